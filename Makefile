@@ -1,0 +1,69 @@
+# make setup       create .venv with everything pinned in constraints.txt
+# make demo        the main job on the sample data: extract, train, evaluate; about 15 minutes on two cores
+# make check       format, lint, types, import direction (each is a target of its own)
+# make test        check, then every test that is not slow
+# make test-slow   the slow tests
+# make clean       remove what `make demo` wrote
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := demo
+
+# Where to look for CPU builds of torch besides PyPI. Without an NVIDIA driver PyPI's Linux build would bring
+# gigabytes of CUDA libraries that nothing can use. Set it empty to ask PyPI alone.
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || \
+	{ $(PYTHON) -c "import urllib.request as u; u.urlopen('$(CPU_WHEELS)/torch/', timeout=10)" 2>/dev/null && \
+	echo --extra-index-url $(CPU_WHEELS); })
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check format lint types imports test test-slow clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "error: 'make setup' needs Python 3.11 or newer, $$($(PYTHON) --version) found; try 'make setup PYTHON=python3.11'"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools
+	$(BIN)/python -m pip install -c constraints.txt --no-deps $(TORCH_INDEX) torch torchvision
+	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e '.[small,dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/optsg-extract data/sample --out $(DEMO)/feats.h5 --preset small
+	rm -rf $(DEMO)/run
+	$(BIN)/optsg-train --feats $(DEMO)/feats.h5 --run $(DEMO)/run
+	$(BIN)/optsg-eval --run $(DEMO)/run --split test
+	@echo
+	@echo "Report:      $(CURDIR)/$(DEMO)/run/eval/test/report.html"
+	@echo "Metrics:     $(CURDIR)/$(DEMO)/run/eval/test/metrics.json"
+	@echo "Predictions: $(CURDIR)/$(DEMO)/run/eval/test/predictions.jsonl"
+
+check: format lint types imports
+
+format: $(READY)
+	$(BIN)/ruff format --check
+
+lint: $(READY)
+	$(BIN)/ruff check
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports --no-logo
+
+test: check
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+clean:
+	rm -rf $(DEMO)
