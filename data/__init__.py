@@ -1,0 +1,1 @@
+"""Contracts between the stages: inputs, tags, the feature store, batches and metrics."""

@@ -1,0 +1,55 @@
+"""The one exception tree of optsg.
+
+::
+
+    OptsgError
+    ├── InputError          the folder, shards or metadata to read cannot be used
+    ├── DecodeError         one video or image cannot be decoded (recorded as a failure)
+    ├── EncoderError        an encoder or its weights cannot be had
+    ├── StoreError          a feature store is missing, damaged or does not fit
+    │   ├── StoreVersionError   it was written by a newer optsg
+    │   └── StoreWriteError     it cannot be written (a full disk, no permission)
+    ├── RunError            a run folder is missing a file or does not fit
+    └── ConfigError         a setting is out of range or unknown
+
+A message is one sentence or two: the path, what was found, what was expected, what to do.
+The commands print it without a traceback (``-v`` adds one) and exit with code 1.
+"""
+
+from __future__ import annotations
+
+
+class OptsgError(Exception):
+    """Base of every error that optsg raises on purpose."""
+
+
+class InputError(OptsgError):
+    """The folder, shards or metadata to read cannot be used."""
+
+
+class DecodeError(OptsgError):
+    """One video or image cannot be decoded; extraction records it and goes on."""
+
+
+class EncoderError(OptsgError):
+    """A frozen encoder or its weights cannot be had."""
+
+
+class StoreError(OptsgError):
+    """A feature store is missing, damaged, or does not fit what is asked of it."""
+
+
+class StoreVersionError(StoreError):
+    """A feature store was written by a newer version of optsg."""
+
+
+class StoreWriteError(StoreError):
+    """A feature store cannot be written, for instance because the disk is full."""
+
+
+class RunError(OptsgError):
+    """A run folder is missing a file or does not fit the data."""
+
+
+class ConfigError(OptsgError):
+    """A setting is unknown or out of range."""

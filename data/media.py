@@ -1,0 +1,59 @@
+"""One video or image as the input readers hand it to extraction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Split = Literal["train", "val", "test", "none"]
+"""``none``: a video without tags; it is extracted, but neither trained on nor scored."""
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test", "none")
+
+MediaKind = Literal["video", "image"]
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".gif", ".3gp", ".ogv"}
+)
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaItem:
+    """One input with everything that is known about it before decoding.
+
+    Attributes:
+        id: unique within an input.
+        source: where it came from, for people: a path relative to the input folder, or ``shard.tar/member``.
+        kind: whether it is sampled as a video or encoded as image patches.
+        title: at most :data:`MAX_TITLE_CHARACTERS` characters; empty if there is none.
+        tags: cleaned spellings (:func:`optsg.data.tags.clean_tag`), one per tag key, in input order.
+        split: the set it belongs to.
+        payload: the file, or its bytes where it came out of a tar shard.
+    """
+
+    id: str
+    source: str
+    kind: MediaKind
+    title: str
+    tags: tuple[str, ...]
+    split: Split
+    payload: Path | bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One input that gave no features.
+
+    Attributes:
+        id: the input's id, or its path where no id could be made.
+        source: where it came from, as in :class:`MediaItem`.
+        stage: ``read``, ``decode`` or ``encode``.
+        error: one sentence.
+    """
+
+    id: str
+    source: str
+    stage: Literal["read", "decode", "encode"]
+    error: str

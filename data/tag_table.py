@@ -1,0 +1,100 @@
+"""The tags of the training split: which are known, how often they occur, and how they are spelled.
+
+One table maps a tag to its word pieces and back (``method.md`` §1), so that a known tag always comes out in its own
+spelling ("t-shirt", not "t - shirt"); only unknown piece sequences are put together from pieces, and those are novel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import RunError
+from .store import FeatureStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagTable:
+    """Tags of a training split.
+
+    Attributes:
+        keys: tag identities, most frequent first, ties in order of the key.
+        spellings: how each tag is written for people.
+        counts: (K,) occurrences in the training split.
+        tokens: word pieces of each tag, in the tokenizer's ids.
+    """
+
+    keys: tuple[str, ...]
+    spellings: tuple[str, ...]
+    counts: NDArray[np.int64]
+    tokens: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def from_store(cls, store: FeatureStore) -> TagTable:
+        """Counts the tags of the store's training split."""
+        counts = np.zeros(len(store.tag_keys), np.int64)
+        for row in store.indices("train"):
+            counts[store.tags(int(row))] += 1
+        order = sorted(np.flatnonzero(counts).tolist(), key=lambda tag: (-counts[tag], store.tag_keys[tag]))
+        return cls(
+            keys=tuple(store.tag_keys[tag] for tag in order),
+            spellings=tuple(store.tag_spellings[tag] for tag in order),
+            counts=counts[order],
+            tokens=tuple(tuple(store.tag_tokens(tag).tolist()) for tag in order),
+        )
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def count_of(self) -> dict[str, int]:
+        """Training occurrences by key."""
+        return dict(zip(self.keys, self.counts.tolist(), strict=True))
+
+    @cached_property
+    def spelling_of(self) -> dict[str, str]:
+        """Spelling by key."""
+        return dict(zip(self.keys, self.spellings, strict=True))
+
+    @cached_property
+    def _by_tokens(self) -> dict[tuple[int, ...], int]:
+        # Reversed, so that of tags with the same pieces ("café", "cafe") the most frequent one wins.
+        return {pieces: number for number, pieces in reversed(list(enumerate(self.tokens)))}
+
+    def is_known(self, key: str) -> bool:
+        """Whether the tag occurs in the training split."""
+        return key in self.count_of
+
+    def find(self, pieces: Sequence[int]) -> int | None:
+        """Number of the known tag with these word pieces, ``None`` if there is none."""
+        return self._by_tokens.get(tuple(pieces))
+
+    def save(self, path: Path) -> None:
+        """Writes the table as JSON."""
+        rows = [
+            {"key": key, "spelling": spelling, "count": count, "tokens": list(tokens)}
+            for key, spelling, count, tokens in zip(
+                self.keys, self.spellings, self.counts.tolist(), self.tokens, strict=True
+            )
+        ]
+        path.write_text(json.dumps({"tags": rows}, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> TagTable:
+        """Reads what :meth:`save` wrote; raises :class:`RunError` where it cannot."""
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))["tags"]
+            return cls(
+                keys=tuple(row["key"] for row in rows),
+                spellings=tuple(row["spelling"] for row in rows),
+                counts=np.array([row["count"] for row in rows], np.int64),
+                tokens=tuple(tuple(row["tokens"]) for row in rows),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} is not a readable tag table ({error}); train the run again") from error

@@ -1,0 +1,135 @@
+"""The samples of one tar shard: members that follow each other and share a key.
+
+Read with :mod:`tarfile` and not with the iterators of the ``webdataset`` package, because those cut a key at its first
+dot ("Track 2.0.mp4" becomes "Track 2"), give the last sample of a cut tar without saying that members are missing, run the
+command in a name that begins with ``pipe:``, and load torch. What they write is read here just the same.
+"""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from .media_folder import media_kind
+from .relative_paths import is_hidden
+
+TEXT_SUFFIXES = frozenset({".json", ".txt"})
+_BLOCK = 512  # bytes; a tar ends with blocks of zeros
+_DAMAGE = (tarfile.TarError, OSError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarSample:
+    """One sample.
+
+    Attributes:
+        key: name of its members without their last suffix, so a key may hold dots and slashes.
+        members: bytes by suffix (lower case, with the dot) of its videos, images, ``.json`` and ``.txt``, in tar order.
+    """
+
+    key: str
+    members: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> set[str]:
+        """What the sample has of ``media``, ``.json`` and ``.txt``."""
+        return {suffix if suffix in TEXT_SUFFIXES else "media" for suffix in self.members}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TarProblem:
+    """Something that gives no sample: a member's name, or ``None`` for the shard itself, and why."""
+
+    member: str | None
+    error: str
+
+
+def read_samples(path: Path) -> Iterator[TarSample | TarProblem]:
+    """Samples of a shard in order, one in memory at a time.
+
+    A shard that is cut short or damaged gives the samples before that place and then one problem. The sample in which it
+    ends counts if it has all that the one before it had, or a ``.json`` and a ``.txt`` where it is the first.
+    """
+    sample: TarSample | None = None
+    usual = {"media", *TEXT_SUFFIXES}
+    count = 0
+    damage = None
+    try:
+        with _open(path) as (file, tar):
+            for member in _members(file, tar):
+                if not member.isreg() or member.issparse():
+                    yield TarProblem(member=member.name, error="is a link or a sparse file, which is not read")
+                    continue
+                key, suffix = _split_name(member.name)
+                if sample is not None and (key != sample.key or suffix in sample.members):
+                    yield sample
+                    usual, count, sample = sample.roles, count + 1, None
+                sample = sample or TarSample(key=key)
+                sample.members[suffix] = _read(file, tar, member)
+    except _DAMAGE as error:
+        damage = error
+    if sample is not None and (damage is None or sample.roles >= usual):
+        yield sample
+        count += 1
+    if damage is not None:
+        yield TarProblem(member=None, error=f"cut short, damaged or not a tar file ({damage}); samples read: {count:,}")
+
+
+def count_samples(path: Path, *, at_most: int) -> int | None:
+    """Number of samples with a video or image, from the headers alone; ``None`` if damaged or above ``at_most``."""
+    count = 0
+    previous = None
+    try:
+        with _open(path) as (file, tar):
+            for member in _members(file, tar):
+                key, suffix = _split_name(member.name)
+                if suffix not in TEXT_SUFFIXES and key != previous:
+                    count, previous = count + 1, key
+                if count > at_most:
+                    return None
+    except _DAMAGE:
+        return None
+    return count
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[IO[bytes], tarfile.TarFile]]:
+    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
+        yield file, tar
+
+
+def _members(file: IO[bytes], tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Members with a suffix in use; raises one of ``_DAMAGE`` unless the archive ends with its end mark.
+
+    :mod:`tarfile` takes a broken header after the first for the end of the archive, which would lose the rest silently.
+    """
+    archive: Any = tar  # the stubs know neither attribute
+    while (member := tar.next()) is not None:
+        archive.members = []  # else every member ever seen stays in memory
+        suffix = PurePosixPath(member.name).suffix.lower()
+        in_use = suffix in TEXT_SUFFIXES or media_kind(member.name) is not None
+        if in_use and not member.isdir() and not is_hidden(member.name):
+            yield member
+    file.seek(archive.offset)
+    if file.read(_BLOCK) != bytes(_BLOCK):
+        raise tarfile.ReadError(f"no end mark at byte {archive.offset:,}")
+
+
+def _read(file: IO[bytes], tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Bytes of a member, refused before reading where the file is shorter than the header says."""
+    stream = tar.extractfile(member)
+    size = os.fstat(file.fileno()).st_size
+    if stream is None or member.offset_data + member.size > size:
+        raise tarfile.ReadError(f"{member.name!r} goes on after the end of the file, byte {size:,}")
+    return stream.read()
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """Key and suffix of a member: cut at the last dot."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("")), path.suffix.lower()

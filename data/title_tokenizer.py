@@ -1,0 +1,79 @@
+"""Word pieces of titles and tags, from the text encoder's own tokenizer.
+
+The tokenizer travels inside the feature store and the run folder as JSON, so that training, evaluation and tagging
+split text exactly as extraction did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+
+from .errors import StoreError
+
+MAX_TITLE_TOKENS = 40
+"""``method.md`` §1: CREATE titles reach 36 characters; 40 pieces hold them with their special tokens."""
+
+MAX_TITLE_CHARACTERS = 2000
+"""No 40 pieces come from further in; a title of any length then costs the same."""
+
+
+class TitleTokenizer:
+    """A ``tokenizers.Tokenizer`` set to the two ways in which text is read here.
+
+    Text is always plain characters: a tag or title spelled ``[SEP]`` never becomes the special token.
+    """
+
+    def __init__(self, tokenizer: Tokenizer):
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def from_json(cls, text: str) -> TitleTokenizer:
+        """From the JSON of a ``tokenizers.Tokenizer``; raises :class:`StoreError` where it is none."""
+        try:
+            return cls(Tokenizer.from_str(text))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise StoreError(
+                f"the tokenizer cannot be read ({error}); expected the JSON of a tokenizers.Tokenizer"
+            ) from error
+
+    def to_json(self) -> str:
+        """JSON that :meth:`from_json` reads."""
+        return str(self._tokenizer.to_str())
+
+    def encode_titles(self, titles: Sequence[str]) -> list[list[int]]:
+        """Ids with special tokens, at most :data:`MAX_TITLE_TOKENS` per title, cut at the end of the text."""
+        specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        room = MAX_TITLE_TOKENS - specials
+        pieces = self._tokenizer.encode_batch([t[:MAX_TITLE_CHARACTERS] for t in titles], add_special_tokens=False)
+        for piece in pieces:
+            piece.truncate(room)
+        return [self._tokenizer.post_process(piece).ids for piece in pieces]
+
+    def encode_tags(self, tags: Sequence[str]) -> list[list[int]]:
+        """Ids without special tokens."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(tags), add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of word pieces; used for tags that are in no table."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    @property
+    def pieces(self) -> dict[str, int]:
+        """Every word piece with its id."""
+        return dict(self._tokenizer.get_vocab(with_added_tokens=True))
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of the unknown piece, ``None`` where the tokenizer has none."""
+        token = getattr(self._tokenizer.model, "unk_token", None)
+        return None if token is None else self._tokenizer.token_to_id(str(token))
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids of pieces that are no text."""
+        return frozenset(i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special)
