@@ -1,0 +1,261 @@
+"""Metadata tables in their three formats: the same items from each, one bad row, and a table that is bad as a whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from optsg.data.errors import InputError
+from optsg.data.inputs import open_inputs
+from optsg.data.media import Failure, MediaItem
+
+ROWS: list[dict[str, Any]] = [
+    {
+        "file_name": "a.mp4",
+        "id": "A 1",
+        "title": "One, with a comma",
+        "tags": ["x", "y"],
+        "split": "train",
+        "width": 640,
+    },
+    {
+        "file_name": "sub/b.mp4",
+        "id": None,
+        "title": 'Quotes "here"\nand a line',
+        "tags": ["你好"],
+        "split": "dev",
+        "width": 1,
+    },
+    {"file_name": "c.png", "id": None, "title": None, "tags": [], "split": None, "width": None},
+]
+ITEMS = [
+    ("A 1", "One, with a comma", ("x", "y"), "train"),
+    ("b", 'Quotes "here" and a line', ("你好",), "val"),
+    ("c", "", (), "none"),
+]
+
+
+def write_jsonl(path: Path) -> None:
+    path.write_text("\n".join(json.dumps(row) for row in ROWS), encoding="utf-8")
+
+
+def write_csv(path: Path, *, encoding: str = "utf-8") -> None:
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.DictWriter(file, list(ROWS[0]))
+        writer.writeheader()
+        writer.writerows({**row, "tags": ",".join(row["tags"])} for row in ROWS)
+
+
+def write_csv_as_pandas_does(path: Path) -> None:
+    """An index column without a name, and lists as Python writes them."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["", *ROWS[0]])
+        for number, row in enumerate(ROWS):
+            writer.writerow([number, *("" if value is None else str(value) for value in row.values())])
+
+
+def write_parquet(path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The files of ``ROWS``."""
+    (tmp_path / "sub").mkdir()
+    for row in ROWS:
+        (tmp_path / row["file_name"]).write_bytes(b"x")
+    return tmp_path
+
+
+def read(root: Path, **options: Any) -> tuple[list[MediaItem], list[Failure]]:
+    everything = list(open_inputs(root, **options))
+    items = [item for item in everything if isinstance(item, MediaItem)]
+    return items, [item for item in everything if isinstance(item, Failure)]
+
+
+def expect_unusable(folder: Path, content: bytes, name: str, message: str) -> None:
+    """The table is refused on opening, with its path and ``message``."""
+    path = folder / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{re.escape(f'{path}{message}')}"):
+        open_inputs(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("metadata.jsonl", write_jsonl),
+        ("metadata.csv", write_csv),
+        ("metadata.csv", lambda path: write_csv(path, encoding="utf-8-sig")),
+        ("metadata.csv", write_csv_as_pandas_does),
+        ("metadata.parquet", write_parquet),
+    ],
+)
+def test_every_format_gives_the_same_items(folder, name, write):
+    write(folder / name)
+    items, failures = read(folder)
+    assert [(item.id, item.title, item.tags, item.split) for item in items] == ITEMS
+    assert failures == []
+    assert open_inputs(folder).description == f"folder {folder} with {name}: 2 videos, 1 image"
+
+
+def test_of_several_tables_jsonl_goes_before_csv_before_parquet(folder):
+    write_parquet(folder / "metadata.parquet")
+    (folder / "metadata.csv").write_text("file_name,title\na.mp4,from csv\n")
+    assert read(folder)[0][0].title == "from csv"
+    (folder / "metadata.jsonl").write_text('{"file_name": "a.mp4", "title": "from jsonl"}\n')
+    assert read(folder)[0][0].title == "from jsonl"
+
+
+def test_jsonl_with_a_byte_order_mark_windows_line_ends_and_empty_lines(folder):
+    (folder / "metadata.jsonl").write_bytes(
+        b'\xef\xbb\xbf{"file_name": "a.mp4", "title": "t"}\r\n\r\n{"file_name": 5}\r\n'
+    )
+    items, failures = read(folder)
+    assert items[0].title == "t"
+    assert failures[0].error.startswith("metadata.jsonl, line 3: no file_name")
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b'{"file_name": "a.mp4"', "not JSON (Expecting ',' delimiter: line 2 column 1 (char 22))"),
+        (b"[1]", "not a JSON object"),
+        (b'"a.mp4"', "not a JSON object"),
+        (b"[" * 100_000, "not JSON ("),
+    ],
+)
+def test_a_bad_json_line_is_recorded_with_its_number(folder, line, why):
+    (folder / "metadata.jsonl").write_bytes(b'{"file_name": "a.mp4"}\n' + line + b'\n{"file_name": "c.png"}\n')
+    items, failures = read(folder)
+    assert [item.id for item in items] == ["a", "c", "b"]
+    assert len(failures) == 1
+    assert (failures[0].id, failures[0].stage) == ("metadata.jsonl, line 2", "read")
+    assert failures[0].error.startswith(f"metadata.jsonl, line 2: {why}")
+
+
+def test_a_csv_row_with_unquoted_commas_is_recorded_and_its_file_not_taken_without_tags(folder):
+    (folder / "metadata.csv").write_text('file_name,title,tags\nc.png,"a\nb",x\na.mp4,Title,x,y,z\nsub/b.mp4\n')
+    items, failures = read(folder)
+    assert [(item.id, item.title) for item in items] == [("c", "a b"), ("b", "")]
+    assert [(failure.id, failure.source, failure.error) for failure in failures] == [
+        (
+            "a",
+            "a.mp4",
+            "metadata.csv, line 4: 5 fields under 3 columns, text with commas needs double quotes around it",
+        )
+    ]
+
+
+def test_a_csv_field_longer_than_the_modules_default_limit(folder):
+    (folder / "metadata.csv").write_text(f"file_name,title\na.mp4,{'x' * 200_000}\n")
+    assert len(read(folder)[0][0].title) == 200_000
+
+
+def test_a_wrong_type_in_parquet_is_recorded_with_its_row(folder):
+    rows = [{"file_name": "a.mp4", "tags": [1]}, {"file_name": "c.png", "tags": []}]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "metadata.parquet")
+    items, failures = read(folder)
+    assert [item.id for item in items] == ["c", "b"]
+    assert [failure.error for failure in failures] == [
+        "metadata.parquet, row 1: tags holds a number (1), expected texts only"
+    ]
+
+
+def test_parquet_rows_are_counted_over_batches_and_other_columns_are_not_read(tmp_path, monkeypatch):
+    from optsg.data import metadata_table
+
+    monkeypatch.setattr(metadata_table, "ROWS_AT_ONCE", 2)
+    names = [f"{number}.mp4" for number in range(5)]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    table = pa.table({"File_Name": names, "id": [10, 11, 12, 13, 14], "tags": ["t"] * 5, "video": [b"bytes"] * 5})
+    pq.write_table(table, tmp_path / "metadata.parquet")
+    rows = list(metadata_table.open_metadata_table(tmp_path / "metadata.parquet").rows())
+    assert [row.where for row in rows] == [f"row {number}" for number in range(1, 6)]
+    assert rows[4].values == {"file_name": "4.mp4", "id": 14, "tags": "t"}
+    assert [item.id for item in read(tmp_path)[0]] == ["10", "11", "12", "13", "14"]
+
+
+# --- a table that is bad as a whole
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ": holds no rows"),
+        (b"\n\n", ": holds no rows"),
+        (b'{\n  "file_name": "a.mp4"\n}', ", line 1: not JSON ("),
+        (b'[{"file_name": "a.mp4"}]', ", line 1: not a JSON object; expected one JSON object per line"),
+        (b'{"video": "a.mp4", "tags": []}', ": no column 'file_name' (found: video, tags)"),
+        (b'{"file_name": "a.mp4"}\n{"title": "caf\xe9"}\n', ", line 2: not UTF-8 (byte 0xe9); save the file as UTF-8"),
+        (b'{"file_name": "a.mp4"}\n{"title": "cut \xf0\x9f', ", line 2: not UTF-8 (byte 0xf0); save the file as UTF-8"),
+    ],
+)
+def test_unusable_jsonl(folder, content, message):
+    expect_unusable(folder, content, "metadata.jsonl", message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", ": no column 'file_name' (found: nothing)"),
+        (b"file_name,title\n", ": holds no rows"),
+        (b"name,title\na.mp4,t\n", ": no column 'file_name' (found: name, title)"),
+        (b"file_name;title\na.mp4;t\n", ": no column 'file_name' (found: file_name;title)"),
+        (b"file_name,Title,title\na.mp4,t,u\n", ": 2 columns are called 'title'"),
+        (b'file_name,title\na.mp4,t\n\nc.png,"never closed\nb.mp4,t\n', ", row that begins on line 4: not CSV ("),
+        (
+            "file_name,title\na.mp4,t\nc.png,é\n".encode("utf-16"),
+            ", line 1: not UTF-8 (byte 0xff); save the file as UTF-8",
+        ),
+        (
+            "file_name,title\na.mp4,t\nc.png,中\n".encode("gbk"),
+            ", line 3: not UTF-8 (byte 0xd6); save the file as UTF-8",
+        ),
+    ],
+)
+def test_unusable_csv(folder, content, message):
+    expect_unusable(folder, content, "metadata.csv", message)
+
+
+def test_a_wrong_byte_far_into_a_large_file_is_found_with_its_line(folder):
+    content = b'{"file_name": "a.mp4"}\n' * 100_000 + b'{"title": "\xff"}\n'
+    expect_unusable(folder, content, "metadata.jsonl", ", line 100001: not UTF-8 (byte 0xff)")
+
+
+def test_unusable_parquet(folder):
+    expect_unusable(folder, b"no parquet", "metadata.parquet", ": not a Parquet file (")
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"name": ["a.mp4"]}), sink)
+    expect_unusable(folder, sink.getvalue().to_pybytes(), "metadata.parquet", ": no column 'file_name' (found: name)")
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"file_name": pa.array([], pa.string())}), sink)
+    expect_unusable(folder, sink.getvalue().to_pybytes(), "metadata.parquet", ": holds no rows")
+
+
+def test_damaged_parquet_pages_are_an_input_error(folder):
+    path = folder / "metadata.parquet"
+    pq.write_table(pa.table({"file_name": [f"{number}.mp4" for number in range(5000)]}), path, compression="gzip")
+    content = bytearray(path.read_bytes())
+    content[100:2000] = bytes(1900)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"^{re.escape(f'{path}: damaged Parquet file (')}"):
+        list(open_inputs(folder))
+
+
+def test_the_table_given_is_missing_or_of_an_unknown_kind(folder):
+    missing = folder / "none.jsonl"
+    with pytest.raises(InputError, match=f"^{re.escape(f'{missing}: there is no such metadata file')}$"):
+        open_inputs(folder, metadata=missing)
+    (folder / "table.xlsx").write_bytes(b"x")
+    message = f"{folder / 'table.xlsx'}: unknown kind of metadata file, expected .jsonl, .csv or .parquet"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        open_inputs(folder, metadata=folder / "table.xlsx")

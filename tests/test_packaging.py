@@ -1,0 +1,149 @@
+"""The package on disk, in pyproject.toml and in a built wheel are the same thing."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "transformers", "open_clip", "timm", "decord", "av", "webdataset", "tensorboard")
+
+
+def read_pyproject() -> dict[str, Any]:
+    tomllib = importlib.import_module("tomllib")  # Python 3.11, which `make setup` asks for
+    parsed: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return parsed
+
+
+PYPROJECT = read_pyproject()
+PACKAGES: list[str] = PYPROJECT["tool"]["setuptools"]["packages"]
+SCRIPTS: dict[str, str] = PYPROJECT["project"]["scripts"]
+
+
+def folder_of(package: str) -> Path:
+    return ROOT.joinpath(*package.split(".")[1:])
+
+
+def package_files() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in folder_of(package).glob("*.py"))
+
+
+def normalised(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def requirement_name(requirement: str) -> str:
+    match = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert match, requirement
+    return normalised(match.group())
+
+
+def declared(*extras: str) -> set[str]:
+    project = PYPROJECT["project"]
+    requirements = list(project["dependencies"])
+    for extra in extras:
+        requirements += project["optional-dependencies"][extra]
+    return {requirement_name(requirement) for requirement in requirements}
+
+
+def test_packages_are_the_folders_on_disk() -> None:
+    code_folders = {"optsg"}
+    for top in ("data", "evaluate", "extract", "train"):
+        folders = {path.parent for path in (ROOT / top).rglob("*.py")}
+        code_folders |= {".".join(("optsg", *folder.relative_to(ROOT).parts)) for folder in folders}
+    assert sorted(code_folders) == sorted(PACKAGES)
+
+
+def test_every_package_has_an_init() -> None:
+    assert [package for package in PACKAGES if not (folder_of(package) / "__init__.py").is_file()] == []
+
+
+def test_root_holds_no_module_besides_init() -> None:
+    assert [path.name for path in ROOT.glob("*.py")] == ["__init__.py"]
+
+
+def test_import_root_points_at_the_package() -> None:
+    links = {path.name: str(path.readlink()) for path in (ROOT / ".import-root" / "optsg").iterdir()}
+    top = {package.split(".")[1] for package in PACKAGES if "." in package}
+    assert links == {name: f"../../{name}" for name in {"__init__.py", "py.typed", *top}}
+
+
+def test_installed_version_is_the_one_in_the_source() -> None:
+    import optsg
+
+    assert importlib.metadata.version("optsg") == optsg.__version__
+
+
+def test_every_third_party_import_is_declared() -> None:
+    distributions = importlib.metadata.packages_distributions()
+    allowed = declared("small")
+    undeclared = set()
+    for path in package_files():
+        for module in third_party_modules(path):
+            names = {normalised(name) for name in distributions.get(module, [])}
+            if not names & allowed:
+                undeclared.add(f"{path.relative_to(ROOT)}: {module}")
+    assert sorted(undeclared) == []
+
+
+def third_party_modules(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def test_constraints_pin_every_declared_dependency() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", pin)] == []
+    pinned = {normalised(pin.split("==")[0]) for pin in pins}
+    assert sorted(declared("small", "dev") - pinned) == []
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_console_script_prints_its_help(script: str) -> None:
+    program = Path(sys.executable).parent / script
+    result = subprocess.run([str(program), "--help"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Usage:" in result.stdout
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_console_script_loads_nothing_heavy_before_it_is_needed(script: str) -> None:
+    module = SCRIPTS[script].split(":")[0]
+    code = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    skipped = shutil.ignore_patterns(".*", "runs", "demo", "build", "*.egg-info", "__pycache__", "*.h5*")
+    shutil.copytree(ROOT, source, ignore=skipped)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+
+    (wheel,) = tmp_path.glob("*.whl")
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    expected = {"__init__.py", "py.typed"} | {path.relative_to(ROOT).as_posix() for path in files_in_packages()}
+    assert sorted(names) == sorted(f"optsg/{name}" for name in expected)
+
+
+def files_in_packages() -> list[Path]:
+    """Everything beside the modules too: a template that lies in a package must be packed, or reading it fails."""
+    folders = [folder_of(package) for package in PACKAGES if package != "optsg"]
+    return [path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix != ".md"]

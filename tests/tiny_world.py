@@ -1,0 +1,153 @@
+"""A world small enough to train on in seconds: a tokenizer of 60 words, a two-layer BERT, videos whose tags follow from
+their title and their frames. Made anew for each test session; nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from optsg.data.hdf5_store import Hdf5StoreWriter
+from optsg.data.media import Split
+from optsg.data.store_schema import StoreHeader, TextModelTables, VideoFeatures
+from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.torchvision_compat import ensure_torchvision_importable
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+
+ANIMALS = ("cat", "dog", "fox", "owl", "bee", "cow")
+COLOURS = ("red", "blue", "green", "black")
+PLACES = ("lake", "wood", "farm")
+WORDS = (*ANIMALS, *COLOURS, *PLACES, "animal", "bird", "pet", "t", "shirt", "a", "the", "of", "at", "-", "[", "]", "##s")
+WIDTH = 32
+FRAME_DIM = 12
+
+
+def tiny_tokenizer() -> Tokenizer:
+    """Uncased word pieces; single letters spell every other word."""
+    letters = [char for char in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, *letters, *(f"##{char}" for char in letters)]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
+    )
+    return tokenizer
+
+
+def tiny_text_tables() -> TextModelTables:
+    """A random two-layer BERT of width 32; a tag's embedding is the mean of its pieces' word embeddings."""
+    ensure_torchvision_importable()
+    from transformers import BertConfig, BertModel
+
+    tokenizer = TitleTokenizer(tiny_tokenizer())
+    config = BertConfig(
+        vocab_size=len(tokenizer.pieces),
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    torch.manual_seed(7)
+    model = BertModel(config, add_pooling_layer=False)
+    words = model.get_input_embeddings().weight.detach().numpy()
+
+    def embed(tags: Sequence[str]) -> NDArray[np.float32]:
+        return np.stack([words[ids].mean(axis=0) for ids in tokenizer.encode_tags(tags)]).astype(np.float32)
+
+    return TextModelTables(
+        tokenizer_json=tokenizer.to_json(),
+        config_json=config.to_json_string(use_diff=False),
+        weights={name: weight.numpy() for name, weight in model.state_dict().items()},
+        title_tokens=tokenizer.encode_titles,
+        tag_tokens=tokenizer.encode_tags,
+        tag_embeddings=embed,
+        nil_embedding=embed(["[PAD]"])[0],
+    )
+
+
+def tiny_header(**changes: Any) -> StoreHeader:
+    """Header of the tiny world's stores."""
+    values: dict[str, Any] = {
+        "frame_dim": FRAME_DIM,
+        "patch_dim": 6,
+        "tag_dim": WIDTH,
+        "image_encoder": {"kind": "tiny", "name": "tiny"},
+        "text_encoder": {"kind": "tiny", "name": "tiny"},
+        "sampling": {"fps": 1.0, "max_frames": 60},
+        "optsg_version": "0.1.0",
+        "created": "2026-01-01T00:00:00+00:00",
+        "preset": None,
+    }
+    return StoreHeader(**{**values, **changes})
+
+
+def tiny_videos(count: int, *, seed: int = 0) -> list[VideoFeatures]:
+    """Videos of an animal in a place: the title names the animal, the frames show the colour; every eighth is an image."""
+    rng = np.random.default_rng(seed)
+    shades = np.random.default_rng(1).normal(size=(len(COLOURS), FRAME_DIM))
+    videos = []
+    for number in range(count):
+        animal, colour, place = (str(rng.choice(kind)) for kind in (ANIMALS, COLOURS, PLACES))
+        image = number % 8 == 7
+        frames = shades[COLOURS.index(colour)] + 0.1 * rng.normal(size=(0 if image else rng.integers(1, 6), FRAME_DIM))
+        tags = [animal, colour, "animal", "Bird" if animal in ("owl", "bee") else "pet"]
+        tags += ["T-shirt"] * (number % 5 == 0)
+        split: Split = "train" if number % 10 < 7 else "val" if number % 10 == 7 else "test"
+        videos.append(
+            VideoFeatures(
+                id=f"video-{number}",
+                title=f"A {animal} at the {place}",
+                tags=tuple(tags),
+                split=split,
+                source=f"video-{number}.mp4",
+                kind="image" if image else "video",
+                duration=0.0 if image else float(len(frames)),
+                frames=frames.astype(np.float16),
+                times=np.arange(len(frames), dtype=np.float32),
+                patches=rng.normal(size=(4 if image else 0, 6)).astype(np.float16),
+                thumbnail=b"",
+            )
+        )
+    return videos
+
+
+def write_tiny_store(path: Path, videos: Sequence[VideoFeatures], **header: Any) -> Path:
+    """A finished store of these videos."""
+    with Hdf5StoreWriter(path, tiny_header(**header)) as writer:
+        for video in videos:
+            writer.append(video)
+        writer.finish(tiny_text_tables())
+    return path
+
+
+TINY_SETTINGS = (
+    "width=32",
+    "heads=4",
+    "title_layers=2",
+    "decoder_layers=1",
+    "prompts=8",
+    "batch_size=16",
+    "learning_rate=0.003",
+    "precision=fp32",
+)
+"""``--set`` values of a model for the tiny world."""
+
+
+def as_options(settings: Sequence[str] = TINY_SETTINGS) -> list[str]:
+    """Command-line options for settings."""
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """Events of a run's log."""
+    return [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,67 @@
+"""``optsg-train``: a feature store to a trained run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..data.command_line import one_sentence_errors, quiet_and_verbose
+
+EXAMPLES = """\b
+Examples:
+  optsg-train --feats feats.h5
+  optsg-train --feats feats.h5 --run runs/first --seed 1
+  optsg-train --run runs/first --resume
+  optsg-train --feats feats.h5 --size base --set epochs=20 --set prompts=30
+"""
+
+
+@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--feats", type=click.Path(path_type=Path), metavar="PATH", help="Feature store to train from.")
+@click.option("--system", type=click.Choice(["op-tsg"]), default="op-tsg", show_default=True, help="What to train.")
+@click.option(
+    "--size",
+    type=click.Choice(["auto", "base", "small"]),
+    default="auto",
+    show_default=True,
+    help="base is the paper's model; auto takes it on a GPU for 10,000 training videos or more.",
+)
+@click.option(
+    "--run", type=click.Path(path_type=Path), metavar="DIR", help="Run folder to write.  [default: runs/SYSTEM-SIZE-N]"
+)
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run; ends with an uninterrupted one's weights.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of config.json; may be repeated."
+)
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of everything random.  [default: 0]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@quiet_and_verbose
+@click.version_option(package_name="optsg")
+def main(
+    feats: Path | None,
+    system: str,
+    size: str,
+    run: Path | None,
+    resume: bool,
+    settings: tuple[str, ...],
+    seed: int | None,
+    device: str,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Trains a tagging model from a feature store alone: no video, no encoder download, no network.
+
+    Size and number of epochs fit the store and the device unless told otherwise. runs/latest points at the run.
+    """
+    if resume and (feats is not None or settings or seed is not None):
+        raise click.UsageError("--resume goes on with the run's own settings; leave --feats, --set and --seed out")
+    if not resume and feats is None:
+        raise click.UsageError("--feats is missing: which feature store? optsg-extract makes one")
+    with one_sentence_errors(verbose):
+        # PyTorch takes seconds to import; --help should not wait for it.
+        from .session import new_run, train_run
+
+        if feats is not None:
+            run = new_run(feats, run, system=system, size=size, settings=settings, seed=seed, device=device)
+        train_run(run or Path("runs/latest"), device=device, resume=resume, quiet=quiet)

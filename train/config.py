@@ -1,0 +1,248 @@
+"""Settings of a run: one frozen dataclass per owner, stored as JSON beside the weights, unknown keys refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+from ..data.errors import ConfigError
+from ..data.vocabulary import VocabularyKind
+from .losses import FalseNegatives, Normalisation
+from .tag_decoder import PROMPT_ENTRIES
+
+Size = Literal["base", "small"]
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+def _require(condition: bool, name: str, value: object, expected: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name}={value} is out of range; expected {expected}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Sizes of the model; the defaults are the paper's (§4.3).
+
+    Attributes:
+        title_layers: layers kept of the text encoder in the store; at most as many as it has.
+        prompts: N.
+        prompt_entry: how prompts enter the decoder (:mod:`optsg.train.tag_decoder`).
+        vocabulary: pieces that the decoder can write.
+        frozen_title_layers: how many of the title encoder's layers, from below and after its word embeddings, keep
+            their pre-trained weights: 0 trains all, -1 trains all and the word embeddings too, as the paper does.
+    """
+
+    width: int = 768
+    heads: int = 12
+    title_layers: int = 6
+    hybrid_layers: int = 6
+    prompt_layers: int = 6
+    decoder_layers: int = 12
+    prompts: int = 30
+    dropout: float = 0.1
+    prompt_entry: str = "prefix+slot"
+    vocabulary: VocabularyKind = "full"
+    frozen_title_layers: int = -1
+
+    def __post_init__(self) -> None:
+        for name in ("width", "heads", "title_layers", "prompt_layers", "decoder_layers", "prompts"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        _require(self.hybrid_layers >= 0, "hybrid_layers", self.hybrid_layers, "at least 0")
+        _require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads={self.heads}")
+        _require(0 <= self.dropout < 1, "dropout", self.dropout, "0 ≤ dropout < 1")
+        _require(self.prompt_entry in PROMPT_ENTRIES, "prompt_entry", self.prompt_entry, " or ".join(PROMPT_ENTRIES))
+        _require(
+            -1 <= self.frozen_title_layers <= self.title_layers,
+            "frozen_title_layers",
+            self.frozen_title_layers,
+            f"-1 to title_layers={self.title_layers}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Optimisation; the defaults are the paper's where it gives them (§4.3).
+
+    Attributes:
+        epochs: passes over the training split; 0 chooses by the size of the store (:func:`default_epochs`).
+        learning_rate: peak; pre-trained parts use ``pretrained_learning_rate``.
+        warmup: share of all steps in which the learning rate rises.
+        nil_weight: λ of Eq. 8.
+        match_nil: whether matching weighs a tag against NIL (Eq. 2) or ignores NIL (DETR's habit).
+        shuffle: whether the prompts' order is drawn anew per video and step.
+        ema: decay of the averaged weights that are validated and kept; 0 keeps the last weights themselves.
+        validate_every: epochs between validations; 0 chooses about twelve validations a run.
+        patience: validations without a better score after which training stops; 0 never stops early.
+        max_tag_pieces: tags of more word pieces are no targets (a pasted sentence is no tag).
+        state_seconds: how often the resumable state is written.
+    """
+
+    epochs: int = 0
+    batch_size: int = 256
+    learning_rate: float = 2e-4
+    pretrained_learning_rate: float = 5e-5
+    weight_decay: float = 0.002
+    warmup: float = 0.1
+    gradient_norm: float = 1.0
+    nil_weight: float = 0.3
+    false_negatives: FalseNegatives = "mask"
+    normalisation: Normalisation = "weights"
+    label_smoothing: float = 0.0
+    match_nil: bool = True
+    shuffle: bool = True
+    ema: float = 0.999
+    precision: Precision = "auto"
+    validate_every: int = 0
+    patience: int = 6
+    max_tag_pieces: int = 24
+    state_seconds: float = 120.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 0, "epochs", self.epochs, "0 (automatic) or more")
+        _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
+        _require(0 <= self.warmup < 1, "warmup", self.warmup, "0 ≤ warmup < 1")
+        _require(self.gradient_norm > 0, "gradient_norm", self.gradient_norm, "more than 0")
+        _require(0 <= self.nil_weight <= 1, "nil_weight", self.nil_weight, "0 ≤ nil_weight ≤ 1")
+        _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 ≤ label_smoothing < 1")
+        _require(0 <= self.ema < 1, "ema", self.ema, "0 ≤ ema < 1")
+        _require(self.max_tag_pieces >= 1, "max_tag_pieces", self.max_tag_pieces, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputConfig:
+    """What the model is built for; read from the store, never typed by people.
+
+    Attributes:
+        max_patches: image patches that have a position of their own.
+        title_encoder: Hugging Face configuration of the title encoder, cut to ``title_layers``.
+        pieces: the decoder's word pieces (:class:`optsg.data.vocabulary.Vocabulary`).
+    """
+
+    frame_dim: int
+    patch_dim: int
+    max_patches: int
+    tag_dim: int
+    title_encoder: Mapping[str, Any]
+    pieces: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that ``config.json`` of a run folder holds.
+
+    Attributes:
+        store: ``path`` of the feature store as given, and its ``header``.
+    """
+
+    optsg_version: str
+    system: str
+    size: Size
+    model: ModelConfig
+    training: TrainingConfig
+    inputs: InputConfig
+    store: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """JSON with everything spelled out, the long list of pieces on one line."""
+        values = asdict(self)
+        pieces = values["inputs"].pop("pieces")
+        text = json.dumps(values, indent=2, ensure_ascii=False)
+        return text[: text.rindex("}")].rstrip() + f',\n  "pieces": {json.dumps(list(pieces))}\n}}\n'
+
+    @classmethod
+    def from_json(cls, text: str) -> RunConfig:
+        """Inverse of :meth:`to_json`.
+
+        Raises:
+            ConfigError: it is no JSON, or has unknown, missing or out-of-range settings.
+        """
+        try:
+            values = json.loads(text)
+            inputs = {**values.pop("inputs"), "pieces": tuple(values.pop("pieces"))}
+            return cls(
+                model=_build(ModelConfig, values.pop("model")),
+                training=_build(TrainingConfig, values.pop("training")),
+                inputs=_build(InputConfig, inputs),
+                **values,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"the run's configuration cannot be read: {error}") from error
+
+
+Config = TypeVar("Config", ModelConfig, TrainingConfig, InputConfig)
+
+
+def _build(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    if unknown := set(values) - {f.name for f in fields(kind)}:
+        raise ConfigError(f"unknown setting {min(unknown)!r}; this optsg is older than the run, or it was edited")
+    return kind(**values)
+
+
+SIZES: Mapping[Size, tuple[ModelConfig, TrainingConfig]] = {
+    "base": (ModelConfig(), TrainingConfig()),
+    "small": (
+        ModelConfig(
+            width=384,
+            heads=6,
+            hybrid_layers=1,
+            prompt_layers=1,
+            decoder_layers=2,
+            prompts=16,
+            vocabulary="corpus",
+            frozen_title_layers=0,
+        ),
+        TrainingConfig(batch_size=64, learning_rate=5e-4),
+    ),
+}
+
+TARGET_STEPS = {"base": 30_000, "small": 2_000}
+
+
+def default_epochs(size: Size, videos: int, batch_size: int) -> int:
+    """Epochs that give about the size's target number of steps: many over a small store, few over a large one."""
+    steps = -(-videos // batch_size)
+    return int(min(120, max(8, round(TARGET_STEPS[size] / steps))))
+
+
+def apply_settings(
+    model: ModelConfig, training: TrainingConfig, settings: Sequence[str]
+) -> tuple[ModelConfig, TrainingConfig]:
+    """Applies ``key=value`` settings of the command line.
+
+    Raises:
+        ConfigError: unknown key (with the nearest known one) or a value of the wrong type or range.
+    """
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting}: expected key=value")
+        if key in {f.name for f in fields(ModelConfig)}:
+            model = dataclasses.replace(model, **{key: _parse(ModelConfig, key, text)})
+        elif key in {f.name for f in fields(TrainingConfig)}:
+            training = dataclasses.replace(training, **{key: _parse(TrainingConfig, key, text)})
+        else:
+            known = [f.name for f in (*fields(ModelConfig), *fields(TrainingConfig))]
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]}?" if near else "known are " + ", ".join(known)
+            raise ConfigError(f"--set {key}: unknown setting; {hint}")
+    return model, training
+
+
+def _parse(kind: type[ModelConfig | TrainingConfig], key: str, text: str) -> Any:
+    wanted = get_type_hints(kind)[key]
+    if choices := get_args(wanted):
+        _require(text in choices, key, text, " or ".join(choices))
+        return text
+    if wanted is bool:
+        _require(text in ("true", "false"), key, text, "true or false")
+        return text == "true"
+    try:
+        return wanted(text)
+    except ValueError as error:
+        raise ConfigError(f"{key}={text} is not a number; expected {wanted.__name__}") from error

@@ -1,0 +1,34 @@
+"""Which device and which arithmetic a run uses."""
+
+from __future__ import annotations
+
+import torch
+
+from ..data.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Raises:
+        ConfigError: the device is unknown or not there.
+    """
+    if name == "auto":
+        usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        name = next(kind for kind, present in usable.items() if present)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {name}: not available here; use auto, cpu or cuda") from error
+    return device
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether matrix products in bfloat16 are faster than in float32 (tensor cores, AMX, AVX-512 BF16)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        supported: bool = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported())
+        return supported
+    return False

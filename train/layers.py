@@ -1,0 +1,171 @@
+"""Building blocks shared by the hybrid encoder, the prompt encoder and the tag decoder.
+
+All three are stacks of the same layer (paper §3.1, §3.2.1, §3.2.3): self-attention, cross-attention, feed-forward.
+Layers are pre-normalised. Legend: B videos, X queries, Y keys, H heads, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+KeyValue = tuple[Tensor, Tensor]
+"""Keys and values, each (B, H, Y, D / H)."""
+
+
+class Dropout(nn.Module):
+    """Dropout that costs little on a CPU: one random byte decides about an element, eight bytes come from one draw.
+
+    The rate is rounded to a multiple of 1/256. On other devices it is ``torch.nn.functional.dropout``.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape; zeroes elements at the rate and scales the rest, in training only."""
+        threshold = round(self.rate * 256)
+        if not self.training or not threshold:
+            return x
+        if x.device.type != "cpu":
+            return functional.dropout(x, self.rate)
+        draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+        dropped = draws.view(torch.uint8)[: x.numel()].view(x.shape) < threshold
+        kept: Tensor = x.masked_fill(dropped, 0.0) * (256 / (256 - threshold))
+        return kept
+
+
+class Attention(nn.Module):
+    """Multi-head attention whose keys and values can be projected once and used again.
+
+    Attention weights are not dropped: that would rule out the fused kernels, and the residual paths are dropped anyway.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+
+    def _split(self, x: Tensor) -> Tensor:
+        heads: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        return heads
+
+    def project(self, memory: Tensor) -> KeyValue:
+        """(B, Y, D) -> keys and values."""
+        key, value = self.key_value(memory).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None) -> Tensor:
+        """(B, X, D) attending to projected keys; ``mask`` is boolean, broadcastable to (B, H, X, Y), true = may look."""
+        key, value = key_value
+        attended = _attend(self._split(self.query(x)), key, value, mask)
+        projected: Tensor = self.output(attended.transpose(1, 2).flatten(2))
+        return projected
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention, (B, H, X, D / H).
+
+    The fused CPU kernel's backward pass costs two to six times the plain formula's at these short lengths; everywhere
+    else the fused kernels win.
+    """
+    if query.device.type != "cpu" or not torch.is_grad_enabled():
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    attended: Tensor = scores.softmax(dim=-1) @ value
+    return attended
+
+
+class CrossLayer(nn.Module):
+    """Self-attention, cross-attention to a memory (left out where ``cross`` is false), feed-forward."""
+
+    def __init__(self, width: int, heads: int, dropout: float, *, cross: bool = True):
+        super().__init__()
+        self.self_norm = nn.LayerNorm(width)
+        self.self_attention = Attention(width, heads)
+        self.cross_norm = nn.LayerNorm(width) if cross else None
+        self.cross_attention = Attention(width, heads) if cross else None
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.dropout = Dropout(dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        self_mask: Tensor | None = None,
+        memory: KeyValue | None = None,
+        memory_mask: Tensor | None = None,
+        past: LayerCache | None = None,
+    ) -> Tensor:
+        """(B, X, D) -> (B, X, D).
+
+        ``memory`` are keys and values of the cross-attention (:meth:`memory_key_value`). With ``past``, x are new
+        positions only: their keys and values are added to the cache and all cached ones are attended to.
+        """
+        normed = self.self_norm(x)
+        own = self.self_attention.project(normed)
+        x = x + self.dropout(self.self_attention(normed, own if past is None else past.extend(own), self_mask))
+        if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
+            x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, memory_mask))
+        fed: Tensor = x + self.dropout(self.feed_forward(self.feed_norm(x)))
+        return fed
+
+    def memory_key_value(self, memory: Tensor) -> KeyValue | None:
+        """Keys and values of this layer's cross-attention for a memory (B, Y, D)."""
+        return None if self.cross_attention is None else self.cross_attention.project(memory)
+
+
+class LayerCache:
+    """Keys and values of the positions that a layer has already read, in memory taken once."""
+
+    def __init__(self, capacity: int):
+        self.capacity = capacity
+        self.length = 0
+        self._key: Tensor | None = None
+        self._value: Tensor | None = None
+
+    def extend(self, new: KeyValue) -> KeyValue:
+        """Adds the keys and values of new positions and returns all so far, (B, H, length, D / H)."""
+        key, value = new
+        if self._key is None or self._value is None:
+            shape = (*key.shape[:2], self.capacity, key.shape[3])
+            self._key, self._value = key.new_empty(shape), value.new_empty(shape)
+        end = self.length + key.shape[2]
+        self._key[:, :, self.length : end] = key
+        self._value[:, :, self.length : end] = value
+        self.length = end
+        return self._key[:, :, :end], self._value[:, :, :end]
+
+    def keep(self, rows: Tensor) -> None:
+        """Keeps only these rows of the batch, for decoding that drops finished videos."""
+        if self._key is not None and self._value is not None:
+            self._key, self._value = self._key[rows], self._value[rows]
+
+
+def init_weights(module: nn.Module) -> None:
+    """Small normal weights and zero biases, as in BERT."""
+    if isinstance(module, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def attention_mask(mask: Tensor) -> Tensor:
+    """(B, Y) "there is something" -> (B, 1, 1, Y), for keys. A row with nothing at all looks at everything."""
+    usable = mask | ~mask.any(dim=1, keepdim=True)
+    return usable[:, None, None, :]
+
+
+def causal_mask(prefix: int, text: int, device: torch.device) -> Tensor:
+    """(prefix + text, prefix + text), true = may look: the prefix sees itself, text sees the prefix and earlier text."""
+    total = prefix + text
+    mask = torch.ones(total, total, dtype=torch.bool, device=device).tril()
+    mask[:prefix, :prefix] = True
+    return mask

@@ -1,0 +1,44 @@
+"""The training log: ``log.jsonl`` for programs, TensorBoard for eyes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from .run_folder import LOG, write_text
+
+
+class TrainingLog:
+    """Appends events of a run; on resumption, events after the resumed step are dropped, since they come again."""
+
+    def __init__(self, run: Path, *, resumed_step: int | None = None):
+        self._path = run / LOG
+        if resumed_step is not None and self._path.exists():
+            kept = [
+                line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_before(line, resumed_step)
+            ]
+            write_text(self._path, "".join(line + "\n" for line in kept))
+        purge = None if resumed_step is None else resumed_step + 1
+        self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
+
+    def write(self, event: str, step: int, **values: Any) -> None:
+        """One line; numbers also become TensorBoard scalars ``event/name``."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": event, "step": step, **values}, ensure_ascii=False) + "\n")
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and name != "epoch":
+                self._board.add_scalar(f"{event}/{name}", value, step)
+
+    def close(self) -> None:
+        """Flushes both."""
+        self._board.close()
+
+
+def _is_before(line: str, step: int) -> bool:
+    try:
+        return int(json.loads(line)["step"]) <= step
+    except (ValueError, KeyError, TypeError):
+        return False  # a line cut off by the interruption

@@ -1,0 +1,87 @@
+"""The two losses of OP-TSG (paper Eq. 4–5 and 8–9): pure functions of tensors.
+
+Legend: B videos, N prompts, R prompts matched to a real tag in the whole batch, E tag-embedding width, U tags of the
+table, K target tokens of the batch without padding, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FalseNegatives = Literal["mask", "keep"]
+Normalisation = Literal["weights", "sum"]
+
+
+def prompt_tag_contrastive_loss(
+    prompts: Tensor,
+    assignment: Tensor,
+    tag_embeddings: Tensor,
+    inverse_temperature: Tensor,
+    *,
+    false_negatives: FalseNegatives = "mask",
+) -> Tensor:
+    """InfoNCE between prompts and their tags in both directions (Eq. 4–5).
+
+    Each real tag is compared with all B·N prompts, NIL-matched ones included; each prompt matched to a real tag with
+    all real tags of the batch. The same tag in another video is literally a negative in Eq. 4, with an identical
+    embedding; ``mask`` leaves it out, ``keep`` is the literal reading.
+
+    Args:
+        prompts: (B, N, E).
+        assignment: (B, N) row of the tag table matched to each prompt, -1 for NIL.
+        tag_embeddings: (U, E), frozen.
+        inverse_temperature: scalar 1/τ.
+
+    Returns:
+        Mean over the R pairs of half the sum of both directions; zero with a gradient where R = 0.
+    """
+    flat = functional.normalize(prompts.float().flatten(0, 1), dim=-1)
+    matched = assignment.flatten()
+    positive = torch.nonzero(matched >= 0).squeeze(1)
+    if not len(positive):
+        return flat.sum() * 0.0
+    pair_tags = matched[positive]
+    tags = functional.normalize(tag_embeddings[pair_tags].float(), dim=-1)
+    tag_to_prompt = inverse_temperature * tags @ flat.T
+    prompt_to_tag = inverse_temperature * flat[positive] @ tags.T
+    own = torch.arange(len(positive), device=flat.device)
+    if false_negatives == "mask":
+        tag_to_prompt = _mask_same_tag(tag_to_prompt, pair_tags, matched, positive)
+        prompt_to_tag = _mask_same_tag(prompt_to_tag, pair_tags, pair_tags, own)
+    return (functional.cross_entropy(tag_to_prompt, positive) + functional.cross_entropy(prompt_to_tag, own)) / 2
+
+
+def _mask_same_tag(logits: Tensor, row_tags: Tensor, column_tags: Tensor, target: Tensor) -> Tensor:
+    """Removes the columns that carry the row's tag, except the row's own positive."""
+    same = row_tags[:, None] == column_tags[None, :]
+    same = same.scatter(1, target[:, None], torch.zeros_like(same[:, :1]))
+    return logits.masked_fill(same, float("-inf"))
+
+
+def tag_sequence_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    nil: int,
+    nil_weight: float,
+    normalisation: Normalisation = "weights",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Token cross-entropy with weight Γ = λ on [NIL] and 1 elsewhere (Eq. 8–9).
+
+    Args:
+        logits: (K, V); in bfloat16 the kernel still sums in float32, at a third of the cost on a CPU.
+        targets: (K,), padding already left out.
+        nil: token id of [NIL].
+        nil_weight: λ.
+        normalisation: ``weights`` divides by the summed weights; ``sum`` is Eq. 9 to the letter, whose scale grows
+            with the batch and drowns the contrastive loss, which is a mean.
+    """
+    per_token = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing).float()
+    weights = torch.where(targets == nil, nil_weight, 1.0)
+    total = (weights * per_token).sum()
+    return total if normalisation == "sum" else total / weights.sum().clamp(min=1e-8)

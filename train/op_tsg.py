@@ -1,0 +1,211 @@
+"""OP-TSG (paper Figure 2): title encoder, hybrid encoder, prompt encoder, matching, tag decoder, put together.
+
+Legend: B videos, M frames, S title tokens, N prompts, L tags, T target tokens, D width, E tag-embedding width, U tags of
+the store's tag table, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..data.batching import Batch
+from ..data.vocabulary import MARKS, NIL, PAD
+from .config import InputConfig, ModelConfig, TrainingConfig
+from .generation import WrittenTokens, greedy_decode
+from .hybrid_encoder import HybridEncoder
+from .layers import init_weights
+from .losses import prompt_tag_contrastive_loss, tag_sequence_loss
+from .matching import NO_TAG, match_batch, prompt_tag_gain
+from .prompt_encoder import PromptEncoder
+from .tag_decoder import TagDecoder
+from .tag_sequence import target_batch
+from .title_encoder import TitleEncoder
+
+INITIAL_TEMPERATURE = 0.07
+MAX_INVERSE_TEMPERATURE = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagTargets:
+    """What training needs to know of the store's tags.
+
+    Attributes:
+        embeddings: (U, E), frozen.
+        nil: (E,) embedding of "[PAD]".
+        pieces: decoder ids of every tag that can be a target; others are left out of training.
+    """
+
+    embeddings: Tensor
+    nil: Tensor
+    pieces: Mapping[int, Sequence[int]]
+
+    def choose(self, tags: NDArray[np.int32], prompts: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
+        usable = np.array([tag for tag in tags.tolist() if tag in self.pieces], np.int64)
+        return usable if len(usable) <= prompts else np.sort(rng.choice(usable, prompts, replace=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """Losses of a batch.
+
+    Attributes:
+        contrastive: Eq. 5, scalar.
+        generation: Eq. 9, scalar.
+        prompts_used: how many of the N prompts were matched to a real tag at least once in the batch.
+    """
+
+    contrastive: Tensor
+    generation: Tensor
+    prompts_used: int
+
+    @property
+    def total(self) -> Tensor:
+        """Eq. 10."""
+        return self.contrastive + self.generation
+
+
+class OPTSG(nn.Module):
+    """The model. Weights are random until :meth:`load_text_encoder` or a checkpoint is loaded."""
+
+    def __init__(self, model: ModelConfig, inputs: InputConfig):
+        super().__init__()
+        self.config = model
+        self.inputs = inputs
+        width, heads, dropout = model.width, model.heads, model.dropout
+        self.hybrid_encoder = HybridEncoder(
+            frame_dim=inputs.frame_dim,
+            patch_dim=inputs.patch_dim,
+            max_patches=inputs.max_patches,
+            width=width,
+            heads=heads,
+            layers=model.hybrid_layers,
+            dropout=dropout,
+        )
+        self.prompt_encoder = PromptEncoder(
+            prompts=model.prompts,
+            tag_dim=inputs.tag_dim,
+            width=width,
+            heads=heads,
+            layers=model.prompt_layers,
+            dropout=dropout,
+        )
+        self.decoder = TagDecoder(
+            vocabulary=MARKS + len(inputs.pieces),
+            prompts=model.prompts,
+            tag_dim=inputs.tag_dim,
+            width=width,
+            heads=heads,
+            layers=model.decoder_layers,
+            dropout=dropout,
+            prompt_entry=model.prompt_entry,
+        )
+        self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
+        self.apply(init_weights)
+        self.title_encoder = TitleEncoder(json.dumps(dict(inputs.title_encoder)), width, dropout)
+        self._freeze_title_layers(model.frozen_title_layers)
+
+    def _freeze_title_layers(self, layers: int) -> None:
+        if layers < 0:
+            return
+        frozen = ["embeddings.", *(f"layer.{number}." for number in range(layers))]
+        for name, parameter in self.title_encoder.model.named_parameters():
+            if any(part in name for part in frozen):
+                parameter.requires_grad_(False)
+
+    @torch.no_grad()
+    def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
+        self.title_encoder.load_pretrained(weights)
+        words = self.title_encoder.word_embeddings()
+        if words.shape[1] == self.config.width:
+            pieces = torch.tensor(self.inputs.pieces)
+            self.decoder.embedding.weight[MARKS:] = words[pieces]
+            self.decoder.embedding.weight[:MARKS].normal_(std=float(words.std()))
+
+    def encode(self, batch: Batch) -> Tensor:
+        """Multimodal hybrid features F (B, S, D); their mask is ``batch.title_mask``."""
+        features: Tensor = self.hybrid_encoder(self.title_encoder(batch.title_tokens, batch.title_mask), batch)
+        return features
+
+    def order_prompts(self, features: Tensor, mask: Tensor) -> Tensor:
+        """F (B, S, D) -> order prompts P (B, N, E), in their natural order (Eq. 1)."""
+        prompts: Tensor = self.prompt_encoder(features, mask)
+        return prompts
+
+    def assign(
+        self, prompts: Tensor, batch: Batch, targets: TagTargets, rng: np.random.Generator, *, match_nil: bool
+    ) -> NDArray[np.int64]:
+        """Tag of the store's tag table matched to each prompt, -1 for NIL: (B, N) (Eq. 2–3)."""
+        chosen = [targets.choose(tags, prompts.shape[1], rng) for tags in batch.tags]
+        lengths = [len(tags) for tags in chosen]
+        padded = np.zeros((len(chosen), max(1, *lengths)), np.int64)
+        for row, tags in enumerate(chosen):
+            padded[row, : len(tags)] = tags
+        embeddings = targets.embeddings[torch.from_numpy(padded).to(prompts.device)]
+        gain = prompt_tag_gain(prompts, embeddings, targets.nil if match_nil else None)
+        local = match_batch(gain.cpu().numpy(), lengths)
+        return np.where(local == NO_TAG, NO_TAG, np.take_along_axis(padded, local.clip(min=0), axis=1))
+
+    def forward(self, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator) -> Losses:
+        """Both losses of a batch. ``rng`` draws the prompts' order and the tags of videos with more than N."""
+        features = self.encode(batch)
+        prompts = self.order_prompts(features, batch.title_mask)
+        assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
+        contrastive = prompt_tag_contrastive_loss(
+            prompts,
+            torch.from_numpy(assignment).to(prompts.device),
+            targets.embeddings,
+            self.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
+            false_negatives=training.false_negatives,
+        )
+        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
+        if training.shuffle:
+            order = rng.permuted(order, axis=1)
+        generation = self._generation_loss(prompts, features, batch, assignment, order, targets, training)
+        used = int(np.any(assignment != NO_TAG, axis=0).sum())
+        return Losses(contrastive=contrastive, generation=generation, prompts_used=used)
+
+    def _generation_loss(
+        self,
+        prompts: Tensor,
+        features: Tensor,
+        batch: Batch,
+        assignment: NDArray[np.int64],
+        order: NDArray[np.int64],
+        targets: TagTargets,
+        training: TrainingConfig,
+    ) -> Tensor:
+        index = torch.from_numpy(order).to(prompts.device)
+        ordered = prompts.gather(1, index[..., None].expand_as(prompts))
+        inputs, wanted = target_batch(np.take_along_axis(assignment, order, axis=1), targets.pieces)
+        inputs, wanted = inputs.to(prompts.device), wanted.to(prompts.device)
+        hidden = self.decoder(ordered, inputs, features, batch.title_mask)
+        written = wanted != PAD
+        return tag_sequence_loss(
+            self.decoder.logits(hidden[written]),
+            wanted[written],
+            nil=NIL,
+            nil_weight=training.nil_weight,
+            normalisation=training.normalisation,
+            label_smoothing=training.label_smoothing if self.training else 0.0,
+        )
+
+    @torch.no_grad()
+    def write(self, batch: Batch, *, nil_bias: float = 0.0, use_cache: bool = True) -> WrittenTokens:
+        """Tokens for a batch, prompts in their natural order (paper §3.3)."""
+        features = self.encode(batch)
+        prompts = self.order_prompts(features, batch.title_mask)
+        return greedy_decode(self.decoder, prompts, features, batch.title_mask, nil_bias=nil_bias, use_cache=use_cache)
+
+    def parameter_count(self) -> int:
+        """Number of trained parameters."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)

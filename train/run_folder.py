@@ -1,0 +1,134 @@
+"""The run folder: what training leaves behind and everything later reads (``design.md`` §3, Run folder).
+
+``config.json``        settings, input sizes, the decoder's word pieces, where the features came from
+``model.safetensors``  all weights, float32
+``tokenizer.json``     the text encoder's tokenizer
+``tag_table.json``     the training tags with counts, spellings and word pieces
+``decision.json``      the NIL bias tuned on validation
+``log.jsonl``          one line per event; ``tensorboard/`` the same as curves; ``state/`` for ``--resume``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..data.batching import Batch
+from ..data.errors import ConfigError, RunError, StoreError
+from ..data.tag_table import TagTable
+from ..data.title_tokenizer import TitleTokenizer
+from ..data.vocabulary import Vocabulary
+from .config import RunConfig
+from .device import choose_device
+from .generation import PredictedTag, TagReader
+from .op_tsg import OPTSG
+from .precision import working_dtype
+
+CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+TAG_TABLE, DECISION, LOG = "tag_table.json", "decision.json", "log.jsonl"
+NEEDED = (CONFIG, MODEL, TOKENIZER, TAG_TABLE, DECISION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A trained run, ready to write tags."""
+
+    path: Path
+    config: RunConfig
+    model: OPTSG
+    tag_table: TagTable
+    tokenizer: TitleTokenizer
+    device: torch.device
+    nil_bias: float
+
+    def predict(self, batch: Batch) -> list[list[PredictedTag]]:
+        """Tags of every video of a batch, best first."""
+        reader = TagReader(Vocabulary(self.config.inputs.pieces), self.tag_table, self.tokenizer)
+        return reader.read(self.model.write(batch.to(self.device), nil_bias=self.nil_bias))
+
+
+def load_run(path: Path, *, device: str = "auto") -> Run:
+    """Opens a finished run.
+
+    Raises:
+        RunError: a file is missing, damaged or of a newer optsg; the message says which.
+    """
+    if not path.is_dir():
+        raise RunError(f"there is no run folder at {path}; train one with: optsg-train --feats STORE")
+    if missing := [name for name in NEEDED if not (path / name).is_file()]:
+        raise RunError(f"{path} has no {missing[0]}; the run is not finished (optsg-train --resume) or was damaged")
+    try:
+        config = RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
+        tokenizer = TitleTokenizer.from_json((path / TOKENIZER).read_text(encoding="utf-8"))
+        nil_bias = float(json.loads((path / DECISION).read_text(encoding="utf-8"))["nil_bias"])
+    except (ConfigError, StoreError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+    place = choose_device(device)
+    model = OPTSG(config.model, config.inputs)
+    load_weights(model, path)
+    return Run(
+        path=path,
+        config=config,
+        model=model.to(place, working_dtype(place, config.training.precision)).eval(),
+        tag_table=TagTable.load(path / TAG_TABLE),
+        tokenizer=tokenizer,
+        device=place,
+        nil_bias=nil_bias,
+    )
+
+
+def load_weights(model: OPTSG, run: Path) -> None:
+    """Loads ``model.safetensors`` of a run folder into a model of the same configuration; errors as :func:`load_run`."""
+    try:
+        model.load_state_dict(load_file(run / MODEL), strict=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise RunError(f"{run / MODEL} does not hold this run's weights: {str(error).splitlines()[0]}") from error
+
+
+def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:
+    """Makes the run folder and writes everything that is known before training."""
+    path.mkdir(parents=True, exist_ok=True)
+    write_text(path / CONFIG, config.to_json())
+    write_text(path / TOKENIZER, tokenizer.to_json())
+    tag_table.save(path / TAG_TABLE)
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Writes ``model.safetensors`` of a run folder; a reader sees the old file or the new one, never half of one."""
+    save_tensors(path / MODEL, {name: weight.detach().float().cpu() for name, weight in weights.items()})
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes a safetensors file under another name and renames it."""
+    temporary = path.with_name(path.name + ".tmp")
+    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary)
+    temporary.replace(path)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes JSON under another name and renames it."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text under another name and renames it."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def point_latest(run: Path, runs: Path = Path("runs")) -> None:
+    """Makes ``runs/latest`` a relative link to a run folder."""
+    runs.mkdir(parents=True, exist_ok=True)
+    temporary = runs / f".latest-{os.getpid()}"
+    temporary.symlink_to(os.path.relpath(run.resolve(), runs.resolve()), target_is_directory=True)
+    temporary.replace(runs / "latest")

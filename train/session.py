@@ -1,0 +1,192 @@
+"""One training as a person starts it: choose what was not said, make or reopen the run folder, train, say how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import __version__
+from ..data.errors import ConfigError, RunError
+from ..data.store import FeatureStore, open_store
+from ..data.tag_table import TagTable
+from ..data.title_tokenizer import TitleTokenizer
+from ..data.vocabulary import build_vocabulary
+from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, apply_settings
+from .device import choose_device
+from .resume import read_progress
+from .run_folder import CONFIG, DECISION, create_run, point_latest
+from .trainer import StepReport, Trainer, TrainingInterrupted
+
+BASE_VIDEOS = 10_000
+"""Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
+
+INTERRUPTED_EXIT_CODE = 130
+
+
+def new_run(
+    feats: Path,
+    run: Path | None,
+    *,
+    system: str,
+    size: str,
+    settings: Sequence[str],
+    seed: int | None,
+    device: str,
+) -> Path:
+    """Makes the run folder with everything that is known before training; returns its path.
+
+    Raises:
+        StoreError: the store cannot be used.
+        ConfigError: a setting is unknown or out of range.
+        RunError: the folder holds a run already.
+    """
+    with open_store(feats) as store:
+        chosen = _choose_size(size, store, choose_device(device))
+        folder = run if run is not None else _free_name(Path("runs"), f"{system}-{chosen}")
+        if (folder / CONFIG).exists():
+            raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
+        seeds = [] if seed is None else [f"seed={seed}"]
+        model, training = apply_settings(*SIZES[chosen], [*settings, *seeds])
+        tag_table = TagTable.from_store(store)
+        tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+        inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
+        config = RunConfig(
+            optsg_version=__version__,
+            system=system,
+            size=chosen,
+            model=model,
+            training=training,
+            inputs=inputs,
+            store={"path": str(feats), "header": json.loads(store.header.to_json())},
+        )
+        create_run(folder, config, tag_table, tokenizer)
+    point_latest(folder)
+    return folder
+
+
+def _choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
+    if size in ("base", "small"):
+        return "base" if size == "base" else "small"
+    return "base" if device.type == "cuda" and len(store.indices("train")) >= BASE_VIDEOS else "small"
+
+
+def _free_name(runs: Path, stem: str) -> Path:
+    number = 1
+    while (runs / f"{stem}-{number}").exists():
+        number += 1
+    return runs / f"{stem}-{number}"
+
+
+def _fit_to_store(
+    store: FeatureStore, model: ModelConfig, tag_table: TagTable, tokenizer: TitleTokenizer
+) -> tuple[InputConfig, ModelConfig]:
+    """Input sizes from the store, and no more title layers than its text model has."""
+    title: dict[str, Any] = json.loads(store.title_encoder_config)
+    available = int(title["num_hidden_layers"])
+    layers = min(model.title_layers, available)
+    title["num_hidden_layers"] = layers
+    frozen = min(model.frozen_title_layers, layers)
+    patches = store.patch_lengths()
+    inputs = InputConfig(
+        frame_dim=store.header.frame_dim,
+        patch_dim=store.header.patch_dim if patches.any() else 0,
+        max_patches=int(patches.max(initial=1)) or 1,
+        tag_dim=store.header.tag_dim,
+        title_encoder=title,
+        pieces=build_vocabulary(store, tag_table, tokenizer, model.vocabulary).pieces,
+    )
+    return inputs, dataclasses.replace(model, title_layers=layers, frozen_title_layers=frozen)
+
+
+def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
+    """Trains a run folder to its end, with progress on the terminal.
+
+    Raises:
+        RunError: there is nothing to resume, or the run's store is not what it was.
+    """
+    if not (run / CONFIG).is_file():
+        raise RunError(f"{run} holds no run to resume; start one with: optsg-train --feats STORE")
+    try:
+        config = RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise RunError(f"{run / CONFIG}: {error}") from error
+    progress = read_progress(run) if resume else None
+    if progress is not None and progress.finished:
+        click.echo(f"{run} is finished: there is nothing to resume")
+        return
+    place = choose_device(device)
+    with open_store(Path(config.store["path"])) as store, _display(quiet) as (report, announce):
+        _check_same_store(store, config, run)
+        tag_table = TagTable.load(run / "tag_table.json")
+        tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+        trainer = Trainer(store, run, config, tag_table, tokenizer, place, report=report, announce=announce)
+        announce(_introduction(trainer, run))
+        for warning in trainer.warnings():
+            announce(f"warning: {warning}")
+        try:
+            done = trainer.train(resume=resume)
+        except TrainingInterrupted:
+            click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
+            sys.exit(INTERRUPTED_EXIT_CODE)
+    if not quiet:
+        bias = json.loads((run / DECISION).read_text(encoding="utf-8"))["nil_bias"]
+        click.echo(
+            f"trained {run} in {done.seconds / 60:.1f} minutes; best epoch {done.best_epoch}, NIL bias {bias:g}\n"
+            f"next: optsg-eval --run {run} --split test"
+        )
+
+
+def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None:
+    header = json.loads(store.header.to_json())
+    if header != config.store["header"]:
+        raise RunError(f"{store.path} is not the store that {run} began with; it was made anew since: start a new run")
+
+
+def _introduction(trainer: Trainer, run: Path) -> str:
+    return (
+        f"training {trainer.config.system} ({trainer.config.size}, {trainer.model.parameter_count() / 1e6:.0f} M trained "
+        f"parameters) in {run} on {trainer.device}: {trainer.epochs} epochs of {trainer.steps_per_epoch} steps"
+    )
+
+
+@contextlib.contextmanager
+def _display(quiet: bool) -> Iterator[tuple[Callable[[StepReport], None], Callable[[str], None]]]:
+    """A progress bar with the losses on a terminal, plain lines elsewhere, nothing with ``quiet``."""
+    console = Console(stderr=True)
+    if quiet:
+        yield (lambda _: None), (lambda _: None)
+    elif not console.is_terminal:
+        yield (lambda _: None), (lambda line: click.echo(line, err=True))
+    else:
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("contrast {task.fields[contrast]:.2f}"),
+            TextColumn("tags {task.fields[tags]:.2f}"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("training", total=None, epoch="0", contrast=0.0, tags=0.0)
+
+            def report(step: StepReport) -> None:
+                progress.update(
+                    task,
+                    completed=step.step,
+                    total=step.total_steps,
+                    epoch=f"{step.epoch}/{step.epochs}",
+                    contrast=step.contrastive,
+                    tags=step.generation,
+                )
+
+            yield report, console.print

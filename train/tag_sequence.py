@@ -1,0 +1,70 @@
+"""The ordered tag sequence (paper §3.2.3, Eq. 6): from an assignment of tags to prompts to target tokens.
+
+In the prompts' input order, each slot holds its tag's word pieces or [NIL]; slots are joined by the separator and the
+sequence ends with the end mark. Legend: B videos, N prompts, T target tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
+
+MAX_TARGET_TOKENS = 160
+
+
+def tag_sequence(assignment: Sequence[int], pieces: Mapping[int, Sequence[int]], limit: int) -> list[int]:
+    """Target of one video.
+
+    Args:
+        assignment: tag of every slot in input order, -1 for NIL.
+        pieces: decoder ids of every tag that occurs.
+        limit: longest target. A longer one is cut before the first slot that does not fit, without the end mark, so
+            that the model does not learn to stop there.
+    """
+    target: list[int] = []
+    for slot, tag in enumerate(assignment):
+        written = [SEPARATOR] if slot else []
+        written += pieces[tag] if tag >= 0 else [NIL]
+        if len(target) + len(written) > limit - 1:
+            return target
+        target += written
+    return [*target, EOS]
+
+
+def target_batch(
+    assignments: NDArray[np.int64], pieces: Mapping[int, Sequence[int]], limit: int = MAX_TARGET_TOKENS
+) -> tuple[Tensor, Tensor]:
+    """Decoder inputs and targets of a batch.
+
+    Args:
+        assignments: (B, N) in input order.
+
+    Returns:
+        inputs (B, T), starting with the begin mark, and targets (B, T); both filled up with PAD.
+    """
+    sequences = [tag_sequence(row, pieces, limit) for row in assignments.tolist()]
+    longest = max(1, *(len(sequence) for sequence in sequences))
+    inputs = torch.full((len(sequences), longest), PAD)
+    targets = torch.full((len(sequences), longest), PAD)
+    for row, sequence in enumerate(sequences):
+        targets[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.int64)
+        inputs[row, : len(sequence)] = torch.tensor([BOS, *sequence[:-1]][: len(sequence)], dtype=torch.int64)
+    return inputs, targets
+
+
+def slots_of(tokens: Tensor) -> Tensor:
+    """(B, T) decoder inputs -> (B, T) slot being written after each of them: the number of separators so far."""
+    return (tokens == SEPARATOR).long().cumsum(dim=1)
+
+
+def positions_in_tag(tokens: Tensor) -> Tensor:
+    """(B, T) decoder inputs -> (B, T) number of tokens since the last separator (or the begin mark)."""
+    index = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    starts = torch.where(tokens == SEPARATOR, index, torch.zeros_like(index)).cummax(dim=1).values
+    return index - starts

@@ -1,0 +1,344 @@
+"""The training loop (paper §3.3, §4.3): steps, validation, the best checkpoint, early stop, exact resumption.
+
+Every epoch's order and every step's random numbers come from generators seeded by (seed, epoch) and (seed, step). An
+interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..data.batching import bucketed_batches, collate, video_lengths
+from ..data.errors import StoreError
+from ..data.store import FeatureStore
+from ..data.tag_table import TagTable
+from ..data.title_tokenizer import TitleTokenizer
+from ..data.vocabulary import Vocabulary
+from .config import RunConfig, default_epochs
+from .generation import TagReader
+from .log import TrainingLog
+from .op_tsg import OPTSG, Losses, TagTargets
+from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
+from .precision import MasterWeights, working_dtype
+from .resume import TrainingProgress, finish_state, load_state, read_progress, save_state
+from .run_folder import DECISION, load_weights, save_weights, write_json
+from .validation import Validator
+
+VALIDATIONS = 12
+"""How many validations a run has unless ``validate_every`` says otherwise."""
+
+VALIDATION_BIASES = (0.0, 2.0)
+"""NIL biases tried at a validation during training; the whole range is tuned once, at the end."""
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it
+    """Training was asked to stop (Ctrl-C or SIGTERM); its state is saved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """What a step did: the epoch from 1, steps done and in all, its losses, and how many prompts found a tag."""
+
+    epoch: int
+    epochs: int
+    step: int
+    total_steps: int
+    contrastive: float
+    generation: float
+    prompts_used: int
+
+
+Reporter = Callable[[StepReport], None]
+Announcer = Callable[[str], None]
+
+
+class Trainer:
+    """Trains one run from a feature store alone.
+
+    Args:
+        run: the run folder; it holds the configuration already.
+        report: called after every step.
+        announce: called with one line for people after every validation.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        run: Path,
+        config: RunConfig,
+        tag_table: TagTable,
+        tokenizer: TitleTokenizer,
+        device: torch.device,
+        *,
+        report: Reporter = lambda _: None,
+        announce: Announcer = lambda _: None,
+    ):
+        self.config, self.training, self.run_folder, self.device = config, config.training, run, device
+        self._store, self._report, self._announce = store, report, announce
+        self._rows = store.indices("train")
+        self._lengths = video_lengths(store, self._rows)
+        self.steps_per_epoch = -(-len(self._rows) // self.training.batch_size)
+        self.epochs = self.training.epochs or default_epochs(config.size, len(self._rows), self.training.batch_size)
+        self.total_steps = self.epochs * self.steps_per_epoch
+        self.validate_every = self.training.validate_every or max(1, self.epochs // VALIDATIONS)
+        vocabulary = Vocabulary(config.inputs.pieces)
+        self.model = build_model(store, config).to(device)
+        self.targets = tag_targets(store, vocabulary, self.training.max_tag_pieces, device)
+        self._weights = MasterWeights(self.model, working_dtype(device, self.training.precision))
+        self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
+        self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
+        self._validator = self._open_validator(TagReader(vocabulary, tag_table, tokenizer))
+        self._stop = threading.Event()
+
+    def _open_validator(self, reader: TagReader) -> Validator | None:
+        try:
+            rows = self._store.indices("val")
+        except StoreError:
+            self._announce("the store has no validation split: the last weights are kept and the NIL bias stays 0")
+            return None
+        return Validator(self._store, rows, reader.tag_table, reader, max(64, self.training.batch_size))
+
+    def warnings(self) -> list[str]:
+        """What a person should know about the data before a long training."""
+        lines = []
+        used = {int(tag) for row in self._rows for tag in self._store.tags(int(row))}
+        if left_out := len(used - self.targets.pieces.keys()):
+            lines.append(
+                f"{left_out:,} of {len(used):,} training tags cannot be written in at most "
+                f"{self.training.max_tag_pieces} known word pieces; they are left out of training"
+            )
+        prompts = self.config.model.prompts
+        if over := sum(len(self._store.tags(int(row))) > prompts for row in self._rows):
+            lines.append(
+                f"{over:,} of {len(self._rows):,} training videos have more tags than there are prompts ({prompts}); "
+                "each step draws as many of them at random (--set prompts=N for more)"
+            )
+        return lines
+
+    def train(self, *, resume: bool = False) -> TrainingProgress:
+        """Trains to the end.
+
+        Raises:
+            TrainingInterrupted: by Ctrl-C or SIGTERM, after the state was saved.
+        """
+        progress = (read_progress(self.run_folder) if resume else None) or TrainingProgress()
+        if progress.finished:
+            return progress
+        if progress.step:
+            load_state(self.run_folder, self._weights, self._optimiser, self._average)
+        log = TrainingLog(self.run_folder, resumed_step=progress.step if resume else None)
+        try:
+            with _stop_on_signals(self._stop):
+                self._run_epochs(progress, log)
+            self._finish(progress, log)
+        finally:
+            log.close()
+        return progress
+
+    def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
+        started = time.monotonic() - progress.seconds
+        saved = time.monotonic()
+        for epoch in range(progress.step // self.steps_per_epoch, self.epochs):
+            sums, counted = np.zeros(3), 0
+            for step in self._epoch_steps(epoch, progress):
+                sums += [step.contrastive, step.generation, step.prompts_used]
+                counted += 1
+                progress.seconds = time.monotonic() - started
+                if self._stop.is_set() or time.monotonic() - saved > self.training.state_seconds:
+                    self._save_state(progress)
+                    saved = time.monotonic()
+                if self._stop.is_set():
+                    raise TrainingInterrupted
+            if counted:
+                self._log_epoch(log, epoch, progress, sums / counted)
+            if self._should_validate(epoch) and self._validate(epoch, progress, log):
+                return
+
+    def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepReport]:
+        """The epoch's remaining steps."""
+        rng = np.random.default_rng([self.training.seed, epoch])
+        batches = bucketed_batches(self._rows, self._lengths, self.training.batch_size, rng)
+        for rows in batches[progress.step - epoch * self.steps_per_epoch :]:
+            losses = self._step(progress.step, rows)
+            progress.step += 1
+            step = StepReport(
+                epoch=epoch + 1,
+                epochs=self.epochs,
+                step=progress.step,
+                total_steps=self.total_steps,
+                contrastive=losses.contrastive.item(),
+                generation=losses.generation.item(),
+                prompts_used=losses.prompts_used,
+            )
+            self._report(step)
+            yield step
+
+    def _step(self, step: int, rows: NDArray[np.int64]) -> Losses:
+        torch.manual_seed(self.training.seed * 1_000_003 + step)
+        self.model.train()
+        set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
+        batch = collate(self._store, rows).to(self.device)
+        losses: Losses = self.model(
+            batch, self.targets, self.training, np.random.default_rng([self.training.seed, step, 1])
+        )
+        losses.total.backward()
+        self._weights.collect_gradients()
+        nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        if self._average is not None:
+            self._average.update(step)
+        self._weights.publish()
+        return losses
+
+    def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress, means: NDArray[np.float64]) -> None:
+        contrastive, generation, used = means.tolist()
+        log.write(
+            "epoch",
+            progress.step,
+            epoch=epoch + 1,
+            train_loss=contrastive + generation,
+            train_contrastive=contrastive,
+            train_generation=generation,
+            prompts_used=used,
+            seconds=round(progress.seconds, 1),
+        )
+
+    def _should_validate(self, epoch: int) -> bool:
+        return (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
+
+    def _validate(self, epoch: int, progress: TrainingProgress, log: TrainingLog) -> bool:
+        """Scores the averaged weights, keeps them if they are the best so far; true when training should stop."""
+        if self._validator is None:
+            self._keep(progress, epoch)
+            return False
+        with self._averaged_weights():
+            losses = self._validator.losses(self.model, self.targets, self.training)
+            bias, scores, _ = self._validator.tune_nil_bias(self.model, self.device, VALIDATION_BIASES)
+        score = scores["label_based"]["full"]["f1"]
+        if score > progress.best_score:
+            progress.best_score, progress.validations_without_gain = score, 0
+            self._keep(progress, epoch)
+        else:
+            progress.validations_without_gain += 1
+        log.write(
+            "validation",
+            progress.step,
+            epoch=epoch + 1,
+            val_loss=losses.total,
+            val_contrastive=losses.contrastive,
+            val_generation=losses.generation,
+            val_full_f1=score,
+            val_rare_f1=scores["label_based"]["rare"]["f1"],
+            val_common_f1=scores["label_based"]["common"]["f1"],
+            val_example_f1=scores["example_based"]["f1"],
+            nil_bias=bias,
+            best=progress.best_epoch == epoch + 1,
+        )
+        self._announce(
+            f"epoch {epoch + 1}/{self.epochs}: validation loss {losses.total:.3f}, full F1 {100 * score:.1f}, "
+            f"example-based F1 {100 * scores['example_based']['f1']:.1f}"
+            + (" (best so far)" if progress.best_epoch == epoch + 1 else "")
+        )
+        return 0 < self.training.patience <= progress.validations_without_gain
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """The model computes with the averaged weights inside."""
+        if self._average is None:
+            yield
+            return
+        live = [master.detach().clone() for master in self._weights.masters]
+        self._weights.publish(self._average.values)
+        try:
+            yield
+        finally:
+            self._weights.publish(live)
+
+    def _keep(self, progress: TrainingProgress, epoch: int) -> None:
+        """Writes the averaged weights, float32, as the run's model."""
+        progress.best_epoch = epoch + 1
+        values = self._average.values if self._average is not None else self._weights.masters
+        kept = dict(self.model.state_dict())
+        kept.update(zip(self._weights.names, values, strict=True))
+        save_weights(self.run_folder, kept)
+
+    def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
+        """Tunes the NIL bias with the kept weights and closes the run."""
+        decision: dict[str, Any] = {"nil_bias": 0.0, "tuned_on": None}
+        if self._validator is not None:
+            load_weights(self.model, self.run_folder)
+            bias, scores, full_f1 = self._validator.tune_nil_bias(self.model, self.device)
+            decision = {
+                "nil_bias": bias,
+                "tuned_on": "val",
+                "full_f1": scores["label_based"]["full"]["f1"],
+                "full_f1_by_bias": {str(tried): value for tried, value in full_f1.items()},
+            }
+        write_json(self.run_folder / DECISION, decision)
+        log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
+        finish_state(self.run_folder, progress)
+
+    def _save_state(self, progress: TrainingProgress) -> None:
+        save_state(self.run_folder, progress, self._weights, self._optimiser, self._average)
+
+
+def build_model(store: FeatureStore, config: RunConfig) -> OPTSG:
+    """The model of a run, its title encoder and word embeddings started from the store's text model."""
+    torch.manual_seed(config.training.seed)
+    model = OPTSG(config.model, config.inputs)
+    kept = model.title_encoder.model.state_dict().keys()
+    weights = {name: weight for name, weight in store.title_encoder_weights().items() if name in kept}
+    model.load_text_encoder(weights)
+    return model
+
+
+def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, device: torch.device) -> TagTargets:
+    """Embeddings of all tags, and the pieces of those that can be targets."""
+    tokens = {tag: store.tag_tokens(tag).tolist() for tag in range(len(store.tag_keys))}
+    return TagTargets(
+        embeddings=torch.from_numpy(np.array(store.tag_embeddings)).to(device),
+        nil=torch.from_numpy(np.array(store.nil_embedding)).to(device),
+        pieces={
+            tag: vocabulary.encode(pieces)
+            for tag, pieces in tokens.items()
+            if 0 < len(pieces) <= max_pieces and vocabulary.can_spell(pieces)
+        },
+    )
+
+
+@contextmanager
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set ``stop``; a second Ctrl-C interrupts at once. Only the main thread can listen."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous: dict[int, Any] = {}
+
+    def handle(number: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, previous[number])
+
+    for awaited in (signal.SIGINT, signal.SIGTERM):
+        previous[int(awaited)] = signal.signal(awaited, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["StepReport", "Trainer", "TrainingInterrupted", "build_model", "tag_targets"]
