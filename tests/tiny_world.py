@@ -22,9 +22,27 @@ from tokenizers.models import WordPiece
 ANIMALS = ("cat", "dog", "fox", "owl", "bee", "cow")
 COLOURS = ("red", "blue", "green", "black")
 PLACES = ("lake", "wood", "farm")
-WORDS = (*ANIMALS, *COLOURS, *PLACES, "animal", "bird", "pet", "t", "shirt", "a", "the", "of", "at", "-", "[", "]", "##s")
+WORDS = (
+    *ANIMALS,
+    *COLOURS,
+    *PLACES,
+    "animal",
+    "bird",
+    "pet",
+    "t",
+    "shirt",
+    "a",
+    "the",
+    "of",
+    "at",
+    "-",
+    "[",
+    "]",
+    "##s",
+)
 WIDTH = 32
 FRAME_DIM = 12
+PATCH_DIM = 6
 
 
 def tiny_tokenizer() -> Tokenizer:
@@ -79,7 +97,7 @@ def tiny_header(**changes: Any) -> StoreHeader:
     """Header of the tiny world's stores."""
     values: dict[str, Any] = {
         "frame_dim": FRAME_DIM,
-        "patch_dim": 6,
+        "patch_dim": PATCH_DIM,
         "tag_dim": WIDTH,
         "image_encoder": {"kind": "tiny", "name": "tiny"},
         "text_encoder": {"kind": "tiny", "name": "tiny"},
@@ -92,14 +110,16 @@ def tiny_header(**changes: Any) -> StoreHeader:
 
 
 def tiny_videos(count: int, *, seed: int = 0) -> list[VideoFeatures]:
-    """Videos of an animal in a place: the title names the animal, the frames show the colour; every eighth is an image."""
+    """Videos of an animal in a place: the title names the animal, the frames (or patches) show the colour; every eighth is an image."""
     rng = np.random.default_rng(seed)
     shades = np.random.default_rng(1).normal(size=(len(COLOURS), FRAME_DIM))
     videos = []
     for number in range(count):
         animal, colour, place = (str(rng.choice(kind)) for kind in (ANIMALS, COLOURS, PLACES))
         image = number % 8 == 7
-        frames = shades[COLOURS.index(colour)] + 0.1 * rng.normal(size=(0 if image else rng.integers(1, 6), FRAME_DIM))
+        shade = shades[COLOURS.index(colour)]
+        frames = shade + 0.1 * rng.normal(size=(0 if image else rng.integers(1, 6), FRAME_DIM))
+        patches = shade[:PATCH_DIM] + 0.1 * rng.normal(size=(4 if image else 0, PATCH_DIM))
         tags = [animal, colour, "animal", "Bird" if animal in ("owl", "bee") else "pet"]
         tags += ["T-shirt"] * (number % 5 == 0)
         split: Split = "train" if number % 10 < 7 else "val" if number % 10 == 7 else "test"
@@ -114,7 +134,7 @@ def tiny_videos(count: int, *, seed: int = 0) -> list[VideoFeatures]:
                 duration=0.0 if image else float(len(frames)),
                 frames=frames.astype(np.float16),
                 times=np.arange(len(frames), dtype=np.float32),
-                patches=rng.normal(size=(4 if image else 0, 6)).astype(np.float16),
+                patches=patches.astype(np.float16),
                 thumbnail=b"",
             )
         )

@@ -218,20 +218,20 @@ def apply_settings(
     Raises:
         ConfigError: unknown key (with the nearest known one) or a value of the wrong type or range.
     """
+    changes: dict[type[ModelConfig | TrainingConfig], dict[str, Any]] = {ModelConfig: {}, TrainingConfig: {}}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set {setting}: expected key=value")
-        if key in {f.name for f in fields(ModelConfig)}:
-            model = dataclasses.replace(model, **{key: _parse(ModelConfig, key, text)})
-        elif key in {f.name for f in fields(TrainingConfig)}:
-            training = dataclasses.replace(training, **{key: _parse(TrainingConfig, key, text)})
-        else:
-            known = [f.name for f in (*fields(ModelConfig), *fields(TrainingConfig))]
+        owner = next((kind for kind in changes if key in {f.name for f in fields(kind)}), None)
+        if owner is None:
+            known = [f.name for kind in changes for f in fields(kind)]
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean {near[0]}?" if near else "known are " + ", ".join(known)
             raise ConfigError(f"--set {key}: unknown setting; {hint}")
-    return model, training
+        changes[owner][key] = _parse(owner, key, text)
+    # All at once: width and heads, for instance, only fit together.
+    return dataclasses.replace(model, **changes[ModelConfig]), dataclasses.replace(training, **changes[TrainingConfig])
 
 
 def _parse(kind: type[ModelConfig | TrainingConfig], key: str, text: str) -> Any:

@@ -1,7 +1,7 @@
 """The two losses of OP-TSG (paper Eq. 4–5 and 8–9): pure functions of tensors.
 
 Legend: B videos, N prompts, R prompts matched to a real tag in the whole batch, E tag-embedding width, U tags of the
-table, K target tokens of the batch without padding, V vocabulary.
+table, K target tokens of the batch, V vocabulary.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def tag_sequence_loss(
     logits: Tensor,
     targets: Tensor,
     *,
+    pad: int,
     nil: int,
     nil_weight: float,
     normalisation: Normalisation = "weights",
@@ -75,13 +76,14 @@ def tag_sequence_loss(
 
     Args:
         logits: (K, V); in bfloat16 the kernel still sums in float32, at a third of the cost on a CPU.
-        targets: (K,), padding already left out.
+        targets: (K,).
+        pad: token id of padding, which counts nothing.
         nil: token id of [NIL].
         nil_weight: λ.
         normalisation: ``weights`` divides by the summed weights; ``sum`` is Eq. 9 to the letter, whose scale grows
             with the batch and drowns the contrastive loss, which is a mean.
     """
     per_token = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing).float()
-    weights = torch.where(targets == nil, nil_weight, 1.0)
+    weights = torch.where(targets == nil, nil_weight, 1.0).masked_fill(targets == pad, 0.0)
     total = (weights * per_token).sum()
     return total if normalisation == "sum" else total / weights.sum().clamp(min=1e-8)

@@ -189,10 +189,11 @@ class OPTSG(nn.Module):
         inputs, wanted = target_batch(np.take_along_axis(assignment, order, axis=1), targets.pieces)
         inputs, wanted = inputs.to(prompts.device), wanted.to(prompts.device)
         hidden = self.decoder(ordered, inputs, features, batch.title_mask)
-        written = wanted != PAD
+        places = _written_places(wanted)
         return tag_sequence_loss(
-            self.decoder.logits(hidden[written]),
-            wanted[written],
+            self.decoder.logits(hidden.flatten(0, 1)[places]),
+            wanted.flatten()[places],
+            pad=PAD,
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
@@ -209,3 +210,14 @@ class OPTSG(nn.Module):
     def parameter_count(self) -> int:
         """Number of trained parameters."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+def _written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
+    """Flat indices of the places of (B, T) that hold a target, filled up with padding to a multiple of 256.
+
+    The output projection then runs on little padding and in few different shapes; a CPU prepares its matrix kernels anew
+    for every shape.
+    """
+    flat = wanted.flatten()
+    written, padding = torch.nonzero(flat != PAD).squeeze(1), torch.nonzero(flat == PAD).squeeze(1)
+    return torch.cat([written, padding[: -len(written) % multiple]])

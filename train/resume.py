@@ -7,7 +7,7 @@ the weights, the optimiser's moments, the averaged weights, and how far training
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -31,6 +31,8 @@ class TrainingProgress:
 
     Attributes:
         step: optimiser steps done.
+        epochs_done: epochs finished, their validation included; an epoch's last step may be done while this is not.
+        epoch_sums, epoch_steps: losses and used prompts summed over the steps of the current epoch, for its log line.
         validations_without_gain: since the best score.
         best_score, best_epoch: of the kept checkpoint; ``best_epoch`` counts from 1, 0 if there is none yet.
         seconds: training time so far, over all interruptions.
@@ -38,6 +40,9 @@ class TrainingProgress:
     """
 
     step: int = 0
+    epochs_done: int = 0
+    epoch_sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    epoch_steps: int = 0
     validations_without_gain: int = 0
     best_score: float = -1.0
     best_epoch: int = 0

@@ -49,7 +49,8 @@ def target_batch(
         inputs (B, T), starting with the begin mark, and targets (B, T); both filled up with PAD.
     """
     sequences = [tag_sequence(row, pieces, limit) for row in assignments.tolist()]
-    longest = max(1, *(len(sequence) for sequence in sequences))
+    # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
+    longest = min(limit, -(-max(1, *(len(sequence) for sequence in sequences)) // 8) * 8)
     inputs = torch.full((len(sequences), longest), PAD)
     targets = torch.full((len(sequences), longest), PAD)
     for row, sequence in enumerate(sequences):

@@ -33,7 +33,8 @@ class TitleEncoder(nn.Module):
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
-        self.model = AutoModel.from_config(config, **_without_pooler(config))
+        # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention); a GPU hardly notices.
+        self.model = AutoModel.from_config(config, attn_implementation="eager", **_without_pooler(config))
         self.text_width = int(config.hidden_size)
         self.projection: nn.Module = nn.Identity()
         if self.text_width != width:

@@ -151,20 +151,21 @@ class Trainer:
     def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
         started = time.monotonic() - progress.seconds
         saved = time.monotonic()
-        for epoch in range(progress.step // self.steps_per_epoch, self.epochs):
-            sums, counted = np.zeros(3), 0
+        for epoch in range(progress.epochs_done, self.epochs):
             for step in self._epoch_steps(epoch, progress):
-                sums += [step.contrastive, step.generation, step.prompts_used]
-                counted += 1
+                values = (step.contrastive, step.generation, float(step.prompts_used))
+                progress.epoch_sums = [a + b for a, b in zip(progress.epoch_sums, values, strict=True)]
+                progress.epoch_steps += 1
                 progress.seconds = time.monotonic() - started
                 if self._stop.is_set() or time.monotonic() - saved > self.training.state_seconds:
                     self._save_state(progress)
                     saved = time.monotonic()
                 if self._stop.is_set():
                     raise TrainingInterrupted
-            if counted:
-                self._log_epoch(log, epoch, progress, sums / counted)
-            if self._should_validate(epoch) and self._validate(epoch, progress, log):
+            self._log_epoch(log, epoch, progress)
+            stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
+            progress.epochs_done, progress.epoch_sums, progress.epoch_steps = epoch + 1, [0.0] * 3, 0
+            if stop:
                 return
 
     def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepReport]:
@@ -204,8 +205,8 @@ class Trainer:
         self._weights.publish()
         return losses
 
-    def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress, means: NDArray[np.float64]) -> None:
-        contrastive, generation, used = means.tolist()
+    def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress) -> None:
+        contrastive, generation, used = (value / progress.epoch_steps for value in progress.epoch_sums)
         log.write(
             "epoch",
             progress.step,

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optsg.data.metrics import TagScore, per_tag_scores, score_predictions, tag_groups
 from sklearn.metrics import precision_recall_fscore_support
 from sklearn.preprocessing import MultiLabelBinarizer
-
-from optsg.data.metrics import TagScore, per_tag_scores, score_predictions, tag_groups
 
 TagLists = list[list[str]]
 RATES: tuple[Literal["precision", "recall", "f1"], ...] = ("precision", "recall", "f1")

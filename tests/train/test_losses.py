@@ -63,7 +63,7 @@ def test_nil_gets_exactly_lambda() -> None:
     weight = torch.ones(9)
     weight[NIL] = 0.3
     expected = functional.cross_entropy(logits, targets, weight=weight)  # divides by the summed weights too
-    loss = tag_sequence_loss(logits, targets, nil=NIL, nil_weight=0.3)
+    loss = tag_sequence_loss(logits, targets, pad=0, nil=NIL, nil_weight=0.3)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     (gradient,) = torch.autograd.grad(loss, logits)
     error = (logits.softmax(-1) - functional.one_hot(targets, 9)).detach()
@@ -71,7 +71,17 @@ def test_nil_gets_exactly_lambda() -> None:
     assert torch.allclose(gradient[0] / error[0], torch.full((9,), 1.0 / 4.6), rtol=1e-4)
 
 
+def test_padding_counts_nothing() -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(5, 8), torch.tensor([5, NIL, 0, 0, 6])
+    kept = targets != 0
+    padded, bare = (
+        tag_sequence_loss(logits[rows], targets[rows], pad=0, nil=NIL, nil_weight=0.3) for rows in (slice(None), kept)
+    )
+    assert padded.item() == pytest.approx(bare.item())
+
+
 def test_the_literal_loss_is_a_sum() -> None:
     logits, targets = torch.zeros(4, 8), torch.tensor([5, NIL, NIL, 6])
-    loss = tag_sequence_loss(logits, targets, nil=NIL, nil_weight=0.5, normalisation="sum")
+    loss = tag_sequence_loss(logits, targets, pad=0, nil=NIL, nil_weight=0.5, normalisation="sum")
     assert loss.item() == pytest.approx(3.0 * math.log(8))

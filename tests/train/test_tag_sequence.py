@@ -37,8 +37,9 @@ def test_long_targets_are_cut_at_a_tag_boundary_without_the_end_mark(limit: int,
 
 def test_inputs_are_targets_shifted_by_the_begin_mark() -> None:
     inputs, targets = target_batch(np.array([[0, 1], [-1, -1]]), PIECES)
-    assert inputs.tolist() == [[BOS, 10, SEPARATOR, 11, 12], [BOS, NIL, SEPARATOR, NIL, PAD]]
-    assert targets.tolist() == [[10, SEPARATOR, 11, 12, EOS], [NIL, SEPARATOR, NIL, EOS, PAD]]
+    fill = [PAD] * 3  # to a multiple of 8
+    assert inputs.tolist() == [[BOS, 10, SEPARATOR, 11, 12, *fill], [BOS, NIL, SEPARATOR, NIL, PAD, *fill]]
+    assert targets.tolist() == [[10, SEPARATOR, 11, 12, EOS, *fill], [NIL, SEPARATOR, NIL, EOS, PAD, *fill]]
 
 
 def test_slots_and_positions_count_from_the_separators() -> None:

@@ -1,0 +1,63 @@
+"""Padding, masks and bucketed batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optsg.data.batching import Batch, bucketed_batches, collate, sequential_batches, video_lengths
+from optsg.data.store import open_store
+
+from tests.tiny_world import tiny_videos, write_tiny_store
+
+
+def test_padding_is_masked_and_values_are_kept() -> None:
+    frames = [np.full((2, 3), 1, np.float16), np.full((4, 3), 2, np.float16)]
+    patches = [np.zeros((0, 5), np.float16)] * 2
+    batch = Batch.from_features(frames, patches, [[7, 8, 9], [7, 9]])
+    assert batch.frames.shape == (2, 4, 3) and batch.patches.shape == (2, 0, 5)
+    assert batch.frame_mask.tolist() == [[True, True, False, False], [True] * 4]
+    assert batch.frames[batch.frame_mask].sum(dim=1).tolist() == [3.0] * 2 + [6.0] * 4
+    assert batch.title_tokens.tolist() == [[7, 8, 9, 0], [7, 9, 0, 0]]  # filled up to a multiple of 4
+    assert batch.title_mask.tolist() == [[True] * 3 + [False], [True, True, False, False]]
+
+
+def test_collate_mixes_videos_and_images(tmp_path: Path) -> None:
+    with open_store(write_tiny_store(tmp_path / "s.h5", tiny_videos(16))) as store:
+        batch = collate(store, [7, 0])
+        assert batch.frame_mask[0].sum() == 0 and batch.patch_mask[0].sum() == 4
+        assert batch.frame_mask[1].sum() == len(store.frames(0)) and batch.patch_mask[1].sum() == 0
+        assert [tags.tolist() for tags in batch.tags] == [store.tags(7).tolist(), store.tags(0).tolist()]
+
+
+@pytest.mark.parametrize(("count", "size"), [(100, 8), (7, 8), (64, 8), (1, 1)])
+def test_every_row_occurs_once_an_epoch_in_as_many_batches_as_needed(count: int, size: int) -> None:
+    rows = np.arange(count) * 3
+    batches = bucketed_batches(rows, rows % 11, size, np.random.default_rng(0))
+    assert len(batches) == -(-count // size)
+    assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
+    assert max(len(batch) for batch in batches) <= size
+
+
+def test_batches_hold_similar_lengths_and_change_every_epoch() -> None:
+    rows = np.arange(512)
+    lengths = np.random.default_rng(1).integers(1, 60, 512)
+    batches = bucketed_batches(rows, lengths, 16, np.random.default_rng(0))
+    spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
+    plain = np.mean([np.ptp(lengths[rows[i : i + 16]]) for i in range(0, 512, 16)])
+    assert spread < plain / 3
+    other = bucketed_batches(rows, lengths, 16, np.random.default_rng(1))
+    assert {tuple(sorted(b)) for b in batches} != {tuple(sorted(b)) for b in other}
+    again = bucketed_batches(rows, lengths, 16, np.random.default_rng(0))
+    assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
+
+
+def test_lengths_count_frames_patches_and_tags(tmp_path: Path) -> None:
+    with open_store(write_tiny_store(tmp_path / "s.h5", tiny_videos(16))) as store:
+        expected = [len(store.frames(r)) + len(store.patches(r)) + 4 * len(store.tags(r)) for r in (3, 7)]
+        assert video_lengths(store, np.array([3, 7])).tolist() == expected
+
+
+def test_sequential_batches_keep_the_order() -> None:
+    assert [b.tolist() for b in sequential_batches(np.arange(5), 2)] == [[0, 1], [2, 3], [4]]

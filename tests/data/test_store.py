@@ -1,0 +1,198 @@
+"""The feature store: what goes in comes out, and what is no whole store says so."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from optsg.data.errors import StoreError, StoreVersionError
+from optsg.data.hdf5_store import Hdf5StoreWriter, merge_parts
+from optsg.data.media import Failure
+from optsg.data.store import open_part, open_store
+from optsg.data.store_schema import StoreHeader, VideoFeatures
+
+from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_tiny_store
+
+
+def assert_same(one: VideoFeatures, other: VideoFeatures) -> None:
+    for name in ("frames", "times", "patches"):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
+    for name in ("id", "title", "tags", "split", "source", "kind", "duration", "thumbnail", "note"):
+        assert getattr(one, name) == getattr(other, name)
+
+
+def write_part(path: Path, videos: list[VideoFeatures], failures: list[Failure] = [], **header: object) -> Path:  # noqa: B006
+    with Hdf5StoreWriter(path, tiny_header(**header)) as writer:
+        for video in videos:
+            writer.append(video)
+        for failure in failures:
+            writer.add_failure(failure)
+        writer.finish()
+    return path
+
+
+def failure(name: str, error: str = "no") -> Failure:
+    return Failure(id=name, source=f"{name}.mp4", stage="decode", error=error)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    videos = tiny_videos(30)
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
+        assert len(store) == 30 and store.ids() == [video.id for video in videos]
+        for row, video in enumerate(videos):
+            assert_same(store.features(row), video)
+        assert [store.tag_keys[tag] for tag in store.tags(0)] == [tag.casefold() for tag in videos[0].tags]
+        assert store.tag_spellings[store.tag_keys.index("t-shirt")] == "T-shirt"
+
+
+def test_text_tables_travel_with_the_store(tmp_path: Path) -> None:
+    text = tiny_text_tables()
+    with open_store(write_tiny_store(tmp_path / "s.h5", tiny_videos(20))) as store:
+        assert store.tokenizer_json == text.tokenizer_json
+        assert json.loads(store.title_encoder_config)["num_hidden_layers"] == 2
+        weights = store.title_encoder_weights()
+        assert weights.keys() == text.weights.keys()
+        assert all(np.array_equal(weights[name], text.weights[name]) for name in weights)
+        assert np.array_equal(store.tag_embeddings, text.tag_embeddings(store.tag_keys))
+        assert np.array_equal(store.nil_embedding, text.nil_embedding)
+        assert store.title_tokens(3).tolist() == text.title_tokens([store.title(3)])[0]
+        assert store.tag_tokens(1).tolist() == text.tag_tokens([store.tag_keys[1]])[0]
+
+
+def test_merged_parts_equal_one_store_with_each_id_once(tmp_path: Path) -> None:
+    videos = tiny_videos(23)
+    failures = [failure("broken"), failure("video-3", "first try")]
+    parts = [
+        write_part(tmp_path / "a.h5", videos[:9], failures),
+        write_part(tmp_path / "b.h5", videos[7:20], [failure("broken", "second try")]),
+        write_part(tmp_path / "c.h5", videos[20:]),
+    ]
+    merge_parts(parts, tmp_path / "out.h5", tiny_header(), tiny_text_tables())
+    with open_store(tmp_path / "out.h5") as store, open_store(write_tiny_store(tmp_path / "one.h5", videos)) as whole:
+        assert store.ids() == whole.ids()
+        for row in range(len(whole)):
+            assert_same(store.features(row), whole.features(row))
+        assert store.tag_keys == whole.tag_keys and store.tag_spellings == whole.tag_spellings
+        assert store.failures == [failure("broken")]
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_finished_values_are_mapped_not_read(tmp_path: Path) -> None:
+    parts = [write_part(tmp_path / "a.h5", tiny_videos(12))]
+    merge_parts(parts, tmp_path / "out.h5", tiny_header(), tiny_text_tables())
+    with open_store(tmp_path / "out.h5") as store:
+        frames = store.frames(0)
+        assert isinstance(frames.base, np.memmap) or isinstance(frames, np.memmap)
+
+
+def test_parts_of_other_settings_are_refused(tmp_path: Path) -> None:
+    part = write_part(tmp_path / "a.h5", tiny_videos(3), image_encoder={"kind": "tiny", "name": "other"})
+    expected = f"{part} was made with other settings: image_encoder.name: 'tiny' ≠ 'other'"
+    with pytest.raises(StoreError, match=re.escape(expected)):
+        merge_parts([part], tmp_path / "out.h5", tiny_header(), tiny_text_tables())
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_store_of_images_only_and_without_patches(tmp_path: Path) -> None:
+    images = [video for video in tiny_videos(32) if video.kind == "image"]
+    with open_store(write_tiny_store(tmp_path / "images.h5", images)) as store:
+        assert store.patches(0).shape == (4, 6) and store.frames(0).shape == (0, 12)
+        assert store.visual_lengths().tolist() == [4] * 4
+    videos = [video for video in tiny_videos(8) if video.kind == "video"]
+    bare = [VideoFeatures(**{**vars(video), "patches": np.zeros((0, 0), np.float16)}) for video in videos]
+    with open_store(write_tiny_store(tmp_path / "videos.h5", bare, patch_dim=0)) as store:
+        assert store.patches(0).shape == (0, 0)
+
+
+def test_missing_split_names_those_that_are_there(tmp_path: Path) -> None:
+    videos = [video for video in tiny_videos(20) if video.split != "test"]
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
+        expected = f"{store.path} has no videos in split 'test'; it has train (14), val (2)"
+        with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
+            store.indices("test")
+
+
+def test_text_that_utf8_cannot_hold_becomes_question_marks(tmp_path: Path) -> None:
+    video = VideoFeatures(**{**vars(tiny_videos(1)[0]), "title": "bad \ud800 title"})
+    with open_store(write_tiny_store(tmp_path / "s.h5", [video])) as store:
+        assert store.title(0) == "bad ? title"
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda path: None, "there is no feature store at {path}; make one with: optsg-extract VIDEOS --out {path}"),
+        (lambda path: path.mkdir(), "{path} is a folder; a feature store is one .h5 file"),
+        (
+            lambda path: path.write_bytes(b"x" * 900),
+            "{path} is not a readable HDF5 file; it is damaged or something else",
+        ),
+        (
+            lambda path: h5py.File(path, "w").close(),
+            "{path} is an HDF5 file but no optsg feature store; make one with optsg-extract",
+        ),
+        (
+            lambda path: write_part(path, tiny_videos(2)),
+            "{path} is not a finished feature store; run the same optsg-extract command again to finish it",
+        ),
+    ],
+)
+def test_what_is_no_store_says_so(tmp_path: Path, make: object, expected: str) -> None:
+    path = tmp_path / "s.h5"
+    make(path)  # type: ignore[operator]
+    with pytest.raises(StoreError, match=f"^{re.escape(expected.format(path=path))}$"):
+        open_store(path)
+
+
+def test_newer_version_is_refused(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "s.h5", tiny_videos(3))
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = 2
+    expected = f"{path} is a feature store of version 2; this optsg reads up to version 1: upgrade optsg"
+    with pytest.raises(StoreVersionError, match=f"^{re.escape(expected)}$"):
+        open_store(path)
+
+
+def test_truncated_store_is_refused(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "s.h5", tiny_videos(20))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(StoreError, match="is not a readable HDF5 file"):
+        open_store(path)
+
+
+def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "s.h5", tiny_videos(3))
+    with h5py.File(path, "r+") as file:
+        del file["videos/times/values"]
+        file["videos/times/values"] = h5py.ExternalLink("/etc/passwd", "/x")
+    expected = f"{path}: 'videos/times/values' is a link to elsewhere, which a feature store must not contain"
+    with pytest.raises(StoreError, match=re.escape(expected)):
+        open_store(path)
+
+
+def test_missing_and_inconsistent_arrays_are_refused(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "s.h5", tiny_videos(3))
+    with h5py.File(path, "r+") as file:
+        del file["videos/duration"]
+    with pytest.raises(StoreError, match=re.escape(f"{path}: the array 'videos/duration' is missing")):
+        open_store(path)
+    path = write_tiny_store(tmp_path / "t.h5", tiny_videos(3))
+    with h5py.File(path, "r+") as file:
+        file["videos/frames/offsets"][-1] += 1
+    with pytest.raises(StoreError, match=re.escape(f"{path}: the offsets of 'videos/frames' do not fit its values")):
+        open_store(path)
+
+
+def test_header_round_trip_and_differences() -> None:
+    header = tiny_header()
+    assert StoreHeader.from_json(header.to_json()) == header
+    assert header.differences(tiny_header(created="later", optsg_version="9")) == []
+    changed = tiny_header(frame_dim=9, sampling={"fps": 2.0, "max_frames": 60})
+    assert header.differences(changed) == ["frame_dim: 12 ≠ 9", "sampling.fps: 1.0 ≠ 2.0"]
+    with pytest.raises(StoreError, match=re.escape("the store's header cannot be read")):
+        StoreHeader.from_json('{"frame_dim": 3, "colour": "red"}')
