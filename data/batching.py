@@ -50,7 +50,8 @@ class Batch:
         frame_values, frame_mask = _pad_vectors(frames)
         patch_values, patch_mask = _pad_vectors(patches)
         lengths = torch.tensor([len(tokens) for tokens in title_tokens])
-        padded = torch.zeros(len(title_tokens), int(lengths.max()), dtype=torch.int64)
+        # A multiple of 4: few different shapes, for which a CPU prepares its matrix kernels one by one.
+        padded = torch.zeros(len(title_tokens), -(-int(lengths.max()) // 4) * 4, dtype=torch.int64)
         for row, tokens in enumerate(title_tokens):
             padded[row, : len(tokens)] = torch.as_tensor(np.asarray(tokens, np.int64))
         title_mask = torch.arange(padded.shape[1]) < lengths[:, None]

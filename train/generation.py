@@ -67,6 +67,7 @@ def greedy_decode(
     """
     state = decoder.begin(prompts, features, mask) if use_cache else None
     tokens = torch.full((len(prompts), 1), BOS, device=prompts.device)
+    separators = torch.zeros(len(prompts), dtype=torch.int64, device=prompts.device)
     ended = torch.zeros(len(prompts), dtype=torch.bool, device=prompts.device)
     chosen: list[Tensor] = []
     log_probs: list[Tensor] = []
@@ -80,11 +81,14 @@ def greedy_decode(
         biased = log_prob.clone()
         biased[:, NIL] -= nil_bias
         biased[:, [PAD, BOS]] = float("-inf")
+        # N prompts, N slots: after the last one comes the end and no further slot.
+        biased[:, SEPARATOR].masked_fill_(separators >= prompts.shape[1] - 1, float("-inf"))
         token = biased.argmax(-1).masked_fill(ended, PAD)
         chosen.append(token)
         log_probs.append(log_prob.gather(1, token[:, None])[:, 0])
         nil_probs.append(log_prob[:, NIL].exp())
         tokens = torch.cat([tokens, token[:, None]], dim=1)
+        separators += token == SEPARATOR
         ended = ended | (token == EOS)
         if bool(ended.all()):
             break
@@ -152,7 +156,7 @@ class TagReader:
             text, novel = self.tag_table.spellings[known], False
         else:
             # Other pieces can spell a known tag too ("ca ##t"); it is still that tag, in its own spelling.
-            text = join_punctuation(clean_tag(self._tokenizer.decode(pieces)))
+            text = join_punctuation(clean_tag(self._tokenizer.decode(pieces)).removeprefix("##"))
             novel = not self.tag_table.is_known(tag_key(text))
             text = self.tag_table.spelling_of.get(tag_key(text), text)
         return PredictedTag(text=text, score=written.score, novel=novel, prompt=written.slot)

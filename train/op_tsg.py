@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -112,6 +113,17 @@ class OPTSG(nn.Module):
         self.apply(init_weights)
         self.title_encoder = TitleEncoder(json.dumps(dict(inputs.title_encoder)), width, dropout)
         self._freeze_title_layers(model.frozen_title_layers)
+
+    @classmethod
+    def from_pretrained(cls, path_or_hub_id: str | Path) -> OPTSG:
+        """The trained model of a run folder, or of a Hugging Face repository that holds one, on the CPU in float32.
+
+        Raises:
+            RunError: there is no such run, or it cannot be read.
+        """
+        from .run_folder import fetch_run, read_model  # these build this class
+
+        return read_model(fetch_run(path_or_hub_id))
 
     def _freeze_title_layers(self, layers: int) -> None:
         if layers < 0:

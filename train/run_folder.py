@@ -62,28 +62,63 @@ def load_run(path: Path, *, device: str = "auto") -> Run:
     Raises:
         RunError: a file is missing, damaged or of a newer optsg; the message says which.
     """
-    if not path.is_dir():
-        raise RunError(f"there is no run folder at {path}; train one with: optsg-train --feats STORE")
-    if missing := [name for name in NEEDED if not (path / name).is_file()]:
-        raise RunError(f"{path} has no {missing[0]}; the run is not finished (optsg-train --resume) or was damaged")
+    model = read_model(path)
+    config = _read_config(path)
     try:
-        config = RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
         tokenizer = TitleTokenizer.from_json((path / TOKENIZER).read_text(encoding="utf-8"))
         nil_bias = float(json.loads((path / DECISION).read_text(encoding="utf-8"))["nil_bias"])
-    except (ConfigError, StoreError, ValueError, KeyError, TypeError) as error:
+    except (StoreError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     place = choose_device(device)
-    model = OPTSG(config.model, config.inputs)
-    load_weights(model, path)
     return Run(
         path=path,
         config=config,
-        model=model.to(place, working_dtype(place, config.training.precision)).eval(),
+        model=model.to(place, working_dtype(place, config.training.precision)),
         tag_table=TagTable.load(path / TAG_TABLE),
         tokenizer=tokenizer,
         device=place,
         nil_bias=nil_bias,
     )
+
+
+def read_model(path: Path) -> OPTSG:
+    """The model of a finished run folder, float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
+    if not path.is_dir():
+        raise RunError(f"there is no run folder at {path}; train one with: optsg-train --feats STORE")
+    if missing := [name for name in NEEDED if not (path / name).is_file()]:
+        raise RunError(f"{path} has no {missing[0]}; the run is not finished (optsg-train --resume) or was damaged")
+    config = _read_config(path)
+    model = OPTSG(config.model, config.inputs)
+    load_weights(model, path)
+    return model.eval()
+
+
+def _read_config(path: Path) -> RunConfig:
+    try:
+        return RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def fetch_run(path_or_hub_id: str | Path) -> Path:
+    """The run folder itself, or the local copy of a Hugging Face repository of that name.
+
+    Raises:
+        RunError: neither is there.
+    """
+    folder = Path(path_or_hub_id)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(path_or_hub_id), allow_patterns=[*NEEDED, "README.md"]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise RunError(
+            f"{path_or_hub_id} is neither a run folder nor a Hugging Face repository within reach "
+            f"({type(error).__name__})"
+        ) from error
 
 
 def load_weights(model: OPTSG, run: Path) -> None:

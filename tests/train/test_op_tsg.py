@@ -14,7 +14,7 @@ from optsg.data.batching import Batch, collate
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.data.vocabulary import Vocabulary, build_vocabulary
+from optsg.data.vocabulary import SEPARATOR, Vocabulary, build_vocabulary
 from optsg.train.config import InputConfig, ModelConfig, TrainingConfig
 from optsg.train.op_tsg import OPTSG, TagTargets
 from optsg.train.tag_decoder import PROMPT_ENTRIES
@@ -71,6 +71,7 @@ def test_cached_decoding_equals_uncached(store: FeatureStore, entry: str) -> Non
     assert torch.equal(cached.tokens, uncached.tokens)
     assert torch.allclose(cached.log_probs, uncached.log_probs, atol=2e-5)
     assert torch.allclose(cached.nil_probs, uncached.nil_probs, atol=2e-5)
+    assert (cached.tokens == SEPARATOR).sum(dim=1).max() <= 5  # six prompts, six slots
 
 
 @pytest.mark.parametrize("entry", PROMPT_ENTRIES)

@@ -1,0 +1,1 @@
+"""Scores, reports and tags for new videos from a trained run."""

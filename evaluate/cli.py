@@ -1,0 +1,76 @@
+"""``optsg-eval``: scores a trained run on a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from .latest_run import find_run
+from .progress import progress_bar
+
+if TYPE_CHECKING:
+    from ..data.media import Split
+
+EXAMPLES = """\b
+Examples:
+  optsg-eval --split test
+  optsg-eval --run runs/small-1 --split val
+  optsg-eval --feats moved/feats.h5 --split test --batch-size 16
+"""
+
+
+@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--run",
+    "run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run folder made by optsg-train.  [default: runs/latest]",
+)
+@click.option(
+    "--feats",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Feature store to score on.  [default: the one the run was trained on]",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Which videos of the store.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Videos at a time."
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@quiet_and_verbose
+@click.version_option(package_name="optsg")
+def main(
+    run: Path | None, feats: Path | None, split: Split, batch_size: int, device: str, quiet: bool, verbose: bool
+) -> None:
+    """Scores a trained run on the videos of a split.
+
+    Writes metrics.json, predictions.jsonl and report.html to DIR/eval/SPLIT and prints the metrics.
+    """
+    with one_sentence_errors(verbose):
+        folder = find_run(run)
+        # PyTorch takes seconds to import; --help should not wait for it.
+        from .run_evaluation import evaluate_run
+        from .tables import metrics_table
+
+        evaluation, results = evaluate_run(
+            folder,
+            feats=feats,
+            split=split,
+            batch_size=batch_size,
+            device=device,
+            progress=lambda name, total: progress_bar(name, total, quiet=quiet),
+        )
+    if not quiet:
+        Console().print(metrics_table(evaluation))
+        click.echo(f"report: {results / 'report.html'}")

@@ -1,0 +1,94 @@
+"""The result of an evaluation: predictions of a split with their scores, and ``metrics.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..data.metrics import Scores, TagScore, per_tag_scores, score_predictions
+from ..data.tags import tag_key
+from .files import write_text
+from .prediction import ItemPrediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Predictions of one split by one run, scored.
+
+    Attributes:
+        run: name of the run folder, for people.
+        split: the split that was predicted.
+        nil_bias: the bias on the NIL logit that the predictions were made with.
+        items: every video with its true and predicted tags.
+        scores: all metrics.
+        per_tag: scores of every tag that occurs in training and in the split, most frequent in training first.
+        spellings: how a tag key is written for people.
+    """
+
+    run: str
+    split: str
+    nil_bias: float
+    items: Sequence[ItemPrediction]
+    scores: Scores
+    per_tag: Sequence[TagScore]
+    spellings: Mapping[str, str]
+
+    @property
+    def tags_per_item(self) -> float:
+        """Mean number of predicted tags."""
+        return sum(len(item.tags) for item in self.items) / max(len(self.items), 1)
+
+    @property
+    def true_tags_per_item(self) -> float:
+        """Mean number of annotated tags."""
+        return sum(len(item.true) for item in self.items) / max(len(self.items), 1)
+
+    def metrics(self) -> dict[str, Any]:
+        """The document of ``metrics.json``; all rates in [0, 1]."""
+        return {
+            **self.scores,
+            "items": len(self.items),
+            "split": self.split,
+            "run": self.run,
+            "tags_per_item": self.tags_per_item,
+            "nil_bias": self.nil_bias,
+            "optsg_version": __version__,
+        }
+
+
+def evaluate_items(
+    items: Sequence[ItemPrediction],
+    train_counts: Mapping[str, int],
+    *,
+    run: str,
+    split: str,
+    nil_bias: float,
+    spellings: Mapping[str, str],
+) -> Evaluation:
+    """Scores predictions against the annotated tags.
+
+    Args:
+        items: the videos of one split.
+        train_counts: training occurrences of every tag key.
+        run, split, nil_bias, spellings: as in :class:`Evaluation`.
+    """
+    true = [[tag_key(tag) for tag in item.true] for item in items]
+    predicted = [[tag_key(tag.text) for tag in item.tags] for item in items]
+    return Evaluation(
+        run=run,
+        split=split,
+        nil_bias=nil_bias,
+        items=items,
+        scores=score_predictions(true, predicted, train_counts),
+        per_tag=per_tag_scores(true, predicted, train_counts),
+        spellings=spellings,
+    )
+
+
+def write_metrics(path: Path, evaluation: Evaluation) -> None:
+    """Writes ``metrics.json``; errors as :func:`write_text`."""
+    write_text(path, [json.dumps(evaluation.metrics(), indent=2, allow_nan=False), "\n"])

@@ -1,0 +1,62 @@
+"""``report.html``: the sections of the report put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .. import __version__
+from .evaluation import Evaluation
+from .files import write_text
+from .report_markup import Html
+from .report_overview import facts_section, header_section, metrics_section
+from .report_page import page
+from .report_samples import samples_section
+from .report_tags import frequency_section, per_tag_section
+from .report_training import training_section
+from .training_history import TrainingHistory
+
+LINKS = (
+    ("metrics", "Metrics"),
+    ("frequency", "F1 by frequency"),
+    ("samples", "Sample videos"),
+    ("training", "Training"),
+    ("tags", "Every tag"),
+    ("about", "What was evaluated"),
+)
+
+
+def render_report(
+    evaluation: Evaluation,
+    *,
+    history: TrainingHistory,
+    facts: Sequence[tuple[str, str]],
+    thumbnail: Callable[[str], bytes],
+) -> Html:
+    """The report as one HTML document without external resources; all text in it is escaped.
+
+    Args:
+        evaluation: predictions and scores.
+        history: course of the training; may be empty.
+        facts: what was evaluated, as name and value.
+        thumbnail: the JPEG of a video by its id, ``b""`` if there is none.
+    """
+    return page(
+        f"{evaluation.run}: {evaluation.split}",
+        header_section(evaluation),
+        LINKS,
+        (
+            metrics_section(evaluation),
+            frequency_section(evaluation.per_tag),
+            samples_section(evaluation, thumbnail),
+            training_section(history),
+            per_tag_section(evaluation.per_tag, evaluation.spellings),
+            facts_section(facts),
+        ),
+        f"Made by optsg {__version__}. The same numbers are in metrics.json, every prediction in predictions.jsonl.",
+    )
+
+
+def write_report(path: Path, document: Html) -> None:
+    """Writes ``report.html``; errors as :func:`write_text`."""
+    write_text(path, [document])

@@ -1,0 +1,142 @@
+"""Style sheet of the report: system fonts, light and dark, from phone to desk."""
+
+from __future__ import annotations
+
+STYLE = """
+:root {
+  color-scheme: light dark;
+  --paper: #faf9f7; --panel: #ffffff; --ink: #1f2328; --quiet: #5d646d; --line: #e3e0da; --faint: #b9b5ad; --well: #f0eeea;
+  --correct: #14693a; --correct-fill: #e3f3e8; --wrong: #a8261c; --wrong-fill: #fce9e7;
+  --novel: #5f37b8; --novel-fill: #efe9fb; --missed: #5d646d; --accent: #1d5fa8;
+  --s1: #1d5fa8; --s2: #b4540a;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #15171a; --panel: #1d2024; --ink: #e6e8ea; --quiet: #a0a7b0; --line: #31363c; --faint: #565d66; --well: #262a2f;
+    --correct: #7fd8a0; --correct-fill: #1a3325; --wrong: #ff9d92; --wrong-fill: #45221f;
+    --novel: #c3a8ff; --novel-fill: #34294f; --missed: #a0a7b0; --accent: #7db4f0;
+    --s1: #7db4f0; --s2: #f0a35e;
+  }
+}
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body {
+  margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Helvetica Neue", sans-serif;
+}
+.page { max-width: 1120px; margin: 0 auto; padding: 40px 24px 72px; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0; letter-spacing: -0.015em; overflow-wrap: anywhere; }
+h2 { font-size: 1.3rem; margin: 0 0 14px; letter-spacing: -0.01em; }
+h3 { font-size: 1rem; margin: 0 0 6px; }
+section { margin-top: 52px; scroll-margin-top: 16px; }
+.eyebrow { margin: 0 0 4px; color: var(--quiet); font-size: .875rem; }
+.lead { margin: 8px 0 0; color: var(--quiet); }
+.note { margin: 8px 0 14px; color: var(--quiet); font-size: .875rem; max-width: 70ch; }
+nav { margin-top: 20px; display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: .9375rem; }
+a { color: var(--accent); text-underline-offset: 3px; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 1px; margin: 26px 0 0;
+  background: var(--line); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
+.tile { background: var(--panel); padding: 14px 16px; }
+.tile dt { font-size: .8125rem; color: var(--quiet); }
+.tile dd { margin: 0; }
+.tile strong { display: block; font-size: 1.75rem; line-height: 1.25; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tile span { font-size: .8125rem; color: var(--quiet); }
+
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(290px, 1fr)); gap: 10px 32px; margin: 0; }
+.facts dt { font-size: .8125rem; color: var(--quiet); }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+
+.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 28px 40px; }
+.numbers { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.numbers th, .numbers td { padding: 6px 0 6px 14px; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400; }
+.numbers thead th { color: var(--quiet); font-size: .8125rem; }
+.numbers th:first-child { text-align: left; padding-left: 0; overflow-wrap: anywhere; }
+.frequency tbody th { white-space: nowrap; }
+.frequency .barcell { width: 50%; }
+.bar { display: flex; align-items: center; gap: 10px; }
+.bar b { font-weight: 400; min-width: 2.6em; text-align: right; }
+.track { flex: 1; height: 10px; background: var(--well); border-radius: 3px; overflow: hidden; }
+.track i { display: block; height: 100%; background: var(--s1); }
+
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 28px 36px; }
+.plot { margin: 0; }
+figcaption { font-weight: 600; }
+.keys { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--quiet); font-size: .875rem; margin: 2px 0 8px; }
+.keys span { display: inline-flex; align-items: center; gap: 7px; }
+.key { width: 26px; height: 10px; }
+.chart { display: block; width: 100%; height: auto; overflow: visible; }
+.chart text { font-size: 12px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
+.chart .end { text-anchor: end; }
+.chart .middle { text-anchor: middle; }
+.grid { stroke: var(--line); stroke-width: 1; }
+.axis { stroke: var(--quiet); stroke-width: 1; }
+.best { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 2 3; }
+.series polyline, .series line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.s1 polyline, .s1 line { stroke: var(--s1); }
+.s1 circle { fill: var(--s1); }
+.s2 polyline, .s2 line { stroke: var(--s2); stroke-dasharray: 6 4; }
+.s2 circle { fill: var(--s2); }
+
+.legend { list-style: none; margin: 0 0 28px; padding: 0; display: grid; gap: 6px; font-size: .875rem; color: var(--quiet); }
+.legend li { display: grid; grid-template-columns: 6.5rem 1fr; align-items: baseline; }
+.legend .tag { justify-self: start; }
+.samples + .samples { margin-top: 32px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); gap: 16px; }
+.card { background: var(--panel); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px 16px; }
+.card .head { display: flex; gap: 14px; align-items: center; }
+.card .head > :last-child { min-width: 0; }
+.picture { flex: 0 0 96px; width: 96px; height: 96px; border-radius: 6px; overflow: hidden; background: var(--well); }
+.picture img { width: 100%; height: 100%; object-fit: contain; display: block; }
+.picture.none { display: grid; place-items: center; color: var(--quiet); font-size: .75rem; }
+.card h4 { margin: 0; font-size: 1rem; line-height: 1.3; overflow-wrap: anywhere; display: -webkit-box;
+  -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
+.card h4.untitled { color: var(--quiet); font-weight: 400; }
+.card h5 { margin: 10px 0 4px; font-size: .8125rem; font-weight: 400; color: var(--quiet); }
+.id { margin: 0; font-size: .8125rem; color: var(--quiet); overflow-wrap: anywhere; }
+.taglist { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 5px; }
+.taglist li { max-width: 100%; }
+.taglist .none { color: var(--quiet); font-size: .875rem; }
+.tag { display: inline-flex; align-items: baseline; gap: 5px; max-width: 100%; padding: 1px 8px; border-radius: 6px;
+  font-size: .875rem; border: 1px solid transparent; overflow-wrap: anywhere; }
+.tag .score { font-size: .75rem; font-variant-numeric: tabular-nums; opacity: .85; }
+.sign { font-family: system-ui, "Segoe UI Symbol", "Noto Sans Symbols 2", sans-serif; font-size: .8125rem; }
+.correct { color: var(--correct); background: var(--correct-fill); }
+.wrong { color: var(--wrong); background: var(--wrong-fill); }
+.novel { color: var(--novel); background: var(--novel-fill); }
+.missed { color: var(--missed); border: 1px dashed var(--faint); }
+.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+
+.search { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 10px; margin-bottom: 12px; font-size: .9375rem; }
+.search input { font: inherit; color: inherit; background: var(--panel); border: 1px solid var(--line); border-radius: 6px;
+  padding: 4px 10px; width: 220px; max-width: 100%; }
+.search output { color: var(--quiet); font-size: .875rem; }
+.scroll { position: relative; max-height: 34rem; overflow: auto; border: 1px solid var(--line); border-radius: 10px;
+  background: var(--panel); }
+.tags { min-width: 640px; font-size: .9375rem; }
+.tags th, .tags td { padding: 5px 14px 5px 0; }
+.tags th:first-child { padding-left: 14px; max-width: 22rem; }
+.tags thead th { position: sticky; top: 0; background: var(--panel); box-shadow: inset 0 -1px var(--line); border-bottom: 0; }
+.tags td.group, .tags thead th:nth-child(2) { text-align: left; color: var(--quiet); background: none; }
+.tags thead th:nth-child(2) { background: var(--panel); }
+.tags .barcell { min-width: 130px; }
+.tags button { font: inherit; color: inherit; background: none; border: 0; padding: 2px 0; cursor: pointer; }
+.tags button:hover { color: var(--ink); text-decoration: underline; }
+.tags th[aria-sort=ascending] button::after { content: " \\2191"; }
+.tags th[aria-sort=descending] button::after { content: " \\2193"; }
+.tags th[aria-sort=ascending], .tags th[aria-sort=descending] { color: var(--ink); }
+footer { margin-top: 56px; color: var(--quiet); font-size: .8125rem; }
+
+@media (max-width: 560px) {
+  .page { padding: 24px 16px 48px; }
+  h1 { font-size: 1.5rem; }
+  .tiles { grid-template-columns: repeat(2, 1fr); }
+  .frequency .barcell { width: 40%; }
+}
+@media print {
+  .scroll { max-height: none; overflow: visible; }
+  .search, nav { display: none; }
+  .card { break-inside: avoid; }
+}
+"""

@@ -1,0 +1,95 @@
+"""Evaluating a run on a split: predictions, scores and the three result files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ..data.media import SPLITS, Split
+from ..data.store import FeatureStore
+from ..train.run_folder import LOG, Run, load_run
+from .evaluation import Evaluation, evaluate_items, write_metrics
+from .prediction import predict_rows, write_predictions
+from .report import render_report, write_report
+from .run_store import encoder_name, open_run_store
+from .training_history import TrainingHistory, read_training_history
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""(what is done, how many) -> a context that yields a function to be told how many more are done."""
+
+
+def evaluate_run(
+    path: Path,
+    *,
+    feats: Path | None,
+    split: Split,
+    batch_size: int,
+    device: str,
+    progress: Progress,
+) -> tuple[Evaluation, Path]:
+    """Evaluates a run folder and writes ``eval/SPLIT/{metrics.json,predictions.jsonl,report.html}`` into it.
+
+    Args:
+        path: the run folder.
+        feats: a store to use instead of the one the run was trained on.
+        split: which videos of the store.
+        batch_size: videos at a time.
+        device: as in :func:`optsg.train.run_folder.load_run`.
+        progress: shows how far prediction is.
+
+    Returns:
+        The evaluation and the folder with the files.
+
+    Raises:
+        OptsgError: the run or store cannot be used, or a file cannot be written.
+    """
+    run = load_run(path, device=device)
+    with open_run_store(run.config.store, feats) as store:
+        rows = store.indices(split)
+        with progress("predicting", len(rows)) as advance:
+            items = predict_rows(run, store, rows, batch_size=batch_size, on_batch=advance)
+        evaluation = evaluate_items(
+            items,
+            run.tag_table.count_of,
+            run=str(path),
+            split=split,
+            nil_bias=run.nil_bias,
+            spellings=run.tag_table.spelling_of,
+        )
+        folder = path / "eval" / split
+        history = read_training_history(path / LOG)
+        write_predictions(folder / "predictions.jsonl", items)
+        write_metrics(folder / "metrics.json", evaluation)
+        row_of = {store.id(int(row)): int(row) for row in rows}
+        document = render_report(
+            evaluation,
+            history=history,
+            facts=run_facts(run, store, history),
+            thumbnail=lambda video: store.thumbnail(row_of[video]),
+        )
+        write_report(folder / "report.html", document)
+    return evaluation, folder
+
+
+def run_facts(run: Run, store: FeatureStore, history: TrainingHistory) -> list[tuple[str, str]]:
+    """What was evaluated, as name and value for people."""
+    header = store.header
+    counts = {name: int((store.splits == number).sum()) for number, name in enumerate(SPLITS)}
+    config, parameters = run.config, run.model.parameter_count() / 1e6
+    return [
+        ("Run folder", str(run.path.resolve())),
+        ("System", f"{config.system}, size {config.size}, {config.model.prompts} prompts"),
+        ("Trained parameters", f"{parameters:.1f} M"),
+        (
+            "Training",
+            f"{len(history.epochs)} epochs, {len(run.tag_table):,} tags"
+            if history.epochs
+            else f"{len(run.tag_table):,} tags",
+        ),
+        ("NIL bias", f"{run.nil_bias:g}"),
+        ("Feature store", str(store.path.resolve())),
+        ("Videos", ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)),
+        ("Image encoder", encoder_name(header.image_encoder)),
+        ("Text encoder", encoder_name(header.text_encoder)),
+    ]

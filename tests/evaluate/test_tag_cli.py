@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from optsg.data.inputs import open_inputs
+from optsg.data.store import open_store
+from optsg.evaluate.tag_cli import main
+from optsg.evaluate.tagging import FileTagger, media_files
+from optsg.extract.image_encoder import open_image_encoder
+from optsg.extract.pipeline import extract
+from optsg.extract.sampling import Sampling
+from optsg.extract.text_encoder import open_text_encoder
+from PIL import Image
+
+from tests.extract.tiny_encoders import save_bert, save_timm
+
+COLOURS = {"red": (215, 25, 25), "green": (25, 215, 25), "blue": (25, 25, 215)}
+
+
+def shade(colour: str, number: int) -> tuple[int, int, int]:
+    dice = np.random.default_rng(number)
+    red, green, blue = (int(np.clip(value + dice.integers(-25, 25), 0, 255)) for value in COLOURS[colour])
+    return red, green, blue
+
+
+def write_clip(ffmpeg: str, path: Path, rgb: tuple[int, int, int]) -> None:
+    source = "color=0x{:02x}{:02x}{:02x}:duration=2:size=64x48:rate=5".format(*rgb)
+    command = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path)]
+    subprocess.run(command, check=True)
+
+
+@pytest.fixture(scope="module")
+def videos(ffmpeg, tmp_path_factory):
+    """Clips and pictures of one colour each, whose tag is the colour; titles are empty."""
+    folder = tmp_path_factory.mktemp("videos")
+    rows = []
+    for colour in COLOURS:
+        for number in range(10):
+            name = f"{colour}{number}" + (".mp4" if number < 4 else ".png")
+            if number < 4:
+                write_clip(ffmpeg, folder / name, shade(colour, number))
+            else:
+                Image.new("RGB", (40, 30), shade(colour, number)).save(folder / name)
+            split = "val" if number in (3, 9) else "train"
+            rows.append({"file_name": name, "tags": [colour.capitalize()], "split": split})
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def feats(videos, tmp_path_factory):
+    """Their features through a random image tower, two frames a second."""
+    root = tmp_path_factory.mktemp("colours")
+    tower = save_timm(root / "tower", "test_convnext")
+    extract(
+        open_inputs(videos),
+        root / "feats.h5",
+        image_encoder=open_image_encoder({"library": "timm", "folder": str(tower)}, device="cpu", precision="float32"),
+        text_encoder=open_text_encoder({"library": "transformers", "folder": str(save_bert(root / "bert", layers=2))}),
+        sampling=Sampling(fps=2.0, max_frames=3),
+    )
+    return root / "feats.h5"
+
+
+@pytest.fixture(scope="module")
+def run(feats, train_run):
+    """A run that tells the colours apart by pixels alone."""
+    return train_run(feats)
+
+
+def optsg_tag(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def rows_of(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def unseen(ffmpeg, tmp_path):
+    """A new clip and a new picture."""
+    write_clip(ffmpeg, tmp_path / "a new clip.mp4", shade("blue", 77))
+    Image.new("RGB", (64, 20), shade("red", 78)).save(tmp_path / "picture.PNG")
+    return tmp_path / "a new clip.mp4", tmp_path / "picture.PNG"
+
+
+def test_unseen_files_are_tagged_from_their_pixels(run, unseen):
+    clip, picture = unseen
+    result = optsg_tag(clip, picture, "--run", run, "--json", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    first, second = rows_of(result)
+    assert set(first) == {"path", "title", "tags"}
+    assert (first["path"], first["title"]) == (str(clip), "")
+    assert [tag["tag"] for tag in first["tags"]] == ["Blue"]
+    assert [tag["tag"] for tag in second["tags"]] == ["Red"]
+    tag = first["tags"][0]
+    assert set(tag) == {"tag", "score", "novel", "prompt"}
+    assert 0.5 < tag["score"] <= 1
+    assert tag["novel"] is False
+
+
+def test_a_file_is_encoded_as_the_feature_store_holds_it(run, feats, videos):
+    tagger = FileTagger.open(run, device="cpu")
+    with open_store(feats) as store:
+        for row in range(0, len(store), 5):
+            frames, patches = tagger.encode(videos / store.source(row))
+            assert frames.shape == store.frames(row).shape
+            np.testing.assert_allclose(frames, store.frames(row), atol=2e-3)
+            np.testing.assert_allclose(patches, store.patches(row), atol=2e-3)
+        assert {store.kind(row) for row in range(len(store))} == {"video", "image"}
+
+
+def test_a_run_that_knows_no_patches_reads_an_image_as_a_video_of_one_frame(run_path, run, unseen, monkeypatch):
+    tagger = FileTagger.open(run, device="cpu")
+    frames, patches = tagger.encode(unseen[1])
+    assert (len(frames), len(patches)) == (0, 25)
+    monkeypatch.setattr(tagger, "_reads_patches", False)
+    frames, patches = tagger.encode(unseen[1])
+    assert (len(frames), len(patches)) == (1, 0)
+    config = json.loads((run_path / "config.json").read_text(encoding="utf-8"))
+    assert config["inputs"]["patch_dim"] == 0, "a store without images gives a run without patches"
+
+
+def test_the_table_shows_tag_and_score(run, unseen):
+    result = optsg_tag(unseen[0], "--run", run)
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines() if line.strip(" ─")]
+    assert lines[0] == str(unseen[0]).split()
+    assert lines[1] == ["tag", "score"]
+    assert lines[2][0] == "Blue"
+    assert lines[2][2] == "known"
+
+
+def test_the_title_is_read_too(run, unseen):
+    tagger = FileTagger.open(run, device="cpu")
+    result = optsg_tag(unseen[0], "--run", run, "--title", "red square", "--json")
+    assert rows_of(result)[0]["title"] == "red square"
+    titled = [(tag["tag"], tag["score"]) for tag in rows_of(result)[0]["tags"]]
+    assert titled == [(tag.text, tag.score) for tag in tagger.tag(unseen[0], "red square")]
+    assert titled != [(tag.text, tag.score) for tag in tagger.tag(unseen[0])]
+
+
+@pytest.fixture
+def bad_files(tmp_path):
+    (tmp_path / "text.mp4").write_text("this is no video")
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "nothing").mkdir()
+    return [tmp_path / name for name in ("text.mp4", "empty.png", "notes.txt", "gone.mp4", "nothing")]
+
+
+def test_a_bad_file_is_one_line_and_the_others_go_on(run, unseen, bad_files):
+    result = optsg_tag(*bad_files, unseen[0], "--run", run, "--json")
+    assert result.exit_code == 0
+    *bad, good = rows_of(result)
+    assert all(set(row) == {"path", "error"} for row in bad)
+    assert [row["path"] for row in bad] == [str(path) for path in bad_files]
+    text, empty, notes, gone, nothing = bad_files
+    errors = [row["error"] for row in bad]
+    assert errors[0].startswith(f"{text}: ")
+    assert errors[1:] == [
+        f"{empty}: the file is empty (0 bytes)",
+        f"{notes}: neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg",
+        f"{gone}: there is no such file",
+        f"{nothing}: there are no videos or images in this folder",
+    ]
+    assert [tag["tag"] for tag in good["tags"]] == ["Blue"]
+
+
+def test_exit_code_one_when_no_file_could_be_tagged(run, bad_files):
+    result = optsg_tag(*bad_files, "--run", run)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == len(bad_files)
+    assert all(line.startswith(f"error: {path}: ") for line, path in zip(lines, bad_files, strict=True))
+
+
+def test_a_folder_stands_for_the_media_files_in_it(tmp_path, run, ffmpeg):
+    for name in ("b/late.png", "a.png", ".hidden/x.png", "b/.secret.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 20), shade("green", 5)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    result = optsg_tag(tmp_path / "in", "--run", run, "--json")
+    assert [row["path"] for row in rows_of(result)] == [str(tmp_path / "in" / name) for name in ("a.png", "b/late.png")]
+    assert list(media_files([tmp_path / "in" / "b", Path("x.mp4")])) == [
+        tmp_path / "in" / "b" / "late.png",
+        Path("x.mp4"),
+    ]
+
+
+def test_no_run_yet(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = optsg_tag("a.mp4")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: there is no runs/latest in this folder; train a run with optsg-train or name one with --run DIR\n"
+    )
+
+
+def test_an_image_encoder_that_changed_is_refused(run, unseen, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    config["store"]["header"]["image_encoder"]["digest"] = "sha256:" + "0" * 64
+    (copy / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    result = optsg_tag(unseen[0], "--run", copy)
+    assert result.exit_code == 1
+    assert "has other weights" in result.stderr
+    assert "use the original weights or extract again" in result.stderr
+
+
+def test_no_path_is_a_usage_error():
+    result = optsg_tag()
+    assert result.exit_code == 2
+    assert "Missing argument 'PATH...'" in result.stderr

@@ -1,0 +1,83 @@
+"""From written tokens to tags (paper §3.3)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from optsg.data.tag_table import TagTable
+from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR, Vocabulary
+from optsg.train.generation import TagReader, WrittenTokens, join_punctuation, split_tags
+
+from tests.tiny_world import tiny_tokenizer
+
+
+def test_tags_are_split_at_separators_and_nil_is_dropped() -> None:
+    tokens = [10, 11, SEPARATOR, NIL, SEPARATOR, 12, EOS, PAD]
+    log_probs = [math.log(0.5), math.log(0.125), 0.0, 0.0, 0.0, math.log(0.9), 0.0, 0.0]
+    nil_probs = [0.2, 0.9, 0.0, 0.9, 0.0, 0.0, 0.0, 0.0]
+    tags = split_tags(tokens, log_probs, nil_probs)
+    assert [(tag.ids, tag.slot) for tag in tags] == [((10, 11), 0), ((12,), 2)]
+    # Geometric mean of 0.5 and 0.125, times 1 - p(NIL) at the first token.
+    assert [tag.score for tag in tags] == pytest.approx([0.25 * 0.8, 0.9])
+
+
+@pytest.mark.parametrize("tokens", [[EOS], [SEPARATOR, SEPARATOR, EOS], [NIL], [], [PAD]])
+def test_nothing_written_is_no_tag(tokens: list[int]) -> None:
+    assert split_tags(tokens, [0.0] * len(tokens), [0.0] * len(tokens)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [("hip - hop", "hip-hop"), ("o ’ clock", "o’clock"), ("4 : 30", "4:30"), ("a b", "a b"), ("- 1", "- 1")],
+)
+def test_punctuation_inside_words_is_joined(text: str, joined: str) -> None:
+    assert join_punctuation(text) == joined
+
+
+def reader_and_vocabulary() -> tuple[TagReader, Vocabulary, TitleTokenizer]:
+    tokenizer = TitleTokenizer(tiny_tokenizer())
+    keys = ("cat", "t-shirt")
+    table = TagTable(
+        keys=keys,
+        spellings=("CAT", "T-Shirt"),
+        counts=np.array([3, 1]),
+        tokens=tuple(tuple(ids) for ids in tokenizer.encode_tags(keys)),
+    )
+    vocabulary = Vocabulary(sorted(set(tokenizer.pieces.values()) - tokenizer.special_ids))
+    return TagReader(vocabulary, table, tokenizer), vocabulary, tokenizer
+
+
+def read(*slots: list[str], probability: float = 0.5) -> list[tuple[str, bool, int]]:
+    """Tags of one video whose slots were written with these word pieces."""
+    reader, vocabulary, tokenizer = reader_and_vocabulary()
+    tokens: list[int] = []
+    for slot in slots:
+        tokens += vocabulary.encode(tokenizer.pieces[piece] for piece in slot) + [SEPARATOR]
+    written = torch.tensor([[*tokens[:-1], EOS]])
+    values = torch.full(written.shape, math.log(probability))
+    tags = reader.read(WrittenTokens(tokens=written, log_probs=values, nil_probs=torch.zeros(written.shape)))[0]
+    return [(tag.text, tag.novel, tag.prompt) for tag in tags]
+
+
+def test_known_tags_have_their_own_spelling_and_others_are_novel() -> None:
+    assert read(["t", "-", "shirt"], ["cat"], ["dog", "##s"]) == [
+        ("T-Shirt", False, 0),
+        ("CAT", False, 1),
+        ("dogs", True, 2),
+    ]
+
+
+def test_a_known_tag_spelled_with_other_pieces_is_still_that_tag() -> None:
+    assert read(["c", "##a", "##t"]) == [("CAT", False, 0)]
+
+
+def test_repeats_are_written_once() -> None:
+    assert read(["cat"], ["c", "##a", "##t"], ["cat"]) == [("CAT", False, 0)]
+
+
+def test_novel_tags_have_no_piece_marks() -> None:
+    assert read(["##s", "cow"]) == [("s cow", True, 0)]
