@@ -11,12 +11,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo
 
-# Where to look for CPU builds of torch besides PyPI. Without an NVIDIA driver PyPI's Linux build would bring
-# gigabytes of CUDA libraries that nothing can use. Set it empty to ask PyPI alone.
-CPU_WHEELS := https://download.pytorch.org/whl/cpu
-TORCH_INDEX ?= $(shell command -v nvidia-smi >/dev/null 2>&1 || \
-	{ $(PYTHON) -c "import urllib.request as u; u.urlopen('$(CPU_WHEELS)/torch/', timeout=10)" 2>/dev/null && \
-	echo --extra-index-url $(CPU_WHEELS); })
+# More options for pip. On Linux PyPI's torch brings CUDA; a machine without an NVIDIA GPU can do with PyTorch's CPU build:
+#   make setup PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_OPTIONS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check format lint types imports test test-slow clean
@@ -31,8 +28,8 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "error: 'make setup' needs Python 3.11 or newer, $$($(PYTHON) --version) found; try 'make setup PYTHON=python3.11'"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools
-	$(BIN)/python -m pip install -c constraints.txt --no-deps $(TORCH_INDEX) torch torchvision
-	$(BIN)/python -m pip install -c constraints.txt --no-build-isolation -e '.[small,dev]'
+	$(BIN)/python -m pip install -c constraints.txt --no-deps $(PIP_OPTIONS) torch torchvision
+	$(BIN)/python -m pip install -c constraints.txt $(PIP_OPTIONS) --no-build-isolation -e '.[small,dev]'
 	touch $(READY)
 
 demo: $(READY)

@@ -47,7 +47,7 @@ PATCH_DIM = 6
 
 def tiny_tokenizer() -> Tokenizer:
     """Uncased word pieces; single letters spell every other word."""
-    letters = [char for char in "abcdefghijklmnopqrstuvwxyz0123456789"]
+    letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS, *letters, *(f"##{char}" for char in letters)]
     vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
     tokenizer = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))

@@ -6,6 +6,7 @@ table, K target tokens of the batch, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -70,6 +71,7 @@ def tag_sequence_loss(
     nil: int,
     nil_weight: float,
     normalisation: Normalisation = "weights",
+    weight_mean: Callable[[Tensor], Tensor] = lambda total: total,
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Token cross-entropy with weight Γ = λ on [NIL] and 1 elsewhere (Eq. 8–9).
@@ -82,8 +84,9 @@ def tag_sequence_loss(
         nil_weight: λ.
         normalisation: ``weights`` divides by the summed weights; ``sum`` is Eq. 9 to the letter, whose scale grows
             with the batch and drowns the contrastive loss, which is a mean.
+        weight_mean: takes the summed weights to their mean over the processes that share the batch.
     """
     per_token = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing).float()
     weights = torch.where(targets == nil, nil_weight, 1.0).masked_fill(targets == pad, 0.0)
     total = (weights * per_token).sum()
-    return total if normalisation == "sum" else total / weights.sum().clamp(min=1e-8)
+    return total if normalisation == "sum" else total / weight_mean(weights.sum()).clamp(min=1e-8)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..data.batching import Batch
 from ..data.vocabulary import MARKS, NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
+from .distributed import gather_rows, mean_over_processes
 from .generation import WrittenTokens, greedy_decode
 from .hybrid_encoder import HybridEncoder
 from .layers import init_weights
@@ -172,9 +173,10 @@ class OPTSG(nn.Module):
         features = self.encode(batch)
         prompts = self.order_prompts(features, batch.title_mask)
         assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
+        # Negatives come from all processes: each computes the joint loss.
         contrastive = prompt_tag_contrastive_loss(
-            prompts,
-            torch.from_numpy(assignment).to(prompts.device),
+            gather_rows(prompts),
+            gather_rows(torch.from_numpy(assignment).to(prompts.device)),
             targets.embeddings,
             self.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
             false_negatives=training.false_negatives,
@@ -209,6 +211,7 @@ class OPTSG(nn.Module):
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
+            weight_mean=mean_over_processes,
             label_smoothing=training.label_smoothing if self.training else 0.0,
         )
 

@@ -16,7 +16,8 @@ def test_padding_is_masked_and_values_are_kept() -> None:
     frames = [np.full((2, 3), 1, np.float16), np.full((4, 3), 2, np.float16)]
     patches = [np.zeros((0, 5), np.float16)] * 2
     batch = Batch.from_features(frames, patches, [[7, 8, 9], [7, 9]])
-    assert batch.frames.shape == (2, 4, 3) and batch.patches.shape == (2, 0, 5)
+    assert batch.frames.shape == (2, 4, 3)
+    assert batch.patches.shape == (2, 0, 5)
     assert batch.frame_mask.tolist() == [[True, True, False, False], [True] * 4]
     assert batch.frames[batch.frame_mask].sum(dim=1).tolist() == [3.0] * 2 + [6.0] * 4
     assert batch.title_tokens.tolist() == [[7, 8, 9, 0], [7, 9, 0, 0]]  # filled up to a multiple of 4
@@ -26,8 +27,10 @@ def test_padding_is_masked_and_values_are_kept() -> None:
 def test_collate_mixes_videos_and_images(tmp_path: Path) -> None:
     with open_store(write_tiny_store(tmp_path / "s.h5", tiny_videos(16))) as store:
         batch = collate(store, [7, 0])
-        assert batch.frame_mask[0].sum() == 0 and batch.patch_mask[0].sum() == 4
-        assert batch.frame_mask[1].sum() == len(store.frames(0)) and batch.patch_mask[1].sum() == 0
+        assert batch.frame_mask[0].sum() == 0
+        assert batch.patch_mask[0].sum() == 4
+        assert batch.frame_mask[1].sum() == len(store.frames(0))
+        assert batch.patch_mask[1].sum() == 0
         assert [tags.tolist() for tags in batch.tags] == [store.tags(7).tolist(), store.tags(0).tolist()]
 
 

@@ -12,7 +12,7 @@ import pytest
 from optsg.data.errors import StoreError, StoreVersionError
 from optsg.data.hdf5_store import Hdf5StoreWriter, merge_parts
 from optsg.data.media import Failure
-from optsg.data.store import open_part, open_store
+from optsg.data.store import open_store
 from optsg.data.store_schema import StoreHeader, VideoFeatures
 
 from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_tiny_store
@@ -21,7 +21,8 @@ from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_t
 def assert_same(one: VideoFeatures, other: VideoFeatures) -> None:
     for name in ("frames", "times", "patches"):
         ours, theirs = getattr(one, name), getattr(other, name)
-        assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+        assert np.array_equal(ours, theirs)
     for name in ("id", "title", "tags", "split", "source", "kind", "duration", "thumbnail", "note"):
         assert getattr(one, name) == getattr(other, name)
 
@@ -43,7 +44,8 @@ def failure(name: str, error: str = "no") -> Failure:
 def test_round_trip(tmp_path: Path) -> None:
     videos = tiny_videos(30)
     with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
-        assert len(store) == 30 and store.ids() == [video.id for video in videos]
+        assert len(store) == 30
+        assert store.ids() == [video.id for video in videos]
         for row, video in enumerate(videos):
             assert_same(store.features(row), video)
         assert [store.tag_keys[tag] for tag in store.tags(0)] == [tag.casefold() for tag in videos[0].tags]
@@ -77,7 +79,8 @@ def test_merged_parts_equal_one_store_with_each_id_once(tmp_path: Path) -> None:
         assert store.ids() == whole.ids()
         for row in range(len(whole)):
             assert_same(store.features(row), whole.features(row))
-        assert store.tag_keys == whole.tag_keys and store.tag_spellings == whole.tag_spellings
+        assert store.tag_keys == whole.tag_keys
+        assert store.tag_spellings == whole.tag_spellings
         assert store.failures == [failure("broken")]
     assert not list(tmp_path.glob("*.tmp"))
 
@@ -101,7 +104,8 @@ def test_parts_of_other_settings_are_refused(tmp_path: Path) -> None:
 def test_store_of_images_only_and_without_patches(tmp_path: Path) -> None:
     images = [video for video in tiny_videos(32) if video.kind == "image"]
     with open_store(write_tiny_store(tmp_path / "images.h5", images)) as store:
-        assert store.patches(0).shape == (4, 6) and store.frames(0).shape == (0, 12)
+        assert store.patches(0).shape == (4, 6)
+        assert store.frames(0).shape == (0, 12)
         assert store.visual_lengths().tolist() == [4] * 4
     videos = [video for video in tiny_videos(8) if video.kind == "video"]
     bare = [VideoFeatures(**{**vars(video), "patches": np.zeros((0, 0), np.float16)}) for video in videos]
@@ -126,7 +130,7 @@ def test_text_that_utf8_cannot_hold_becomes_question_marks(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("make", "expected"),
     [
-        (lambda path: None, "there is no feature store at {path}; make one with: optsg-extract VIDEOS --out {path}"),
+        (lambda _: None, "there is no feature store at {path}; make one with: optsg-extract VIDEOS --out {path}"),
         (lambda path: path.mkdir(), "{path} is a folder; a feature store is one .h5 file"),
         (
             lambda path: path.write_bytes(b"x" * 900),

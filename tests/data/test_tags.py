@@ -58,7 +58,8 @@ def test_titles_have_their_two_marks_and_fit(title: str) -> None:
     tokenizer = TitleTokenizer(tiny_tokenizer())
     (ids,) = tokenizer.encode_titles([title])
     pieces = tokenizer.pieces
-    assert ids[0] == pieces["[CLS]"] and ids[-1] == pieces["[SEP]"]
+    assert ids[0] == pieces["[CLS]"]
+    assert ids[-1] == pieces["[SEP]"]
     assert 2 <= len(ids) <= MAX_TITLE_TOKENS
     assert pieces["[SEP]"] not in ids[:-1]
 
@@ -79,9 +80,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> tuple[TagTable, Vocabular
 def test_tag_table_counts_the_training_split_only(table: tuple[TagTable, Vocabulary, TitleTokenizer]) -> None:
     tags, _, _ = table
     training = [video for video in tiny_videos(60) if video.split == "train"]
-    assert tags.keys[0] == "animal" and tags.counts[0] == len(training)
+    assert tags.keys[0] == "animal"
+    assert tags.counts[0] == len(training)
     assert list(tags.counts) == sorted(tags.counts, reverse=True)
-    assert tags.spelling_of["t-shirt"] == "T-shirt" and tags.is_known("bird") and not tags.is_known("zebra")
+    assert tags.spelling_of["t-shirt"] == "T-shirt"
+    assert tags.is_known("bird")
+    assert not tags.is_known("zebra")
 
 
 def test_known_tags_come_back_in_their_own_spelling(table: tuple[TagTable, Vocabulary, TitleTokenizer]) -> None:

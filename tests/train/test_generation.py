@@ -56,7 +56,7 @@ def read(*slots: list[str], probability: float = 0.5) -> list[tuple[str, bool, i
     reader, vocabulary, tokenizer = reader_and_vocabulary()
     tokens: list[int] = []
     for slot in slots:
-        tokens += vocabulary.encode(tokenizer.pieces[piece] for piece in slot) + [SEPARATOR]
+        tokens += [*vocabulary.encode(tokenizer.pieces[piece] for piece in slot), SEPARATOR]
     written = torch.tensor([[*tokens[:-1], EOS]])
     values = torch.full(written.shape, math.log(probability))
     tags = reader.read(WrittenTokens(tokens=written, log_probs=values, nil_probs=torch.zeros(written.shape)))[0]

@@ -53,7 +53,8 @@ def test_contrastive_loss_without_any_tag_is_zero_with_a_gradient() -> None:
     loss = prompt_tag_contrastive_loss(prompts, torch.full((2, 3), -1), torch.randn(2, 4), torch.tensor(1.0))
     loss.backward()
     assert loss.item() == 0.0
-    assert prompts.grad is not None and not prompts.grad.any()
+    assert prompts.grad is not None
+    assert not prompts.grad.any()
 
 
 def test_nil_gets_exactly_lambda() -> None:

@@ -140,7 +140,8 @@ def test_more_tags_than_prompts_draws_as_many_as_there_are_prompts(store: Featur
     targets = targets_of(store, model)
     tags = np.array(sorted(targets.pieces)[:9], np.int32)
     drawn = {tuple(targets.choose(tags, 6, np.random.default_rng(seed)).tolist()) for seed in range(20)}
-    assert {len(chosen) for chosen in drawn} == {6} and len(drawn) > 5
+    assert {len(chosen) for chosen in drawn} == {6}
+    assert len(drawn) > 5
     assert all(set(chosen) <= set(tags.tolist()) for chosen in drawn)
 
 
@@ -153,7 +154,8 @@ def test_a_saved_model_loads_to_identical_outputs(store: FeatureStore, tmp_path:
     load_weights(other, tmp_path)
     batch = collate(store, np.arange(6))
     one, two = model.write(batch), other.write(batch)
-    assert torch.equal(one.tokens, two.tokens) and torch.equal(one.log_probs, two.log_probs)
+    assert torch.equal(one.tokens, two.tokens)
+    assert torch.equal(one.log_probs, two.log_probs)
 
 
 def test_every_trained_parameter_gets_a_gradient(store: FeatureStore) -> None:

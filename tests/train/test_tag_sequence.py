@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +21,7 @@ def test_permuting_the_slots_permutes_the_written_tags_and_nothing_else() -> Non
     def written(assignment: list[int]) -> list[tuple[int, ...]]:
         ids = tag_sequence(assignment, PIECES, 160)
         cuts = [-1, *(place for place, token in enumerate(ids) if token == SEPARATOR), len(ids) - 1]
-        return [tuple(ids[a + 1 : b]) for a, b in zip(cuts, cuts[1:], strict=False)]
+        return [tuple(ids[a + 1 : b]) for a, b in itertools.pairwise(cuts)]
 
     before = [2, -1, 0, 1]
     for order in ([3, 2, 1, 0], [1, 3, 0, 2]):

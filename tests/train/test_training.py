@@ -57,7 +57,8 @@ def test_a_run_learns_the_tiny_world_and_its_tags_come_back(feats: Path) -> None
     assert hits / sum(map(len, found)) > 0.75
     for tags in predicted:
         scores = [tag.score for tag in tags]
-        assert scores == sorted(scores, reverse=True) and all(0 <= score <= 1 for score in scores)
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 1 for score in scores)
         assert len({tag_key(tag.text) for tag in tags}) == len(tags)
 
 
@@ -70,7 +71,8 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
     assert list((run / "tensorboard").glob("events.*"))
     assert not list((run / "state").glob("*.safetensors"))
     config = json.loads((run / "config.json").read_text())
-    assert config["training"]["seed"] == 5 and config["store"]["path"] == str(feats)
+    assert config["training"]["seed"] == 5
+    assert config["store"]["path"] == str(feats)
     events = read_log(run)
     assert [event["event"] for event in events] == ["epoch", "validation"] * 3 + ["finished"]
     assert events[0].keys() >= {"train_loss", "train_contrastive", "train_generation", "prompts_used", "seconds"}
@@ -211,7 +213,8 @@ def test_an_existing_run_is_not_overwritten(feats: Path) -> None:
     assert again.exit_code == 1
     assert again.output == "error: runs/a holds a run already; go on with it (--resume) or choose another --run\n"
     finished = train("--run", "runs/a", "--resume")
-    assert finished.exit_code == 0 and finished.output == "runs/a is finished: there is nothing to resume\n"
+    assert finished.exit_code == 0
+    assert finished.output == "runs/a is finished: there is nothing to resume\n"
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(Path("runs/a")).items())
 
 

@@ -1,0 +1,81 @@
+"""Losses and gradients of two processes equal those of one process with the joint batch (``method.md`` §8)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from optsg.data.batching import collate
+from optsg.data.store import open_store
+from optsg.data.vocabulary import Vocabulary
+from optsg.train.config import InputConfig, ModelConfig, TrainingConfig
+from optsg.train.op_tsg import OPTSG
+from optsg.train.trainer import tag_targets
+from torch import distributed
+from torch.multiprocessing.spawn import spawn
+
+from tests.tiny_world import tiny_videos, write_tiny_store
+
+
+def losses_and_gradients(feats: Path, rows: list[int]) -> dict[str, torch.Tensor]:
+    """Both losses and all gradients on some rows, averaged over the processes if there are several."""
+    torch.set_num_threads(1)
+    with open_store(feats) as store:
+        model = OPTSG(
+            ModelConfig(
+                width=32, heads=4, title_layers=2, hybrid_layers=1, prompt_layers=1, decoder_layers=1, prompts=6
+            ),
+            InputConfig(
+                frame_dim=store.header.frame_dim,
+                patch_dim=store.header.patch_dim,
+                max_patches=4,
+                tag_dim=store.header.tag_dim,
+                title_encoder=json.loads(store.title_encoder_config),
+                pieces=tuple(range(4, 99)),
+            ),
+        )
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
+        model.eval()
+        targets = tag_targets(store, _all_pieces(), 24, torch.device("cpu"))
+        losses = model(collate(store, rows), targets, TrainingConfig(shuffle=False), np.random.default_rng(0))
+    losses.total.backward()
+    values = {"contrastive": losses.contrastive.detach(), "generation": losses.generation.detach()}
+    # A process whose share has no image has no gradient for the patch projection.
+    values |= {
+        name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        for name, parameter in model.named_parameters()
+    }
+    if distributed.is_initialized():
+        for value in values.values():
+            distributed.all_reduce(value)
+            value /= distributed.get_world_size()
+    return values
+
+
+def _all_pieces() -> Vocabulary:
+    return Vocabulary(range(4, 99))
+
+
+def worker(rank: int, feats: Path, shares: list[list[int]], out: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{out}/rendezvous", rank=rank, world_size=2)
+    values = losses_and_gradients(feats, shares[rank])
+    if rank == 0:
+        torch.save(values, out / "values.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("shares", [[[0, 1, 2, 3], [4, 5, 6, 7]], [[0, 1, 2, 3, 4], [5, 6, 7]]])
+def test_two_processes_equal_one_with_the_joint_batch(tmp_path: Path, shares: list[list[int]]) -> None:
+    feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(16))
+    joint = losses_and_gradients(feats, [*shares[0], *shares[1]])
+    spawn(worker, args=(feats, shares, tmp_path), nprocs=2)
+    parts = torch.load(tmp_path / "values.pt", weights_only=True)
+    assert parts.keys() == joint.keys()
+    for name, value in joint.items():
+        assert torch.allclose(parts[name], value, rtol=1e-3, atol=1e-5), name
