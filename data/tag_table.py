@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import RunError
 from .store import FeatureStore
+from .whole_files import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class TagTable:
                 self.keys, self.spellings, self.counts.tolist(), self.tokens, strict=True
             )
         ]
-        path.write_text(json.dumps({"tags": rows}, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(path, [json.dumps({"tags": rows}, ensure_ascii=False), "\n"])
 
     @classmethod
     def load(cls, path: Path) -> TagTable:

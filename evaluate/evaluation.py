@@ -11,7 +11,7 @@ from typing import Any
 from .. import __version__
 from ..data.metrics import Scores, TagScore, per_tag_scores, score_predictions
 from ..data.tags import tag_key
-from .files import write_text
+from ..data.whole_files import write_text
 from .prediction import ItemPrediction
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..data.batching import Batch, collate, sequential_batches
 from ..data.errors import RunError
 from ..data.store import FeatureStore
+from ..data.whole_files import write_text
 from ..train.generation import PredictedTag
-from .files import write_text
 
 
 class Predictor(Protocol):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .. import __version__
+from ..data.whole_files import write_text
 from .evaluation import Evaluation
-from .files import write_text
 from .report_markup import Html
 from .report_overview import facts_section, header_section, metrics_section
 from .report_page import page

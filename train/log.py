@@ -8,7 +8,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from .run_folder import LOG, write_text
+from ..data.whole_files import write_text
+from .run_folder import LOG
 
 
 class TrainingLog:
@@ -20,7 +21,7 @@ class TrainingLog:
             kept = [
                 line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_before(line, resumed_step)
             ]
-            write_text(self._path, "".join(line + "\n" for line in kept))
+            write_text(self._path, (line + "\n" for line in kept))
         purge = None if resumed_step is None else resumed_step + 1
         self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
 

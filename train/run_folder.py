@@ -27,6 +27,7 @@ from ..data.errors import ConfigError, RunError, StoreError
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import Vocabulary
+from ..data.whole_files import whole_file, write_text
 from .config import RunConfig
 from .device import choose_device
 from .generation import PredictedTag, TagReader
@@ -132,8 +133,8 @@ def load_weights(model: OPTSG, run: Path) -> None:
 def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:
     """Makes the run folder and writes everything that is known before training."""
     path.mkdir(parents=True, exist_ok=True)
-    write_text(path / CONFIG, config.to_json())
-    write_text(path / TOKENIZER, tokenizer.to_json())
+    write_text(path / CONFIG, [config.to_json()])
+    write_text(path / TOKENIZER, [tokenizer.to_json()])
     tag_table.save(path / TAG_TABLE)
 
 
@@ -143,22 +144,21 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes a safetensors file under another name and renames it."""
-    temporary = path.with_name(path.name + ".tmp")
-    save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary)
-    temporary.replace(path)
+    """Writes a safetensors file; a reader sees the old file or the new one.
+
+    Raises:
+        RunError: it cannot be written; an earlier one is kept.
+    """
+    with whole_file(path) as temporary:
+        try:
+            save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes JSON under another name and renames it."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes text under another name and renames it."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Writes JSON; errors as :func:`save_tensors`."""
+    write_text(path, [json.dumps(values, indent=2, ensure_ascii=False), "\n"])
 
 
 def point_latest(run: Path, runs: Path = Path("runs")) -> None:

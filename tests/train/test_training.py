@@ -277,3 +277,26 @@ def test_from_pretrained_gives_the_run_s_model(feats: Path) -> None:
     expected = "somebody/nothing is neither a run folder nor a Hugging Face repository within reach"
     with pytest.raises(RunError, match=f"^{re.escape(expected)}"):
         OPTSG.from_pretrained("somebody/nothing")
+
+
+LIMITED = """
+import resource, sys
+from optsg.train.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+main(sys.argv[1:])
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_training_can_go_on(feats: Path) -> None:
+    arguments = ["--feats", str(feats), "--run", "runs/a", *as_options(), "--set", "epochs=1", "--device", "cpu"]
+    full = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True, check=False, cwd=Path.cwd()
+    )
+    assert full.returncode == 1
+    assert re.search(
+        r"^error: runs/a/model.safetensors cannot be written: .*; an earlier one is kept$", full.stderr, re.MULTILINE
+    ), full.stderr
+    assert "Traceback" not in full.stderr
+    assert not list(Path("runs/a").glob("*.tmp"))
+    assert train("--run", "runs/a", "--resume").exit_code == 0
+    assert load_run(Path("runs/a"), device="cpu").path == Path("runs/a")
