@@ -11,6 +11,9 @@ import click
 
 from .errors import OptsgError
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
@@ -22,8 +25,11 @@ def quiet_and_verbose(command: Command) -> Command:
 
 
 @contextlib.contextmanager
-def one_sentence_errors(verbose: bool) -> Iterator[None]:
-    """Prints an :class:`OptsgError` as ``error: …`` and exits with code 1; with ``verbose`` the traceback stays."""
+def one_sentence_errors(verbose: bool, *, on_interrupt: str = "") -> Iterator[None]:
+    """Prints an :class:`OptsgError` as ``error: …`` and exits with code 1; with ``verbose`` the traceback stays.
+
+    After Ctrl-C it says ``interrupted`` and, where there is something to say, what is kept (``on_interrupt``).
+    """
     try:
         yield
     except OptsgError as error:
@@ -31,3 +37,6 @@ def one_sentence_errors(verbose: bool) -> Iterator[None]:
             raise
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; {on_interrupt}" if on_interrupt else "interrupted", err=True)
+        sys.exit(INTERRUPTED)

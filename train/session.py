@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import __version__
+from ..data.command_line import INTERRUPTED
 from ..data.errors import ConfigError, RunError
 from ..data.store import FeatureStore, open_store
 from ..data.tag_table import TagTable
@@ -29,8 +30,6 @@ from .trainer import StepReport, Trainer, TrainingInterrupted
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
-
-INTERRUPTED_EXIT_CODE = 130
 
 
 def new_run(
@@ -137,7 +136,7 @@ def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
             done = trainer.train(resume=resume)
         except TrainingInterrupted:
             click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
-            sys.exit(INTERRUPTED_EXIT_CODE)
+            sys.exit(INTERRUPTED)
     if not quiet:
         bias = json.loads((run / DECISION).read_text(encoding="utf-8"))["nil_bias"]
         click.echo(

@@ -1,0 +1,1 @@
+"""Stage one: videos, titles and tags to a feature store, through frozen encoders."""

@@ -1,0 +1,102 @@
+"""The parts of a store in the making: what an interrupted run leaves, and where the same command goes on.
+
+``OUT.parts/part-000000.h5`` and so on, each whole from the moment it has its name.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..data.errors import StoreError
+from ..data.hdf5_store import Hdf5StoreWriter, replace_durably, write_errors
+from ..data.media import Failure, MediaItem
+from ..data.store import open_part
+from ..data.store_schema import StoreHeader
+
+
+@dataclass
+class DoneInputs:
+    """Inputs that complete parts hold already.
+
+    Attributes:
+        videos: ids with features.
+        failed: ids of inputs that could be found but not decoded or encoded.
+        unread: ids of inputs that the reader itself refused.
+    """
+
+    videos: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
+
+    def __contains__(self, item: MediaItem | Failure) -> bool:
+        return item.id in self.unread if isinstance(item, Failure) else item.id in self.videos or item.id in self.failed
+
+    def __len__(self) -> int:
+        return len(self.videos) + len(self.failed) + len(self.unread)
+
+
+class PartFolder:
+    """``OUT.parts`` beside the store ``out``."""
+
+    def __init__(self, out: Path):
+        self.path = out.with_name(out.name + ".parts")
+
+    def complete(self) -> list[Path]:
+        """Complete parts in the order in which they were made."""
+        return sorted(self.path.glob("part-*.h5"))
+
+    def open(self, header: StoreHeader) -> tuple[StoreHeader, DoneInputs]:
+        """Makes the folder, or goes on with what is in it.
+
+        Returns:
+            The header of the parts (the given one if there are none) and what they hold.
+
+        Raises:
+            StoreError: the parts were made with other settings.
+        """
+        with write_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            for unfinished in self.path.glob("*.tmp"):
+                unfinished.unlink()
+        done = DoneInputs()
+        for number, path in enumerate(self.complete()):
+            with open_part(path) as part:
+                if differences := part.header.differences(header):
+                    raise StoreError(
+                        f"{self.path} holds an unfinished extraction with other settings (there ≠ now): "
+                        f"{'; '.join(differences)}. Repeat the command with the old settings, or add --overwrite to "
+                        "begin anew"
+                    )
+                header = part.header if number == 0 else header
+                done.videos.update(part.ids())
+                for failure in part.failures:
+                    (done.unread if failure.stage == "read" else done.failed).add(failure.id)
+        return header, done
+
+    @contextmanager
+    def new_part(self, header: StoreHeader) -> Iterator[Hdf5StoreWriter]:
+        """A writer whose part becomes complete when the block ends well, and vanishes when it does not.
+
+        Raises:
+            StoreWriteError: it cannot be written.
+        """
+        parts = self.complete()
+        number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
+        final = self.path / f"part-{number:06d}.h5"
+        temporary = final.with_name(final.name + ".tmp")
+        try:
+            with Hdf5StoreWriter(temporary, header) as writer:
+                yield writer
+                writer.finish()
+            with write_errors(final):
+                replace_durably(temporary, final)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Deletes the folder with everything in it."""
+        shutil.rmtree(self.path, ignore_errors=True)

