@@ -14,8 +14,6 @@ from glob import glob
 from pathlib import Path
 from typing import Protocol
 
-from braceexpand import braceexpand
-
 from .errors import ConfigError, InputError
 from .folder_input import FolderInput
 from .media import Failure, MediaItem
@@ -154,8 +152,11 @@ def _shards_of_pattern(path: Path) -> list[Shard]:
 
 
 def _expand(path: Path) -> list[Path]:
+    # Patterns mean here what they mean to WebDataset; importing it takes a second, and few inputs are patterns.
+    from webdataset.shardlists import expand_urls
+
     try:
-        names = list(braceexpand(str(path)))
+        names = expand_urls(str(path))
     except ValueError as error:
         raise InputError(f"{path}: the braces of this pattern are not balanced") from error
     paths: dict[Path, None] = {}

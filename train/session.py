@@ -13,7 +13,7 @@ from typing import Any
 import click
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__
 from ..data.command_line import INTERRUPTED
@@ -24,9 +24,10 @@ from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import build_vocabulary
 from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, apply_settings
 from .device import choose_device
+from .interruption import TrainingInterrupted
 from .resume import read_progress
 from .run_folder import CONFIG, DECISION, create_run, point_latest
-from .trainer import StepReport, Trainer, TrainingInterrupted
+from .trainer import StepReport, Trainer
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -173,6 +174,7 @@ def _display(quiet: bool) -> Iterator[tuple[Callable[[StepReport], None], Callab
             MofNCompleteColumn(),
             TextColumn("contrast {task.fields[contrast]:.2f}"),
             TextColumn("tags {task.fields[tags]:.2f}"),
+            TaskProgressColumn(show_speed=True),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True) as progress:

@@ -6,14 +6,12 @@ interrupted run therefore continues with exactly the numbers that an uninterrupt
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -27,10 +25,12 @@ from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import Vocabulary
+from .build import build_model, tag_targets
 from .config import RunConfig, default_epochs
 from .generation import TagReader
+from .interruption import TrainingInterrupted, stop_on_signals
 from .log import TrainingLog
-from .op_tsg import OPTSG, Losses, TagTargets
+from .op_tsg import Losses
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .precision import MasterWeights, working_dtype
 from .resume import TrainingProgress, finish_state, load_state, read_progress, save_state
@@ -42,10 +42,6 @@ VALIDATIONS = 12
 
 VALIDATION_BIASES = (0.0, 2.0)
 """NIL biases tried at a validation during training; the whole range is tuned once, at the end."""
-
-
-class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it
-    """Training was asked to stop (Ctrl-C or SIGTERM); its state is saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +137,7 @@ class Trainer:
             load_state(self.run_folder, self._weights, self._optimiser, self._average)
         log = TrainingLog(self.run_folder, resumed_step=progress.step if resume else None)
         try:
-            with _stop_on_signals(self._stop):
+            with stop_on_signals(self._stop):
                 self._run_epochs(progress, log)
             self._finish(progress, log)
         finally:
@@ -295,51 +291,3 @@ class Trainer:
 
     def _save_state(self, progress: TrainingProgress) -> None:
         save_state(self.run_folder, progress, self._weights, self._optimiser, self._average)
-
-
-def build_model(store: FeatureStore, config: RunConfig) -> OPTSG:
-    """The model of a run, its title encoder and word embeddings started from the store's text model."""
-    torch.manual_seed(config.training.seed)
-    model = OPTSG(config.model, config.inputs)
-    kept = model.title_encoder.model.state_dict().keys()
-    weights = {name: weight for name, weight in store.title_encoder_weights().items() if name in kept}
-    model.load_text_encoder(weights)
-    return model
-
-
-def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, device: torch.device) -> TagTargets:
-    """Embeddings of all tags, and the pieces of those that can be targets."""
-    tokens = {tag: store.tag_tokens(tag).tolist() for tag in range(len(store.tag_keys))}
-    return TagTargets(
-        embeddings=torch.from_numpy(np.array(store.tag_embeddings)).to(device),
-        nil=torch.from_numpy(np.array(store.nil_embedding)).to(device),
-        pieces={
-            tag: vocabulary.encode(pieces)
-            for tag, pieces in tokens.items()
-            if 0 < len(pieces) <= max_pieces and vocabulary.can_spell(pieces)
-        },
-    )
-
-
-@contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set ``stop``; a second Ctrl-C interrupts at once. Only the main thread can listen."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous: dict[int, Any] = {}
-
-    def handle(number: int, _: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, previous[number])
-
-    for awaited in (signal.SIGINT, signal.SIGTERM):
-        previous[int(awaited)] = signal.signal(awaited, handle)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-__all__ = ["StepReport", "Trainer", "TrainingInterrupted", "build_model", "tag_targets"]

@@ -11,9 +11,9 @@ import torch
 from optsg.data.batching import collate
 from optsg.data.store import open_store
 from optsg.data.vocabulary import Vocabulary
+from optsg.train.build import tag_targets
 from optsg.train.config import InputConfig, ModelConfig, TrainingConfig
 from optsg.train.op_tsg import OPTSG
-from optsg.train.trainer import tag_targets
 from torch import distributed
 from torch.multiprocessing.spawn import spawn
 

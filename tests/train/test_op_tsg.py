@@ -15,10 +15,10 @@ from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import SEPARATOR, Vocabulary, build_vocabulary
+from optsg.train.build import tag_targets
 from optsg.train.config import InputConfig, ModelConfig, TrainingConfig
 from optsg.train.op_tsg import OPTSG, TagTargets
 from optsg.train.tag_decoder import PROMPT_ENTRIES
-from optsg.train.trainer import tag_targets
 
 from tests.tiny_world import tiny_videos, write_tiny_store
 

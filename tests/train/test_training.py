@@ -17,8 +17,9 @@ from optsg.data.batching import collate
 from optsg.data.store import open_store
 from optsg.data.tags import tag_key
 from optsg.train.cli import main
+from optsg.train.interruption import TrainingInterrupted
 from optsg.train.run_folder import NEEDED, load_run
-from optsg.train.trainer import Trainer, TrainingInterrupted
+from optsg.train.trainer import Trainer
 from safetensors.torch import load_file
 
 from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store

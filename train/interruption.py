@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM during training: finish the step, save the state, stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it
+    """Training was asked to stop (Ctrl-C or SIGTERM); its state is saved."""
+
+
+@contextmanager
+def stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set ``stop``; a second Ctrl-C interrupts at once. Only the main thread can listen."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous: dict[int, Any] = {}
+
+    def handle(number: int, _: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, previous[number])
+
+    for awaited in (signal.SIGINT, signal.SIGTERM):
+        previous[int(awaited)] = signal.signal(awaited, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
