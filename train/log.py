@@ -13,16 +13,19 @@ from .run_folder import LOG
 
 
 class TrainingLog:
-    """Appends events of a run; on resumption, events after the resumed step are dropped, since they come again."""
+    """Appends events of a run.
 
-    def __init__(self, run: Path, *, resumed_step: int | None = None):
+    Args:
+        keep_epochs: on resumption, the number of finished epochs: events of later ones are dropped, they come again.
+        keep_steps: the number of steps of those epochs.
+    """
+
+    def __init__(self, run: Path, *, keep_epochs: int | None = None, keep_steps: int = 0):
         self._path = run / LOG
-        if resumed_step is not None and self._path.exists():
-            kept = [
-                line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_before(line, resumed_step)
-            ]
+        if keep_epochs is not None and self._path.exists():
+            kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_kept(line, keep_epochs)]
             write_text(self._path, (line + "\n" for line in kept))
-        purge = None if resumed_step is None else resumed_step + 1
+        purge = None if keep_epochs is None else keep_steps + 1
         self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
 
     def write(self, event: str, step: int, **values: Any) -> None:
@@ -38,8 +41,8 @@ class TrainingLog:
         self._board.close()
 
 
-def _is_before(line: str, step: int) -> bool:
+def _is_kept(line: str, epochs: int) -> bool:
     try:
-        return int(json.loads(line)["step"]) <= step
+        return int(json.loads(line)["epoch"]) <= epochs
     except (ValueError, KeyError, TypeError):
         return False  # a line cut off by the interruption

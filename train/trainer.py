@@ -93,6 +93,8 @@ class Trainer:
         vocabulary = Vocabulary(config.inputs.pieces)
         self.model = build_model(store, config).to(device)
         self.targets = tag_targets(store, vocabulary, self.training.max_tag_pieces, device)
+        # Kept apart in float32: the working copy may be rounded.
+        self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
         self._weights = MasterWeights(self.model, working_dtype(device, self.training.precision))
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
@@ -135,7 +137,11 @@ class Trainer:
             return progress
         if progress.step:
             load_state(self.run_folder, self._weights, self._optimiser, self._average)
-        log = TrainingLog(self.run_folder, resumed_step=progress.step if resume else None)
+        log = TrainingLog(
+            self.run_folder,
+            keep_epochs=progress.epochs_done if resume else None,
+            keep_steps=progress.epochs_done * self.steps_per_epoch,
+        )
         try:
             with stop_on_signals(self._stop):
                 self._run_epochs(progress, log)
@@ -269,8 +275,7 @@ class Trainer:
         """Writes the averaged weights, float32, as the run's model."""
         progress.best_epoch = epoch + 1
         values = self._average.values if self._average is not None else self._weights.masters
-        kept = dict(self.model.state_dict())
-        kept.update(zip(self._weights.names, values, strict=True))
+        kept = {**self.model.state_dict(), **self._frozen, **dict(zip(self._weights.names, values, strict=True))}
         save_weights(self.run_folder, kept)
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:

@@ -301,3 +301,29 @@ def test_a_full_disk_is_one_sentence_and_training_can_go_on(feats: Path) -> None
     assert not list(Path("runs/a").glob("*.tmp"))
     assert train("--run", "runs/a", "--resume").exit_code == 0
     assert load_run(Path("runs/a"), device="cpu").path == Path("runs/a")
+
+
+def test_frozen_weights_stay_exactly_those_of_the_text_model(feats: Path) -> None:
+    settings = as_options(["frozen_title_layers=1", "precision=bf16", "epochs=1"])
+    train("--feats", feats, "--run", "runs/a", *as_options(), *settings)
+    saved = weights_of(Path("runs/a"))
+    with open_store(feats) as store:
+        original = store.title_encoder_weights()
+    for name, weight in original.items():
+        same = torch.equal(saved[f"title_encoder.model.{name}"], torch.from_numpy(weight))
+        assert same == (name.startswith("embeddings.") or ".layer.0." in name), name
+
+
+def test_events_of_an_unfinished_epoch_are_not_logged_twice(tmp_path: Path) -> None:
+    from optsg.train.log import TrainingLog
+
+    log = TrainingLog(tmp_path)
+    for epoch in (1, 2):
+        log.write("epoch", 6 * epoch, epoch=epoch, train_loss=1.0)
+    log.close()
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"event": "validation", "st')
+    log = TrainingLog(tmp_path, keep_epochs=1, keep_steps=6)
+    log.write("epoch", 12, epoch=2, train_loss=0.5)
+    log.close()
+    assert [(event["epoch"], event["train_loss"]) for event in read_log(tmp_path)] == [(1, 1.0), (2, 0.5)]
