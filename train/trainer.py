@@ -35,7 +35,7 @@ from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, s
 from .precision import MasterWeights, working_dtype
 from .resume import TrainingProgress, finish_state, load_state, read_progress, save_state
 from .run_folder import DECISION, load_weights, save_weights, write_json
-from .validation import Validator
+from .validation import Validator, choose_nil_bias, full_f1
 
 VALIDATIONS = 12
 """How many validations a run has unless ``validate_every`` says otherwise."""
@@ -230,8 +230,9 @@ class Trainer:
             return False
         with self._averaged_weights():
             losses = self._validator.losses(self.model, self.targets, self.training)
-            bias, scores, _ = self._validator.tune_nil_bias(self.model, self.device, VALIDATION_BIASES)
-        score = scores["label_based"]["full"]["f1"]
+            by_bias = self._validator.scores_by_bias(self.model, self.device, VALIDATION_BIASES)
+        bias, scores = max(by_bias.items(), key=lambda entry: full_f1(entry[1]))
+        score = full_f1(scores)
         if score > progress.best_score:
             progress.best_score, progress.validations_without_gain = score, 0
             self._keep(progress, epoch)
@@ -283,12 +284,14 @@ class Trainer:
         decision: dict[str, Any] = {"nil_bias": 0.0, "tuned_on": None}
         if self._validator is not None:
             load_weights(self.model, self.run_folder)
-            bias, scores, full_f1 = self._validator.tune_nil_bias(self.model, self.device)
+            by_bias = self._validator.scores_by_bias(self.model, self.device)
+            values = {bias: full_f1(scores) for bias, scores in by_bias.items()}
+            bias = choose_nil_bias(values)
             decision = {
                 "nil_bias": bias,
                 "tuned_on": "val",
-                "full_f1": scores["label_based"]["full"]["f1"],
-                "full_f1_by_bias": {str(tried): value for tried, value in full_f1.items()},
+                "full_f1": values[bias],
+                "full_f1_by_bias": {str(tried): value for tried, value in values.items()},
             }
         write_json(self.run_folder / DECISION, decision)
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,9 @@ from .op_tsg import OPTSG, TagTargets
 
 NIL_BIASES: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 """Candidates for the bias on the NIL logit (``method.md`` §5)."""
+
+BIAS_TOLERANCE = 0.0025
+"""A quarter of a point of full F1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +81,22 @@ class Validator:
             predicted += [[tag_key(tag.text) for tag in tags] for tags in written]
         return score_predictions(self._true, predicted, self._tag_table.count_of)
 
-    def tune_nil_bias(
+    def scores_by_bias(
         self, model: OPTSG, device: torch.device, biases: Sequence[float] = NIL_BIASES
-    ) -> tuple[float, Scores, dict[float, float]]:
-        """The bias with the best full F1, the scores with it, and full F1 by bias; the smaller bias wins a tie."""
-        by_bias = {bias: self.scores(model, device, bias) for bias in biases}
-        full_f1 = {bias: scores["label_based"]["full"]["f1"] for bias, scores in by_bias.items()}
-        best = max(biases, key=lambda bias: (full_f1[bias], -bias))
-        return best, by_bias[best], full_f1
+    ) -> dict[float, Scores]:
+        """Metrics by NIL bias."""
+        return {bias: self.scores(model, device, bias) for bias in biases}
+
+
+def full_f1(scores: Scores) -> float:
+    """The number that checkpoints and the NIL bias are chosen by."""
+    return scores["label_based"]["full"]["f1"]
+
+
+def choose_nil_bias(full_f1_by_bias: Mapping[float, float]) -> float:
+    """The smallest bias whose full F1 is at most :data:`BIAS_TOLERANCE` below the best.
+
+    Full F1 is flat around its top, and which bias is the very best there is chance; a larger one only costs precision.
+    """
+    best = max(full_f1_by_bias.values())
+    return min(bias for bias, value in full_f1_by_bias.items() if value >= best - BIAS_TOLERANCE)

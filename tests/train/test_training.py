@@ -20,6 +20,7 @@ from optsg.train.cli import main
 from optsg.train.interruption import TrainingInterrupted
 from optsg.train.run_folder import NEEDED, load_run
 from optsg.train.trainer import Trainer
+from optsg.train.validation import choose_nil_bias
 from safetensors.torch import load_file
 
 from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
@@ -79,9 +80,23 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
     assert events[0].keys() >= {"train_loss", "train_contrastive", "train_generation", "prompts_used", "seconds"}
     assert events[1].keys() >= {"val_loss", "val_full_f1", "val_example_f1"}
     decision = json.loads((run / "decision.json").read_text())
-    best = max(decision["full_f1_by_bias"].values())
-    assert decision["full_f1_by_bias"][str(decision["nil_bias"])] == best == decision["full_f1"]
+    values = {float(bias): value for bias, value in decision["full_f1_by_bias"].items()}
+    assert decision["nil_bias"] == choose_nil_bias(values)
+    assert decision["full_f1"] == values[decision["nil_bias"]]
     assert re.search(r"trained runs/op-tsg-small-1 in .* minutes; best epoch \d, NIL bias", result.output)
+
+
+@pytest.mark.parametrize(
+    ("values", "chosen"),
+    [
+        ({0.0: 0.300, 1.0: 0.350, 2.0: 0.352, 4.0: 0.353}, 2.0),
+        ({0.0: 0.300, 1.0: 0.351, 2.0: 0.352, 4.0: 0.353}, 1.0),
+        ({0.0: 0.0, 1.0: 0.0}, 0.0),
+        ({0.0: 0.1, 6.0: 0.9}, 6.0),
+    ],
+)
+def test_the_smallest_bias_that_is_as_good_as_the_best_is_chosen(values: dict[float, float], chosen: float) -> None:
+    assert choose_nil_bias(values) == chosen
 
 
 def test_the_kept_weights_are_those_of_the_best_validation(feats: Path) -> None:
