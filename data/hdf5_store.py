@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from . import store_schema as schema
+from .disk_file import DiskFile
 from .errors import StoreError, StoreWriteError
 from .hdf5_columns import ArrayWriter, RaggedColumn, RaggedWriter
 from .media import SPLITS, Failure
@@ -88,13 +89,22 @@ class Hdf5StoreWriter:
         self._tags = TagTableBuilder()
         self._videos = 0
         with write_errors(path):
-            self._file = h5py.File(path, "w")
+            self._disk = DiskFile(path)
+        with self._guarded():
+            self._file = h5py.File(self._disk, "w")
             self._file.attrs.update(format=schema.FORMAT, version=schema.VERSION, header=header.to_json(), kind="open")
             self._columns = self._create_columns(size)
             self._fixed = {
                 name: ArrayWriter(self._file, name, dtype=dtype, rows=size.videos if size else None)
                 for name, dtype in schema.FIXED_COLUMNS.items()
             }
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        with write_errors(self.path):
+            yield
+            if self._disk.error is not None:
+                raise self._disk.error
 
     def _create_columns(self, size: StoreSize | None) -> dict[str, RaggedWriter]:
         columns = {}
@@ -108,7 +118,7 @@ class Hdf5StoreWriter:
 
     def append(self, video: VideoFeatures) -> None:
         """Adds one video."""
-        with write_errors(self.path):
+        with self._guarded():
             for name in ("id", "title", "source", "note"):
                 self._columns[f"videos/{name}"].append_text(getattr(video, name))
             self._columns["videos/thumbnail"].append(np.frombuffer(video.thumbnail, np.uint8))
@@ -122,13 +132,13 @@ class Hdf5StoreWriter:
 
     def add_failure(self, failure: Failure) -> None:
         """Records an input that gave no features."""
-        with write_errors(self.path):
+        with self._guarded():
             for name in ("id", "source", "stage", "error"):
                 self._columns[f"failures/{name}"].append_text(getattr(failure, name))
 
     def flush(self) -> None:
         """Hands everything appended so far to the operating system."""
-        with write_errors(self.path):
+        with self._guarded():
             for ragged in self._columns.values():
                 ragged.flush()
             for fixed in self._fixed.values():
@@ -137,7 +147,7 @@ class Hdf5StoreWriter:
 
     def finish(self, text: TextModelTables | None = None) -> None:
         """Writes the tag table and, for a finished store, the text model's tables; closes and fsyncs the file."""
-        with write_errors(self.path):
+        with self._guarded():
             for key, spelling in zip(self._tags.keys(), self._tags.spellings(), strict=True):
                 self._columns["tags/key"].append_text(key)
                 self._columns["tags/spelling"].append_text(spelling)
@@ -146,6 +156,8 @@ class Hdf5StoreWriter:
                 self._write_text_tables(text)
             self._file.attrs["kind"] = "part" if text is None else "store"
             self._file.close()
+            self._disk.close()
+        with write_errors(self.path):
             fsync(self.path)
 
     def _write_text_tables(self, text: TextModelTables) -> None:
@@ -182,6 +194,7 @@ class Hdf5StoreWriter:
         """Closes the file without finishing it; it stays unreadable as a part or store."""
         with contextlib.suppress(OSError, RuntimeError):
             self._file.close()
+        self._disk.close()
 
     def __enter__(self) -> Hdf5StoreWriter:
         return self

@@ -31,6 +31,7 @@ from .feature_batcher import FeatureBatcher
 from .image_encoder import ImageEncoder
 from .parts import DoneInputs, PartFolder
 from .preparation import Prepared, prepare
+from .process_memory import release_free_memory
 from .sampling import Sampling
 from .summary import ExtractSummary
 from .text_encoder import TextEncoder
@@ -128,6 +129,7 @@ class _Run:
                 for result in chain((first,), islice(results, INPUTS_PER_PART - 1)):
                     self._take(result, writer)
                 self._store(self.batcher.flush(), writer)
+            release_free_memory()
 
     def _timed(self, results: Iterator[Prepared | Failure]) -> Iterator[Prepared | Failure]:
         while True:

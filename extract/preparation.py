@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import mmap
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,7 +70,7 @@ def _prepare_video(
     odd = [] if video.backend.startswith("decord") else [video.backend]
     return Prepared(
         item=_without_bytes(item),
-        pixels=_stacked(video.images),
+        pixels=torch.stack(video.images),
         times=video.times,
         duration=video.duration,
         thumbnail=thumbnail(video.middle) if thumbnails else b"",
@@ -88,24 +85,13 @@ def _prepare_image(
     image = open_image(item.payload)
     return Prepared(
         item=_without_bytes(item),
-        pixels=_stacked([encoder.preprocess(image)]),
+        pixels=encoder.preprocess(image).unsqueeze(0),
         times=np.zeros(0, dtype=np.float32),
         duration=0.0,
         thumbnail=thumbnail(image) if thumbnails else b"",
         note="",
         seconds=time.thread_time() - started,
     )
-
-
-def _stacked(pictures: Sequence[Tensor]) -> Tensor:
-    """(M, 3, H, W) in memory of its own outside the heap.
-
-    These blocks live for seconds among the short-lived ones of decoders and encoder; on the heap they would leave it
-    in pieces, and the process would keep growing for thousands of videos.
-    """
-    shape = (len(pictures), *pictures[0].shape)
-    memory = mmap.mmap(-1, math.prod(shape) * pictures[0].element_size())
-    return torch.stack(list(pictures), out=torch.frombuffer(memory, dtype=pictures[0].dtype).view(shape))
 
 
 def _without_bytes(item: MediaItem) -> MediaItem:
