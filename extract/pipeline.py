@@ -42,6 +42,9 @@ TITLE_LAYERS = 6
 INPUTS_PER_PART = 512
 """What a killed run has to do again, at most."""
 
+INPUTS_PER_RELEASE = 64
+"""How often free memory goes back to the system; once takes milliseconds."""
+
 Report = Callable[[ExtractSummary], None]
 
 
@@ -126,10 +129,11 @@ class _Run:
         results = self._timed(results)
         for first in results:
             with parts.new_part(header) as writer:
-                for result in chain((first,), islice(results, INPUTS_PER_PART - 1)):
+                for number, result in enumerate(chain((first,), islice(results, INPUTS_PER_PART - 1)), start=1):
                     self._take(result, writer)
+                    if number % INPUTS_PER_RELEASE == 0:
+                        release_free_memory()
                 self._store(self.batcher.flush(), writer)
-            release_free_memory()
 
     def _timed(self, results: Iterator[Prepared | Failure]) -> Iterator[Prepared | Failure]:
         while True:
