@@ -34,7 +34,11 @@ class TitleEncoder(nn.Module):
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
         # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention); a GPU hardly notices.
-        self.model = AutoModel.from_config(config, attn_implementation="eager", **_without_pooler(config))
+        options = {"attn_implementation": "eager"}
+        try:
+            self.model = AutoModel.from_config(config, add_pooling_layer=False, **options)
+        except TypeError:  # a model that never has a pooler
+            self.model = AutoModel.from_config(config, **options)
         self.text_width = int(config.hidden_size)
         self.projection: nn.Module = nn.Identity()
         if self.text_width != width:
@@ -62,8 +66,3 @@ class TitleEncoder(nn.Module):
         hidden = self.model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
         projected: Tensor = self.projection(hidden)
         return projected
-
-
-def _without_pooler(config: Any) -> dict[str, bool]:
-    """The pooler reads one position for next-sentence prediction; models that have none refuse the argument."""
-    return {"add_pooling_layer": False} if config.model_type in ("bert", "roberta", "xlm-roberta", "electra") else {}
