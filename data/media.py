@@ -13,6 +13,11 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test", "none")
 
 MediaKind = Literal["video", "image"]
 
+FeatureStatus = Literal["ok", "partial"]
+"""``partial``: some of the frames that should be there could not be had; the note says which and why."""
+
+FEATURE_STATUSES: tuple[FeatureStatus, ...] = ("ok", "partial")
+
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".gif", ".3gp", ".ogv"}
 )
@@ -42,6 +47,12 @@ class MediaItem:
     payload: Path | bytes
 
 
+FailureStatus = Literal["failed", "timeout", "crashed"]
+"""``failed``: there was an error; ``timeout``: decoding took longer than allowed; ``crashed``: it ended the process."""
+
+FAILURE_STATUSES: tuple[FailureStatus, ...] = ("failed", "timeout", "crashed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """One input that gave no features.
@@ -51,9 +62,15 @@ class Failure:
         source: where it came from, as in :class:`MediaItem`.
         stage: ``read``, ``decode`` or ``encode``.
         error: one sentence.
+        status: how it ended.
+        digest: of the source's bytes (``sha256:…``), empty if they could not be read.
+        seconds: processor time spent on it; wall time where its process had to be ended.
     """
 
     id: str
     source: str
     stage: Literal["read", "decode", "encode"]
     error: str
+    status: FailureStatus = "failed"
+    digest: str = ""
+    seconds: float = 0.0

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import StoreError
-from .media import MediaKind, Split
+from .media import FeatureStatus, MediaKind, Split
 
 FORMAT = "optsg-features"
 VERSION = 1
@@ -132,7 +132,11 @@ class VideoFeatures:
         times: (M,) float32, seconds from the start of the video.
         patches: (P, patch_dim) float16; P = 0 for a video.
         thumbnail: a small JPEG for reports, ``b""`` if there is none.
+        status: whether all frames that should be there are.
         note: what was odd about the source though features could be had ("truncated: …"), else ``""``.
+        backend: the decoder with its version and that of its FFmpeg; empty if unknown.
+        digest: of the source's bytes (``sha256:…``); empty if unknown.
+        decode_seconds: processor time of decoding and preprocessing.
     """
 
     id: str
@@ -146,7 +150,11 @@ class VideoFeatures:
     times: NDArray[np.float32]
     patches: NDArray[np.float16]
     thumbnail: bytes = b""
+    status: FeatureStatus = "ok"
     note: str = ""
+    backend: str = ""
+    digest: str = ""
+    decode_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

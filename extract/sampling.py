@@ -7,6 +7,7 @@ interval gives its first frame. (``method.md`` §1: 1 frame a second, at most 60
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,10 +27,12 @@ class Sampling:
     Attributes:
         fps: frames kept per second of video.
         max_frames: most frames kept of one video.
+        fast_resize: let the decoder shrink frames (quicker, not the encoder's own filter, hence not pixel-exact).
     """
 
     fps: float = 1.0
     max_frames: int = 60
+    fast_resize: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1000:
@@ -38,8 +41,14 @@ class Sampling:
             raise ConfigError(f"--max-frames {self.max_frames} is out of range; expected 1 to 100000")
 
     def spec(self) -> dict[str, Any]:
-        """JSON form, as the feature store records it."""
-        return {"rule": "first frame at or after every interval, by presentation time", **asdict(self)}
+        """JSON form, as the feature store records it; ``fast_resize`` appears where it is on."""
+        settings = {name: value for name, value in asdict(self).items() if value is not False}
+        return {"rule": "first frame at or after every interval, by presentation time", **settings}
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Sampling:
+        """Inverse of :meth:`spec`."""
+        return cls(fps=spec["fps"], max_frames=spec["max_frames"], fast_resize=spec.get("fast_resize", False))
 
 
 def choose_frames(times: NDArray[np.float64], sampling: Sampling) -> NDArray[np.int64]:
