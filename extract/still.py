@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..data.errors import DecodeError
+from .frame_reader import check_present
 
 THUMBNAIL_SIZE = 160
 """Longest side in pixels."""
@@ -21,10 +22,7 @@ def open_image(payload: Path | bytes) -> Image.Image:
     Raises:
         DecodeError: it is no image that Pillow reads, or it is cut off.
     """
-    if not isinstance(payload, bytes) and not payload.is_file():
-        raise DecodeError("there is no such file")
-    if not (len(payload) if isinstance(payload, bytes) else payload.stat().st_size):
-        raise DecodeError("the file is empty (0 bytes)")
+    check_present(payload)
     try:
         with warnings.catch_warnings():
             # A very large picture is legitimate here; Pillow still refuses one that would exhaust the memory.

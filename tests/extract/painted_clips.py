@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,21 +36,29 @@ def read_number(image: Image.Image) -> int:
 
 @dataclass(frozen=True)
 class ClipMaker:
-    """Makes clips with ffmpeg in one folder, each name once."""
+    """Makes clips with ffmpeg in one folder, each one once."""
 
     program: str
     folder: Path
 
     def __call__(
-        self, name: str, *, frames: int, rate: int = 10, inputs: Sequence[str] = (), options: Sequence[str] = H264
+        self, name: str, *, frames: int, rate: float = 10, inputs: Sequence[str] = (), options: Sequence[str] = H264
     ) -> Path:
         """A clip of ``frames`` painted frames; ``inputs`` and ``options`` go to ffmpeg before and after its input."""
-        path = self.folder / name
+        recipe = repr((frames, rate, *inputs, *options)).encode()
+        path = self.folder / f"{zlib.crc32(recipe):08x}" / name  # two tests may use one name for different clips
         if not path.exists():
-            pixels = b"".join(painted(number).tobytes() for number in range(frames))
-            source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(rate), "-i", "pipe:0"]
-            self.run(*inputs, *source, *options, str(path), pixels=pixels)
+            path.parent.mkdir(exist_ok=True)
+            self.encode(path, frames=frames, rate=rate, inputs=inputs, options=options)
         return path
+
+    def encode(
+        self, path: Path, *, frames: int, rate: float = 10, inputs: Sequence[str] = (), options: Sequence[str] = H264
+    ) -> None:
+        """The same, at any path."""
+        pixels = b"".join(painted(number).tobytes() for number in range(frames))
+        source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(rate), "-i", "pipe:0"]
+        self.run(*inputs, *source, *options, path, pixels=pixels)
 
     def run(self, *arguments: str | Path, pixels: bytes = b"") -> None:
         """Any other use of ffmpeg."""
