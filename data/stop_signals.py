@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during training: finish the step, save the state, stop."""
+"""Ctrl-C and SIGTERM as a request: finish what is being done, keep it, stop."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from types import FrameType
 from typing import Any
 
 
-class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it
-    """Training was asked to stop (Ctrl-C or SIGTERM); its state is saved."""
+class StopRequest(threading.Event):
+    """Set once somebody asks to stop.
+
+    Attributes:
+        number: of the signal that asked, 0 before.
+    """
+
+    number = 0
 
 
 @contextmanager
@@ -23,6 +29,8 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
     previous: dict[int, Any] = {}
 
     def handle(number: int, _: FrameType | None) -> None:
+        if isinstance(stop, StopRequest):
+            stop.number = number
         stop.set()
         signal.signal(number, previous[number])
 

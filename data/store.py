@@ -2,129 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from . import store_schema as schema
-from .errors import StoreError, StoreVersionError
-from .hdf5_columns import RaggedColumn, checked_dataset, read_array
-from .media import SPLITS, Failure, MediaKind, Split
-from .store_schema import StoreHeader, VideoFeatures
-
-StoreKind = Literal["part", "store"]
+from .errors import StoreError
+from .hdf5_columns import all_texts, checked_dataset, group_names, row_bytes, row_text
+from .media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
+from .store_arrays import StoreArrays
+from .store_schema import VideoFeatures
 
 
 def open_store(path: Path) -> FeatureStore:
-    """Opens a finished feature store.
+    """Opens a finished feature store: an HDF5 file or a folder of WebDataset shards.
 
     Raises:
         StoreVersionError: a newer optsg wrote it.
         StoreError: it is missing, not a store, unfinished or damaged.
     """
-    return FeatureStore(path, kind="store")
+    return FeatureStore(path, role="store")
 
 
 def open_part(path: Path) -> FeatureStore:
     """Opens one part of a store that is being made; errors as :func:`open_store`."""
-    return FeatureStore(path, kind="part")
+    return FeatureStore(path, role="part")
 
 
-def _open_file(path: Path) -> h5py.File:
-    if not path.exists():
-        raise StoreError(f"there is no feature store at {path}; make one with: optsg-extract VIDEOS --out {path}")
-    if not path.is_file():
-        raise StoreError(f"{path} is a folder; a feature store is one .h5 file")
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise StoreError(f"{path} is not a readable HDF5 file; it is damaged or something else") from error
-
-
-def _check_format(file: h5py.File, path: Path, kind: StoreKind) -> None:
-    if file.attrs.get("format") != schema.FORMAT:
-        raise StoreError(f"{path} is an HDF5 file but no optsg feature store; make one with optsg-extract")
-    version = int(file.attrs["version"])
-    if version > schema.VERSION:
-        raise StoreVersionError(
-            f"{path} is a feature store of version {version}; this optsg reads up to version {schema.VERSION}: "
-            "upgrade optsg"
-        )
-    if file.attrs.get("kind") != kind:
-        wanted = "a finished feature store" if kind == "store" else "a finished part of a feature store"
-        raise StoreError(f"{path} is not {wanted}; run the same optsg-extract command again to finish it")
-
-
-class FeatureStore:
+class FeatureStore(StoreArrays):
     """A feature store opened for reading; arrays are mapped into memory, so opening is instant at any size.
 
+    Both forms are read the same way: one HDF5 file, or a folder of shards whose tables are such a file without the large
+    arrays. A store can be pickled (it is opened again) and used after a fork.
+
     Attributes:
+        path: the file or the folder.
         header: how it was made.
         splits: (V,) uint8, index into :data:`optsg.data.media.SPLITS`.
         tag_keys, tag_spellings: U strings.
         failures: inputs that gave no features.
     """
 
-    def __init__(self, path: Path, *, kind: StoreKind = "store"):
-        self.path = path
-        self._file = _open_file(path)
-        try:
-            _check_format(self._file, path, kind)
-            self.header = StoreHeader.from_json(str(self._file.attrs["header"]))
-            self._columns = {name: RaggedColumn(self._file, name, path) for name in schema.VIDEO_COLUMNS}
-            self._fixed = {name: read_array(self._file, name, path) for name in schema.FIXED_COLUMNS}
-            self._check_lengths()
-            self.tag_keys = RaggedColumn(self._file, "tags/key", path).texts()
-            self.tag_spellings = RaggedColumn(self._file, "tags/spelling", path).texts()
-            self.failures = self._read_failures()
-            self._tokens = {
-                name: RaggedColumn(self._file, name, path) for name in schema.TOKEN_COLUMNS if kind == "store"
-            }
-        except BaseException:
-            self._file.close()
-            raise
+    @cached_property
+    def tag_keys(self) -> list[str]:
+        """U tag identities."""
+        return all_texts(self._others["tags/key"])
 
-    def _check_lengths(self) -> None:
-        lengths = {name: len(column) for name, column in self._columns.items()}
-        lengths |= {name: len(column) for name, column in self._fixed.items()}
-        if len(set(lengths.values())) != 1:
-            raise StoreError(f"{self.path}: its columns have different numbers of videos ({lengths}); it is damaged")
-
-    def _read_failures(self) -> list[Failure]:
-        names = ("id", "source", "stage", "error")
-        rows = zip(*(RaggedColumn(self._file, f"failures/{name}", self.path).texts() for name in names), strict=True)
-        return [Failure(**dict(zip(names, row, strict=True))) for row in rows]
-
-    def __len__(self) -> int:
-        return len(self._columns["videos/id"])
+    @cached_property
+    def tag_spellings(self) -> list[str]:
+        """U spellings."""
+        return all_texts(self._others["tags/spelling"])
 
     def id(self, row: int) -> str:
         """Id of video ``row``."""
-        return self._columns["videos/id"].text(row)
+        return row_text(self._columns["videos/id"], row)
 
     def ids(self) -> list[str]:
         """All ids in store order."""
-        return self._columns["videos/id"].texts()
+        return all_texts(self._columns["videos/id"])
 
     def title(self, row: int) -> str:
         """Title of video ``row``; empty if it has none."""
-        return self._columns["videos/title"].text(row)
+        return row_text(self._columns["videos/title"], row)
 
     def source(self, row: int) -> str:
         """Where video ``row`` came from."""
-        return self._columns["videos/source"].text(row)
+        return row_text(self._columns["videos/source"], row)
 
     def note(self, row: int) -> str:
         """What was odd about the source of video ``row``; mostly empty."""
-        return self._columns["videos/note"].text(row)
+        return row_text(self._columns["videos/note"], row)
+
+    def status(self, row: int) -> FeatureStatus:
+        """Whether all frames that should be there are."""
+        return FEATURE_STATUSES[int(self._fixed["videos/status"][row])]
+
+    def backend(self, row: int) -> str:
+        """The decoder of video ``row`` with its version; empty if unknown."""
+        return row_text(self._columns["videos/backend"], row)
+
+    def digest(self, row: int) -> str:
+        """``sha256:…`` of the source of video ``row``; empty if unknown."""
+        return schema.digest_from_bytes(row_bytes(self._columns["videos/digest"], row))
+
+    def decode_seconds(self, row: int) -> float:
+        """Processor time of decoding video ``row``; 0 if unknown."""
+        return float(self._fixed["videos/decode_seconds"][row])
 
     def thumbnail(self, row: int) -> bytes:
         """A small JPEG of video ``row``; empty if the store has none."""
-        return self._columns["videos/thumbnail"].bytes(row)
+        return row_bytes(self._columns["videos/thumbnail"], row)
 
     def duration(self, row: int) -> float:
         """Seconds; NaN if unknown, 0 for an image."""
@@ -160,11 +132,11 @@ class FeatureStore:
 
     def title_tokens(self, row: int) -> NDArray[np.int32]:
         """Word-piece ids of the title with special tokens, at most 40."""
-        return self._tokens["videos/title_tokens"][row]
+        return self._columns[schema.TITLE_TOKENS][row]
 
     def tag_tokens(self, tag: int) -> NDArray[np.int32]:
         """Word-piece ids of tag number ``tag`` without special tokens."""
-        return self._tokens["tags/tokens"][tag]
+        return self._others[schema.TAG_TOKENS][tag]
 
     @property
     def splits(self) -> NDArray[np.uint8]:
@@ -187,27 +159,29 @@ class FeatureStore:
     @property
     def tag_embeddings(self) -> NDArray[np.float32]:
         """(U, E) float32."""
-        return read_array(self._file, schema.TAG_EMBEDDING, self.path)
+        return self.array(schema.TAG_EMBEDDING)
 
     @property
     def nil_embedding(self) -> NDArray[np.float32]:
         """(E,) float32, of the text "[PAD]"."""
-        return read_array(self._file, schema.NIL_EMBEDDING, self.path)
+        return self.array(schema.NIL_EMBEDDING)
 
     @property
     def tokenizer_json(self) -> str:
         """The text model's tokenizer."""
-        return bytes(read_array(self._file, schema.TOKENIZER, self.path).tobytes()).decode()
+        return self.array(schema.TOKENIZER).tobytes().decode()
 
     @property
     def title_encoder_config(self) -> str:
         """Hugging Face configuration of the title encoder as JSON."""
-        return bytes(read_array(self._file, schema.TEXT_CONFIG, self.path).tobytes()).decode()
+        return self.array(schema.TEXT_CONFIG).tobytes().decode()
 
     def title_encoder_weights(self) -> dict[str, NDArray[Any]]:
         """State dict of the title encoder, float32."""
-        group = self._file[schema.TEXT_WEIGHTS]
-        return {name: checked_dataset(self._file, f"{schema.TEXT_WEIGHTS}/{name}", self.path)[()] for name in group}
+        names = group_names(self._file, schema.TEXT_WEIGHTS, self._file_path)
+        return {
+            name: checked_dataset(self._file, f"{schema.TEXT_WEIGHTS}/{name}", self._file_path)[()] for name in names
+        }
 
     def features(self, row: int) -> VideoFeatures:
         """Everything about video ``row`` as it was appended."""
@@ -223,16 +197,15 @@ class FeatureStore:
             times=self.times(row),
             patches=self.patches(row),
             thumbnail=self.thumbnail(row),
+            status=self.status(row),
             note=self.note(row),
+            backend=self.backend(row),
+            digest=self.digest(row),
+            decode_seconds=self.decode_seconds(row),
         )
 
-    def row_lengths(self, row: int) -> dict[str, int]:
-        """Number of values of video ``row`` in every ragged column."""
-        return {name: len(column[row]) for name, column in self._columns.items()}
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+    def __reduce__(self) -> tuple[Callable[[Path], FeatureStore], tuple[Path]]:
+        return (open_store if self.role == "store" else open_part), (self.path,)
 
     def __enter__(self) -> FeatureStore:
         return self

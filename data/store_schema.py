@@ -21,7 +21,12 @@ from .errors import StoreError
 from .media import FeatureStatus, MediaKind, Split
 
 FORMAT = "optsg-features"
-VERSION = 1
+
+LIBRARY_VERSION = "library_version"
+"""What an encoder's description calls the version of its library: recorded, but with the same weights and
+preprocessing no reason to refuse to add to a store."""
+
+VERSION = 2
 KINDS: tuple[MediaKind, ...] = ("video", "image")
 
 
@@ -34,12 +39,15 @@ class ColumnSpec:
 
 
 TEXT = ColumnSpec(dtype="uint8")
+BYTES = ColumnSpec(dtype="uint8")
 VIDEO_COLUMNS: Mapping[str, ColumnSpec] = {
     "videos/id": TEXT,
     "videos/title": TEXT,
     "videos/source": TEXT,
     "videos/note": TEXT,
-    "videos/thumbnail": ColumnSpec(dtype="uint8"),
+    "videos/backend": TEXT,
+    "videos/digest": BYTES,
+    "videos/thumbnail": BYTES,
     "videos/tags": ColumnSpec(dtype="int32"),
     "videos/frames": ColumnSpec(dtype="float16", width_field="frame_dim"),
     "videos/times": ColumnSpec(dtype="float32"),
@@ -47,20 +55,63 @@ VIDEO_COLUMNS: Mapping[str, ColumnSpec] = {
 }
 """One row per video."""
 
-FIXED_COLUMNS: Mapping[str, str] = {"videos/split": "uint8", "videos/kind": "uint8", "videos/duration": "float32"}
+FIXED_COLUMNS: Mapping[str, str] = {
+    "videos/split": "uint8",
+    "videos/kind": "uint8",
+    "videos/duration": "float32",
+    "videos/status": "uint8",
+    "videos/decode_seconds": "float32",
+}
 """One value per video."""
 
-FAILURE_COLUMNS: Mapping[str, ColumnSpec] = {f"failures/{name}": TEXT for name in ("id", "source", "stage", "error")}
+FAILURE_COLUMNS: Mapping[str, ColumnSpec] = {
+    **{f"failures/{name}": TEXT for name in ("id", "source", "stage", "error", "status")},
+    "failures/digest": BYTES,
+}
 """One row per input that gave no features."""
+
+FAILURE_FIXED_COLUMNS: Mapping[str, str] = {"failures/seconds": "float32"}
+"""One value per input that gave no features."""
+
+SINCE_VERSION_2 = frozenset(
+    f"{group}/{name}"
+    for group, names in {
+        "videos": ("status", "backend", "digest", "decode_seconds"),
+        "failures": ("status", "digest", "seconds"),
+    }.items()
+    for name in names
+)
+"""Columns that stores of version 1 lack: status ok or failed, texts and digests empty, 0 seconds."""
 
 TAG_COLUMNS: Mapping[str, ColumnSpec] = {"tags/key": TEXT, "tags/spelling": TEXT}
 """One row per unique tag."""
 
+TITLE_TOKENS = "videos/title_tokens"
+TAG_TOKENS = "tags/tokens"
 TOKEN_COLUMNS: Mapping[str, ColumnSpec] = {
-    "videos/title_tokens": ColumnSpec(dtype="int32"),
-    "tags/tokens": ColumnSpec(dtype="int32"),
+    TITLE_TOKENS: ColumnSpec(dtype="int32"),
+    TAG_TOKENS: ColumnSpec(dtype="int32"),
 }
 """Word-piece ids, present in a finished store only."""
+
+RAGGED_COLUMNS: Mapping[str, ColumnSpec] = {**VIDEO_COLUMNS, **TOKEN_COLUMNS, **FAILURE_COLUMNS, **TAG_COLUMNS}
+
+MEMBERS: Mapping[str, str] = {
+    "videos/frames": "frames.npy",
+    "videos/patches": "patches.npy",
+    "videos/times": "times.npy",
+    "videos/thumbnail": "thumbnail.jpg",
+}
+"""Columns whose values lie in the tar shards where the store is a folder, and the suffix of their members."""
+
+SHARD_NUMBER = "shards/number"
+"""Per video: which shard holds it; uint32."""
+
+
+def shard_offset(column: str) -> str:
+    """Name of the fixed int64 column with the place of a video's values in its shard, bytes; −1 where it has none."""
+    return column.replace("videos/", "shards/")
+
 
 TAG_EMBEDDING = "tags/embedding"
 NIL_EMBEDDING = "text/nil_embedding"
@@ -113,7 +164,7 @@ class StoreHeader:
         for name in ("frame_dim", "patch_dim", "tag_dim", "image_encoder", "text_encoder", "sampling"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if isinstance(ours, Mapping):
-                keys = sorted(set(ours) | set(theirs))
+                keys = sorted((set(ours) | set(theirs)) - {LIBRARY_VERSION})
                 lines += [
                     f"{name}.{k}: {ours.get(k)!r} ≠ {theirs.get(k)!r}" for k in keys if ours.get(k) != theirs.get(k)
                 ]
@@ -178,3 +229,26 @@ class TextModelTables:
     tag_tokens: Callable[[Sequence[str]], list[list[int]]]
     tag_embeddings: Callable[[Sequence[str]], NDArray[np.float32]]
     nil_embedding: NDArray[np.float32]
+
+
+DIGEST_PREFIX = "sha256:"
+_DIGEST_BYTES = 32
+
+
+def digest_to_bytes(digest: str) -> bytes:
+    """``sha256:…`` as its 32 bytes; empty stays empty.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not digest:
+        return b""
+    raw = bytes.fromhex(digest.removeprefix(DIGEST_PREFIX)) if digest.startswith(DIGEST_PREFIX) else b""
+    if len(raw) != _DIGEST_BYTES:
+        raise ValueError(f"{digest!r} is no digest; expected sha256: and 64 hexadecimal digits")
+    return raw
+
+
+def digest_from_bytes(raw: bytes) -> str:
+    """Inverse of :func:`digest_to_bytes`."""
+    return DIGEST_PREFIX + raw.hex() if raw else ""

@@ -1,26 +1,36 @@
-"""``optsg-store``: what is in a feature store."""
+"""``optsg-store``: what is in a feature store, whether it is whole, and its two forms."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
-from ..data.command_line import one_sentence_errors
-from ..data.media import SPLITS
-from .summary import cause
+from ..data.command_line import one_sentence_errors, quiet_and_verbose
 
 if TYPE_CHECKING:
-    from ..data.store import FeatureStore
+    from ..data.store_verification import Check
+    from ..data.store_writing import Progress
+
+EXAMPLES = """\b
+Examples:
+  optsg-store info feats.h5
+  optsg-store verify feats.h5
+  optsg-store verify feats.h5 --sources videos/
+  optsg-store convert feats.h5 feats-shards
+  optsg-store convert feats-shards feats.h5 --overwrite
+"""
+
+CHECK_WIDTH = 11
 
 
-@click.group()
+@click.group(epilog=EXAMPLES)
 def main() -> None:
-    """Look into feature stores, for instance: optsg-store info feats.h5."""
+    """Look into feature stores, check them, and turn one form into the other."""
 
 
 @main.command()
@@ -30,67 +40,107 @@ def info(path: Path, verbose: bool) -> None:
     """Print what PATH holds and how it was made."""
     with one_sentence_errors(verbose, on_interrupt="nothing was changed"):
         from ..data.store import open_store
+        from .store_info import info_lines
 
         with open_store(path) as store:
             click.echo("\n".join(info_lines(store, failures=None if verbose else 5)))
 
 
-def info_lines(store: FeatureStore, *, failures: int | None) -> list[str]:
-    """A readable summary, with at most so many failures (``None``: all)."""
-    header = store.header
-    kinds = Counter(store.kind(row) for row in range(len(store)))
-    size = store.path.stat().st_size / 2**20
-    return [
-        f"{store.path}: {size:.1f} MiB, made {header.created} by optsg {header.optsg_version}",
-        f"  preset         {header.preset or 'none, encoders named one by one'}",
-        f"  image encoder  {_encoder(header.image_encoder)}",
-        f"  text encoder   {_encoder(header.text_encoder)}",
-        f"  sampling       {header.sampling['fps']:g} frames a second, at most {header.sampling['max_frames']}",
-        f"  widths         frame {header.frame_dim}, patch {header.patch_dim}, tag {header.tag_dim}",
-        f"  inputs         {kinds['video']:,} videos, {kinds['image']:,} images, {len(store.failures):,} failed",
-        f"  splits         {_splits(store)}",
-        f"  tags           {len(store.tag_keys):,} different, {_mean_tags(store)} a video",
-        f"  frames         {_frames(store)}",
-        *_notes(store),
-        *_failures(store, failures),
-    ]
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--sources",
+    type=click.Path(path_type=Path),
+    help="Input of the extraction: read and encode a sample of it again and compare.",
+)
+@click.option("--metadata", type=click.Path(path_type=Path), help="The table that the extraction was given, if any.")
+@click.option("--sample", default=16, show_default=True, help="How many inputs of --sources to read again.")
+@click.option("--device", default="auto", show_default=True, help="Device for --sources: auto, cpu, cuda, …")
+@quiet_and_verbose
+def verify(
+    path: Path, sources: Path | None, metadata: Path | None, sample: int, device: str, quiet: bool, verbose: bool
+) -> None:
+    """Read all of PATH and say whether it is whole: structure, counts, ids, ranges, finite values, digests.
+
+    Exit code 0 if it is, 1 if anything is wrong.
+    """
+    with one_sentence_errors(verbose, on_interrupt="nothing was changed"):
+        from ..data.store_verification import verify_store
+
+        problems = verify_store(path, None if quiet else print_check).problems
+        if sources is not None and not problems:
+            check = _source_check(path, sources, metadata, sample, device)
+            problems += check.problems
+            if not quiet:
+                print_check(check)
+        if problems:
+            click.echo(f"error: {path} is not whole: {_counted(len(problems), 'problem')}", err=True)
+            sys.exit(1)
+        if not quiet:
+            click.echo(f"{path} is whole")
 
 
-def _encoder(spec: Mapping[str, Any]) -> str:
-    name = next((str(spec[key]) for key in ("folder", "package", "name") if spec.get(key)), "?")
-    if spec.get("pretrained"):
-        name += f"/{spec['pretrained']}"
-    details = [str(spec["digest"])[:19], str(spec["dtype"])]
-    details += ["QuickGELU"] if spec.get("quick_gelu") else []
-    return f"{name} ({spec['library']} {spec['library_version']}; {', '.join(details)})"
+def _source_check(path: Path, sources: Path, metadata: Path | None, sample: int, device: str) -> Check:
+    from ..data.inputs import open_inputs
+    from ..data.store import open_store
+    from .image_encoder import open_image_encoder
+    from .source_check import check_sources
+
+    inputs = open_inputs(sources, metadata=metadata)
+    with open_store(path) as store:
+        encoder = open_image_encoder(store.header.image_encoder, device=device)
+        return check_sources(store, inputs, encoder, sample=sample)
 
 
-def _splits(store: FeatureStore) -> str:
-    counts = np.bincount(store.splits, minlength=len(SPLITS))
-    return ", ".join(f"{split} {count:,}" for split, count in zip(SPLITS, counts, strict=True) if count)
+def print_check(check: Check) -> None:
+    """A line for a check, and one for each of its problems."""
+    verdict = _counted(len(check.problems), "problem") if check.problems else "ok"
+    click.echo(f"{check.name:<{CHECK_WIDTH}}{verdict} ({check.looked_at})")
+    for problem in check.problems:
+        click.echo(f"  {problem}")
 
 
-def _mean_tags(store: FeatureStore) -> str:
-    counts = [len(store.tags(row)) for row in range(len(store))]
-    return f"{sum(counts) / max(1, len(counts)):.1f}"
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _frames(store: FeatureStore) -> str:
-    frames = int(store.visual_lengths().sum() - store.patch_lengths().sum())
-    durations = np.array([store.duration(row) for row in range(len(store))])
-    return f"{frames:,} of {np.nansum(durations) / 3600:.2f} hours of video"
+@main.command()
+@click.argument("source", metavar="A", type=click.Path(path_type=Path))
+@click.argument("out", metavar="B", type=click.Path(path_type=Path))
+@click.option("--overwrite", is_flag=True, help="Replace the store at B.")
+@quiet_and_verbose
+def convert(source: Path, out: Path, overwrite: bool, quiet: bool, verbose: bool) -> None:
+    """Write the store A anew as B: one HDF5 file if B ends in .h5, else a folder of WebDataset shards.
+
+    Nothing is lost or computed again, either way.
+    """
+    with one_sentence_errors(verbose, on_interrupt=f"{out} is as it was before"):
+        from ..data.store import open_store
+        from ..data.store_conversion import convert_store
+        from .store_info import size_bytes
+
+        with _progress(source, quiet) as progress:
+            convert_store(source, out, overwrite=overwrite, progress=progress)
+        if not quiet:
+            with open_store(out) as store:
+                click.echo(f"{out}: {len(store):,} videos, {size_bytes(store) / 2**20:.1f} MiB")
 
 
-def _notes(store: FeatureStore) -> list[str]:
-    """Sources that were odd though features could be had, by what was odd."""
-    notes = Counter(note for row in range(len(store)) if (note := store.note(row)))
-    return [f"  note           {count:,} × {note}" for note, count in notes.most_common(5)]
+@contextmanager
+def _progress(source: Path, quiet: bool) -> Iterator[Progress | None]:
+    """A bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from ..data.store import open_store
 
-def _failures(store: FeatureStore, limit: int | None) -> list[str]:
-    causes = Counter((failure.stage, cause(failure)) for failure in store.failures)
-    lines = [f"  failed         {count:,} × {stage}: {what}" for (stage, what), count in causes.most_common()]
-    shown = store.failures[:limit]
-    lines += [f"    {failure.source}: {failure.error.removeprefix(failure.source + ': ')}" for failure in shown]
-    hidden = len(store.failures) - len(shown)
-    return lines + ([f"    … and {hidden:,} more (-v shows all)"] if hidden else [])
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with open_store(source) as store:
+        videos = len(store)
+    columns = (TextColumn("converting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("converting", total=videos)
+        yield lambda count: bar.advance(task, count)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from optsg.data.hdf5_store import Hdf5StoreWriter
-from optsg.data.media import Split
+from optsg.data.media import Failure, Split
+from optsg.data.part_writer import Hdf5StoreWriter
+from optsg.data.store_merge import merge_parts
 from optsg.data.store_schema import StoreHeader, TextModelTables, VideoFeatures
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.torchvision_compat import ensure_torchvision_importable
@@ -141,12 +142,21 @@ def tiny_videos(count: int, *, seed: int = 0) -> list[VideoFeatures]:
     return videos
 
 
-def write_tiny_store(path: Path, videos: Sequence[VideoFeatures], **header: Any) -> Path:
-    """A finished store of these videos."""
-    with Hdf5StoreWriter(path, tiny_header(**header)) as writer:
+def write_tiny_store(
+    path: Path, videos: Sequence[VideoFeatures], *, failures: Sequence[Failure] = (), **header: Any
+) -> Path:
+    """A finished store of these videos, one file or a folder; files stay writable, so that tests can damage them."""
+    part = path.with_name(f"{path.name}.part")
+    with Hdf5StoreWriter(part, tiny_header(**header)) as writer:
         for video in videos:
             writer.append(video)
-        writer.finish(tiny_text_tables())
+        for failure in failures:
+            writer.add_failure(failure)
+        writer.finish()
+    merge_parts([part], path, tiny_header(**header), tiny_text_tables())
+    part.unlink()
+    for file in path.iterdir() if path.is_dir() else [path]:
+        file.chmod(0o644)
     return path
 
 

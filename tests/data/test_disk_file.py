@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 from optsg.data.disk_file import DiskFile
+from optsg.data.store import open_store
+
+from tests.data.odd_videos import write_part
+from tests.tiny_world import tiny_videos, write_tiny_store
 
 PROGRAM = """
 import resource, sys
@@ -35,7 +39,7 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path, limit: int) -> Non
         cwd=tmp_path,
     )
     assert result.returncode == 7, result.stderr
-    assert result.stdout == "s.h5 cannot be written: File too large; what was finished before is kept\n"
+    assert result.stdout == "s.h5.part cannot be written: File too large; what was finished before is kept\n"
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -48,3 +52,55 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     file.close()
     assert (tmp_path / "f").read_bytes() == b"abcdef"
     assert file.error is None
+
+
+MERGE = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from optsg.data.errors import StoreWriteError
+from optsg.data.store_conversion import convert_store
+from optsg.data.store_merge import merge_parts
+from tests.tiny_world import tiny_header, tiny_text_tables
+out = Path(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    if sys.argv[4] == "merge":
+        merge_parts([Path("a.h5")], out, tiny_header(), tiny_text_tables(), base=out)
+    else:
+        convert_store(Path("s.h5"), out, overwrite=True)
+except StoreWriteError as error:
+    print(error)
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "limit", "out", "name"),
+    [
+        ("merge", 100, "out.h5", "out.h5.tmp"),
+        ("merge", 60_000, "out.h5", "out.h5.tmp"),
+        ("merge", 100, "out", "out.tmp/shard-000000.tar"),
+        ("convert", 60_000, "out.h5", "out.h5.tmp"),
+        ("convert", 60_000, "out", "out.tmp/shard-000000.tar"),
+    ],
+)
+def test_a_full_disk_leaves_the_old_store_and_nothing_else(
+    tmp_path: Path, command: str, limit: int, out: str, name: str
+) -> None:
+    write_tiny_store(tmp_path / "s.h5", tiny_videos(300))
+    write_tiny_store(tmp_path / out, tiny_videos(3))
+    write_part(tmp_path / "a.h5", tiny_videos(300))
+    root = Path(__file__).resolve().parents[2]
+    result = subprocess.run(
+        [sys.executable, "-c", MERGE, str(root), str(limit), out, command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (result.returncode, result.stderr) == (7, "")
+    assert result.stdout == f"{name} cannot be written: File too large; what was finished before is kept\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["a.h5", "s.h5", out])
+    with open_store(tmp_path / out) as store:
+        assert len(store) == 3

@@ -4,41 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from optsg.data.errors import StoreError, StoreVersionError
-from optsg.data.hdf5_store import Hdf5StoreWriter, merge_parts
-from optsg.data.media import Failure
 from optsg.data.store import open_store
 from optsg.data.store_schema import StoreHeader, VideoFeatures
 
+from tests.data.odd_videos import as_version_1, assert_same, odd_failures, odd_videos, write_part
 from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_tiny_store
-
-
-def assert_same(one: VideoFeatures, other: VideoFeatures) -> None:
-    for name in ("frames", "times", "patches"):
-        ours, theirs = getattr(one, name), getattr(other, name)
-        assert ours.dtype == theirs.dtype
-        assert np.array_equal(ours, theirs)
-    for name in ("id", "title", "tags", "split", "source", "kind", "duration", "thumbnail", "note"):
-        assert getattr(one, name) == getattr(other, name)
-
-
-def write_part(path: Path, videos: list[VideoFeatures], failures: list[Failure] = [], **header: object) -> Path:  # noqa: B006
-    with Hdf5StoreWriter(path, tiny_header(**header)) as writer:
-        for video in videos:
-            writer.append(video)
-        for failure in failures:
-            writer.add_failure(failure)
-        writer.finish()
-    return path
-
-
-def failure(name: str, error: str = "no") -> Failure:
-    return Failure(id=name, source=f"{name}.mp4", stage="decode", error=error)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -66,39 +43,39 @@ def test_text_tables_travel_with_the_store(tmp_path: Path) -> None:
         assert store.tag_tokens(1).tolist() == text.tag_tokens([store.tag_keys[1]])[0]
 
 
-def test_merged_parts_equal_one_store_with_each_id_once(tmp_path: Path) -> None:
-    videos = tiny_videos(23)
-    failures = [failure("broken"), failure("video-3", "first try")]
-    parts = [
-        write_part(tmp_path / "a.h5", videos[:9], failures),
-        write_part(tmp_path / "b.h5", videos[7:20], [failure("broken", "second try")]),
-        write_part(tmp_path / "c.h5", videos[20:]),
-    ]
-    merge_parts(parts, tmp_path / "out.h5", tiny_header(), tiny_text_tables())
-    with open_store(tmp_path / "out.h5") as store, open_store(write_tiny_store(tmp_path / "one.h5", videos)) as whole:
-        assert store.ids() == whole.ids()
-        for row in range(len(whole)):
-            assert_same(store.features(row), whole.features(row))
-        assert store.tag_keys == whole.tag_keys
-        assert store.tag_spellings == whole.tag_spellings
-        assert store.failures == [failure("broken")]
-    assert not list(tmp_path.glob("*.tmp"))
+def test_provenance_comes_back(tmp_path: Path) -> None:
+    videos = odd_videos()
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos, failures=odd_failures())) as store:
+        assert [store.status(row) for row in range(len(store))] == [video.status for video in videos]
+        assert [store.backend(row) for row in range(len(store))] == [video.backend for video in videos]
+        assert [store.digest(row) for row in range(len(store))] == [video.digest for video in videos]
+        assert store.decode_seconds(7) == 1.0
+        assert store.failures == odd_failures()
+
+
+def test_a_digest_that_is_none_is_refused(tmp_path: Path) -> None:
+    video = VideoFeatures(**{**vars(tiny_videos(1)[0]), "digest": "md5:abc"})
+    with pytest.raises(ValueError, match=r"^'md5:abc' is no digest; expected sha256: and 64 hexadecimal digits$"):
+        write_part(tmp_path / "part.h5", [video])
+
+
+def test_a_store_of_version_1_opens_with_defaults(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "s.h5", odd_videos(), failures=odd_failures())
+    with open_store(path) as store:
+        videos = [store.features(row) for row in range(len(store))]
+    with open_store(as_version_1(path)) as store:
+        assert store.version == 1
+        for row, video in enumerate(videos):
+            assert_same(store.features(row), replace(video, status="ok", backend="", digest="", decode_seconds=0.0))
+        assert store.failures == [
+            replace(failure, status="failed", digest="", seconds=0.0) for failure in odd_failures()
+        ]
 
 
 def test_finished_values_are_mapped_not_read(tmp_path: Path) -> None:
-    parts = [write_part(tmp_path / "a.h5", tiny_videos(12))]
-    merge_parts(parts, tmp_path / "out.h5", tiny_header(), tiny_text_tables())
-    with open_store(tmp_path / "out.h5") as store:
+    with open_store(write_tiny_store(tmp_path / "out.h5", tiny_videos(12))) as store:
         frames = store.frames(0)
         assert isinstance(frames.base, np.memmap) or isinstance(frames, np.memmap)
-
-
-def test_parts_of_other_settings_are_refused(tmp_path: Path) -> None:
-    part = write_part(tmp_path / "a.h5", tiny_videos(3), image_encoder={"kind": "tiny", "name": "other"})
-    expected = f"{part} was made with other settings: image_encoder.name: 'tiny' ≠ 'other'"
-    with pytest.raises(StoreError, match=re.escape(expected)):
-        merge_parts([part], tmp_path / "out.h5", tiny_header(), tiny_text_tables())
-    assert not (tmp_path / "out.h5").exists()
 
 
 def test_store_of_images_only_and_without_patches(tmp_path: Path) -> None:
@@ -131,7 +108,10 @@ def test_text_that_utf8_cannot_hold_becomes_question_marks(tmp_path: Path) -> No
     ("make", "expected"),
     [
         (lambda _: None, "there is no feature store at {path}; make one with: optsg-extract VIDEOS --out {path}"),
-        (lambda path: path.mkdir(), "{path} is a folder; a feature store is one .h5 file"),
+        (
+            lambda path: path.mkdir(),
+            "{path} is a folder but no feature store (it has no index.json); make one with optsg-extract",
+        ),
         (
             lambda path: path.write_bytes(b"x" * 900),
             "{path} is not a readable HDF5 file; it is damaged or something else",
@@ -156,8 +136,8 @@ def test_what_is_no_store_says_so(tmp_path: Path, make: object, expected: str) -
 def test_newer_version_is_refused(tmp_path: Path) -> None:
     path = write_tiny_store(tmp_path / "s.h5", tiny_videos(3))
     with h5py.File(path, "r+") as file:
-        file.attrs["version"] = 2
-    expected = f"{path} is a feature store of version 2; this optsg reads up to version 1: upgrade optsg"
+        file.attrs["version"] = 3
+    expected = f"{path} is a feature store of version 3; this optsg reads up to version 2: upgrade optsg"
     with pytest.raises(StoreVersionError, match=f"^{re.escape(expected)}$"):
         open_store(path)
 
@@ -179,6 +159,16 @@ def test_links_out_of_the_file_are_refused(tmp_path: Path) -> None:
         open_store(path)
 
 
+def test_weights_that_are_a_link_are_refused(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "s.h5", tiny_videos(3))
+    with h5py.File(path, "r+") as file:
+        del file["text/weights"]
+        file["text/weights"] = h5py.ExternalLink("/etc/passwd", "/x")
+    expected = f"{path}: 'text/weights' is a link to elsewhere, which a feature store must not contain"
+    with open_store(path) as store, pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
+        store.title_encoder_weights()
+
+
 def test_missing_and_inconsistent_arrays_are_refused(tmp_path: Path) -> None:
     path = write_tiny_store(tmp_path / "s.h5", tiny_videos(3))
     with h5py.File(path, "r+") as file:
@@ -196,6 +186,8 @@ def test_header_round_trip_and_differences() -> None:
     header = tiny_header()
     assert StoreHeader.from_json(header.to_json()) == header
     assert header.differences(tiny_header(created="later", optsg_version="9")) == []
+    upgraded = {**header.image_encoder, "library_version": "99"}
+    assert header.differences(tiny_header(image_encoder=upgraded)) == []
     changed = tiny_header(frame_dim=9, sampling={"fps": 2.0, "max_frames": 60})
     assert header.differences(changed) == ["frame_dim: 12 ≠ 9", "sampling.fps: 1.0 ≠ 2.0"]
     with pytest.raises(StoreError, match=re.escape("the store's header cannot be read")):
