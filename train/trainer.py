@@ -21,6 +21,7 @@ from torch import nn
 
 from ..data.batching import bucketed_batches, collate, video_lengths
 from ..data.errors import StoreError
+from ..data.stop_signals import stop_on_signals
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
@@ -28,7 +29,7 @@ from ..data.vocabulary import Vocabulary
 from .build import build_model, tag_targets
 from .config import RunConfig, default_epochs
 from .generation import TagReader
-from .interruption import TrainingInterrupted, stop_on_signals
+from .interruption import TrainingInterrupted
 from .log import TrainingLog
 from .op_tsg import Losses
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
