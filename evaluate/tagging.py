@@ -9,14 +9,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.batching import Batch
 from ..data.errors import DecodeError
-from ..data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaItem, MediaKind
+from ..data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaKind
 from ..extract.image_encoder import ImageEncoder, open_image_encoder
-from ..extract.preparation import prepare
+from ..extract.preparation import Preparation, Unreadable, prepare
 from ..extract.sampling import Sampling
 from ..train.generation import PredictedTag
 from ..train.run_folder import Run, load_run
@@ -39,7 +40,7 @@ class FileTagger:
     def __init__(self, run: Run, encoder: ImageEncoder, sampling: Sampling):
         self._run = run
         self._encoder = encoder
-        self._sampling = sampling
+        self._preparation = Preparation(plan=encoder.plan, sampling=sampling, thumbnails=False)
         self._reads_patches = run.config.inputs.patch_dim > 0
 
     @classmethod
@@ -52,7 +53,7 @@ class FileTagger:
         """
         run = load_run(path, device=device)
         header = trained_header(run.config.store)
-        sampling = Sampling(fps=header.sampling["fps"], max_frames=header.sampling["max_frames"])
+        sampling = Sampling.from_spec(header.sampling)
         return cls(run, open_image_encoder(header.image_encoder, device=device), sampling)
 
     def tag(self, path: Path, title: str = "") -> list[PredictedTag]:
@@ -71,24 +72,25 @@ class FileTagger:
         A video has no patches and an image no frames. Where the run was trained without images and so knows no
         patches, an image is read as a video of one frame. Errors as :meth:`tag`.
         """
-        prepared = prepare(_media_item(path), self._encoder, self._sampling, thumbnails=False)
-        if isinstance(prepared, Failure):
+        kind = _kind(path)
+        prepared = prepare(kind, path, self._preparation)
+        if isinstance(prepared, Unreadable):
             raise DecodeError(f"{path}: {prepared.error}")
-        if prepared.item.kind == "image" and self._reads_patches:
+        pixels = torch.from_numpy(prepared.pixels)
+        if kind == "image" and self._reads_patches:
             no_frames = np.empty((0, self._encoder.frame_dim), np.float16)
-            return no_frames, _features(self._encoder.encode_patches(prepared.pixels))[0]
-        chunks = [_features(self._encoder.encode_frames(part)) for part in prepared.pixels.split(FRAMES_AT_A_TIME)]
+            return no_frames, _features(self._encoder.encode_patches(pixels))[0]
+        chunks = [_features(self._encoder.encode_frames(part)) for part in pixels.split(FRAMES_AT_A_TIME)]
         return np.concatenate(chunks), np.empty((0, self._encoder.patch_dim), np.float16)
 
 
-def _media_item(path: Path) -> MediaItem:
+def _kind(path: Path) -> MediaKind:
     if not path.is_file():
         raise DecodeError(f"{path}: there is no such file")
     suffix = path.suffix.lower()
     if suffix not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
         raise DecodeError(f"{path}: neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg")
-    kind: MediaKind = "image" if suffix in IMAGE_SUFFIXES else "video"
-    return MediaItem(id=str(path), source=str(path), kind=kind, title="", tags=(), split="none", payload=path)
+    return "image" if suffix in IMAGE_SUFFIXES else "video"
 
 
 def _features(values: Tensor) -> Features:

@@ -16,8 +16,10 @@ def fold_batch_norms(model: nn.Module, example: Tensor) -> nn.Module:
     """A copy in evaluation mode with every convolution + batch normalisation made one convolution.
 
     Pairs are found by their order as children of one module, which need not be the order in which they run; the model
-    itself is returned where the folded copy computes anything else on ``example``.
+    itself is returned where there is nothing to fold or the folded copy computes anything else on ``example``.
     """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+        return model
     folded = copy.deepcopy(model).eval()
     for parent in folded.modules():
         children = list(parent.named_children())

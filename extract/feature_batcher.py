@@ -1,4 +1,7 @@
-"""Batches for the image encoder that reach across videos; results come back per video, in order.
+"""Batches for the image encoder that reach across inputs; an input comes back when its last picture is encoded.
+
+Every batch has the same number of pictures, the last one filled up with black. The arithmetic of a picture is then the
+same whoever shares its batch, and its features do not depend on the order in which decoding happened to finish.
 
 Legend: M frames of a video, P patches of an image.
 """
@@ -8,53 +11,62 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data.media import MediaKind
 from .image_encoder import ImageEncoder
-from .preparation import Prepared
+from .tower import PendingFeatures
 
 MOST_PENDING = 256
 """Inputs that may wait for a batch of the other kind (frames or images) to fill up."""
 
+Handle = TypeVar("Handle")
+Features = NDArray[np.float16]
+
 
 @dataclass
-class _Pending:
+class _Pending(Generic[Handle]):
     """An input whose pictures are not all encoded yet."""
 
-    prepared: Prepared
+    handle: Handle
+    kind: MediaKind
     missing: int
-    features: list[NDArray[np.float16]] = field(default_factory=list)
+    features: list[Features] = field(default_factory=list)
 
 
-class _Lane:
+class _Lane(Generic[Handle]):
     """Pictures waiting for one of the encoder's two functions."""
 
-    def __init__(self, encode: Callable[[Tensor], Tensor], batch_size: int):
-        self._encode = encode
+    def __init__(self, submit: Callable[[Tensor], PendingFeatures], batch_size: int, in_flight: int):
+        self._submit = submit
         self._batch_size = batch_size
-        self._waiting: deque[tuple[_Pending, Tensor]] = deque()
+        self._most_in_flight = in_flight
+        self._waiting: deque[tuple[_Pending[Handle], NDArray[np.uint8]]] = deque()
         self._count = 0
+        self._in_flight: deque[tuple[PendingFeatures, list[tuple[_Pending[Handle], int]]]] = deque()
         self.seconds = 0.0
 
-    def add(self, pending: _Pending, pixels: Tensor) -> None:
-        """Queues (n, 3, H, W) pictures and encodes every batch that is full."""
+    def add(self, pending: _Pending[Handle], pixels: NDArray[np.uint8]) -> Iterator[_Pending[Handle]]:
+        """Queues (n, H, W, 3) pictures and encodes every batch that is full; gives the inputs that are complete."""
         self._waiting.append((pending, pixels))
         self._count += len(pixels)
         while self._count >= self._batch_size:
-            self._encode_batch()
+            yield from self._encode_batch()
 
-    def flush(self) -> None:
-        """Encodes what waits, as smaller batch."""
+    def flush(self) -> Iterator[_Pending[Handle]]:
+        """Encodes and collects all that waits."""
         while self._count:
-            self._encode_batch()
+            yield from self._encode_batch()
+        yield from self._collect(down_to=0)
 
-    def _encode_batch(self) -> None:
-        shares: list[tuple[_Pending, Tensor]] = []
+    def _encode_batch(self) -> Iterator[_Pending[Handle]]:
+        shares: list[tuple[_Pending[Handle], NDArray[np.uint8]]] = []
         room = self._batch_size
         while room and self._waiting:
             pending, pixels = self._waiting.popleft()
@@ -62,59 +74,63 @@ class _Lane:
             if len(pixels) > room:
                 self._waiting.appendleft((pending, pixels[room:]))
             room -= len(shares[-1][1])
+        self._count -= self._batch_size - room
         started = time.perf_counter()
-        features = self._encode(torch.cat([pixels for _, pixels in shares]))
+        filling = np.zeros((room, *shares[0][1].shape[1:]), np.uint8)
+        batch = torch.from_numpy(np.concatenate([*(pixels for _, pixels in shares), filling]))
+        self._in_flight.append((self._submit(batch), [(pending, len(pixels)) for pending, pixels in shares]))
         self.seconds += time.perf_counter() - started
-        self._count -= len(features)
-        with np.errstate(over="ignore"):
-            parts = features.numpy().astype(np.float16)
-        for (pending, pixels), part in zip(shares, _split(parts, [len(p) for _, p in shares]), strict=True):
-            pending.features.append(part)
-            pending.missing -= len(pixels)
+        yield from self._collect(down_to=self._most_in_flight - 1)
+
+    def _collect(self, *, down_to: int) -> Iterator[_Pending[Handle]]:
+        while len(self._in_flight) > down_to:
+            batch, shares = self._in_flight.popleft()
+            started = time.perf_counter()
+            features = batch.result()
+            self.seconds += time.perf_counter() - started
+            with np.errstate(over="ignore"):
+                rows = features.numpy().astype(np.float16)
+            start = 0
+            for pending, count in shares:
+                pending.features.append(rows[start : start + count])
+                pending.missing -= count
+                start += count
+                if not pending.missing:
+                    yield pending
 
 
-def _split(rows: NDArray[np.float16], lengths: list[int]) -> list[NDArray[np.float16]]:
-    return np.split(rows, np.cumsum(lengths)[:-1])
-
-
-class FeatureBatcher:
-    """Collects prepared inputs and gives them back with their features.
+class FeatureBatcher(Generic[Handle]):
+    """Collects pictures of inputs and gives each input's handle back with its features.
 
     Features are (M, frame_dim) for a video and (P, patch_dim) for an image, float16.
     """
 
     def __init__(self, encoder: ImageEncoder, batch_size: int):
-        self._frames = _Lane(encoder.encode_frames, batch_size)
-        self._patches = _Lane(encoder.encode_patches, batch_size)
-        self._pending: deque[_Pending] = deque()
+        in_flight = encoder.batches_in_flight
+        self._frames: _Lane[Handle] = _Lane(encoder.submit_frames, batch_size, in_flight)
+        self._patches: _Lane[Handle] = _Lane(encoder.submit_patches, batch_size, in_flight)
+        self._pending = 0
 
     @property
     def seconds(self) -> float:
-        """Time spent in the encoder."""
+        """Wall time spent in the encoder or waiting for it."""
         return self._frames.seconds + self._patches.seconds
 
-    def add(self, prepared: Prepared) -> Iterator[tuple[Prepared, NDArray[np.float16]]]:
-        """Takes one input and gives those that are complete, in the order in which they came."""
-        pending = _Pending(prepared=_without_pixels(prepared), missing=len(prepared.pixels))
-        self._pending.append(pending)
-        lane = self._patches if prepared.item.kind == "image" else self._frames
-        lane.add(pending, prepared.pixels)
-        if len(self._pending) > MOST_PENDING:
-            return self.flush()
-        return self._complete()
+    def add(self, handle: Handle, kind: MediaKind, pixels: NDArray[np.uint8]) -> Iterator[tuple[Handle, Features]]:
+        """Takes the (M, H, W, 3) pictures of one input and gives all inputs that are complete."""
+        self._pending += 1
+        lane = self._patches if kind == "image" else self._frames
+        yield from self._given_back(lane.add(_Pending(handle, kind, len(pixels)), pixels))
+        if self._pending > MOST_PENDING:
+            yield from self.flush()
 
-    def flush(self) -> Iterator[tuple[Prepared, NDArray[np.float16]]]:
+    def flush(self) -> Iterator[tuple[Handle, Features]]:
         """Encodes what waits and gives all that is left."""
-        self._frames.flush()
-        self._patches.flush()
-        return self._complete()
+        yield from self._given_back(self._frames.flush())
+        yield from self._given_back(self._patches.flush())
 
-    def _complete(self) -> Iterator[tuple[Prepared, NDArray[np.float16]]]:
-        while self._pending and not self._pending[0].missing:
-            done = self._pending.popleft()
-            features = np.concatenate(done.features)
-            yield done.prepared, features[0] if done.prepared.item.kind == "image" else features
-
-
-def _without_pixels(prepared: Prepared) -> Prepared:
-    return replace(prepared, pixels=prepared.pixels[:0].clone())
+    def _given_back(self, done: Iterator[_Pending[Handle]]) -> Iterator[tuple[Handle, Features]]:
+        for pending in done:
+            self._pending -= 1
+            features = np.concatenate(pending.features)
+            yield pending.handle, features[0] if pending.kind == "image" else features

@@ -1,47 +1,95 @@
-"""Frozen image encoders: what they look like, how they are named and how one is opened.
+"""Frozen image encoders: how they are named, how one is opened, what it does.
 
-Legend: n pictures, P patches of a picture.
+Legend: n pictures, P patches of a picture, H and W the tower's picture size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from ..data.errors import EncoderError
-from .tower import Precision
+from .batchnorm_folding import fold_batch_norms
+from .loaded_tower import LoadedTower
+from .pixel_check import check_plan, normalised
+from .tower import PendingFeatures, Precision, Tower, example_pictures
+from .weights import check_digest, weights_digest
 
 
-class ImageEncoder(Protocol):
+class ImageEncoder:
     """A frozen image tower with its own preprocessing.
 
     Attributes:
+        plan: picture to (H, W, 3) bytes; runs in the decoding processes.
         frame_dim: width of the feature of a whole picture.
         patch_dim: width of the feature of one patch.
     """
 
-    frame_dim: int
-    patch_dim: int
+    def __init__(
+        self, loaded: LoadedTower, *, digest: object = None, device: str = "auto", precision: Precision = "auto"
+    ):
+        self._loaded = loaded
+        self._digest = weights_digest(loaded.module.state_dict())
+        check_digest(f"the image encoder {loaded.description}", digest, self._digest)
+        self.plan = loaded.plan
+        pictures = example_pictures()
+        check_plan(self.plan, loaded.mean, loaded.std, loaded.transform, pictures)
+        examples = torch.stack([self.preprocess(picture) for picture in pictures])
+        folded = fold_batch_norms(loaded.module, normalised(examples[:1], loaded.mean, loaded.std))
+        self._tower = Tower(
+            folded,
+            loaded.pooled,
+            examples=examples,
+            mean=loaded.mean,
+            std=loaded.std,
+            device=device,
+            precision=precision,
+        )
+        self.frame_dim = int(self.encode_frames(examples[:1]).shape[1])
+        self._patches, self.patch_dim = (int(n) for n in self.encode_patches(examples[:1]).shape[1:])
 
-    def preprocess(self, image: Image.Image) -> Tensor:
-        """RGB picture to normalised pixels (3, H, W), float32."""
-        ...
+    @property
+    def batches_in_flight(self) -> int:
+        """How many batches may be submitted before the first has to be collected."""
+        return self._tower.batches_in_flight
+
+    def preprocess(self, picture: Image.Image) -> Tensor:
+        """RGB picture to (H, W, 3) uint8."""
+        return torch.from_numpy(self.plan(picture))
+
+    def submit_frames(self, pixels: Tensor) -> PendingFeatures:
+        """Starts on (n, H, W, 3) uint8; the result is (n, frame_dim) float32, one feature per picture."""
+        return self._tower.submit(self._loaded.pooled, pixels)
+
+    def submit_patches(self, pixels: Tensor) -> PendingFeatures:
+        """Starts on (n, H, W, 3) uint8; the result is (n, P, patch_dim) float32."""
+        return self._tower.submit(self._loaded.patches, pixels)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        """(n, 3, H, W) to (n, frame_dim), float32."""
-        ...
+        """As :meth:`submit_frames`, at once."""
+        return self.submit_frames(pixels).result()
 
     def encode_patches(self, pixels: Tensor) -> Tensor:
-        """(n, 3, H, W) to (n, P, patch_dim), float32."""
-        ...
+        """As :meth:`submit_patches`, at once."""
+        return self.submit_patches(pixels).result()
 
     def spec(self) -> dict[str, Any]:
         """JSON description; :func:`open_image_encoder` opens the same encoder from it and checks its weights."""
-        ...
+        frames, patches = self._loaded.features
+        preprocessing = {**self.plan.spec(), "mean": self._loaded.mean, "std": self._loaded.std}
+        return {
+            **self._loaded.spec,
+            "digest": self._digest,
+            "preprocessing": {key: list(v) if isinstance(v, tuple) else v for key, v in preprocessing.items()},
+            "frame_features": frames,
+            "patch_features": f"{self._patches} {patches}",
+            "dtype": self._tower.format,
+        }
 
 
 def parse_image_encoder(text: str) -> dict[str, Any]:
@@ -77,13 +125,17 @@ def open_image_encoder(spec: Mapping[str, Any], *, device: str = "auto", precisi
     Raises:
         EncoderError: its library does not know it, its weights cannot be had, or they are not the ones in ``spec``.
     """
+    return ImageEncoder(_load(spec), digest=spec.get("digest"), device=device, precision=precision)
+
+
+def _load(spec: Mapping[str, Any]) -> LoadedTower:
     library = spec.get("library")
     if library == "open_clip":
-        from .open_clip_encoder import OpenClipEncoder
+        from .open_clip_encoder import load_open_clip
 
-        return OpenClipEncoder(spec, device=device, precision=precision)
+        return load_open_clip(spec)
     if library == "timm":
-        from .timm_encoder import TimmEncoder
+        from .timm_encoder import load_timm
 
-        return TimmEncoder(spec, device=device, precision=precision)
+        return load_timm(spec)
     raise EncoderError(f"image encoders come from open_clip or timm, not from {library!r}")

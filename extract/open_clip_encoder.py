@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,65 +11,69 @@ from ..data.torchvision_compat import ensure_torchvision_importable
 ensure_torchvision_importable()
 
 import open_clip  # noqa: E402
-import torch  # noqa: E402
 from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: E402
 from open_clip.transformer import QuickGELU  # noqa: E402
-from PIL import Image  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from ..data.errors import EncoderError  # noqa: E402
-from .tower import Precision, Tower, example_pictures  # noqa: E402
-from .weights import NO_DOWNLOAD_HINT, check_digest, model_hub, quiet_libraries, weights_digest  # noqa: E402
+from .loaded_tower import LoadedTower  # noqa: E402
+from .pixel_plan import PixelPlan  # noqa: E402
+from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
 
 
-class OpenClipEncoder:
+def load_open_clip(spec: Mapping[str, Any]) -> LoadedTower:
     """An open_clip image tower: frames are what ``encode_image`` gives, patches the last layer's tokens.
 
     For ViT-B/32 that is 512-d per frame and 49 × 768 per image. Frame features are not normalised. Patch tokens are
     taken after the tower's final layer norm and before pooling and projection, without the class token.
 
-    Spec: ``name`` + ``pretrained`` (a tag that open_clip knows), or ``folder`` (``open_clip_config.json`` and weights
-    as ``.safetensors``).
+    Args:
+        spec: ``name`` + ``pretrained`` (a tag that open_clip knows), or ``folder`` (``open_clip_config.json`` and
+            weights as ``.safetensors``).
+
+    Raises:
+        EncoderError: open_clip does not know it, or its weights cannot be had.
     """
-
-    def __init__(self, spec: Mapping[str, Any], *, device: str = "auto", precision: Precision = "auto"):
-        self._source = {key: spec[key] for key in ("name", "pretrained", "folder") if spec.get(key)}
-        tower, self._quick_gelu = _open_tower(self._source)
-        self._digest = weights_digest(tower.state_dict())
-        check_digest(f"the image encoder {_shown(self._source)}", spec.get("digest"), self._digest)
-        self._settings: dict[str, Any] = dict(cast("Mapping[str, Any]", tower.preprocess_cfg))
-        self._transform = image_transform_v2(PreprocessCfg(**self._settings), is_train=False)
-        examples = torch.stack([self.preprocess(picture) for picture in example_pictures()])
-        self._tower = Tower(tower, _pooled, examples=examples, device=device, precision=precision)
-        self.frame_dim = int(self.encode_frames(examples[:1]).shape[1])
-        self._patches, self.patch_dim = (int(n) for n in self.encode_patches(examples[:1]).shape[1:])
-
-    def preprocess(self, image: Image.Image) -> Tensor:
-        """open_clip's own evaluation transform for this model."""
-        pixels: Tensor = self._transform(image)
-        return pixels
-
-    def encode_frames(self, pixels: Tensor) -> Tensor:
-        """(n, 3, H, W) to (n, frame_dim)."""
-        return self._tower.run(_pooled, pixels)
-
-    def encode_patches(self, pixels: Tensor) -> Tensor:
-        """(n, 3, H, W) to (n, P, patch_dim)."""
-        return self._tower.run(_tokens, pixels)
-
-    def spec(self) -> dict[str, Any]:
-        """See :meth:`optsg.extract.image_encoder.ImageEncoder.spec`."""
-        return {
+    source = {key: spec[key] for key in ("name", "pretrained", "folder") if spec.get(key)}
+    tower, quick_gelu = _open_tower(source)
+    settings = PreprocessCfg(**cast("Mapping[str, Any]", tower.preprocess_cfg))
+    return LoadedTower(
+        module=tower,
+        pooled=_pooled,
+        patches=_tokens,
+        plan=_plan(settings),
+        mean=_three(settings.mean),
+        std=_three(settings.std),
+        transform=image_transform_v2(settings, is_train=False),
+        spec={
             "library": "open_clip",
             "library_version": open_clip.__version__,
-            **self._source,
-            "digest": self._digest,
-            "quick_gelu": self._quick_gelu,
-            "preprocessing": json.loads(json.dumps(self._settings)),
-            "frame_features": "pooled and projected, not normalised",
-            "patch_features": f"{self._patches} tokens after the final norm, before pooling and projection",
-            "dtype": self._tower.format,
-        }
+            **source,
+            "quick_gelu": quick_gelu,
+        },
+        description=_shown(source),
+        features=("pooled and projected, not normalised", "tokens after the final norm, before pooling and projection"),
+    )
+
+
+def _plan(settings: PreprocessCfg) -> PixelPlan:
+    """What open_clip's ``image_transform`` does for evaluation."""
+    size = (settings.size, settings.size) if isinstance(settings.size, int) else tuple(settings.size)
+    covering = settings.resize_mode == "shortest" and size[0] != size[1]
+    # open_clip falls back to bicubic for its training-only setting "random" and, there alone, whatever is set.
+    bilinear = settings.interpolation == "bilinear" and not covering
+    return PixelPlan(
+        mode="covering" if covering else settings.resize_mode,
+        size=size,
+        crop=size,
+        interpolation="bilinear" if bilinear else "bicubic",
+        fill=(settings.fill_color,) * 3 if settings.resize_mode == "longest" else (0, 0, 0),
+    )
+
+
+def _three(values: float | Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = [values] * 3 if isinstance(values, (int, float)) else values
+    return float(red), float(green), float(blue)
 
 
 def _open_tower(source: Mapping[str, str]) -> tuple[nn.Module, bool]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..data.errors import StoreError
-from ..data.hdf5_store import Hdf5StoreWriter, replace_durably, write_errors
 from ..data.media import Failure, MediaItem
-from ..data.store import open_part
+from ..data.part_writer import Hdf5StoreWriter
+from ..data.store import FeatureStore, open_part
+from ..data.store_files import replace_durably, write_errors
 from ..data.store_schema import StoreHeader
 
 
@@ -38,6 +39,26 @@ class DoneInputs:
     def __len__(self) -> int:
         return len(self.videos) + len(self.failed) + len(self.unread)
 
+    def add(self, store: FeatureStore) -> None:
+        """Takes note of all that a part or a finished store holds."""
+        self.videos.update(store.ids())
+        for failure in store.failures:
+            (self.unread if failure.stage == "read" else self.failed).add(failure.id)
+
+    def settle(self, *, retry_failed: bool) -> None:
+        """Forgets failures of inputs that have features by now, and all failures where they are to be tried again."""
+        self.failed = set() if retry_failed else self.failed - self.videos
+        self.unread = set() if retry_failed else self.unread - self.videos
+
+
+def check_settings(path: Path, what: str, there: StoreHeader, now: StoreHeader) -> None:
+    """Raises :class:`StoreError` with every difference where an extraction would go on with other settings."""
+    if differences := there.differences(now):
+        raise StoreError(
+            f"{path} {what} with other settings (there ≠ now): {'; '.join(differences)}. Repeat the command with the "
+            "old settings, choose another --out, or add --overwrite to begin anew"
+        )
+
 
 class PartFolder:
     """``OUT.parts`` beside the store ``out``."""
@@ -49,11 +70,11 @@ class PartFolder:
         """Complete parts in the order in which they were made."""
         return sorted(self.path.glob("part-*.h5"))
 
-    def open(self, header: StoreHeader) -> tuple[StoreHeader, DoneInputs]:
-        """Makes the folder, or goes on with what is in it.
+    def open(self, header: StoreHeader, done: DoneInputs) -> StoreHeader:
+        """Makes the folder, or goes on with what is in it and adds that to ``done``.
 
         Returns:
-            The header of the parts (the given one if there are none) and what they hold.
+            The header of the parts, the given one if there are none.
 
         Raises:
             StoreError: the parts were made with other settings.
@@ -62,20 +83,12 @@ class PartFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             for unfinished in self.path.glob("*.tmp"):
                 unfinished.unlink()
-        done = DoneInputs()
         for number, path in enumerate(self.complete()):
             with open_part(path) as part:
-                if differences := part.header.differences(header):
-                    raise StoreError(
-                        f"{self.path} holds an unfinished extraction with other settings (there ≠ now): "
-                        f"{'; '.join(differences)}. Repeat the command with the old settings, or add --overwrite to "
-                        "begin anew"
-                    )
+                check_settings(self.path, "holds an unfinished extraction", part.header, header)
                 header = part.header if number == 0 else header
-                done.videos.update(part.ids())
-                for failure in part.failures:
-                    (done.unread if failure.stage == "read" else done.failed).add(failure.id)
-        return header, done
+                done.add(part)
+        return header
 
     @contextmanager
     def new_part(self, header: StoreHeader) -> Iterator[Hdf5StoreWriter]:

@@ -1,54 +1,70 @@
-"""Stage one as a library function: inputs to a finished feature store.
+"""Stage one: inputs to a finished feature store.
 
-decode → preprocess (worker threads) → encode in batches across videos → parts on disk → one finished store. A batch
-never reaches across two parts, so that an interrupted and resumed extraction gives the very same features as one that
-ran through.
+decode → pixels (processes of their own) → encode in batches across inputs → back into input order → parts on disk → one
+finished store. Wherever it stops, what complete parts hold is done, and the same call goes on from there.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..data.errors import ConfigError, InputError, StoreError
-from ..data.hdf5_store import Hdf5StoreWriter, merge_parts
+from ..data.errors import InputError
 from ..data.inputs import Inputs
 from ..data.media import Failure, MediaItem
+from ..data.part_writer import Hdf5StoreWriter
+from ..data.stop_signals import StopRequest, stop_on_signals
+from ..data.store import open_store
+from ..data.store_files import check_target, recover_store
+from ..data.store_merge import merge_parts
 from ..data.store_schema import StoreHeader, VideoFeatures
-from .decode_ahead import decode_ahead
+from .event_log import EventLog
 from .feature_batcher import FeatureBatcher
 from .image_encoder import ImageEncoder
-from .parts import DoneInputs, PartFolder
-from .preparation import Prepared, prepare
+from .in_order import InOrder
+from .options import ExtractionOptions
+from .out_lock import lock_out
+from .parts import DoneInputs, PartFolder, check_settings
+from .preparation import Preparation, Prepared
 from .process_memory import release_free_memory
 from .sampling import Sampling
 from .summary import ExtractSummary
 from .text_encoder import TextEncoder
+from .worker_pool import Decoded, WorkerPool
+from .worker_process import ProcessSettings
 
 TITLE_LAYERS = 6
 """Layers of the text model that start the title encoder (``method.md`` §2)."""
 
 INPUTS_PER_PART = 512
-"""What a killed run has to do again, at most."""
+SECONDS_PER_PART = 300.0
+"""What a killed run has to do again, at most: so many inputs or so much time, and what was being decoded."""
 
 INPUTS_PER_RELEASE = 64
 """How often free memory goes back to the system; once takes milliseconds."""
 
+HELD_BUDGET = 256 * 2**20
+"""Bytes of features that may wait for one slow input; beyond that no more inputs are begun until it is done."""
+
 Report = Callable[[ExtractSummary], None]
 
 
-def extract(
+class ExtractionInterrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it
+    """Extraction was asked to stop by signal ``number``; what was done is in complete parts."""
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by signal {number}")
+        self.number = number
+
+
+def run_extraction(
     inputs: Inputs,
     out: Path,
     *,
@@ -56,86 +72,132 @@ def extract(
     text_encoder: TextEncoder,
     sampling: Sampling | None = None,
     preset: str | None = None,
-    batch_size: int = 64,
-    workers: int | None = None,
-    thumbnails: bool = True,
-    strict: bool = False,
-    overwrite: bool = False,
+    options: ExtractionOptions | None = None,
+    log: EventLog | None = None,
     report: Report | None = None,
     report_merge: Callable[[int], None] | None = None,
 ) -> ExtractSummary:
-    """Makes the feature store ``out`` from ``inputs``; the same call again goes on where an interrupted one stopped.
+    """Makes the feature store ``out`` from ``inputs``, goes on where an earlier call stopped, or adds what is new.
 
     Args:
         inputs: from :func:`optsg.data.inputs.open_inputs`.
-        out: a path that ends in ``.h5``.
+        out: a path that ends in ``.h5`` for one HDF5 file, any other for a folder of WebDataset shards.
         image_encoder, text_encoder: frozen encoders.
         sampling: which frames; 1 per second and at most 60 by default.
         preset: recorded in the store.
-        batch_size: pictures per call of the image encoder.
-        workers: decoding threads; by default one per processor, at most 8.
-        thumbnails: keep a small JPEG per input.
-        strict: raise at the first failure.
-        overwrite: replace ``out``, and begin anew where an unfinished extraction lies beside it.
+        options: how to run.
+        log: told about every input.
         report: called with the growing summary after every input.
         report_merge: called with numbers of videos while the finished store is written.
 
     Raises:
-        ConfigError: an argument is out of range.
-        StoreError: ``out`` exists, or an unfinished extraction beside it has other settings or inputs.
+        StoreError: ``out`` or what lies beside it was made with other settings, or another process is writing it.
         StoreWriteError: the disk is full, for instance; complete parts are kept.
         InputError: nothing could be read, or ``strict`` and something could not.
+        ExtractionInterrupted: Ctrl-C or SIGTERM; what was done is kept.
     """
     started = time.perf_counter()
-    check_out(out, overwrite=overwrite)
-    if batch_size < 1:
-        raise ConfigError(f"--batch-size {batch_size} is out of range; expected 1 or more")
+    options = options or ExtractionOptions()
     sampling = sampling or Sampling()
-    parts = PartFolder(out)
-    if overwrite:
+    log = log or EventLog()
+    header = _header(image_encoder, text_encoder, sampling, preset)
+    with lock_out(out):
+        recover_store(out)
+        check_target(out)
+        parts = PartFolder(out)
+        if options.overwrite:
+            parts.remove()
+        base, header, done = _earlier_work(out, parts, header, overwrite=options.overwrite)
+        done.settle(retry_failed=options.retry_failed)
+        summary = ExtractSummary(out=out, resumed=len(done))
+        log.started(out, header, options, len(done))
+        run = _Run(
+            summary=summary,
+            batcher=FeatureBatcher(image_encoder, options.batch_size),
+            strict=options.strict,
+            log=log,
+            report=report or (lambda _: None),
+        )
+        how = Preparation(plan=image_encoder.plan, sampling=sampling, thumbnails=options.thumbnails)
+        settings = ProcessSettings(how=how, seconds=options.timeout)
+        remaining = (item for item in inputs if item not in done)
+        with (
+            stop_on_signals(run.stop),
+            WorkerPool(remaining, settings, workers=options.worker_count, may_go_on=run.may_go_on) as pool,
+        ):
+            run.write_parts(pool, parts, header)
+        if run.stop.is_set():
+            log.finished(summary, "interrupted")
+            raise ExtractionInterrupted(run.stop.number)
+        _refuse_nothing(inputs, summary, done, parts)
+        summary.finish_seconds = -time.perf_counter()
+        if base is not None and not parts.complete():
+            summary.unchanged = True
+        else:
+            tables = text_encoder.tables(TITLE_LAYERS)
+            merge_parts(parts.complete(), out, header, tables, base=base, progress=report_merge)
         parts.remove()
-    header, done = parts.open(_header(image_encoder, text_encoder, sampling, preset))
-    summary = ExtractSummary(out=out, resumed=len(done))
-    remaining = _Remaining(inputs, done)
-    work = partial(prepare, encoder=image_encoder, sampling=sampling, thumbnails=thumbnails)
-    run = _Run(
-        summary=summary,
-        batcher=FeatureBatcher(image_encoder, batch_size),
-        strict=strict,
-        report=report or (lambda _: None),
-    )
-    with closing(decode_ahead(remaining, work, workers=workers or _default_workers())) as results:
-        run.write_parts(results, parts, header)
-    _check_outcome(inputs, summary, remaining, parts)
-    summary.finish_seconds = -time.perf_counter()
-    merge_parts(parts.complete(), out, header, text_encoder.tables(TITLE_LAYERS), progress=report_merge)
-    parts.remove()
-    summary.finish_seconds += time.perf_counter()
-    summary.seconds = time.perf_counter() - started
+        now = time.perf_counter()
+        summary.finish_seconds += now
+        summary.seconds = now - started
+        log.finished(summary)
     return summary
+
+
+def _earlier_work(
+    out: Path, parts: PartFolder, header: StoreHeader, *, overwrite: bool
+) -> tuple[Path | None, StoreHeader, DoneInputs]:
+    """The finished store to add to, the header to go on with, and what is done."""
+    done = DoneInputs()
+    base = None
+    if out.exists() and not overwrite:
+        with open_store(out) as store:
+            check_settings(out, "exists already, made", store.header, header)
+            done.add(store)
+            base, header = out, store.header
+    return base, parts.open(header, done), done
 
 
 @dataclass(kw_only=True)
 class _Run:
-    """Prepared inputs to parts."""
+    """Decoded inputs to parts."""
 
     summary: ExtractSummary
-    batcher: FeatureBatcher
+    batcher: FeatureBatcher[Decoded]
     strict: bool
+    log: EventLog
     report: Report
+    stop: StopRequest = field(default_factory=StopRequest)
+    order: InOrder[VideoFeatures | Failure] = field(default_factory=InOrder)
 
-    def write_parts(self, results: Iterator[Prepared | Failure], parts: PartFolder, header: StoreHeader) -> None:
-        """Writes parts of :data:`INPUTS_PER_PART` inputs each until there are no more."""
-        results = self._timed(results)
+    def may_go_on(self) -> bool:
+        """Whether there is room for what will have to wait behind a slow input."""
+        return self.order.held_bytes < HELD_BUDGET
+
+    def write_parts(self, pool: WorkerPool, parts: PartFolder, header: StoreHeader) -> None:
+        """Writes parts until there are no more inputs; when asked to stop, what is done becomes the last part."""
+        results = self._encoded(pool)
         for first in results:
+            until = time.monotonic() + SECONDS_PER_PART
             with parts.new_part(header) as writer:
-                for number, result in enumerate(chain((first,), islice(results, INPUTS_PER_PART - 1)), start=1):
-                    self._take(result, writer)
+                self._write(first, writer)
+                for number, result in enumerate(results, start=2):
+                    self._write(result, writer)
                     if number % INPUTS_PER_RELEASE == 0:
                         release_free_memory()
-                self._store(self.batcher.flush(), writer)
+                    if number >= INPUTS_PER_PART or time.monotonic() > until:
+                        break
 
-    def _timed(self, results: Iterator[Prepared | Failure]) -> Iterator[Prepared | Failure]:
+    def _encoded(self, pool: WorkerPool) -> Iterator[VideoFeatures | Failure]:
+        """What every input gave, in input order."""
+        for decoded in self._timed(pool.results(self.stop)):
+            self._begin(decoded)
+            yield from self.order.ready()
+        if not self.stop.is_set():
+            self._take(self.batcher.flush())
+        yield from self.order.ready()
+
+    def _timed(self, results: Iterator[Decoded]) -> Iterator[Decoded]:
         while True:
             started = time.perf_counter()
             result = next(results, None)
@@ -144,63 +206,37 @@ class _Run:
                 return
             yield result
 
-    def _take(self, result: Prepared | Failure, writer: Hdf5StoreWriter) -> None:
+    def _begin(self, decoded: Decoded) -> None:
+        item, result = decoded.item, decoded.result
+        if isinstance(item, Failure):
+            self.order.put(decoded.number, item, 0)
+        elif isinstance(result, Prepared):
+            self._take(self.batcher.add(decoded.without_pixels(), item.kind, result.pixels))
+        elif result is not None:
+            self.order.put(decoded.number, Failure(id=item.id, source=item.source, stage="decode", **vars(result)), 0)
+        if not self.may_go_on():  # what all others wait for may itself be waiting for its batch to fill up
+            self._take(self.batcher.flush())
+
+    def _take(self, encoded: Iterator[tuple[Decoded, NDArray[np.float16]]]) -> None:
+        for decoded, features in encoded:
+            assert isinstance(decoded.item, MediaItem)
+            assert isinstance(decoded.result, Prepared)
+            outcome = _features(decoded.item, decoded.result, features)
+            self.order.put(decoded.number, outcome, features.nbytes + len(decoded.result.thumbnail))
+        self.summary.encode_seconds = self.batcher.seconds
+
+    def _write(self, result: VideoFeatures | Failure, writer: Hdf5StoreWriter) -> None:
         if isinstance(result, Failure):
-            self._fail(result, writer)
-            return
-        self.summary.decode_seconds += result.seconds
-        self._store(self.batcher.add(result), writer)
-
-    def _store(self, encoded: Iterator[tuple[Prepared, NDArray[np.float16]]], writer: Hdf5StoreWriter) -> None:
-        for prepared, features in encoded:
-            if not np.isfinite(features).all():
-                error = "the image encoder gave values that are not finite"
-                item = prepared.item
-                self._fail(Failure(id=item.id, source=item.source, stage="encode", error=error), writer)
-                continue
-            writer.append(_features(prepared, features))
-            self.summary.videos += prepared.item.kind == "video"
-            self.summary.images += prepared.item.kind == "image"
-            self.summary.frames += len(prepared.times)
-            self.summary.encode_seconds = self.batcher.seconds
-            self.report(self.summary)
-
-    def _fail(self, failure: Failure, writer: Hdf5StoreWriter) -> None:
-        if self.strict:
-            raise InputError(f"{_described(failure)}; --strict makes this fatal")
-        writer.add_failure(failure)
-        self.summary.add_failure(failure)
+            if self.strict:
+                raise InputError(f"{_described(result)}; --strict makes this fatal")
+            writer.add_failure(result)
+            self.summary.add_failure(result)
+            self.log.failure(result)
+        else:
+            writer.append(result)
+            self.summary.add_features(result)
+            self.log.video(result)
         self.report(self.summary)
-
-
-class _Remaining:
-    """The inputs that no complete part holds, and which of the held ones have come by."""
-
-    def __init__(self, inputs: Inputs, done: DoneInputs):
-        self._inputs = inputs
-        self._done = done
-        self.unseen = set(done.videos)
-        self.features = len(done.videos)
-
-    def __iter__(self) -> Iterator[MediaItem | Failure]:
-        for item in self._inputs:
-            if item not in self._done:
-                yield item
-            self.unseen.discard(item.id)
-
-
-def check_out(out: Path, *, overwrite: bool) -> None:
-    """Refuses a name that cannot become a feature store, and a store that exists unless it may be replaced."""
-    if out.suffix != ".h5":
-        raise ConfigError(f"--out {out} is not the name of a feature store; expected a path that ends in .h5")
-    if out.is_dir():
-        raise StoreError(f"{out} is a folder; expected the path of one .h5 file")
-    if out.exists() and not overwrite:
-        raise StoreError(f"{out} exists already; choose another --out, or add --overwrite to replace it")
-
-
-def _default_workers() -> int:
-    return min(8, os.cpu_count() or 1)
 
 
 def _header(image: ImageEncoder, text: TextEncoder, sampling: Sampling, preset: str | None) -> StoreHeader:
@@ -217,8 +253,17 @@ def _header(image: ImageEncoder, text: TextEncoder, sampling: Sampling, preset: 
     )
 
 
-def _features(prepared: Prepared, features: NDArray[np.float16]) -> VideoFeatures:
-    item = prepared.item
+def _features(item: MediaItem, prepared: Prepared, features: NDArray[np.float16]) -> VideoFeatures | Failure:
+    if not np.isfinite(features).all():
+        error = "the image encoder gave values that are not finite"
+        return Failure(
+            id=item.id,
+            source=item.source,
+            stage="encode",
+            error=error,
+            digest=prepared.digest,
+            seconds=prepared.seconds,
+        )
     is_video = item.kind == "video"
     nothing = features[:0]
     return VideoFeatures(
@@ -233,21 +278,21 @@ def _features(prepared: Prepared, features: NDArray[np.float16]) -> VideoFeature
         times=prepared.times,
         patches=nothing if is_video else features,
         thumbnail=prepared.thumbnail,
+        status=prepared.status,
         note=prepared.note,
+        backend=prepared.backend,
+        digest=prepared.digest,
+        decode_seconds=prepared.seconds,
     )
 
 
-def _check_outcome(inputs: Inputs, summary: ExtractSummary, remaining: _Remaining, parts: PartFolder) -> None:
-    """Refuses to finish a store of nothing, or of videos that are not among these inputs."""
-    if remaining.unseen:
-        raise StoreError(
-            f"{parts.path} holds {len(remaining.unseen)} videos that are not in {inputs.description}, for instance "
-            f"{min(remaining.unseen)!r}; repeat the command with the input it was begun with, or add --overwrite"
-        )
-    if not summary.videos + summary.images + remaining.features:
+def _refuse_nothing(inputs: Inputs, summary: ExtractSummary, done: DoneInputs, parts: PartFolder) -> None:
+    """Refuses to finish a store of nothing."""
+    if not summary.videos + summary.images + len(done.videos):
         parts.remove()
         first = f"; the first: {_described(summary.examples[0])}" if summary.examples else ""
-        raise InputError(f"nothing could be read of {inputs.description}: {summary.failed} failed{first}")
+        failed = summary.failed + len(done)
+        raise InputError(f"nothing could be read of {inputs.description}: {failed} failed{first}")
 
 
 def _described(failure: Failure) -> str:

@@ -29,12 +29,20 @@ class Display(Protocol):
 
 
 @contextmanager
-def show_progress(total: int | None, *, quiet: bool) -> Iterator[Display]:
-    """A bar on a terminal, lines elsewhere, nothing with ``quiet``; ``total`` is the number of inputs if known."""
+def show_progress(description: str, total: int | None, *, quiet: bool) -> Iterator[Display]:
+    """A bar on a terminal, lines elsewhere, nothing with ``quiet``.
+
+    Args:
+        description: of the inputs, said first.
+        total: number of inputs if known.
+        quiet: show nothing.
+    """
     console = Console(stderr=True)
     if quiet:
         yield _Nothing()
-    elif console.is_terminal:
+        return
+    click.echo(description, err=True)
+    if console.is_terminal:
         with _progress(console) as progress:
             yield _Bar(progress, total)
     else:
@@ -141,21 +149,33 @@ MOST_CAUSES = 10
 
 
 def summary_lines(summary: ExtractSummary) -> list[str]:
-    """The table as plain lines: status, number, cause."""
-    rows = [("ok", summary.videos, "videos"), ("ok", summary.images, "images")]
-    rows += [("earlier", summary.resumed, "done by an interrupted run")]
+    """The table as plain lines: status, number, cause; then the first failures one by one, then where the time went."""
+    partial = summary.partial.total()
+    whole = [("ok", summary.videos + summary.images - partial, _kinds(summary) if not partial else "")]
+    rows: list[tuple[str, int, str]] = whole + [("partial", n, what) for what, n in summary.partial.most_common()]
+    rows += [("earlier", summary.resumed, "done before")]
     causes = summary.failures.most_common()
-    rows += [("failed", count, f"{stage}: {cause}") for (stage, cause), count in causes[:MOST_CAUSES]]
+    rows += [(status, count, f"{stage}: {cause}") for (status, stage, cause), count in causes[:MOST_CAUSES]]
     rows += [("failed", sum(count for _, count in causes[MOST_CAUSES:]), "for other reasons")]
-    lines = [f"{status:<8} {count:>9,}  {what}" for status, count, what in rows if count]
+    lines = [f"{status:<8} {count:>9,}  {what}".rstrip() for status, count, what in rows if count]
     lines += [
         f"  {failure.source}: {failure.error.removeprefix(failure.source + ': ')}" for failure in summary.examples
     ]
     if summary.failed > len(summary.examples):
         lines.append(f"  … and {summary.failed - len(summary.examples):,} more, all in the store (optsg-store info)")
-    lines.append(
+    return [*lines, _last_line(summary)]
+
+
+def _kinds(summary: ExtractSummary) -> str:
+    kinds = ((summary.videos, "videos"), (summary.images, "images"))
+    return ", ".join(f"{count:,} {name}" for count, name in kinds if count)
+
+
+def _last_line(summary: ExtractSummary) -> str:
+    if summary.unchanged:
+        return f"{summary.out}: nothing new, left as it was"
+    return (
         f"{summary.out}: {summary.frames:,} frames in {summary.seconds:.1f} s (decoding {summary.decode_seconds:.1f} s "
         f"of processor time, encoding {summary.encode_seconds:.1f} s, waiting for decoding {summary.wait_seconds:.1f} s, "
         f"text and store {summary.finish_seconds:.1f} s)"
     )
-    return lines

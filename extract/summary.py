@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ..data.media import Failure
+from ..data.media import Failure, FailureStatus
+from ..data.store_schema import VideoFeatures
 
 EXAMPLES = 5
 
@@ -18,15 +20,17 @@ class ExtractSummary:
 
     Attributes:
         out: the feature store.
-        resumed: inputs that an earlier, interrupted run had done.
+        resumed: inputs that earlier runs had done.
         videos, images, frames: what this run made features of.
-        failures: inputs of this run without features, by stage and cause.
+        partial: those of them that are not whole, by cause.
+        failures: inputs of this run without features, by status, stage and cause.
         examples: the first of them.
-        seconds: wall time of this run.
-        decode_seconds: processor time of decoding and preprocessing, over all workers.
+        seconds: wall time of this run, the opening of encoders aside.
+        decode_seconds: processor time of decoding and preprocessing, over all processes.
         encode_seconds: wall time in the image encoder.
         wait_seconds: wall time in which the encoder waited for decoded pictures.
         finish_seconds: wall time for the text encoder and the finished store.
+        unchanged: whether there was nothing new and the finished store was left as it was.
     """
 
     out: Path
@@ -34,13 +38,15 @@ class ExtractSummary:
     videos: int = 0
     images: int = 0
     frames: int = 0
-    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    partial: Counter[str] = field(default_factory=Counter)
+    failures: Counter[tuple[FailureStatus, str, str]] = field(default_factory=Counter)
     examples: list[Failure] = field(default_factory=list)
     seconds: float = 0.0
     decode_seconds: float = 0.0
     encode_seconds: float = 0.0
     wait_seconds: float = 0.0
     finish_seconds: float = 0.0
+    unchanged: bool = False
 
     @property
     def failed(self) -> int:
@@ -52,15 +58,43 @@ class ExtractSummary:
         """Inputs dealt with, earlier runs included."""
         return self.resumed + self.videos + self.images + self.failed
 
+    def add_features(self, features: VideoFeatures) -> None:
+        """Counts an input with features."""
+        self.videos += features.kind == "video"
+        self.images += features.kind == "image"
+        self.frames += len(features.times)
+        self.decode_seconds += features.decode_seconds
+        if features.status == "partial":
+            self.partial[general_part(features.note)] += 1
+
     def add_failure(self, failure: Failure) -> None:
         """Counts a failure under its cause: the error without what it says about this one file."""
-        self.failures[failure.stage, cause(failure)] += 1
+        self.failures[failure.status, failure.stage, cause(failure)] += 1
+        self.decode_seconds += failure.seconds if failure.status == "failed" else 0.0
         if len(self.examples) < EXAMPLES:
             self.examples.append(failure)
+
+    def counts(self) -> dict[str, Any]:
+        """JSON form."""
+        statuses = Counter({"ok": self.videos + self.images - self.partial.total(), "partial": self.partial.total()})
+        for (status, _, _), count in self.failures.items():
+            statuses[status] += count
+        names = ("resumed", "videos", "images", "frames", "unchanged")
+        times = ("seconds", "decode_seconds", "encode_seconds", "wait_seconds", "finish_seconds")
+        return {
+            "out": str(self.out),
+            **{name: getattr(self, name) for name in names},
+            "statuses": {name: count for name, count in statuses.items() if count},
+            **{name: round(getattr(self, name), 3) for name in times},
+        }
 
 
 def cause(failure: Failure) -> str:
     """The general part of an error, the same for all files with that error: no source, names, numbers or advice."""
-    text = failure.error.removeprefix(f"{failure.source}: ")
-    general = re.split(r" \(|[;,]", text, maxsplit=1)[0].strip()
-    return re.sub(r"'[^']*'|\b\d+\b", "…", general)
+    return general_part(failure.error.removeprefix(f"{failure.source}: "))
+
+
+def general_part(text: str) -> str:
+    """A sentence up to its first detail, without names and numbers."""
+    general = re.split(r" \(|[;,:]", text, maxsplit=1)[0].strip()
+    return re.sub(r"'[^']*'|\b\d+(\.\d+)?\b", "…", general)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,65 +12,60 @@ from ..data.torchvision_compat import ensure_torchvision_importable
 ensure_torchvision_importable()
 
 import timm  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
 from timm.data.config import resolve_model_data_config  # noqa: E402
 from timm.data.transforms_factory import create_transform  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from ..data.errors import EncoderError  # noqa: E402
-from .batchnorm_folding import fold_batch_norms  # noqa: E402
 from .efficientnet_lite0 import PACKAGE, load_package_weights  # noqa: E402
-from .tower import Precision, Tower, example_pictures  # noqa: E402
-from .weights import NO_DOWNLOAD_HINT, check_digest, model_hub, quiet_libraries, weights_digest  # noqa: E402
+from .loaded_tower import LoadedTower  # noqa: E402
+from .pixel_plan import PixelPlan, ResizeMode  # noqa: E402
+from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
 
 
-class TimmEncoder:
+def load_timm(spec: Mapping[str, Any]) -> LoadedTower:
     """A timm model: frames are its pooled features, patches the cells of its last feature map.
 
-    Spec: ``name`` (timm's, weights from the hub), or ``folder`` (``config.json`` + ``model.safetensors``), or
-    ``name`` + ``package`` (weights that ship in a Python package).
+    Args:
+        spec: ``name`` (timm's, weights from the hub), or ``folder`` (``config.json`` + ``model.safetensors``), or
+            ``name`` + ``package`` (weights that ship in a Python package).
+
+    Raises:
+        EncoderError: timm does not know it, or its weights cannot be had.
     """
+    source = {key: spec[key] for key in ("name", "folder", "package") if spec.get(key)}
+    model = _open_model(source)
+    settings: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
+    red, green, blue = (float(value) for value in settings["mean"])
+    return LoadedTower(
+        module=model,
+        pooled=_pooled,
+        patches=_cells,
+        plan=_plan(settings),
+        mean=(red, green, blue),
+        std=tuple(float(value) for value in settings["std"]),  # type: ignore[arg-type]
+        transform=create_transform(**settings, is_training=False),
+        spec={"library": "timm", "library_version": timm.__version__, **source},
+        description=_shown(source),
+        features=("pooled, before the classifier, not normalised", "cells of the last feature map"),
+    )
 
-    def __init__(self, spec: Mapping[str, Any], *, device: str = "auto", precision: Precision = "auto"):
-        self._source = {key: spec[key] for key in ("name", "folder", "package") if spec.get(key)}
-        model = _open_model(self._source)
-        self._digest = weights_digest(model.state_dict())
-        check_digest(f"the image encoder {_shown(self._source)}", spec.get("digest"), self._digest)
-        settings = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
-        self._transform = create_transform(**settings, is_training=False)
-        self._settings = {key: settings[key] for key in ("input_size", "interpolation", "mean", "std", "crop_pct")}
-        examples = torch.stack([self.preprocess(picture) for picture in example_pictures()])
-        folded = fold_batch_norms(model, examples[:1])
-        self._tower = Tower(folded, _pooled, examples=examples, device=device, precision=precision)
-        self.frame_dim = int(self.encode_frames(examples[:1]).shape[1])
-        self._patches, self.patch_dim = (int(n) for n in self.encode_patches(examples[:1]).shape[1:])
 
-    def preprocess(self, image: Image.Image) -> Tensor:
-        """The model's own resizing, cropping and normalisation."""
-        pixels: Tensor = self._transform(image)
-        return pixels
-
-    def encode_frames(self, pixels: Tensor) -> Tensor:
-        """(n, 3, H, W) to (n, frame_dim): features after global pooling, before the classifier."""
-        return self._tower.run(_pooled, pixels)
-
-    def encode_patches(self, pixels: Tensor) -> Tensor:
-        """(n, 3, H, W) to (n, P, patch_dim): the last feature map, row by row, or the tokens without prefix."""
-        return self._tower.run(_patches, pixels)
-
-    def spec(self) -> dict[str, Any]:
-        """See :meth:`optsg.extract.image_encoder.ImageEncoder.spec`."""
-        return {
-            "library": "timm",
-            "library_version": timm.__version__,
-            **self._source,
-            "digest": self._digest,
-            "preprocessing": json.loads(json.dumps(self._settings)),
-            "frame_features": "pooled, before the classifier, not normalised",
-            "patch_features": f"last feature map, {self._patches} cells",
-            "dtype": self._tower.format,
-        }
+def _plan(settings: Mapping[str, Any]) -> PixelPlan:
+    """What timm's ``transforms_imagenet_eval`` does."""
+    _, rows, columns = settings["input_size"]
+    size = math.floor(rows / settings["crop_pct"]), math.floor(columns / settings["crop_pct"])
+    mode: ResizeMode = "shortest" if size[0] == size[1] else "covering"
+    if settings["crop_mode"] in ("squash", "border"):
+        mode = "squash" if settings["crop_mode"] == "squash" else "longest"
+    red, green, blue = (round(255 * value) if mode == "longest" else 0 for value in settings["mean"])
+    return PixelPlan(
+        mode=mode,
+        size=size,
+        crop=(rows, columns),
+        interpolation=settings["interpolation"],
+        fill=(red, green, blue),
+    )
 
 
 def _open_model(source: Mapping[str, str]) -> nn.Module:
@@ -116,7 +111,7 @@ def _pooled(model: nn.Module, pixels: Tensor) -> Tensor:
     return features
 
 
-def _patches(model: nn.Module, pixels: Tensor) -> Tensor:
+def _cells(model: nn.Module, pixels: Tensor) -> Tensor:
     """Feature maps come as (n, C, h, w), (n, h, w, C) or (n, prefix + tokens, C)."""
     features: Tensor = model.forward_features(pixels)  # type: ignore[operator]
     if features.ndim == 3:

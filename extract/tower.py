@@ -8,7 +8,8 @@ therefore chosen by the kind of layers and then checked on the tower at hand.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..data.errors import EncoderError
+from .loaded_tower import Call
+from .pixel_check import normalised
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -37,13 +40,39 @@ def pick_device(device: str) -> torch.device:
     return found
 
 
+@dataclass
+class PendingFeatures:
+    """A batch on its way through the tower.
+
+    Attributes:
+        features: on the CPU, complete once ``ready`` has been reached.
+        ready: an event of the device, ``None`` where the features are there already.
+        pixels: what the device may still be reading.
+    """
+
+    features: Tensor
+    ready: torch.cuda.Event | None = None
+    pixels: Tensor | None = None
+
+    def result(self) -> Tensor:
+        """The features, float32 on the CPU; waits for the device."""
+        if self.ready is not None:
+            self.ready.synchronize()
+            self.ready = self.pixels = None
+        return self.features
+
+
 class Tower:
     """Runs a frozen module without gradients on one device; results are float32 on the CPU.
+
+    On a GPU, pixels cross as pinned bytes and features come back without anyone waiting, so that the next batch can be
+    prepared meanwhile. Normalisation happens on the device.
 
     Args:
         module: the tower, float32.
         call: what decides whether a smaller number format keeps the features.
-        examples: (n, 3, H, W) preprocessed pictures to decide it on.
+        examples: (n, H, W, 3) uint8 pictures to decide it on.
+        mean, std: of red, green and blue.
         device: ``auto``, ``cpu``, ``cuda``, …
         precision: a number format, or ``auto``.
     """
@@ -51,24 +80,45 @@ class Tower:
     def __init__(
         self,
         module: nn.Module,
-        call: Callable[[nn.Module, Tensor], Tensor],
+        call: Call,
         *,
         examples: Tensor,
+        mean: Sequence[float],
+        std: Sequence[float],
         device: str,
         precision: Precision = "auto",
     ):
         self.device = pick_device(device)
+        self._mean, self._std = mean, std
+        pixels = self._placed(examples)
         module = module.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.dtype = _named(precision) or torch.float32
         if precision == "auto" and (candidate := quick_format(module, self.device)) is not None:
             smaller = copy.deepcopy(module).to(candidate)
-            if _agreement(module, smaller, call, examples, self.device) >= MINIMUM_COSINE:
+            if _agreement(module, smaller, call, pixels) >= MINIMUM_COSINE:
                 module, self.dtype = smaller, candidate
         self.module = module.to(self.dtype)
 
-    def run(self, call: Callable[[nn.Module, Tensor], Tensor], pixels: Tensor) -> Tensor:
-        """(n, 3, H, W) to whatever ``call`` gives."""
-        return _forward(self.module, call, pixels, self.device, self.dtype)
+    @property
+    def batches_in_flight(self) -> int:
+        """How many batches may be submitted before the first has to be collected."""
+        return 2 if self.device.type == "cuda" else 1
+
+    def submit(self, call: Call, pixels: Tensor) -> PendingFeatures:
+        """Starts ``call`` on (n, H, W, 3) uint8 pixels."""
+        if self.device.type != "cuda":
+            return PendingFeatures(_forward(self.module, call, self._placed(pixels)).to("cpu", torch.float32))
+        pinned = pixels.pin_memory()
+        features = _forward(self.module, call, self._placed(pinned)).float()
+        arrived = torch.empty(features.shape, dtype=torch.float32, pin_memory=True)
+        arrived.copy_(features, non_blocking=True)
+        ready = torch.cuda.Event()
+        ready.record(torch.cuda.current_stream(self.device))
+        return PendingFeatures(arrived, ready, pinned)
+
+    def _placed(self, pixels: Tensor) -> Tensor:
+        """(n, H, W, 3) bytes on the CPU to (n, 3, H, W) normalised float32 on the device, channels last in memory."""
+        return normalised(pixels.to(self.device, non_blocking=True), self._mean, self._std)
 
     @property
     def format(self) -> str:
@@ -102,16 +152,9 @@ def _named(precision: Precision) -> torch.dtype | None:
     return formats.get(precision)
 
 
-def _agreement(
-    module: nn.Module,
-    smaller: nn.Module,
-    call: Callable[[nn.Module, Tensor], Tensor],
-    pixels: Tensor,
-    device: torch.device,
-) -> float:
+def _agreement(module: nn.Module, smaller: nn.Module, call: Call, pixels: Tensor) -> float:
     """Least cosine between the features of both over some pictures."""
-    exact = _forward(module, call, pixels, device, torch.float32)
-    found = _forward(smaller, call, pixels, device, next(smaller.parameters()).dtype)
+    exact, found = (_forward(tower, call, pixels).float() for tower in (module, smaller))
     if not torch.isfinite(found).all():
         return 0.0
     return float(functional.cosine_similarity(exact.flatten(1), found.flatten(1)).min())
@@ -128,13 +171,7 @@ def example_pictures(count: int = 8, size: int = 256) -> list[Image.Image]:
     return [Image.fromarray(picture) for picture in pixels]
 
 
-def _forward(
-    module: nn.Module,
-    call: Callable[[nn.Module, Tensor], Tensor],
-    pixels: Tensor,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Tensor:
+def _forward(module: nn.Module, call: Call, pixels: Tensor) -> Tensor:
+    dtype = next(module.parameters()).dtype
     with torch.no_grad():  # not inference mode, whose tensors no other module may take in training mode
-        placed = pixels.to(device, dtype, memory_format=torch.channels_last)
-        return call(module, placed).to("cpu", torch.float32)
+        return call(module, pixels.to(dtype))

@@ -14,7 +14,7 @@ from optsg.data.store import open_store
 from optsg.evaluate.tag_cli import main
 from optsg.evaluate.tagging import FileTagger, media_files
 from optsg.extract.image_encoder import open_image_encoder
-from optsg.extract.pipeline import extract
+from optsg.extract.pipeline import run_extraction
 from optsg.extract.sampling import Sampling
 from optsg.extract.text_encoder import open_text_encoder
 from PIL import Image
@@ -59,7 +59,7 @@ def feats(videos, tmp_path_factory):
     """Their features through a random image tower, two frames a second."""
     root = tmp_path_factory.mktemp("colours")
     tower = save_timm(root / "tower", "test_convnext")
-    extract(
+    run_extraction(
         open_inputs(videos),
         root / "feats.h5",
         image_encoder=open_image_encoder({"library": "timm", "folder": str(tower)}, device="cpu", precision="float32"),

@@ -1,19 +1,23 @@
-"""``optsg-extract`` and ``optsg-store`` as people see them: exact outputs and exit codes."""
+"""``optsg-extract`` as people see it: exact outputs and exit codes."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from optsg.data.errors import ConfigError
 from optsg.data.inputs import open_inputs
 from optsg.extract.cli import main as extract_main
-from optsg.extract.store_cli import main as store_main
 from optsg.extract.summary import ExtractSummary
 
 from tests.extract.painted_clips import ClipMaker
@@ -47,7 +51,7 @@ def test_a_folder_becomes_a_store_and_failures_keep_exit_code_0(videos: Path, tm
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[:-1] == [
-        "ok               3  videos",
+        "ok               3  3 videos",
         "failed           1  decode: it cannot be opened as a video",
         "  broken.mp4: it cannot be opened as a video (invalid data found when processing input)",
     ]
@@ -57,28 +61,6 @@ def test_a_folder_becomes_a_store_and_failures_keep_exit_code_0(videos: Path, tm
         lines[-1],
     )
     assert result.stderr == f"{open_inputs(videos).description}\nwriting the store and encoding its tags\n"
-
-
-def test_store_info_is_a_readable_summary(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
-    out = tmp_path / "feats.h5"
-    assert run(videos, "--out", out, *tiny, "-q").exit_code == 0
-    result = CliRunner().invoke(store_main, ["info", str(out)])
-    assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert re.fullmatch(rf"{re.escape(str(out))}: [\d.]+ MiB, made \S+ by optsg \S+", lines[0])
-    assert lines[1] == "  preset         none, encoders named one by one"
-    assert re.fullmatch(r"  image encoder  \S+ \(timm \S+; sha256:[0-9a-f]{12}, float(16|32)\)", lines[2])
-    assert re.fullmatch(r"  text encoder   \S+ \(transformers \S+; sha256:[0-9a-f]{12}, float32\)", lines[3])
-    assert lines[4:] == [
-        "  sampling       1 frames a second, at most 60",
-        "  widths         frame 256, patch 256, tag 32",
-        "  inputs         3 videos, 0 images, 1 failed",
-        "  splits         train 1, val 1, test 1",
-        "  tags           4 different, 2.0 a video",
-        "  frames         12 of 0.00 hours of video",
-        "  failed         1 × decode: it cannot be opened as a video",
-        "    broken.mp4: it cannot be opened as a video (invalid data found when processing input)",
-    ]
 
 
 def test_quiet_prints_nothing(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
@@ -94,7 +76,7 @@ def test_strict_and_limit(videos: Path, tmp_path: Path, tiny: list[str]) -> None
         "--strict makes this fatal\n"
     )
     result = run(videos, "--out", tmp_path / "limit.h5", *tiny, "--limit", "1")
-    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "ok               1  videos")
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "ok               1  1 videos")
 
 
 def test_nothing_readable_is_exit_code_1(tmp_path: Path, tiny: list[str]) -> None:
@@ -124,12 +106,18 @@ def test_a_missing_and_an_empty_folder_are_one_sentence(tmp_path: Path) -> None:
     assert result.output.count("\n") == 1
 
 
+NO_STORE = (
+    "is not the name of a feature store; expected a path that ends in .h5 for one file, or the name of a folder for "
+    "WebDataset shards"
+)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (
-            ["--out", "feats"],
-            "error: --out feats is not the name of a feature store; expected a path that ends in .h5\n",
+            ["--out", "feats.tar"],
+            f"error: --out feats.tar {NO_STORE}\n",
         ),
         (
             ["--out", "f.h5", "--fps", "0"],
@@ -137,6 +125,10 @@ def test_a_missing_and_an_empty_folder_are_one_sentence(tmp_path: Path) -> None:
         ),
         (["--out", "f.h5", "--max-frames", "0"], "error: --max-frames 0 is out of range; expected 1 to 100000\n"),
         (["--out", "f.h5", "--workers", "0"], "error: --workers 0 is out of range; expected 1 or more\n"),
+        (
+            ["--out", "f.h5", "--timeout", "0"],
+            "error: --timeout 0 is out of range; expected seconds above 0, at most 1000000\n",
+        ),
         (["--out", "f.h5", "--limit", "0"], "error: --limit is 0, expected 1 or more\n"),
         (["--out", "f.h5", "--batch-size", "0"], "error: --batch-size 0 is out of range; expected 1 or more\n"),
     ],
@@ -165,18 +157,6 @@ def test_weights_that_cannot_be_had_name_the_preset_that_needs_none(
     assert time.monotonic() - started < 30
 
 
-def test_store_info_of_something_else_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "text.h5").write_text("no store")
-    for path, message in (
-        (tmp_path / "nowhere.h5", f"there is no feature store at {tmp_path / 'nowhere.h5'}"),
-        (tmp_path / "text.h5", f"{tmp_path / 'text.h5'} is not a readable HDF5 file"),
-    ):
-        result = CliRunner().invoke(store_main, ["info", str(path)])
-        assert result.exit_code == 1
-        assert result.output.startswith(f"error: {message}")
-        assert result.output.count("\n") == 1
-
-
 def test_help_has_examples_and_is_quick() -> None:
     code = "import sys; from optsg.extract.cli import main; sys.argv[0] = 'optsg-extract'; main(['--help'])"
     program = f"{code[: code.index('main([')]}\ntry: main(['--help'])\nfinally: print(sorted(set(sys.modules) & HEAVY))"
@@ -187,23 +167,132 @@ def test_help_has_examples_and_is_quick() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_interrupting_and_repeating_the_command_goes_on(
-    videos: Path, tmp_path: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("asked", "code", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped")]
+)
+def test_stopping_and_repeating_the_command_goes_on(
+    videos: Path,
+    tmp_path: Path,
+    tiny: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    asked: signal.Signals,
+    code: int,
+    said: str,
 ) -> None:
-    from optsg.extract import pipeline, progress
+    from optsg.extract import progress
 
-    monkeypatch.setattr(pipeline, "INPUTS_PER_PART", 2)
     out = tmp_path / "feats.h5"
 
     def impatient(_: object, summary: ExtractSummary) -> None:
-        if summary.done == 3:
-            raise KeyboardInterrupt
+        if summary.done == 2:
+            os.kill(os.getpid(), asked)
 
     with monkeypatch.context() as patch:
         patch.setattr(progress._Lines, "extracted", impatient)
-        result = run(videos, "--out", out, *tiny)
-    assert result.exit_code == 130
-    assert result.stderr.splitlines()[-1] == f"interrupted; complete parts are in {out}.parts, the same command goes on"
+        result = run(videos, "--out", out, *tiny, "--batch-size", "4", "--workers", "1")
+    assert result.exit_code == code, result.output
+    last = f"{said}; what was done is in {out}.parts, the same command goes on"
+    assert result.stderr.splitlines()[-1] == last
     result = run(videos, "--out", out, *tiny)
     assert result.exit_code == 0
-    assert "earlier          2  done by an interrupted run" in result.stdout
+    assert re.search(r"^earlier          [234]  done before$", result.stdout, re.MULTILINE)
+    assert run(videos, "--out", out, *tiny).stdout.splitlines() == [
+        "earlier          4  done before",
+        f"{out}: nothing new, left as it was",
+    ]
+
+
+def test_the_log_has_a_line_for_every_input(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    log = tmp_path / "logs" / "extract.jsonl"
+    command: list[str | Path] = [videos, "--out", tmp_path / "feats.h5", *tiny, "-q", "--json-log", log]
+    assert run(*command).exit_code == 0
+    first, *inputs, last = map(json.loads, log.read_text().splitlines())
+    assert (first["event"], first["sampling"]["max_frames"], first["options"]["batch_size"]) == ("started", 60, 64)
+    assert [(line["event"], line["id"], line["status"]) for line in inputs] == [
+        ("input", "a", "ok"),
+        ("input", "b", "ok"),
+        ("input", "c", "ok"),
+        ("input", "broken", "failed"),
+    ]
+    assert (inputs[0]["frames"], inputs[0]["duration"], inputs[0]["digest"][:7]) == (4, 3.6, "sha256:")
+    assert inputs[3]["error"].startswith("it cannot be opened as a video")
+    assert (last["event"], last["statuses"], last["frames"]) == ("finished", {"ok": 3, "failed": 1}, 12)
+    assert run(*command).exit_code == 0
+    assert [json.loads(line)["event"] for line in log.read_text().splitlines()][-2:] == ["started", "finished"]
+
+
+def test_a_log_that_cannot_be_written_is_one_sentence(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    result = run(videos, "--out", tmp_path / "feats.h5", *tiny, "-q", "--json-log", tmp_path)
+    assert (result.exit_code, result.output) == (1, f"error: the log {tmp_path} cannot be written: Is a directory\n")
+
+
+def test_a_dry_run_shows_what_would_be_read_and_writes_nothing(videos: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with (videos / "metadata.csv").open("a") as table:
+        table.write("gone.mp4,Gone,cat,train\n")
+    result = run(videos, "--out", tmp_path / "feats.h5", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        open_inputs(videos).description,
+        "id      source      split  title     tags",
+        "a       a.mp4       train  Red cat   cat, animal",
+        "b       b.mp4       val    Blue dog  dog, animal",
+        "c       c.mp4       test   Fox       fox, animal",
+        "broken  broken.mp4  test   Broken    cat",
+        "inputs   4 videos, 0 images, 1 that cannot be read",
+        "titles   4 of 4",
+        "tags     4 of 4 have some, 4 different",
+        "splits   train 1, val 1, test 2",
+        f"  gone.mp4: metadata.csv, line 6: 'gone.mp4' is not in the folder {videos}",
+        f"{tmp_path / 'feats.h5'} would be made",
+    ]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_of_many_shows_the_first(tmp_path: Path) -> None:
+    for number in range(12):
+        (tmp_path / f"[bold]{number:02d}.mp4").write_text("")
+    result = run(tmp_path, "--out", tmp_path / "feats.h5", "--dry-run", "--limit", "11")
+    lines = result.stdout.splitlines()
+    assert lines[2].split() == ["[bold]00", "[bold]00.mp4", "none"]
+    assert (len(lines), lines[12]) == (18, "… and 1 more")
+
+
+def test_the_python_function_does_what_the_command_does(
+    videos: Path, tmp_path: Path, tiny_timm_folder: Path, tiny_bert_folder: Path
+) -> None:
+    from optsg.data.store import open_store
+    from optsg.extract import extract
+
+    seen = []
+    out = tmp_path / "feats.h5"
+    summary = extract(
+        str(videos),
+        str(out),
+        image_encoder=str(tiny_timm_folder),
+        text_encoder=str(tiny_bert_folder),
+        device="cpu",
+        max_frames=2,
+        on_input=lambda so_far: seen.append(so_far.done),
+    )
+    assert (summary.videos, summary.failed, seen) == (3, 1, [1, 2, 3, 4])
+    with open_store(out) as store:
+        assert [len(store.times(row)) for row in range(3)] == [2, 2, 2]
+    with pytest.raises(ConfigError, match=r"^there is no preset 'large'; expected one of clip, clip-zh, small$"):
+        extract(videos, out, preset="large")
+
+
+def test_fast_resize_is_recorded_close_and_not_mixed(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    from optsg.data.store import open_store
+
+    exact, fast = tmp_path / "exact.h5", tmp_path / "fast.h5"
+    assert run(videos, "--out", exact, *tiny, "-q").exit_code == 0
+    assert run(videos, "--out", fast, *tiny, "-q", "--fast-resize").exit_code == 0
+    with open_store(exact) as one, open_store(fast) as other:
+        assert (one.header.sampling.get("fast_resize"), other.header.sampling["fast_resize"]) == (None, True)
+        a, b = (store.frames(0).astype(np.float64) for store in (one, other))
+        assert not np.array_equal(a, b)
+        assert ((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)).min() > 0.95
+    result = run(videos, "--out", fast, *tiny, "-q")
+    assert result.exit_code == 1
+    assert "sampling.fast_resize: True ≠ None" in result.output

@@ -12,6 +12,7 @@ import pytest
 import torch
 from optsg.data.errors import EncoderError
 from optsg.extract.image_encoder import ImageEncoder, open_image_encoder, parse_image_encoder
+from optsg.extract.pixel_check import normalised
 from optsg.extract.presets import EFFICIENTNET_LITE0, PRESETS
 from optsg.extract.tower import example_pictures
 from PIL import Image
@@ -29,6 +30,12 @@ def pixels(encoder: ImageEncoder, count: int = 6) -> Tensor:
     return torch.stack([encoder.preprocess(picture) for picture in example_pictures(count)])
 
 
+def normalised_by(encoder: ImageEncoder, batch: Tensor) -> Tensor:
+    """What the tower sees."""
+    preprocessing = encoder.spec()["preprocessing"]
+    return normalised(batch, preprocessing["mean"], preprocessing["std"])
+
+
 def least_cosine(a: Tensor, b: Tensor) -> float:
     return float(functional.cosine_similarity(a.flatten(1), b.flatten(1)).min())
 
@@ -39,13 +46,13 @@ def test_open_clip_folder_gives_what_open_clip_gives(tiny_clip_folder: Path) -> 
     encoder = opened(tiny_clip_folder)
     model, transform = open_clip.create_model_from_pretrained(f"local-dir:{tiny_clip_folder}")
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8))
-    assert torch.equal(encoder.preprocess(photo), transform(photo))
+    assert torch.equal(normalised_by(encoder, encoder.preprocess(photo)[None])[0], transform(photo))
     batch = pixels(encoder)
     model.eval()
     with torch.no_grad():
-        expected = model.encode_image(batch)
+        expected = model.encode_image(normalised_by(encoder, batch))
         model.visual.output_tokens = True
-        _, tokens = model.visual(batch)
+        _, tokens = model.visual(normalised_by(encoder, batch))
     torch.testing.assert_close(encoder.encode_frames(batch), expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(encoder.encode_patches(batch), tokens, rtol=1e-4, atol=1e-5)
     assert (encoder.frame_dim, encoder.patch_dim) == (24, 64)
@@ -99,7 +106,7 @@ def test_timm_folder_gives_pooled_features_and_cells(
     model = timm.create_model(f"local-dir:{tmp_path / name}", pretrained=True, num_classes=0).eval()
     batch = pixels(encoder, 3)
     with torch.no_grad():
-        expected = model(batch)
+        expected = model(normalised_by(encoder, batch))
     torch.testing.assert_close(encoder.encode_frames(batch), expected, rtol=1e-3, atol=1e-4)
     assert encoder.encode_frames(batch).shape == (3, frame_dim)
     assert encoder.encode_patches(batch).shape == (3, *patches)
@@ -188,8 +195,9 @@ def test_efficientnet_lite0_is_1280_wide_and_scales_pixels_to_plus_minus_one(lit
     batch = pixels(lite0, 2)
     assert lite0.encode_frames(batch).shape == (2, 1280)
     assert lite0.encode_patches(batch).shape == (2, 49, 1280)
-    assert float(lite0.preprocess(Image.new("RGB", (300, 200), "white")).max()) == 1.0
-    assert float(lite0.preprocess(Image.new("RGB", (300, 200), "black")).min()) == -1.0
+    white, black = (lite0.preprocess(Image.new("RGB", (300, 200), colour))[None] for colour in ("white", "black"))
+    assert normalised_by(lite0, white).unique().tolist() == [1.0]
+    assert normalised_by(lite0, black).unique().tolist() == [-1.0]
     assert lite0.spec()["preprocessing"]["mean"] == [0.5, 0.5, 0.5]
 
 

@@ -1,33 +1,42 @@
-"""Inputs to a finished store: contents, failures, resuming, a full disk."""
+"""Inputs to a finished store: contents, failures, resuming, adding, retrying, a full disk."""
 
 from __future__ import annotations
 
 import errno
 import io
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
+import PIL
 import pytest
 import torch
 from optsg.data.errors import InputError, StoreError, StoreWriteError
 from optsg.data.inputs import open_inputs
 from optsg.data.media import Failure, MediaItem
 from optsg.data.store import open_store
-from optsg.extract import pipeline
+from optsg.data.store_schema import VideoFeatures
+from optsg.extract import pipeline, worker_process
 from optsg.extract.decoding import decode_image, decode_video
 from optsg.extract.image_encoder import ImageEncoder
-from optsg.extract.pipeline import extract
+from optsg.extract.in_order import InOrder
+from optsg.extract.options import ExtractionOptions
+from optsg.extract.pipeline import ExtractionInterrupted, run_extraction
 from optsg.extract.sampling import Sampling
+from optsg.extract.source_digest import source_digest
 from optsg.extract.summary import ExtractSummary
 from optsg.extract.text_encoder import TextEncoder
+from optsg.extract.tower import PendingFeatures
 from PIL import Image
 
+from tests.extract.misbehaving_worker import PROGRAM
 from tests.extract.painted_clips import ClipMaker
 
 SAMPLE = 12
@@ -74,18 +83,24 @@ def item(name: str, path: Path | bytes, *, kind: str = "video", title: str = "",
     )
 
 
+OPTIONS = {field.name for field in fields(ExtractionOptions)}
+
+
 @pytest.fixture
 def run(tmp_path: Path, tiny_image_encoder: ImageEncoder, tiny_text_encoder: TextEncoder):
     """Extracts a list into ``feats.h5`` with the tiny encoders."""
 
-    def start(items: Sequence[MediaItem | Failure], name: str = "feats.h5", **options) -> ExtractSummary:
-        return extract(
+    def start(items: Sequence[MediaItem | Failure], name: str = "feats.h5", **settings) -> ExtractSummary:
+        options = {key: settings.pop(key) for key in OPTIONS & settings.keys()}
+        summary: ExtractSummary = run_extraction(
             Listed(items),
             tmp_path / name,
-            image_encoder=options.pop("image_encoder", tiny_image_encoder),
+            image_encoder=settings.pop("image_encoder", tiny_image_encoder),
             text_encoder=tiny_text_encoder,
-            **{"batch_size": 16, "workers": 2, **options},
+            options=ExtractionOptions(**{"batch_size": 16, "workers": 2, **options}),
+            **settings,
         )
+        return summary
 
     return start
 
@@ -106,13 +121,17 @@ def contents(path: Path) -> list[tuple[object, ...]]:
                 video.times.tobytes(),
                 video.patches.tobytes(),
                 video.thumbnail,
+                video.status,
                 video.note,
+                video.backend,
+                video.digest,
                 store.title_tokens(row).tobytes(),
             )
             for row, video in ((row, store.features(row)) for row in range(len(store)))
         ]
         tables = store.tag_embeddings.tobytes(), tuple(store.tag_keys), store.tokenizer_json
-        return [*rows, tables, tuple(store.failures)]
+        failures = tuple(replace(failure, seconds=0.0) for failure in store.failures)
+        return [*rows, tables, failures]
 
 
 def test_the_store_holds_what_the_encoders_give(
@@ -129,6 +148,7 @@ def test_the_store_holds_what_the_encoders_give(
             assert (video.title, video.tags, video.split, video.source) == (clip.title, clip.tags, "train", clip.source)
             if clip.kind == "image":
                 pixels = tiny_image_encoder.preprocess(decode_image(clip.payload))[None]
+                assert video.backend == f"pillow {PIL.__version__}"
                 assert_close(video.patches, tiny_image_encoder.encode_patches(pixels)[0])
                 assert (len(video.frames), len(video.times), video.duration) == (0, 0, 0.0)
             else:
@@ -138,6 +158,9 @@ def test_the_store_holds_what_the_encoders_give(
                 assert np.array_equal(video.times, decoded.times)
                 assert video.duration == pytest.approx(decoded.duration)
                 assert len(video.patches) == 0
+                assert (video.backend, video.status) == (decoded.backend, "ok")
+                assert video.decode_seconds > 0
+            assert video.digest == source_digest(clip.payload)
         assert store.header.sampling == Sampling().spec()
         assert store.header.image_encoder == tiny_image_encoder.spec()
     assert not (tmp_path / "feats.h5.parts").exists()
@@ -206,7 +229,9 @@ def test_sample_shards_are_read(
     sample_dir: Path, tmp_path: Path, tiny_image_encoder: ImageEncoder, tiny_text_encoder: TextEncoder
 ) -> None:
     inputs = open_inputs(sample_dir / "test.tar", limit=SAMPLE)
-    summary = extract(inputs, tmp_path / "s.h5", image_encoder=tiny_image_encoder, text_encoder=tiny_text_encoder)
+    summary = run_extraction(
+        inputs, tmp_path / "s.h5", image_encoder=tiny_image_encoder, text_encoder=tiny_text_encoder
+    )
     assert (summary.videos, summary.failed) == (SAMPLE, 0)
     with open_store(tmp_path / "s.h5") as store:
         assert len(store.indices("test")) == SAMPLE
@@ -239,7 +264,8 @@ def test_what_cannot_be_read_is_recorded_and_the_rest_goes_on(run, clips: list[M
 def test_features_that_are_not_finite_are_a_failure(
     run, clips: list[MediaItem], tiny_image_encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiny_image_encoder, "encode_patches", lambda pixels: torch.full((len(pixels), 4, 256), 1e9))
+    infinite = torch.full((16, 4, 256), 1e9)
+    monkeypatch.setattr(tiny_image_encoder, "submit_patches", lambda _: PendingFeatures(infinite))
     summary = run(clips)
     assert (summary.videos, summary.images, summary.failed) == (10, 0, 2)
     with open_store(tmp_path / "feats.h5") as store:
@@ -299,13 +325,36 @@ def test_resuming_gives_the_store_of_an_uninterrupted_run(
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_failures_in_complete_parts_are_not_tried_again(run, clips: list[MediaItem], tmp_path: Path) -> None:
-    items = [item("gone", tmp_path / "gone.mp4"), *clips]
-    interrupt_after(run, items, 7)
+@pytest.mark.parametrize("finished", [False, True])
+def test_failures_are_tried_again_only_when_asked(run, clips: list[MediaItem], tmp_path: Path, finished: bool) -> None:
+    gone = [item("gone", tmp_path / "gone.mp4"), item("lost", tmp_path / "lost.mp4")]
+    items = [*gone, *clips]
+    if finished:
+        run(items)
+    else:
+        interrupt_after(run, items, 7)
     shutil.copy(clips[0].payload, tmp_path / "gone.mp4")  # type: ignore[arg-type]
+    (tmp_path / "lost.mp4").write_bytes(b"")
     run(items)
     with open_store(tmp_path / "feats.h5") as store:
-        assert [failure.id for failure in store.failures] == ["gone"]
+        assert [failure.id for failure in store.failures] == ["gone", "lost"]
+        before = {name: store.features(row) for row, name in enumerate(store.ids())}
+    summary = run(items, retry_failed=True)
+    assert (summary.resumed, summary.videos, summary.failed) == (len(clips), 1, 1)
+    with open_store(tmp_path / "feats.h5") as store:
+        assert [(f.id, f.error) for f in store.failures] == [("lost", "the file is empty (0 bytes)")]
+        assert store.ids() == [*before, "gone"]
+        for row, name in enumerate(before):
+            assert_same_video(store.features(row), before[name])
+
+
+def assert_same_video(one: VideoFeatures, other: VideoFeatures) -> None:
+    for name, value in vars(one).items():
+        expected = getattr(other, name)
+        if isinstance(value, np.ndarray):
+            assert np.array_equal(value, expected), name
+        else:
+            assert value == expected, name
 
 
 def interrupt_after(run, items: Sequence[MediaItem | Failure], count: int) -> None:
@@ -322,7 +371,8 @@ def test_other_settings_do_not_continue_a_run(run, clips: list[MediaItem], tmp_p
     interrupt_after(run, clips, 7)
     message = (
         f"{tmp_path / 'feats.h5.parts'} holds an unfinished extraction with other settings (there ≠ now): "
-        "sampling.max_frames: 60 ≠ 2. Repeat the command with the old settings, or add --overwrite to begin anew"
+        "sampling.max_frames: 60 ≠ 2. Repeat the command with the old settings, choose another --out, or add "
+        "--overwrite to begin anew"
     )
     with pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
         run(clips, sampling=Sampling(max_frames=2))
@@ -332,26 +382,142 @@ def test_other_settings_do_not_continue_a_run(run, clips: list[MediaItem], tmp_p
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_another_input_does_not_continue_a_run(run, clips: list[MediaItem], tmp_path: Path) -> None:
+def test_what_an_interrupted_run_had_done_is_kept_even_if_its_input_is_gone(
+    run, clips: list[MediaItem], tmp_path: Path
+) -> None:
     interrupt_after(run, clips, 7)
-    message = (
-        f"{tmp_path / 'feats.h5.parts'} holds 3 videos that are not in a list, for instance 'v0'; repeat the command "
-        "with the input it was begun with, or add --overwrite"
-    )
-    with pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
-        run(clips[3:])
+    run(clips[3:])
+    with open_store(tmp_path / "feats.h5") as store:
+        assert sorted(store.ids()) == sorted(clip.id for clip in clips)
 
 
-def test_an_existing_store_is_only_replaced_when_asked(run, clips: list[MediaItem], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_new_inputs_are_added_to_a_finished_store(
+    run, clips: list[MediaItem], tmp_path: Path, interrupted: bool
+) -> None:
+    run(clips, "whole.h5")
+    run(clips[:5])
+    if interrupted:
+        interrupt_after(run, clips, 5 + 4)
+    summary = run(clips)
+    assert summary.resumed == 5 + 3 * interrupted
+    assert summary.videos + summary.images == len(clips) - summary.resumed
+    assert contents(tmp_path / "feats.h5") == contents(tmp_path / "whole.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["feats.h5", "whole.h5"]
+
+
+def test_nothing_new_leaves_a_finished_store_as_it_was(run, clips: list[MediaItem], tmp_path: Path) -> None:
+    run(clips[:3])
+    before = (tmp_path / "feats.h5").stat().st_mtime_ns, (tmp_path / "feats.h5").read_bytes()
+    summary = run(clips[:3])
+    assert (summary.unchanged, summary.resumed, summary.done) == (True, 3, 3)
+    assert ((tmp_path / "feats.h5").stat().st_mtime_ns, (tmp_path / "feats.h5").read_bytes()) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["feats.h5"]
+
+
+def test_a_finished_store_of_other_settings_is_not_added_to(run, clips: list[MediaItem], tmp_path: Path) -> None:
     run(clips[:2])
     before = (tmp_path / "feats.h5").read_bytes()
-    message = f"{tmp_path / 'feats.h5'} exists already; choose another --out, or add --overwrite to replace it"
+    message = (
+        f"{tmp_path / 'feats.h5'} exists already, made with other settings (there ≠ now): sampling.fast_resize: "
+        "None ≠ True; sampling.fps: 1.0 ≠ 2.0. Repeat the command with the old settings, choose another --out, or add "
+        "--overwrite to begin anew"
+    )
     with pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
-        run(clips)
+        run(clips, sampling=Sampling(fps=2.0, fast_resize=True))
     assert (tmp_path / "feats.h5").read_bytes() == before
-    run(clips, overwrite=True)
+    assert run(clips, sampling=Sampling(fps=2.0), overwrite=True).resumed == 0
     with open_store(tmp_path / "feats.h5") as store:
         assert len(store) == len(clips)
+        assert store.header.sampling["fps"] == 2.0
+
+
+def test_two_processes_on_one_output_are_refused(run, clips: list[MediaItem], tmp_path: Path) -> None:
+    program = "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
+    command = [sys.executable, "-c", program, str(tmp_path / "feats.h5.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == b"held\n"
+        message = (
+            f"{tmp_path / 'feats.h5'} is being written by another process; wait until it has finished, or choose "
+            "another --out"
+        )
+        with pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
+            run(clips[:2])
+        other.kill()  # the lock goes with its owner, however it ends
+    assert run(clips[:2]).videos == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["feats.h5"]
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_what_was_done_is_kept(
+    run, clips: list[MediaItem], tmp_path: Path, asked: signal.Signals
+) -> None:
+    run(clips, "whole.h5")
+
+    def stop(summary: ExtractSummary) -> None:
+        if summary.done == 4:
+            os.kill(os.getpid(), asked)
+
+    with pytest.raises(ExtractionInterrupted) as caught:
+        run(clips, report=stop, batch_size=1)
+    assert caught.value.number == asked
+    summary = run(clips)
+    assert summary.resumed >= 4
+    assert summary.done == len(clips)
+    assert contents(tmp_path / "feats.h5") == contents(tmp_path / "whole.h5")
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_hangs_and_crashes_are_recorded_and_cost_nothing_else(
+    run, clips: list[MediaItem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(clips, "whole.h5")
+    monkeypatch.setattr(worker_process, "_PROGRAM", PROGRAM)
+    bad = [item("hang", b"hang"), item("crash", b"crash"), item("exit", b"exit")]
+    summary = run([bad[0], *clips[:4], bad[1], *clips[4:], bad[2]], timeout=3.0)
+    assert [(status, count) for (status, _, _), count in summary.failures.items()] == [("timeout", 1), ("crashed", 2)]
+    with open_store(tmp_path / "feats.h5") as store:
+        assert [(f.id, f.stage, f.status, f.digest) for f in store.failures] == [
+            (b.id, "decode", status, source_digest(b.payload))
+            for b, status in zip(bad, ("timeout", "crashed", "crashed"), strict=True)
+        ]
+        assert store.failures[0].seconds == 3.0
+    assert contents(tmp_path / "feats.h5")[:-1] == contents(tmp_path / "whole.h5")[:-1]
+
+
+def test_a_damaged_video_is_partial_and_says_what_was_kept(run, make_clip: ClipMaker, tmp_path: Path) -> None:
+    whole = make_clip("long.mkv", frames=450, rate=5)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
+    summary = run([item("cut", cut), item("whole", whole)])
+    assert (summary.videos, summary.failed, summary.partial.total()) == (2, 0, 1)
+    with open_store(tmp_path / "feats.h5") as store:
+        assert [store.features(row).status for row in range(2)] == ["partial", "ok"]
+        assert [bool(store.note(row)) for row in range(2)] == [True, False]
+
+
+def test_a_slow_input_is_waited_for_within_bounds(
+    run, clips: list[MediaItem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_process, "_PROGRAM", PROGRAM)
+    monkeypatch.setattr(pipeline, "HELD_BUDGET", 20_000)
+    slow = [item("slow", b"wait2.5"), *(replace(clip, id=f"{clip.id}-{n}") for n in range(4) for clip in clips)]
+    most = 0
+    put = InOrder.put
+
+    def watched(self: InOrder[object], number: int, value: object, nbytes: int) -> None:
+        nonlocal most
+        put(self, number, value, nbytes)
+        most = max(most, self.held_bytes)
+
+    monkeypatch.setattr(InOrder, "put", watched)
+    run(slow, workers=3)
+    with open_store(tmp_path / "feats.h5") as store:
+        assert store.ids() == [clip.id for clip in slow[1:]]
+    assert 20_000 <= most < 200_000
 
 
 @pytest.mark.usefixtures("small_parts")

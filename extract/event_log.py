@@ -1,0 +1,91 @@
+"""``--json-log``: what happened to every input, one JSON object a line, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..data.errors import StoreWriteError
+from ..data.media import Failure
+from ..data.store_schema import StoreHeader, VideoFeatures
+from .options import ExtractionOptions
+from .summary import ExtractSummary
+
+
+class EventLog:
+    """Appends lines to a file; every line is complete once written. Without a file it does nothing.
+
+    Events: ``started`` (settings), ``input`` (one for every input, in order), ``finished`` (the counts), or
+    ``interrupted``.
+    """
+
+    def __init__(self, file: TextIO | None = None, path: Path | None = None):
+        self._file = file
+        self._path = path
+
+    def started(self, out: Path, header: StoreHeader, options: ExtractionOptions, resumed: int) -> None:
+        """The settings, and how many inputs earlier runs had done."""
+        settings = {**json.loads(header.to_json()), "options": vars(options)}
+        self._write("started", out=str(out), resumed=resumed, **settings)
+
+    def video(self, features: VideoFeatures) -> None:
+        """An input that gave features."""
+        self._write(
+            "input",
+            id=features.id,
+            source=features.source,
+            kind=features.kind,
+            status=features.status,
+            note=features.note,
+            frames=len(features.times),
+            duration=None if math.isnan(features.duration) else round(features.duration, 3),
+            seconds=round(features.decode_seconds, 3),
+            backend=features.backend,
+            digest=features.digest,
+        )
+
+    def failure(self, failure: Failure) -> None:
+        """An input that gave none."""
+        self._write("input", **{**vars(failure), "seconds": round(failure.seconds, 3)})
+
+    def finished(self, summary: ExtractSummary, event: str = "finished") -> None:
+        """The counts."""
+        self._write(event, **summary.counts())
+
+    def _write(self, event: str, **fields: Any) -> None:
+        if self._file is None:
+            return
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        try:
+            self._file.write(json.dumps({"event": event, "time": now, **fields}, ensure_ascii=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
+
+
+@contextmanager
+def open_event_log(path: Path | None) -> Iterator[EventLog]:
+    """A log that appends to ``path``, or one that does nothing.
+
+    Raises:
+        StoreWriteError: it cannot be written.
+    """
+    if path is None:
+        yield EventLog()
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a", encoding="utf-8", errors="replace", newline="\n")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    with file:
+        yield EventLog(file, path)
+
+
+def _cannot_write(path: Path | None, error: OSError) -> StoreWriteError:
+    return StoreWriteError(f"the log {path} cannot be written: {error.strerror or error}")
