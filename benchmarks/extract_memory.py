@@ -1,95 +1,70 @@
-"""Peak memory of extraction over 1× and 10× the sample data: it must not grow with the number of videos.
+"""Peak memory of extraction over 100 to 10,000 files: it must not grow with the number of files.
 
-    python benchmarks/extract_memory.py [--copies 1 10] [--encoders tiny|small] [--clips N]
+    python benchmarks/extract_memory.py [--files 100 1000 10000] [--write]
 
-The larger input is the sample repeated in shards whose members have new names and ids, so that nothing is skipped as a
-duplicate. Every run is a process of its own; its peak is the kernel's (``ru_maxrss``), all threads and libraries
-included. ``tiny`` puts small random encoders in the place of the real ones: decoding, batching, parts and the merge,
-which are what could grow, are the same, and the frames are encoded sooner.
+Small clips (1 to 3 s, 160×120, h264) and the smallest image tower of timm, randomly initialised: workers, batching, parts
+and the merge, which are what could grow, are the same as ever, and 10,000 files take minutes. Every run is an
+``optsg-extract`` of its own; peaks are the kernel's high-water marks of the main process and of the largest worker, all
+threads and libraries included. ``--clips FOLDER`` repeats other videos instead, under new names.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import multiprocessing
-import resource
-import tarfile
+import shutil
+import subprocess
+import sys
 import tempfile
-import time
 from pathlib import Path
 
-SAMPLE = Path(__file__).resolve().parent.parent / "data" / "sample"
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # a script finds only its own folder
+
+from benchmarks.clips import make_tiny_clips, repeat_files  # noqa: E402
+from benchmarks.measured_process import OPTSG_EXTRACT, run_measured  # noqa: E402
+from benchmarks.results_file import command, described_machine, table, write_results  # noqa: E402
+
+BENCHMARKS = Path(__file__).resolve().parent
+HEADER = ["files", "frames", "seconds", "files/s", "peak MiB, main", "peak MiB, largest worker", "processes"]
 
 
-def repeat_sample(folder: Path, copies: int, clips: int | None) -> None:
-    """Writes ``copies`` of every sample shard, copy k with ``rK-`` before each name and id."""
-    for shard in sorted(SAMPLE.glob("*.tar")):
-        for copy in range(copies):
-            with tarfile.open(shard) as source, tarfile.open(folder / f"{shard.stem}-{copy:02d}.tar", "w") as target:
-                for member in source.getmembers()[: clips and 3 * clips]:
-                    file = source.extractfile(member)
-                    if file is None:
-                        continue
-                    data = file.read()
-                    if member.name.endswith(".json"):
-                        fields = json.loads(data)
-                        data = json.dumps({**fields, "id": f"r{copy}-{fields['id']}"}).encode()
-                    member.name, member.size = f"r{copy}-{member.name}", len(data)
-                    target.addfile(member, io.BytesIO(data))
-
-
-def measure(
-    folder: Path, encoders: str, scratch: Path, results: multiprocessing.Queue[tuple[int, float, float]]
-) -> None:
-    """Extracts ``folder`` in this process; reports videos, seconds and the peak in MiB."""
-    from optsg.data.inputs import open_inputs
-    from optsg.extract.image_encoder import open_image_encoder, parse_image_encoder
-    from optsg.extract.pipeline import extract
-    from optsg.extract.presets import PRESETS
-    from optsg.extract.text_encoder import open_text_encoder, parse_text_encoder
-
-    image, text = PRESETS["small"]
-    if encoders == "tiny":
-        from tests.extract.tiny_encoders import save_bert, save_timm
-
-        image = parse_image_encoder(str(save_timm(scratch / "timm", "test_efficientnet")))
-        text = parse_text_encoder(str(save_bert(scratch / "bert")))
-    started = time.perf_counter()
-    summary = extract(
-        open_inputs(folder),
-        scratch / "feats.h5",
-        image_encoder=open_image_encoder(image, device="cpu"),
-        text_encoder=open_text_encoder(text, device="cpu"),
-    )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    results.put((summary.videos, time.perf_counter() - started, peak))
+def measure(clips: Path, models: Path, out: Path, options: list[str]) -> list[str]:
+    """One row of the table."""
+    log = out.with_suffix(".jsonl")
+    encoders = ["--image-encoder", str(models / "timm"), "--text-encoder", str(models / "bert")]
+    outputs = ["--out", str(out), "--json-log", str(log), "--quiet"]
+    usage = run_measured([OPTSG_EXTRACT, str(clips), *outputs, *encoders, *options])
+    finished = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    seconds, videos = finished["seconds"], finished["videos"]
+    counts = [f"{videos:,}", f"{finished['frames']:,}", f"{seconds:.1f}", f"{videos / seconds:.1f}"]
+    return [*counts, f"{usage.main_mib:,.0f}", f"{usage.largest_child_mib:,.0f}", str(1 + usage.children)]
 
 
 def main() -> None:
-    """Prints one row per size."""
+    """Prints one row per number of files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--copies", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--encoders", choices=["tiny", "small"], default="tiny")
-    parser.add_argument("--clips", type=int, help="clips of every shard, all by default")
+    parser.add_argument("--files", type=int, nargs="+", default=[100, 1000, 10000])
+    parser.add_argument("--clips", type=Path, help="folder of .mp4 files to repeat, in place of the small clips")
+    parser.add_argument("--workers", type=int, help="[the default of optsg-extract]")
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     arguments = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    print(f"{'copies':>6} {'videos':>8} {'seconds':>8} {'videos/s':>9} {'peak MiB':>9}")
-    for copies in arguments.copies:
-        with tempfile.TemporaryDirectory() as temporary:
-            folder, scratch = Path(temporary) / "shards", Path(temporary) / "scratch"
-            folder.mkdir()
-            scratch.mkdir()
-            repeat_sample(folder, copies, arguments.clips)
-            results: multiprocessing.Queue[tuple[int, float, float]] = context.Queue()
-            process = context.Process(target=measure, args=(folder, arguments.encoders, scratch, results))
-            process.start()
-            process.join()
-            if process.exitcode:
-                raise SystemExit(f"extraction ended with exit code {process.exitcode}")
-            videos, seconds, peak = results.get()
-        print(f"{copies:>6} {videos:>8,} {seconds:>8.1f} {videos / seconds:>9.1f} {peak:>9,.0f}", flush=True)
+    options = [] if arguments.workers is None else ["--workers", str(arguments.workers)]
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        script: list[str | Path] = [sys.executable, BENCHMARKS / "random_models.py", work / "models", "--tiny"]
+        subprocess.run(script, check=True)  # noqa: S603
+        kinds = arguments.clips or make_tiny_clips(work / "kinds")
+        for files in arguments.files:
+            repeat_files(kinds, work / "clips", files)
+            rows.append(measure(work / "clips", work / "models", work / f"{files}.h5", options))
+            print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
+            shutil.rmtree(work / "clips")
+    text = f"`{command()}`\n\n{described_machine()}\n\n{table(HEADER, rows)}"
+    print(text)
+    if arguments.write:
+        write_results("Memory", text)
 
 
 if __name__ == "__main__":
