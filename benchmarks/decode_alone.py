@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optsg.extract.decoding import decode_video_with
-from optsg.extract.pixel_plan import PixelPlan
-from optsg.extract.sampling import Sampling
+from optsg.extract.decoding.sampling import Sampling
+from optsg.extract.encoders.pixel_plan import PixelPlan
 from PIL import Image
 
 PLAN = PixelPlan(mode="shortest", size=(224, 224), crop=(224, 224), interpolation="bicubic")

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import torch
-from optsg.extract.image_encoder import open_image_encoder, parse_image_encoder
+from optsg.extract.encoders.image_encoder import open_image_encoder, parse_image_encoder
 from PIL import Image
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from optsg.data.store import open_store
 from optsg.extract.decoding import decode_video
-from optsg.extract.image_encoder import ImageEncoder, open_image_encoder, parse_image_encoder
+from optsg.extract.encoders.image_encoder import ImageEncoder, open_image_encoder, parse_image_encoder
 from PIL import Image
 
 CLIPS = 4

@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from optsg.data.part_writer import Hdf5StoreWriter
-from optsg.data.store_merge import merge_parts
-from optsg.data.store_schema import StoreHeader, VideoFeatures
+from optsg.data.store.merge import merge_parts
+from optsg.data.store.part_writer import Hdf5StoreWriter
+from optsg.data.store.schema import StoreHeader, VideoFeatures
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder

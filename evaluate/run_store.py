@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.errors import RunError, StoreError
 from ..data.store import FeatureStore, open_store
-from ..data.store_schema import StoreHeader
+from ..data.store.schema import StoreHeader
 
 WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 """Header fields that the model's input layers are built for."""

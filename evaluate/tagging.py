@@ -16,9 +16,9 @@ from torch import Tensor
 from ..data.batching import Batch
 from ..data.errors import DecodeError
 from ..data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaKind
-from ..extract.image_encoder import ImageEncoder, open_image_encoder
-from ..extract.preparation import Preparation, Unreadable, prepare
-from ..extract.sampling import Sampling
+from ..extract.decoding.sampling import Sampling
+from ..extract.encoders.image_encoder import ImageEncoder, open_image_encoder
+from ..extract.workers.preparation import Preparation, Unreadable, prepare
 from ..train.generation import PredictedTag
 from ..train.run_folder import Run, load_run
 from .run_store import trained_header

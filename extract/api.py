@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..data.errors import ConfigError
+from .encoders.presets import DEFAULT_PRESET, PRESETS
 from .options import DEFAULT_TIMEOUT, ExtractionOptions
-from .presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     from ..data.inputs import Inputs
+    from .encoders.tower import Precision
     from .summary import ExtractSummary
-    from .tower import Precision
 
 OTHER_FILE_SUFFIXES = frozenset({".hdf5", ".hdf", ".tar", ".npz", ".npy", ".zip", ".json", ".jsonl", ".parquet"})
 """A folder of shards may have any name, but hardly one that promises a file."""
@@ -89,12 +89,12 @@ def extract(
     check_out(out)
     inputs = open_source(source, metadata=metadata, limit=limit)  # first, since its errors are the quickest to find
 
+    from .decoding.sampling import Sampling
+    from .encoders.image_encoder import open_image_encoder, parse_image_encoder
+    from .encoders.text_encoder import open_text_encoder, parse_text_encoder
     from .event_log import open_event_log
-    from .image_encoder import open_image_encoder, parse_image_encoder
     from .pipeline import run_extraction
     from .progress import show_progress
-    from .sampling import Sampling
-    from .text_encoder import open_text_encoder, parse_text_encoder
 
     sampling = Sampling(fps=fps, max_frames=max_frames, fast_resize=fast_resize)
     image_spec, text_spec = _preset(preset)

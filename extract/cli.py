@@ -11,8 +11,8 @@ import click
 
 from ..data.command_line import one_sentence_errors
 from .api import extract, open_source
+from .encoders.presets import DEFAULT_PRESET, PRESETS
 from .options import DEFAULT_TIMEOUT
-from .presets import DEFAULT_PRESET, PRESETS
 
 EXAMPLES = """\b
 Examples:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from ..data.errors import StoreWriteError
 from ..data.media import Failure
-from ..data.store_schema import StoreHeader, VideoFeatures
+from ..data.store.schema import StoreHeader, VideoFeatures
 from .options import ExtractionOptions
 from .summary import ExtractSummary
 

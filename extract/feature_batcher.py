@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.media import MediaKind
-from .image_encoder import ImageEncoder
-from .tower import PendingFeatures
+from .encoders.image_encoder import ImageEncoder
+from .encoders.tower import PendingFeatures
 
 MOST_PENDING = 256
 """Inputs that may wait for a batch of the other kind (frames or images) to fill up."""

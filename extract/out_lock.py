@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..data.errors import StoreError
-from ..data.store_files import write_errors
+from ..data.store.files import write_errors
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from ..data.errors import StoreError
 from ..data.media import Failure, MediaItem
-from ..data.part_writer import Hdf5StoreWriter
 from ..data.store import FeatureStore, open_part
-from ..data.store_files import replace_durably, write_errors
-from ..data.store_schema import StoreHeader
+from ..data.store.files import replace_durably, write_errors
+from ..data.store.part_writer import Hdf5StoreWriter
+from ..data.store.schema import StoreHeader
 
 
 @dataclass

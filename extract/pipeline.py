@@ -19,26 +19,26 @@ from .. import __version__
 from ..data.errors import InputError
 from ..data.inputs import Inputs
 from ..data.media import Failure, MediaItem
-from ..data.part_writer import Hdf5StoreWriter
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import open_store
-from ..data.store_files import check_target, recover_store
-from ..data.store_merge import merge_parts
-from ..data.store_schema import StoreHeader, VideoFeatures
+from ..data.store.files import check_target, recover_store
+from ..data.store.merge import merge_parts
+from ..data.store.part_writer import Hdf5StoreWriter
+from ..data.store.schema import StoreHeader, VideoFeatures
+from .decoding.sampling import Sampling
+from .encoders.image_encoder import ImageEncoder
+from .encoders.text_encoder import TextEncoder
 from .event_log import EventLog
 from .feature_batcher import FeatureBatcher
-from .image_encoder import ImageEncoder
 from .in_order import InOrder
 from .options import ExtractionOptions
 from .out_lock import lock_out
 from .parts import DoneInputs, PartFolder, check_settings
-from .preparation import Preparation, Prepared
 from .process_memory import release_free_memory
-from .sampling import Sampling
 from .summary import ExtractSummary
-from .text_encoder import TextEncoder
-from .worker_pool import Decoded, WorkerPool
-from .worker_process import ProcessSettings
+from .workers.preparation import Preparation, Prepared
+from .workers.worker_pool import Decoded, WorkerPool
+from .workers.worker_process import ProcessSettings
 
 TITLE_LAYERS = 6
 """Layers of the text model that start the title encoder (``method.md`` §2)."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from ..data.inputs import Inputs
 from ..data.media import MediaItem
 from ..data.store import FeatureStore
-from ..data.store_schema import VideoFeatures
-from ..data.store_verification import Check
-from .image_encoder import ImageEncoder
-from .preparation import Preparation, Prepared, Unreadable, prepare
-from .sampling import Sampling
-from .source_digest import source_digest
+from ..data.store.schema import VideoFeatures
+from ..data.store.verification import Check
+from .decoding.sampling import Sampling
+from .encoders.image_encoder import ImageEncoder
+from .workers.preparation import Preparation, Prepared, Unreadable, prepare
+from .workers.source_digest import source_digest
 
 LEAST_COSINE = 0.999
 """Agreement of a feature with the one stored. Another number format or batch size gives 0.9999, another frame less than 0.99."""

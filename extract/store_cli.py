@@ -13,8 +13,8 @@ import click
 from ..data.command_line import one_sentence_errors, quiet_and_verbose
 
 if TYPE_CHECKING:
-    from ..data.store_verification import Check
-    from ..data.store_writing import Progress
+    from ..data.store.verification import Check
+    from ..data.store.writing import Progress
 
 EXAMPLES = """\b
 Examples:
@@ -65,7 +65,7 @@ def verify(
     Exit code 0 if it is, 1 if anything is wrong.
     """
     with one_sentence_errors(verbose, on_interrupt="nothing was changed"):
-        from ..data.store_verification import verify_store
+        from ..data.store.verification import verify_store
 
         problems = verify_store(path, None if quiet else print_check).problems
         if sources is not None and not problems:
@@ -83,7 +83,7 @@ def verify(
 def _source_check(path: Path, sources: Path, metadata: Path | None, sample: int, device: str) -> Check:
     from ..data.inputs import open_inputs
     from ..data.store import open_store
-    from .image_encoder import open_image_encoder
+    from .encoders.image_encoder import open_image_encoder
     from .source_check import check_sources
 
     inputs = open_inputs(sources, metadata=metadata)
@@ -116,7 +116,7 @@ def convert(source: Path, out: Path, overwrite: bool, quiet: bool, verbose: bool
     """
     with one_sentence_errors(verbose, on_interrupt=f"{out} is as it was before"):
         from ..data.store import open_store
-        from ..data.store_conversion import convert_store
+        from ..data.store.conversion import convert_store
         from .store_info import size_bytes
 
         with _progress(source, quiet) as progress:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data.hdf5_columns import all_texts
 from ..data.media import FAILURE_STATUSES, FEATURE_STATUSES, SPLITS
 from ..data.store import FeatureStore
-from ..data.store_schema import KINDS
+from ..data.store.hdf5_columns import all_texts
+from ..data.store.schema import KINDS
 from .summary import cause, general_part
 
 SHOWN = 5

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.media import Failure, FailureStatus
-from ..data.store_schema import VideoFeatures
+from ..data.store.schema import VideoFeatures
 
 EXAMPLES = 5
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from optsg.data.disk_file import DiskFile
 from optsg.data.store import open_store
+from optsg.data.store.disk_file import DiskFile
 
 from tests.data.odd_videos import write_part
 from tests.tiny_world import tiny_videos, write_tiny_store
@@ -59,8 +59,8 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from optsg.data.errors import StoreWriteError
-from optsg.data.store_conversion import convert_store
-from optsg.data.store_merge import merge_parts
+from optsg.data.store.conversion import convert_store
+from optsg.data.store.merge import merge_parts
 from tests.tiny_world import tiny_header, tiny_text_tables
 out = Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

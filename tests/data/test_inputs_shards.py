@@ -238,7 +238,7 @@ def test_limit_stops_within_a_shard(tmp_path):
 
 
 def test_very_many_samples_are_not_counted(tmp_path, monkeypatch):
-    from optsg.data import shard_input
+    from optsg.data.inputs import shard_input
 
     path = write_tar(tmp_path / "0.tar", sample("a") | sample("b") | sample("c"))
     monkeypatch.setattr(shard_input, "COUNTED_SAMPLES", 2)

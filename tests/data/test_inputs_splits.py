@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from optsg.data.errors import InputError
-from optsg.data.splits import choose_split, parse_split, split_by_hash, split_of_folders, split_of_shard
+from optsg.data.inputs.splits import choose_split, parse_split, split_by_hash, split_of_folders, split_of_shard
 
 
 def test_shares_are_90_5_5():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from optsg.data.errors import StoreError, StoreVersionError
 from optsg.data.store import open_store
-from optsg.data.store_schema import StoreHeader, VideoFeatures
+from optsg.data.store.schema import StoreHeader, VideoFeatures
 
 from tests.data.odd_videos import as_version_1, assert_same, odd_failures, odd_videos, write_part
 from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_tiny_store

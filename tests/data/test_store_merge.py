@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from optsg.data import row_blocks, store_files
 from optsg.data.errors import StoreError, StoreWriteError
 from optsg.data.media import Failure
-from optsg.data.store import open_store
-from optsg.data.store_files import publish_folder, recover_store
-from optsg.data.store_merge import merge_parts
+from optsg.data.store import files as store_files
+from optsg.data.store import open_store, row_blocks
+from optsg.data.store.files import publish_folder, recover_store
+from optsg.data.store.merge import merge_parts
 
 from tests.data.odd_videos import as_version_1, assert_same, odd_failures, odd_videos, write_part
 from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_tiny_store

@@ -14,12 +14,11 @@ from typing import Any, cast
 import h5py
 import numpy as np
 import pytest
-from optsg.data import shard_store, shard_writer
 from optsg.data.batching import collate
 from optsg.data.errors import StoreError, StoreVersionError
-from optsg.data.shard_store import ShardColumn
-from optsg.data.store import open_store
-from optsg.data.store_conversion import convert_store
+from optsg.data.store import open_store, shard_store, shard_writer
+from optsg.data.store.conversion import convert_store
+from optsg.data.store.shard_store import ShardColumn
 
 from tests.data.odd_videos import IDS, all_arrays, assert_same, odd_failures, odd_videos
 from tests.tiny_world import tiny_videos, write_tiny_store

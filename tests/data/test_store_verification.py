@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from optsg.data.errors import OptsgError
 from optsg.data.store import open_store
-from optsg.data.store_verification import Check, verify_store
+from optsg.data.store.verification import Check, verify_store
 
 from tests.data.odd_videos import as_version_1, odd_failures, odd_videos
 from tests.tiny_world import tiny_videos, write_tiny_store

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from optsg.data.batching import Batch
 from optsg.data.media import Split
 from optsg.data.store import FeatureStore, open_store
-from optsg.data.store_schema import VideoFeatures
+from optsg.data.store.schema import VideoFeatures
 from optsg.train.cli import main as optsg_train
 from optsg.train.generation import PredictedTag
 from PIL import Image

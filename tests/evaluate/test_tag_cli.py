@@ -13,10 +13,10 @@ from optsg.data.inputs import open_inputs
 from optsg.data.store import open_store
 from optsg.evaluate.tag_cli import main
 from optsg.evaluate.tagging import FileTagger, media_files
-from optsg.extract.image_encoder import open_image_encoder
+from optsg.extract.decoding.sampling import Sampling
+from optsg.extract.encoders.image_encoder import open_image_encoder
+from optsg.extract.encoders.text_encoder import open_text_encoder
 from optsg.extract.pipeline import run_extraction
-from optsg.extract.sampling import Sampling
-from optsg.extract.text_encoder import open_text_encoder
 from PIL import Image
 
 from tests.extract.tiny_encoders import save_bert, save_timm

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from optsg.data.inputs import open_inputs
 from optsg.extract import pipeline
-from optsg.extract.image_encoder import open_image_encoder, parse_image_encoder
+from optsg.extract.encoders.image_encoder import open_image_encoder, parse_image_encoder
+from optsg.extract.encoders.text_encoder import open_text_encoder, parse_text_encoder
 from optsg.extract.options import ExtractionOptions
 from optsg.extract.pipeline import run_extraction
-from optsg.extract.text_encoder import open_text_encoder, parse_text_encoder
 
 
 def main(source: str, image_folder: str, text_folder: str) -> None:

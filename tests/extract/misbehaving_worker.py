@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from optsg.extract import preparation, worker
 from optsg.extract.decoding import decode_video_with
+from optsg.extract.workers import preparation, worker
 
 PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tests.extract.misbehaving_worker import main; main()"

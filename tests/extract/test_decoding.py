@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optsg.data.errors import DecodeError
-from optsg.extract.decode_plan import mostly_needed, plan_decoding
 from optsg.extract.decoding import DecodedVideo, decode_image, decode_video, decode_video_with
-from optsg.extract.decord_reader import DecordReader, describe_decord
-from optsg.extract.preflight import may_try_decord, same_times
-from optsg.extract.pyav_reader import PyavReader
-from optsg.extract.sampling import Sampling
+from optsg.extract.decoding.decode_plan import mostly_needed, plan_decoding
+from optsg.extract.decoding.decord_reader import DecordReader, describe_decord
+from optsg.extract.decoding.preflight import may_try_decord, same_times
+from optsg.extract.decoding.pyav_reader import PyavReader
+from optsg.extract.decoding.sampling import Sampling
 from PIL import Image
 
 from tests.extract.painted_clips import H264, HEIGHT, WIDTH, ClipMaker, read_number
@@ -154,7 +154,7 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 from optsg.extract.decoding import decode_video_with
-from optsg.extract.sampling import Sampling
+from optsg.extract.decoding.sampling import Sampling
 video = decode_video_with(lambda image: image.resize((8, 8)), Path(sys.argv[1]), Sampling())
 status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory until the program began
 print(len(video.images), video.backend.split()[0], int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)

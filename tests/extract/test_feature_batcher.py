@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from optsg.data.media import MediaKind
 from optsg.extract import feature_batcher
+from optsg.extract.encoders.image_encoder import ImageEncoder
+from optsg.extract.encoders.tower import PendingFeatures
 from optsg.extract.feature_batcher import FeatureBatcher
-from optsg.extract.image_encoder import ImageEncoder
-from optsg.extract.tower import PendingFeatures
 
 Input = tuple[str, MediaKind, NDArray[np.uint8]]
 

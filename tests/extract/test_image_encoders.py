@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from optsg.data.errors import EncoderError
-from optsg.extract.image_encoder import ImageEncoder, open_image_encoder, parse_image_encoder
-from optsg.extract.pixel_check import normalised
-from optsg.extract.presets import EFFICIENTNET_LITE0, PRESETS
-from optsg.extract.tower import example_pictures
+from optsg.extract.encoders.image_encoder import ImageEncoder, open_image_encoder, parse_image_encoder
+from optsg.extract.encoders.pixel_check import normalised
+from optsg.extract.encoders.presets import EFFICIENTNET_LITE0, PRESETS
+from optsg.extract.encoders.tower import example_pictures
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
@@ -76,14 +76,14 @@ def test_quick_gelu_is_followed_and_recorded(tmp_path: Path, tiny_clip_folder: P
 
 
 def test_openai_weights_ask_for_quick_gelu_and_others_do_not() -> None:
-    from optsg.extract import open_clip_encoder
+    from optsg.extract.encoders import open_clip_encoder
 
     assert open_clip_encoder._named_quick_gelu({"name": "ViT-B-32", "pretrained": "openai"})
     assert not open_clip_encoder._named_quick_gelu({"name": "ViT-B-32", "pretrained": "laion2b_s34b_b79k"})
 
 
 def test_a_tower_with_the_wrong_activation_is_refused(tiny_clip_folder: Path) -> None:
-    from optsg.extract import open_clip_encoder
+    from optsg.extract.encoders import open_clip_encoder
 
     source = {"folder": str(tiny_clip_folder)}
     tower, quick_gelu = open_clip_encoder._open_tower(source)
@@ -161,7 +161,7 @@ def test_other_weights_than_in_the_spec_are_refused(tiny_timm_folder: Path) -> N
 
 
 def test_folding_batch_norms_changes_nothing_and_is_undone_where_it_would() -> None:
-    from optsg.extract.batchnorm_folding import fold_batch_norms
+    from optsg.extract.encoders.batchnorm_folding import fold_batch_norms
 
     class Swapped(torch.nn.Module):
         """Runs its children in another order than they are listed."""
@@ -204,7 +204,7 @@ def test_efficientnet_lite0_is_1280_wide_and_scales_pixels_to_plus_minus_one(lit
 def test_efficientnet_lite0_recognises_a_flower(lite0: ImageEncoder) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     import timm
-    from optsg.extract.efficientnet_lite0 import load_package_weights
+    from optsg.extract.encoders.efficientnet_lite0 import load_package_weights
 
     classifier = load_package_weights(timm.create_model("tf_efficientnet_lite0")).get_submodule("classifier")
     flower, temple = (
@@ -270,7 +270,7 @@ def test_an_unreachable_hub_costs_seconds(monkeypatch: pytest.MonkeyPatch) -> No
     import socket
 
     from huggingface_hub import constants
-    from optsg.extract import weights
+    from optsg.extract.encoders import weights
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no route to host")

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optsg.data.store import FeatureStore, open_store
-from optsg.data.store_verification import verify_store
+from optsg.data.store.verification import verify_store
 
 from tests.extract.painted_clips import ClipMaker
 

@@ -22,18 +22,19 @@ from optsg.data.errors import InputError, StoreError, StoreWriteError
 from optsg.data.inputs import open_inputs
 from optsg.data.media import Failure, MediaItem
 from optsg.data.store import open_store
-from optsg.data.store_schema import VideoFeatures
-from optsg.extract import pipeline, worker_process
+from optsg.data.store.schema import VideoFeatures
+from optsg.extract import pipeline
 from optsg.extract.decoding import decode_image, decode_video
-from optsg.extract.image_encoder import ImageEncoder
+from optsg.extract.decoding.sampling import Sampling
+from optsg.extract.encoders.image_encoder import ImageEncoder
+from optsg.extract.encoders.text_encoder import TextEncoder
+from optsg.extract.encoders.tower import PendingFeatures
 from optsg.extract.in_order import InOrder
 from optsg.extract.options import ExtractionOptions
 from optsg.extract.pipeline import ExtractionInterrupted, run_extraction
-from optsg.extract.sampling import Sampling
-from optsg.extract.source_digest import source_digest
 from optsg.extract.summary import ExtractSummary
-from optsg.extract.text_encoder import TextEncoder
-from optsg.extract.tower import PendingFeatures
+from optsg.extract.workers import worker_process
+from optsg.extract.workers.source_digest import source_digest
 from PIL import Image
 
 from tests.extract.misbehaving_worker import PROGRAM
@@ -540,7 +541,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_complete_parts(
 
 
 def fill_disk_after(monkeypatch: pytest.MonkeyPatch, *, appends: int) -> None:
-    from optsg.data import hdf5_columns
+    from optsg.data.store import hdf5_columns
 
     append, count = hdf5_columns.RaggedWriter.append, 0
 

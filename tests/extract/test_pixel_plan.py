@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optsg.data.errors import EncoderError
 from optsg.data.torchvision_compat import ensure_torchvision_importable
-from optsg.extract.pixel_check import check_plan, normalised
-from optsg.extract.pixel_plan import PixelPlan
+from optsg.extract.encoders.pixel_check import check_plan, normalised
+from optsg.extract.encoders.pixel_plan import PixelPlan
 from PIL import Image
 
 ensure_torchvision_importable()
 
 from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: E402
-from optsg.extract.open_clip_encoder import _plan as open_clip_plan  # noqa: E402
-from optsg.extract.timm_encoder import _plan as timm_plan  # noqa: E402
+from optsg.extract.encoders.open_clip_encoder import _plan as open_clip_plan  # noqa: E402
+from optsg.extract.encoders.timm_encoder import _plan as timm_plan  # noqa: E402
 from timm.data.transforms_factory import create_transform  # noqa: E402
 
 MEAN, STD = (0.48, 0.45, 0.40), (0.26, 0.27, 0.28)

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 from optsg.data.errors import ConfigError
-from optsg.extract.sampling import Sampling, choose_frames, one_per_interval, spread
+from optsg.extract.decoding.sampling import Sampling, choose_frames, one_per_interval, spread
 
 
 def chosen(times: list[float], **settings: float) -> list[int]:

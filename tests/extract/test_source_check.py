@@ -67,10 +67,10 @@ def test_features_of_something_else_are_found(
     from optsg.data.inputs import open_inputs
     from optsg.data.media import MediaItem
     from optsg.data.store import open_store
-    from optsg.extract.image_encoder import open_image_encoder
-    from optsg.extract.preparation import Preparation
-    from optsg.extract.sampling import Sampling
+    from optsg.extract.decoding.sampling import Sampling
+    from optsg.extract.encoders.image_encoder import open_image_encoder
     from optsg.extract.source_check import _problems
+    from optsg.extract.workers.preparation import Preparation
 
     with open_store(store) as opened:
         encoder = open_image_encoder(opened.header.image_encoder, device="cpu")

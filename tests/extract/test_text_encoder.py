@@ -13,8 +13,8 @@ import pytest
 import torch
 from optsg.data.errors import EncoderError
 from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.extract.presets import MINI_LM
-from optsg.extract.text_encoder import TextEncoder, open_text_encoder, parse_text_encoder
+from optsg.extract.encoders.presets import MINI_LM
+from optsg.extract.encoders.text_encoder import TextEncoder, open_text_encoder, parse_text_encoder
 
 
 def loaded(folder: Path) -> tuple[Any, Any]:

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optsg.data.media import Failure, MediaItem
-from optsg.extract import worker, worker_pool, worker_process
-from optsg.extract.pixel_plan import PixelPlan
-from optsg.extract.preparation import Preparation, Prepared, Unreadable
-from optsg.extract.sampling import Sampling
-from optsg.extract.source_digest import source_digest
-from optsg.extract.worker_pool import Decoded, WorkerPool
-from optsg.extract.worker_process import ProcessSettings, WorkerProcess, WorkerStartError
+from optsg.extract.decoding.sampling import Sampling
+from optsg.extract.encoders.pixel_plan import PixelPlan
+from optsg.extract.workers import worker, worker_pool, worker_process
+from optsg.extract.workers.preparation import Preparation, Prepared, Unreadable
+from optsg.extract.workers.source_digest import source_digest
+from optsg.extract.workers.worker_pool import Decoded, WorkerPool
+from optsg.extract.workers.worker_process import ProcessSettings, WorkerProcess, WorkerStartError
 
 from tests.extract.misbehaving_worker import PROGRAM
 from tests.extract.painted_clips import ClipMaker
@@ -63,9 +63,7 @@ def test_files_and_bytes_are_decoded(make_clip: ClipMaker) -> None:
 
 
 def test_decoding_processes_do_not_load_torch() -> None:
-    code = (
-        "import optsg.extract.worker, sys; print(sorted({'torch', 'torchvision', 'transformers'} & set(sys.modules)))"
-    )
+    code = "import optsg.extract.workers.worker, sys; print(sorted({'torch', 'torchvision', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
@@ -173,7 +171,7 @@ def test_a_process_that_died_while_idle_is_replaced_without_blaming_the_input(ma
 def test_a_process_makes_room_for_a_new_one(make_clip: ClipMaker) -> None:
     path = make_clip("h264.mp4", frames=36)
     program = worker_process._PROGRAM.replace(
-        "main()", "from optsg.extract import worker; worker.RETIRE_FILES = 2; main()"
+        "main()", "from optsg.extract.workers import worker; worker.RETIRE_FILES = 2; main()"
     )
     started: list[int] = []
 

@@ -1,0 +1,163 @@
+"""What is in an input folder: its videos and images, its shards, its metadata tables, and what in it cannot be used.
+
+Hidden files and folders (a leading dot) are ignored, and so are files that are neither video, image nor shard.
+Links to files are followed: a download cache keeps every file of a data set as a link that leads out of the folder, and
+whoever makes a folder decides what is in it. Links to folders are not (they can lead in circles, or over the whole disk);
+each is a recorded failure.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from ..errors import InputError
+from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
+from .metadata_table import TABLE_SUFFIXES
+from .relative_paths import is_hidden, printable
+
+SHARD_SUFFIX = ".tar"
+SIDECAR_SUFFIX = ".info.json"
+_TABLE_NAMES = tuple(f"metadata{suffix}" for suffix in TABLE_SUFFIXES)
+
+
+def media_kind(name: str) -> MediaKind | None:
+    """Kind of a file by its suffix, ``None`` if it is neither video nor image."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return "video" if suffix in VIDEO_SUFFIXES else "image" if suffix in IMAGE_SUFFIXES else None
+
+
+@dataclass(kw_only=True)
+class MediaFolder:
+    """Listing of a folder, all paths relative to ``root`` with forward slashes, sorted.
+
+    It holds the paths, about 100 bytes each, and nothing of what is in the files.
+
+    Attributes:
+        root: the folder.
+        media: videos and images.
+        shards: tar files.
+        tables: metadata tables, at most one per folder: the first of ``metadata.jsonl``, ``.csv``, ``.parquet``.
+        sidecars: ``.info.json`` files.
+        others: how many other files there are, metadata tables included.
+        failures: links and folders that cannot be used.
+    """
+
+    root: Path
+    media: list[str] = field(default_factory=list)
+    shards: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    sidecars: set[str] = field(default_factory=set)
+    others: int = 0
+    failures: list[Failure] = field(default_factory=list)
+
+    def index(self, path: str) -> int | None:
+        """Position of ``path`` in ``media``, ``None`` if it is not there."""
+        position = bisect_left(self.media, path)
+        return position if position < len(self.media) and self.media[position] == path else None
+
+    def why_not(self, path: str) -> str:
+        """Why a path that metadata names is not in ``media``."""
+        if is_hidden(path):
+            return f"{printable(path)!r} is hidden"
+        if media_kind(path) is None:
+            return f"{printable(path)!r} has no known video or image suffix (known: {known_suffixes()})"
+        return f"{printable(path)!r} is not in the folder {self.root}"
+
+
+def known_suffixes() -> str:
+    """The suffixes of videos and images, for error messages."""
+    return " ".join(sorted(VIDEO_SUFFIXES | IMAGE_SUFFIXES))
+
+
+def scan_folder(root: Path) -> MediaFolder:
+    """List ``root`` and its sub-folders.
+
+    Raises:
+        InputError: ``root`` itself cannot be listed.
+    """
+    folder = MediaFolder(root=root)
+    pending = [""]
+    while pending:
+        _scan_one(folder, pending.pop(), pending)
+    folder.media.sort()
+    folder.shards.sort()
+    folder.tables.sort()
+    folder.failures.sort(key=lambda failure: failure.source)
+    return folder
+
+
+def _scan_one(folder: MediaFolder, path: str, pending: list[str]) -> None:
+    """Add one folder's files to the listing and its sub-folders to ``pending``."""
+    names: set[str] = set()
+    try:
+        with os.scandir(folder.root / path) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    _add_entry(folder, f"{path}/{entry.name}" if path else entry.name, entry, pending)
+                    names.add(entry.name)
+    except OSError as error:
+        if not path:
+            raise InputError(f"{folder.root}: the folder cannot be listed ({error.strerror})") from error
+        _fail(folder, path, f"cannot be listed ({error.strerror})")
+    table = next((name for name in _TABLE_NAMES if name in names), None)
+    if table is not None:
+        folder.tables.append(f"{path}/{table}" if path else table)
+
+
+def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending: list[str]) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        pending.append(path)
+    elif _leads_to(entry, os.DirEntry.is_dir):
+        _fail(folder, path, "is a link to a folder, which is not followed; give that folder as the input")
+    elif media_kind(path) is not None or entry.name.lower().endswith(SHARD_SUFFIX):
+        if _leads_to(entry, os.DirEntry.is_file):
+            (folder.shards if media_kind(path) is None else folder.media).append(path)
+        else:
+            _fail(folder, path, "is not a file, or a link that leads nowhere")
+    elif entry.name.endswith(SIDECAR_SUFFIX):
+        folder.sidecars.add(path)
+    else:
+        folder.others += 1
+
+
+def _leads_to(entry: os.DirEntry[str], is_kind: Callable[[os.DirEntry[str]], bool]) -> bool:
+    """Whether the entry, or what it is a link to, is of a kind; a link in a circle is of no kind."""
+    try:
+        return is_kind(entry)
+    except OSError:
+        return False
+
+
+def _fail(folder: MediaFolder, path: str, error: str) -> None:
+    name = printable(path)
+    folder.failures.append(Failure(id=name, source=name, stage="read", error=f"{name}: {error}"))
+
+
+class DefaultIds:
+    """Ids of files that metadata gives none: the path's stem, made longer only where it is not unique.
+
+    ``cats/a.mp4`` is ``a``; beside ``dogs/a.mp4`` it is ``cats/a``; beside ``cats/a.jpg`` as well it is ``cats/a.mp4``.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        paths = list(paths)
+        self._stems = _repeated(PurePosixPath(path).stem for path in paths)
+        self._bases = _repeated(_without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
+
+    def __getitem__(self, path: str) -> str:
+        """Id of one of the paths."""
+        stem, base = PurePosixPath(path).stem, _without_suffix(path)
+        return printable(stem if stem not in self._stems else base if base not in self._bases else path)
+
+
+def _without_suffix(path: str) -> str:
+    return str(PurePosixPath(path).with_suffix(""))
+
+
+def _repeated(texts: Iterator[str]) -> frozenset[str]:
+    return frozenset(text for text, count in Counter(texts).items() if count > 1)

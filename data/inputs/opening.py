@@ -1,0 +1,169 @@
+"""What ``optsg-extract`` reads: a folder of videos and images, or WebDataset shards, behind one iterator.
+
+- A folder: :mod:`optsg.data.inputs.folder_input` (metadata tables, yt-dlp sidecars), listed by :mod:`optsg.data.inputs.media_folder`.
+- Shards, as a folder of ``.tar`` files, one ``.tar``, or a pattern: :mod:`optsg.data.inputs.shard_input`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from glob import glob
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import ConfigError, InputError
+from ..media import Failure, MediaItem
+from .folder_input import FolderInput
+from .media_folder import SHARD_SUFFIX, MediaFolder, known_suffixes, scan_folder
+from .relative_paths import printable
+from .shard_input import Shard, ShardInput
+
+
+class Inputs(Protocol):
+    """Videos and images to extract.
+
+    Iterating streams them one by one, in the same order each time, as often as one likes. Every item has an id of its own.
+    An input that cannot be read comes as a :class:`Failure` in its place. Beside the item in hand, memory holds the ids
+    and, for a folder, the paths: some hundred bytes a video.
+    """
+
+    @property
+    def description(self) -> str:
+        """One line for people: what is read, with which metadata."""
+        ...
+
+    @property
+    def count(self) -> int | None:
+        """Number of items to come, ``None`` where finding out would take long; failures may make it a little less."""
+        ...
+
+    def __iter__(self) -> Iterator[MediaItem | Failure]: ...
+
+
+def open_inputs(path: Path, *, metadata: Path | None = None, limit: int | None = None) -> Inputs:
+    """Open a folder of videos and images, or WebDataset shards.
+
+    Args:
+        path: a folder, a ``.tar``, or a pattern of shards (``shards/{00000..00012}.tar``, ``shards/*.tar``).
+        metadata: table to use instead of what lies in the folder; its file names are relative to the folder.
+        limit: stop after this many items (failures on the way do not count).
+
+    Raises:
+        InputError: missing, empty or ambiguous input, or a metadata table that cannot be used.
+        ConfigError: ``limit`` below 1.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit is {limit}, expected 1 or more")
+    return _UniqueInputs(_open(path, metadata), limit=limit)
+
+
+class _UniqueInputs:
+    """Items of ``inputs`` with each id once, up to a limit."""
+
+    def __init__(self, inputs: Inputs, *, limit: int | None) -> None:
+        self._inputs = inputs
+        self._limit = limit
+        self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
+
+    @property
+    def count(self) -> int | None:
+        """See :class:`Inputs`."""
+        count = self._inputs.count
+        return count if count is None or self._limit is None else min(count, self._limit)
+
+    def __iter__(self) -> Iterator[MediaItem | Failure]:
+        seen: set[str] = set()
+        for item in self._inputs:
+            if item.id not in seen:
+                yield item
+            elif isinstance(item, Failure):
+                yield replace(item, id=item.source)  # the id belongs to an earlier item, which did not fail
+            else:
+                yield _duplicate(item)
+                continue
+            if isinstance(item, MediaItem):
+                seen.add(item.id)
+                if len(seen) == self._limit:
+                    return
+
+
+def _duplicate(item: MediaItem) -> Failure:
+    error = f"{item.source}: duplicate id {item.id!r}, which an earlier input has; give each its own id"
+    return Failure(id=item.source, source=item.source, stage="read", error=error)
+
+
+def _open(path: Path, metadata: Path | None) -> Inputs:
+    failures: list[Failure] = []
+    if _is_there(path, stat.S_ISDIR):
+        folder = scan_folder(path)
+        if folder.media and folder.shards:
+            raise InputError(_mixed(folder))
+        if folder.media:
+            return FolderInput(folder, metadata=metadata)
+        if not folder.shards:
+            raise InputError(_empty(folder))
+        failures = folder.failures
+        shards = [Shard(path=path / name, name=printable(name)) for name in folder.shards]
+    else:
+        shards = _shards_of_pattern(path)
+    if metadata is not None:
+        raise InputError(f"{path}: --metadata is for a folder of videos and images, shards carry their own metadata")
+    description = f"{path}: {len(shards):,} shard{'' if len(shards) == 1 else 's'}"
+    return ShardInput(shards, description=description, failures=failures)
+
+
+def _is_there(path: Path, is_kind: Callable[[int], bool] = lambda _mode: True) -> bool:
+    """Whether there is such a file; unlike pathlib's tests, a pattern that is too long for a file name is just not there."""
+    try:
+        return is_kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _mixed(folder: MediaFolder) -> str:
+    return (
+        f"{folder.root}: holds both videos or images ({len(folder.media):,}, such as {folder.media[0]}) and shards "
+        f"({len(folder.shards):,}, such as {folder.shards[0]}); move one kind away, or give the shards as "
+        f"'{folder.root}/**/*.tar'"
+    )
+
+
+def _empty(folder: MediaFolder) -> str:
+    others = folder.others + len(folder.sidecars)
+    found = f"only other files ({others:,})" if others else "nothing"
+    problems = f" ({folder.failures[0].error})" if folder.failures else ""
+    return (
+        f"{folder.root}: no video, image or .tar shard in this folder, {found}{problems}; "
+        f"known are the suffixes {known_suffixes()}"
+    )
+
+
+def _shards_of_pattern(path: Path) -> list[Shard]:
+    """Shards that a file name with braces or wildcards stands for, in its order, each once."""
+    paths = [path] if _is_there(path, stat.S_ISREG) else _expand(path)
+    for shard in paths:
+        if shard.suffix.lower() != SHARD_SUFFIX:
+            raise InputError(f"{shard}: not a .tar shard, expected a folder of videos or images, or WebDataset shards")
+    top = os.path.commonpath([shard.parent.absolute() for shard in paths])
+    return [Shard(path=shard, name=printable(Path(os.path.relpath(shard, top)).as_posix())) for shard in paths]
+
+
+def _expand(path: Path) -> list[Path]:
+    # Patterns mean here what they mean to WebDataset; importing it takes a second, and few inputs are patterns.
+    from webdataset.shardlists import expand_urls
+
+    try:
+        names = expand_urls(str(path))
+    except ValueError as error:
+        raise InputError(f"{path}: the braces of this pattern are not balanced") from error
+    paths: dict[Path, None] = {}
+    for name in map(Path, names):
+        matches = [name] if _is_there(name) else sorted(map(Path, glob(str(name), recursive=True)))  # noqa: PTH207 (pathlib takes no absolute pattern)
+        if not matches:
+            of_pattern = "" if name == path else f" (of the pattern {path})"
+            raise InputError(f"{name}: there is no such file or folder{of_pattern}")
+        paths.update(dict.fromkeys(matches))
+    return list(paths)

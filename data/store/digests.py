@@ -1,0 +1,66 @@
+"""Digests of a store's arrays and files, computed anew and compared with those recorded when it was written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import schema as schema
+from .column_file import HEADER_DIGEST, update_weights_digest
+from .feature_store import FeatureStore
+from .hdf5_columns import BUFFER_BYTES, release_pages
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(BUFFER_BYTES):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+def digest_problems(store: FeatureStore, recorded: dict[str, str]) -> Iterator[str]:
+    """Arrays that are not what was recorded of them."""
+    found = {name for name in store.array_names() if not name.startswith(f"{schema.TEXT_WEIGHTS}/")}
+    for name in sorted(found - recorded.keys()):
+        yield f"{name} has no recorded digest"
+    for name in sorted(recorded):
+        if name == HEADER_DIGEST:
+            digest = hashlib.sha256(store.header_text.encode()).hexdigest()
+        elif name == schema.TEXT_WEIGHTS:
+            digest = _weights_digest(store)
+        elif name in found:
+            digest = _array_digest(store.array(name))
+        else:
+            yield f"{name} is missing though its digest is recorded"
+            continue
+        if digest != recorded[name]:
+            yield f"{name} is not what was written: its digest differs from the recorded one"
+
+
+def _array_digest(array: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks(array):
+        digest.update(chunk.tobytes())
+    return digest.hexdigest()
+
+
+def _weights_digest(store: FeatureStore) -> str:
+    digest = hashlib.sha256()
+    for name, weight in sorted(store.title_encoder_weights().items()):
+        update_weights_digest(digest, name, weight)
+    return digest.hexdigest()
+
+
+def chunks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Slices of an array, of which one is in memory at a time."""
+    rows = max(1, BUFFER_BYTES // max(1, array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        yield np.array(array[start : start + rows])
+        release_pages(array)

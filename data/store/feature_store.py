@@ -1,0 +1,216 @@
+"""Reading feature stores: ``open_store`` for a finished one, ``open_part`` for a part of one being made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StoreError
+from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
+from . import schema as schema
+from .arrays import StoreArrays
+from .hdf5_columns import all_texts, checked_dataset, group_names, row_bytes, row_text
+from .schema import VideoFeatures
+
+
+def open_store(path: Path) -> FeatureStore:
+    """Opens a finished feature store: an HDF5 file or a folder of WebDataset shards.
+
+    Raises:
+        StoreVersionError: a newer optsg wrote it.
+        StoreError: it is missing, not a store, unfinished or damaged.
+    """
+    return FeatureStore(path, role="store")
+
+
+def open_part(path: Path) -> FeatureStore:
+    """Opens one part of a store that is being made; errors as :func:`open_store`."""
+    return FeatureStore(path, role="part")
+
+
+class FeatureStore(StoreArrays):
+    """A feature store opened for reading; arrays are mapped into memory, so opening is instant at any size.
+
+    Both forms are read the same way: one HDF5 file, or a folder of shards whose tables are such a file without the large
+    arrays. A store can be pickled (it is opened again) and used after a fork.
+
+    Attributes:
+        path: the file or the folder.
+        header: how it was made.
+        splits: (V,) uint8, index into :data:`optsg.data.media.SPLITS`.
+        tag_keys, tag_spellings: U strings.
+        failures: inputs that gave no features.
+    """
+
+    @cached_property
+    def tag_keys(self) -> list[str]:
+        """U tag identities."""
+        return all_texts(self._others["tags/key"])
+
+    @cached_property
+    def tag_spellings(self) -> list[str]:
+        """U spellings."""
+        return all_texts(self._others["tags/spelling"])
+
+    def id(self, row: int) -> str:
+        """Id of video ``row``."""
+        return row_text(self._columns["videos/id"], row)
+
+    def ids(self) -> list[str]:
+        """All ids in store order."""
+        return all_texts(self._columns["videos/id"])
+
+    def title(self, row: int) -> str:
+        """Title of video ``row``; empty if it has none."""
+        return row_text(self._columns["videos/title"], row)
+
+    def source(self, row: int) -> str:
+        """Where video ``row`` came from."""
+        return row_text(self._columns["videos/source"], row)
+
+    def note(self, row: int) -> str:
+        """What was odd about the source of video ``row``; mostly empty."""
+        return row_text(self._columns["videos/note"], row)
+
+    def status(self, row: int) -> FeatureStatus:
+        """Whether all frames that should be there are."""
+        return FEATURE_STATUSES[int(self._fixed["videos/status"][row])]
+
+    def backend(self, row: int) -> str:
+        """The decoder of video ``row`` with its version; empty if unknown."""
+        return row_text(self._columns["videos/backend"], row)
+
+    def digest(self, row: int) -> str:
+        """``sha256:…`` of the source of video ``row``; empty if unknown."""
+        return schema.digest_from_bytes(row_bytes(self._columns["videos/digest"], row))
+
+    def decode_seconds(self, row: int) -> float:
+        """Processor time of decoding video ``row``; 0 if unknown."""
+        return float(self._fixed["videos/decode_seconds"][row])
+
+    def thumbnail(self, row: int) -> bytes:
+        """A small JPEG of video ``row``; empty if the store has none."""
+        return row_bytes(self._columns["videos/thumbnail"], row)
+
+    def duration(self, row: int) -> float:
+        """Seconds; NaN if unknown, 0 for an image."""
+        return float(self._fixed["videos/duration"][row])
+
+    def kind(self, row: int) -> MediaKind:
+        """``video`` or ``image``."""
+        return schema.KINDS[int(self._fixed["videos/kind"][row])]
+
+    def frames(self, row: int) -> NDArray[np.float16]:
+        """(M, frame_dim) float16."""
+        return self._columns["videos/frames"][row]
+
+    def times(self, row: int) -> NDArray[np.float32]:
+        """(M,) seconds."""
+        return self._columns["videos/times"][row]
+
+    def patches(self, row: int) -> NDArray[np.float16]:
+        """(P, patch_dim) float16."""
+        return self._columns["videos/patches"][row]
+
+    def visual_lengths(self) -> NDArray[np.int64]:
+        """(V,) frames plus patches of every video."""
+        return self._columns["videos/frames"].lengths() + self._columns["videos/patches"].lengths()
+
+    def patch_lengths(self) -> NDArray[np.int64]:
+        """(V,) patches of every video; 0 for those that are no image."""
+        return self._columns["videos/patches"].lengths()
+
+    def tags(self, row: int) -> NDArray[np.int32]:
+        """Tags of video ``row`` as indices into the tag table."""
+        return self._columns["videos/tags"][row]
+
+    def title_tokens(self, row: int) -> NDArray[np.int32]:
+        """Word-piece ids of the title with special tokens, at most 40."""
+        return self._columns[schema.TITLE_TOKENS][row]
+
+    def tag_tokens(self, tag: int) -> NDArray[np.int32]:
+        """Word-piece ids of tag number ``tag`` without special tokens."""
+        return self._others[schema.TAG_TOKENS][tag]
+
+    @property
+    def splits(self) -> NDArray[np.uint8]:
+        """(V,) index into ``SPLITS``."""
+        return self._fixed["videos/split"]
+
+    def indices(self, split: Split) -> NDArray[np.int64]:
+        """Rows of a split.
+
+        Raises:
+            StoreError: the split is empty; the message names those that are there.
+        """
+        rows = np.flatnonzero(self.splits == SPLITS.index(split)) if split in SPLITS else np.empty(0, np.int64)
+        if not len(rows):
+            counts = {name: int(np.sum(self.splits == number)) for number, name in enumerate(SPLITS)}
+            present = ", ".join(f"{name} ({count})" for name, count in counts.items() if count) or "no videos"
+            raise StoreError(f"{self.path} has no videos in split {split!r}; it has {present}")
+        return rows
+
+    @property
+    def tag_embeddings(self) -> NDArray[np.float32]:
+        """(U, E) float32."""
+        return self.array(schema.TAG_EMBEDDING)
+
+    @property
+    def nil_embedding(self) -> NDArray[np.float32]:
+        """(E,) float32, of the text "[PAD]"."""
+        return self.array(schema.NIL_EMBEDDING)
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The text model's tokenizer."""
+        return self.array(schema.TOKENIZER).tobytes().decode()
+
+    @property
+    def title_encoder_config(self) -> str:
+        """Hugging Face configuration of the title encoder as JSON."""
+        return self.array(schema.TEXT_CONFIG).tobytes().decode()
+
+    def title_encoder_weights(self) -> dict[str, NDArray[Any]]:
+        """State dict of the title encoder, float32."""
+        names = group_names(self._file, schema.TEXT_WEIGHTS, self._file_path)
+        return {
+            name: checked_dataset(self._file, f"{schema.TEXT_WEIGHTS}/{name}", self._file_path)[()] for name in names
+        }
+
+    def features(self, row: int) -> VideoFeatures:
+        """Everything about video ``row`` as it was appended."""
+        return VideoFeatures(
+            id=self.id(row),
+            title=self.title(row),
+            tags=tuple(self.tag_spellings[tag] for tag in self.tags(row)),
+            split=SPLITS[int(self.splits[row])],
+            source=self.source(row),
+            kind=self.kind(row),
+            duration=self.duration(row),
+            frames=self.frames(row),
+            times=self.times(row),
+            patches=self.patches(row),
+            thumbnail=self.thumbnail(row),
+            status=self.status(row),
+            note=self.note(row),
+            backend=self.backend(row),
+            digest=self.digest(row),
+            decode_seconds=self.decode_seconds(row),
+        )
+
+    def __reduce__(self) -> tuple[Callable[[Path], FeatureStore], tuple[Path]]:
+        return (open_store if self.role == "store" else open_part), (self.path,)
+
+    def __enter__(self) -> FeatureStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,106 @@
+"""Animated WebP through Pillow: FFmpeg's demuxers take such a file for a single picture."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import PIL
+from PIL import Image
+
+from ...data.errors import DecodeError
+from .frame_reader import Shrink, first_bytes, source_of
+from .still import flatten
+
+ANIMATED = 0x02
+"""The bit in the header of an extended WebP that says so."""
+
+SHORTEST = 1
+"""Milliseconds that a frame of no duration counts, so that times increase."""
+
+PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image.DecompressionBombError)
+
+
+def is_animated_webp(payload: Path | bytes) -> bool:
+    """Whether the file begins as an animated WebP does."""
+    head = first_bytes(payload, 21)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & ANIMATED)
+
+
+class PillowReader:
+    """A :class:`~optsg.extract.decoding.frame_reader.FrameReader` on Pillow.
+
+    Raises:
+        DecodeError: Pillow cannot read it.
+    """
+
+    backend = f"pillow {PIL.__version__}"
+    oddity = ""
+
+    def __init__(self, payload: Path | bytes, shrink: Shrink | None = None):
+        self.flaws: list[str] = []
+        self._shrink = shrink
+        data = payload if isinstance(payload, bytes) else payload.read_bytes()
+        durations, end = _durations(data)
+        if end < 8 + int.from_bytes(data[4:8], "little"):
+            self.flaws.append("truncated: it ends before its container says that it does")
+            data = data[:4] + (end - 8).to_bytes(4, "little") + data[8:end]  # libwebp opens whole files only
+        self._data = data
+        if not durations:
+            raise DecodeError("it is an animated webp without a single frame")
+        ends = np.cumsum(np.maximum(durations, SHORTEST)) / 1000.0
+        self.times = np.concatenate([[0.0], ends[:-1]])
+        self.duration = float(ends[-1])
+
+    def read(self, positions: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
+        """Frames at ``positions``, read one after the other because each is painted over the one before."""
+        wanted = set(positions)
+        position = -1
+        try:
+            with self._open() as movie:
+                for position in range(min(len(self.times), max(wanted) + 1)):
+                    movie.seek(position)
+                    movie.load()
+                    if position in wanted:
+                        yield position, self._prepared(movie)
+        except PILLOW_ERRORS as error:
+            reason = str(error).split(" <_io")[0]
+            if position <= 0:
+                raise DecodeError(f"it is an animated webp that cannot be read ({reason})") from error
+            self.flaws.append(f"frame {position} cannot be read ({reason})")
+
+    def _open(self) -> Image.Image:
+        with warnings.catch_warnings():
+            # As for images: a very large picture is legitimate; Pillow still refuses one that would exhaust the memory.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(source_of(self._data), formats=["WEBP"])
+
+    def _prepared(self, frame: Image.Image) -> Image.Image:
+        image = flatten(frame)
+        return image if self._shrink is None else image.resize(self._shrink(*image.size), Image.Resampling.BICUBIC)
+
+    def __enter__(self) -> PillowReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing stays open."""
+
+
+def _durations(data: bytes) -> tuple[list[int], int]:
+    """Milliseconds of every whole frame, from the headers of the ``ANMF`` chunks, and where the last whole chunk ends."""
+    durations: list[int] = []
+    position = 12
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        following = position + 8 + length + length % 2
+        if following > len(data):
+            break
+        if data[position : position + 4] == b"ANMF" and length >= 16:
+            durations.append(int.from_bytes(data[position + 20 : position + 23], "little"))
+        position = following
+    return durations, position

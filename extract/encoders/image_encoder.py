@@ -1,0 +1,141 @@
+"""Frozen image encoders: how they are named, how one is opened, what it does.
+
+Legend: n pictures, P patches of a picture, H and W the tower's picture size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ...data.errors import EncoderError
+from .batchnorm_folding import fold_batch_norms
+from .loaded_tower import LoadedTower
+from .pixel_check import check_plan, normalised
+from .tower import PendingFeatures, Precision, Tower, example_pictures
+from .weights import check_digest, weights_digest
+
+
+class ImageEncoder:
+    """A frozen image tower with its own preprocessing.
+
+    Attributes:
+        plan: picture to (H, W, 3) bytes; runs in the decoding processes.
+        frame_dim: width of the feature of a whole picture.
+        patch_dim: width of the feature of one patch.
+    """
+
+    def __init__(
+        self, loaded: LoadedTower, *, digest: object = None, device: str = "auto", precision: Precision = "auto"
+    ):
+        self._loaded = loaded
+        self._digest = weights_digest(loaded.module.state_dict())
+        check_digest(f"the image encoder {loaded.description}", digest, self._digest)
+        self.plan = loaded.plan
+        pictures = example_pictures()
+        check_plan(self.plan, loaded.mean, loaded.std, loaded.transform, pictures)
+        examples = torch.stack([self.preprocess(picture) for picture in pictures])
+        folded = fold_batch_norms(loaded.module, normalised(examples[:1], loaded.mean, loaded.std))
+        self._tower = Tower(
+            folded,
+            loaded.pooled,
+            examples=examples,
+            mean=loaded.mean,
+            std=loaded.std,
+            device=device,
+            precision=precision,
+        )
+        self.frame_dim = int(self.encode_frames(examples[:1]).shape[1])
+        self._patches, self.patch_dim = (int(n) for n in self.encode_patches(examples[:1]).shape[1:])
+
+    @property
+    def batches_in_flight(self) -> int:
+        """How many batches may be submitted before the first has to be collected."""
+        return self._tower.batches_in_flight
+
+    def preprocess(self, picture: Image.Image) -> Tensor:
+        """RGB picture to (H, W, 3) uint8."""
+        return torch.from_numpy(self.plan(picture))
+
+    def submit_frames(self, pixels: Tensor) -> PendingFeatures:
+        """Starts on (n, H, W, 3) uint8; the result is (n, frame_dim) float32, one feature per picture."""
+        return self._tower.submit(self._loaded.pooled, pixels)
+
+    def submit_patches(self, pixels: Tensor) -> PendingFeatures:
+        """Starts on (n, H, W, 3) uint8; the result is (n, P, patch_dim) float32."""
+        return self._tower.submit(self._loaded.patches, pixels)
+
+    def encode_frames(self, pixels: Tensor) -> Tensor:
+        """As :meth:`submit_frames`, at once."""
+        return self.submit_frames(pixels).result()
+
+    def encode_patches(self, pixels: Tensor) -> Tensor:
+        """As :meth:`submit_patches`, at once."""
+        return self.submit_patches(pixels).result()
+
+    def spec(self) -> dict[str, Any]:
+        """JSON description; :func:`open_image_encoder` opens the same encoder from it and checks its weights."""
+        frames, patches = self._loaded.features
+        preprocessing = {**self.plan.spec(), "mean": self._loaded.mean, "std": self._loaded.std}
+        return {
+            **self._loaded.spec,
+            "digest": self._digest,
+            "preprocessing": {key: list(v) if isinstance(v, tuple) else v for key, v in preprocessing.items()},
+            "frame_features": frames,
+            "patch_features": f"{self._patches} {patches}",
+            "dtype": self._tower.format,
+        }
+
+
+def parse_image_encoder(text: str) -> dict[str, Any]:
+    """What ``--image-encoder`` names.
+
+    ``FOLDER`` with ``open_clip_config.json`` or with timm's ``config.json``; ``open_clip:MODEL/TAG``, also without the
+    prefix (``ViT-B-32/openai``); ``timm:MODEL``, also without the prefix (``resnet50.a1_in1k``).
+    """
+    folder = Path(text)
+    if folder.is_dir():
+        if (folder / "open_clip_config.json").is_file():
+            return {"library": "open_clip", "folder": str(folder.resolve())}
+        if (folder / "config.json").is_file():
+            return {"library": "timm", "folder": str(folder.resolve())}
+        raise EncoderError(
+            f"{folder} holds neither open_clip_config.json nor config.json; "
+            "expected a folder saved by open_clip or timm, with its weights as .safetensors"
+        )
+    library, colon, name = text.partition(":")
+    if not colon or library not in ("open_clip", "timm"):
+        library, name = ("open_clip" if "/" in text else "timm"), text
+    if library == "timm":
+        return {"library": "timm", "name": name}
+    if name.startswith("hf-hub:"):
+        return {"library": "open_clip", "name": name}
+    name, _, pretrained = name.partition("/")
+    return {"library": "open_clip", "name": name, "pretrained": pretrained}
+
+
+def open_image_encoder(spec: Mapping[str, Any], *, device: str = "auto", precision: Precision = "auto") -> ImageEncoder:
+    """Opens the encoder that ``spec`` describes: a preset's, a parsed name, or what an encoder's ``spec()`` returned.
+
+    Raises:
+        EncoderError: its library does not know it, its weights cannot be had, or they are not the ones in ``spec``.
+    """
+    return ImageEncoder(_load(spec), digest=spec.get("digest"), device=device, precision=precision)
+
+
+def _load(spec: Mapping[str, Any]) -> LoadedTower:
+    library = spec.get("library")
+    if library == "open_clip":
+        from .open_clip_encoder import load_open_clip
+
+        return load_open_clip(spec)
+    if library == "timm":
+        from .timm_encoder import load_timm
+
+        return load_timm(spec)
+    raise EncoderError(f"image encoders come from open_clip or timm, not from {library!r}")

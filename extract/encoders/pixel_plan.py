@@ -1,0 +1,96 @@
+"""From an upright RGB picture to the pixels that an image tower sees, without torch.
+
+Decoding processes carry this plan instead of a library's transform, so that they need neither torch nor its memory, and
+hand over bytes instead of floats. Normalisation follows where the tower runs. The plan repeats the evaluation transforms
+of open_clip and timm exactly: ``check_plan`` (``pixel_check.py``) compares both whenever an encoder is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...data.errors import EncoderError
+
+ResizeMode = Literal["shortest", "covering", "longest", "squash"]
+"""``shortest``: the shorter side gets the size; ``covering``: the smallest that covers a size that is not square;
+``longest``: the largest that fits into the size; ``squash``: exactly the size, whatever the shape."""
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelPlan:
+    """Resize, then cut or fill up to the size of the tower.
+
+    Attributes:
+        mode: how the picture gets its size.
+        size: (height, width) that it is resized to, as ``mode`` says.
+        crop: (height, width) of the result.
+        interpolation: nearest, bilinear, bicubic or lanczos.
+        fill: colour where the picture is smaller than ``crop``, as (red, green, blue).
+    """
+
+    mode: ResizeMode
+    size: tuple[int, int]
+    crop: tuple[int, int]
+    interpolation: str
+    fill: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(ResizeMode) or self.interpolation not in _FILTERS:
+            raise EncoderError(
+                f"pictures cannot be resized by {self.mode!r} with the filter {self.interpolation!r}; "
+                f"known are {', '.join(get_args(ResizeMode))} with {', '.join(_FILTERS)}"
+            )
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> PixelPlan:
+        """Inverse of :meth:`spec`."""
+        tuples = {name: tuple(spec[name]) for name in ("size", "crop", "fill")}
+        return cls(mode=spec["mode"], interpolation=spec["interpolation"], **tuples)
+
+    def spec(self) -> dict[str, Any]:
+        """JSON form."""
+        return asdict(self)
+
+    def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
+        """(H, W, 3) bytes of an RGB picture."""
+        size = self.resized(*picture.size)
+        if size != picture.size:
+            picture = picture.resize(size, _FILTERS[self.interpolation])
+        return np.array(self._cropped(picture), dtype=np.uint8)
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) that a picture of this width and height is resized to."""
+        rows, columns = self.size
+        if self.mode == "squash":
+            return columns, rows
+        if self.mode == "shortest":
+            # torchvision cuts off the fraction of the longer side, the two other modes round.
+            longer = int(rows * max(width, height) / min(width, height))
+            return (rows, longer) if width <= height else (longer, rows)
+        ratios = height / rows, width / columns
+        ratio = max(ratios) if self.mode == "longest" else min(ratios)
+        return max(1, round(width / ratio)), max(1, round(height / ratio))
+
+    def _cropped(self, picture: Image.Image) -> Image.Image:
+        rows, columns = self.crop
+        width, height = picture.size
+        if width < columns or height < rows:
+            page = Image.new("RGB", (max(width, columns), max(height, rows)), self.fill)
+            page.paste(picture, (max(0, columns - width) // 2, max(0, rows - height) // 2))
+            picture, (width, height) = page, page.size
+        # Python's rounding of halves to even numbers is part of what torchvision does.
+        left, top = round((width - columns) / 2), round((height - rows) / 2)
+        return picture.crop((left, top, left + columns, top + rows))
