@@ -8,7 +8,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
@@ -32,7 +32,7 @@ def described_machine(packages: Sequence[str] = ("torch",)) -> str:
     """Cores, processor, Python and versions of some packages, in one line."""
     cores = os.cpu_count() or 1
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    today = datetime.now(timezone.utc).date().isoformat()
+    today = datetime.now(UTC).date().isoformat()
     return f"{cores} cores of {_processor()}, Python {platform.python_version()}, {versions}; {today}."
 
 

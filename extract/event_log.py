@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -60,7 +60,7 @@ class EventLog:
     def _write(self, event: str, **fields: Any) -> None:
         if self._file is None:
             return
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
             self._file.write(json.dumps({"event": event, "time": now, **fields}, ensure_ascii=False) + "\n")
             self._file.flush()

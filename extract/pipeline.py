@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -248,7 +248,7 @@ def _header(image: ImageEncoder, text: TextEncoder, sampling: Sampling, preset: 
         text_encoder=text.spec(),
         sampling=sampling.spec(),
         optsg_version=__version__,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
         preset=preset,
     )
 

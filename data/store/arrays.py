@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import StoreError, StoreVersionError
 from ..media import Failure
-from . import schema as schema
+from . import schema
 from .hdf5_columns import Column, RaggedColumn, all_texts, read_array
 from .row_blocks import RowBlock
 from .schema import StoreHeader

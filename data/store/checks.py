@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..media import FAILURE_STATUSES, FEATURE_STATUSES, SPLITS
-from . import schema as schema
+from . import schema
 from .digests import chunks
 from .feature_store import FeatureStore
 from .hdf5_columns import Column, RaggedColumn

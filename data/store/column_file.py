@@ -8,13 +8,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from . import schema as schema
+from . import schema
 from .disk_file import DiskFile
 from .files import fsync, write_errors
 from .hdf5_columns import ArrayWriter, RaggedWriter
@@ -151,7 +151,7 @@ class ColumnFileWriter:
                 self._file.close()
         self._disk.close()
 
-    def __enter__(self) -> ColumnFileWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

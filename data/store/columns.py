@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..media import Failure
-from . import schema as schema
+from . import schema
 from .column_file import ColumnFileWriter
 from .row_blocks import RaggedBlock, RowBlock
 from .schema import StoreHeader, digest_to_bytes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreWriteError
-from . import schema as schema
+from . import schema
 from .columns import StorePlan, TextTables
 from .feature_store import FeatureStore, open_store
 from .files import recover_store

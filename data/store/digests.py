@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import schema as schema
+from . import schema
 from .column_file import HEADER_DIGEST, update_weights_digest
 from .feature_store import FeatureStore
 from .hdf5_columns import BUFFER_BYTES, release_pages

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
 from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
-from . import schema as schema
+from . import schema
 from .arrays import StoreArrays
 from .hdf5_columns import all_texts, checked_dataset, group_names, row_bytes, row_text
 from .schema import VideoFeatures
@@ -207,7 +207,7 @@ class FeatureStore(StoreArrays):
     def __reduce__(self) -> tuple[Callable[[Path], FeatureStore], tuple[Path]]:
         return (open_store if self.role == "store" else open_part), (self.path,)
 
-    def __enter__(self) -> FeatureStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

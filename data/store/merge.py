@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import StoreError
 from ..media import Failure
-from . import schema as schema
+from . import schema
 from .columns import StorePlan, TextTables
 from .feature_store import FeatureStore, open_part, open_store
 from .files import recover_store

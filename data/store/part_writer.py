@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 
 from ..media import FEATURE_STATUSES, SPLITS, Failure
-from . import schema as schema
+from . import schema
 from .column_file import ColumnFileWriter
 from .row_blocks import RaggedBlock
 from .schema import StoreHeader, VideoFeatures, digest_to_bytes
@@ -73,7 +74,7 @@ class Hdf5StoreWriter:
         """Closes the file without finishing it; it stays unreadable as a part."""
         self._file.abandon()
 
-    def __enter__(self) -> Hdf5StoreWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
-from . import schema as schema
+from . import schema
 from .hdf5_columns import Array, read_array, read_offsets
 from .row_blocks import RaggedBlock
 from .schema import StoreHeader

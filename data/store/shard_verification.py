@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from . import schema as schema
+from . import schema
 from .feature_store import FeatureStore
 from .row_blocks import BLOCK_ROWS, RaggedBlock, RowBlock
 from .shard_writer import Samples, sample_key

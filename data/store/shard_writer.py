@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import StoreWriteError
 from ..media import FEATURE_STATUSES, SPLITS
-from . import schema as schema
+from . import schema
 from .files import READ_ONLY, fsync, write_errors
 from .hdf5_columns import Array
 from .row_blocks import RowBlock

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import StoreWriteError
-from . import schema as schema
+from . import schema
 from .columns import StoreColumns, StorePlan, TextTables
 from .digests import file_digest
 from .files import (

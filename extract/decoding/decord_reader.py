@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import decord
 import numpy as np
@@ -79,7 +79,7 @@ class DecordReader:
                 raise DecodeError(f"decord gives frame {position} as an array of shape {pixels.shape}")
             yield int(position), Image.fromarray(pixels)
 
-    def __enter__(self) -> DecordReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class FrameReader(Protocol):
         """Frames at increasing ``positions`` of :attr:`times`, upright, RGB; fewer where the video ends early."""
         ...
 
-    def __enter__(self) -> FrameReader: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

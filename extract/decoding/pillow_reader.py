@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 import PIL
@@ -82,7 +83,7 @@ class PillowReader:
         image = flatten(frame)
         return image if self._shrink is None else image.resize(self._shrink(*image.size), Image.Resampling.BICUBIC)
 
-    def __enter__(self) -> PillowReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

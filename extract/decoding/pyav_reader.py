@@ -16,6 +16,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import av
 import numpy as np
@@ -210,7 +211,7 @@ class PyavReader:
                 self._damaged += damaged
                 yield from frames
 
-    def __enter__(self) -> PyavReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

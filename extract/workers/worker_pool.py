@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -100,7 +101,7 @@ class WorkerPool:
                 self._changed.notify_all()
             yield got
 
-    def __enter__(self) -> WorkerPool:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
