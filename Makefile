@@ -33,7 +33,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 demo: $(READY)
-	test -f $(DEMO)/feats.h5 || $(BIN)/optsg-extract data/sample --out $(DEMO)/feats.h5 --preset small
+	$(BIN)/optsg-extract data/sample --out $(DEMO)/feats.h5 --preset small
 	rm -rf $(DEMO)/run
 	$(BIN)/optsg-train --feats $(DEMO)/feats.h5 --run $(DEMO)/run
 	$(BIN)/optsg-eval --run $(DEMO)/run --split test

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,7 +36,7 @@ def described_machine(packages: Sequence[str] = ("torch",)) -> str:
     cores = os.cpu_count() or 1
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     today = datetime.now(UTC).date().isoformat()
-    return f"{cores} cores of {_processor()}, Python {platform.python_version()}, {versions}; {today}."
+    return f"{cores} cores of {_processor()}{_gpu()}, Python {platform.python_version()}, {versions}; {today}."
 
 
 def command() -> str:
@@ -45,6 +48,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _gpu() -> str:
+    """The first GPU's name, as NVIDIA's own tool gives it."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    listed = subprocess.run([program, "-L"], capture_output=True, text=True, check=False).stdout  # noqa: S603 (found on PATH)
+    first = re.match(r"GPU 0: (.*?) \(UUID", listed)
+    return f", {first[1]}" if first else ""
 
 
 def _processor() -> str:
