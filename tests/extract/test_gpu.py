@@ -42,7 +42,7 @@ def test_batches_in_flight_come_back_to_their_inputs(folder: Path) -> None:
     assert encoder.batches_in_flight == 2
     batcher: FeatureBatcher[int] = FeatureBatcher(encoder, 16)
     inputs = [np.random.default_rng(n).integers(0, 256, (9, *encoder.plan.crop, 3), dtype=np.uint8) for n in range(20)]
-    found = {}
+    found: dict[int, np.ndarray] = {}
     for number, pixels in enumerate(inputs):
         found.update(batcher.add(number, "video", pixels))
     found.update(batcher.flush())

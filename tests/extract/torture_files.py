@@ -98,7 +98,7 @@ def video_packets(data: bytes) -> list[tuple[int, int, int]]:
     Damage placed so is the same with every encoder.
     """
     places = []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), mode="r") as container:
         for packet in container.demux(video=0):
             if packet.size:
                 start = packet.pos or 0
