@@ -50,8 +50,8 @@ def extract(
         source: a folder of videos and images, a ``.tar`` shard or a pattern of shards.
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         preset: pair of frozen encoders: ``clip``, ``clip-zh`` or ``small``.
-        metadata: table with file_name, title, tags, split, id.
-        image_encoder, text_encoder: a name or a folder, in place of the preset's.
+        metadata: table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.
+        image_encoder, text_encoder: a name or a folder, in place of the preset's; ``characters`` needs no text model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         precision: number format of the image tower; ``auto`` is the quickest that keeps its features.
         fps: frames kept per second of video.
@@ -97,7 +97,7 @@ def extract(
     from .progress import show_progress
 
     sampling = Sampling(fps=fps, max_frames=max_frames, fast_resize=fast_resize)
-    image_spec, text_spec = _preset(preset)
+    image_spec, text_spec = preset_specs(preset)
     if image_encoder is not None:
         image_spec = parse_image_encoder(image_encoder)
     if text_encoder is not None:
@@ -142,7 +142,8 @@ def check_out(out: Path) -> None:
         )
 
 
-def _preset(name: str) -> Any:
+def preset_specs(name: str) -> Any:
+    """Descriptions of a preset's image and text encoder; :class:`ConfigError` if there is no such preset."""
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}; expected one of {', '.join(PRESETS)}")
     return PRESETS[name]

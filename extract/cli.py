@@ -21,6 +21,7 @@ Examples:
   optsg-extract videos/ --out feats/              (WebDataset shards)
   optsg-extract 'shards/{00000..00012}.tar' --out feats.h5 --preset clip-zh
   optsg-extract videos/ --metadata tags.csv --out feats.h5 --dry-run
+  optsg-extract videos/ --metadata create_210k/ --out feats.h5 --preset clip-zh
   optsg-extract videos/ --out feats.h5 --retry-failed --json-log extract.jsonl
   optsg-extract videos/ --out feats.h5 --image-encoder ViT-L-14/openai --text-encoder roberta-base
 
@@ -52,11 +53,17 @@ Exit codes:
     show_default=True,
     help="Frozen encoders; small needs no download.",
 )
-@click.option("--metadata", type=click.Path(path_type=Path), help="Table with file_name, title, tags, split, id.")
+@click.option(
+    "--metadata",
+    type=click.Path(path_type=Path),
+    help="Table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.",
+)
 @click.option(
     "--image-encoder", metavar="NAME|FOLDER", help="An open_clip (MODEL/TAG) or timm model, in place of the preset's."
 )
-@click.option("--text-encoder", metavar="NAME|FOLDER", help="A Hugging Face text model, in place of the preset's.")
+@click.option(
+    "--text-encoder", metavar="NAME|FOLDER", help="A Hugging Face text model, or characters, in place of the preset's."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
 @click.option(
     "--precision",

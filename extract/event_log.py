@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from .summary import ExtractSummary
 class EventLog:
     """Appends lines to a file; every line is complete once written. Without a file it does nothing.
 
-    Events: ``started`` (settings), ``input`` (one for every input, in order), ``finished`` (the counts), or
+    Events: ``started`` (settings), ``input`` (one for every input, in order), ``warning``, ``finished`` (the counts), or
     ``interrupted``.
     """
 
@@ -52,6 +52,11 @@ class EventLog:
     def failure(self, failure: Failure) -> None:
         """An input that gave none."""
         self._write("input", **{**vars(failure), "seconds": round(failure.seconds, 3)})
+
+    def warning(self, text: str, unknown_pieces: Mapping[str, float]) -> None:
+        """Something that people should know although nothing failed."""
+        shares = {name: round(share, 4) for name, share in unknown_pieces.items()}
+        self._write("warning", warning=text, unknown_pieces=shares)
 
     def finished(self, summary: ExtractSummary, event: str = "finished") -> None:
         """The counts."""

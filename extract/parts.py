@@ -53,7 +53,7 @@ class DoneInputs:
 
 def check_settings(path: Path, what: str, there: StoreHeader, now: StoreHeader) -> None:
     """Raises :class:`StoreError` with every difference where an extraction would go on with other settings."""
-    if differences := there.differences(now):
+    if differences := there.before_corpus().differences(now.before_corpus()):
         raise StoreError(
             f"{path} {what} with other settings (there ≠ now): {'; '.join(differences)}. Repeat the command with the "
             "old settings, choose another --out, or add --overwrite to begin anew"

@@ -21,6 +21,7 @@ from ..data.inputs import Inputs
 from ..data.media import Failure, MediaItem
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import open_store
+from ..data.store.corpus import StoredTexts
 from ..data.store.files import check_target, recover_store
 from ..data.store.merge import merge_parts
 from ..data.store.part_writer import Hdf5StoreWriter
@@ -36,6 +37,7 @@ from .out_lock import lock_out
 from .parts import DoneInputs, PartFolder, check_settings
 from .process_memory import release_free_memory
 from .summary import ExtractSummary
+from .unknown_pieces import UnknownPieces
 from .workers.preparation import Preparation, Prepared
 from .workers.worker_pool import Decoded, WorkerPool
 from .workers.worker_process import ProcessSettings
@@ -107,7 +109,7 @@ def run_extraction(
         parts = PartFolder(out)
         if options.overwrite:
             parts.remove()
-        base, header, done = _earlier_work(out, parts, header, overwrite=options.overwrite)
+        base, header, done = earlier_work(out, parts, header, overwrite=options.overwrite)
         done.settle(retry_failed=options.retry_failed)
         summary = ExtractSummary(out=out, resumed=len(done))
         log.started(out, header, options, len(done))
@@ -129,13 +131,14 @@ def run_extraction(
         if run.stop.is_set():
             log.finished(summary, "interrupted")
             raise ExtractionInterrupted(run.stop.number)
-        _refuse_nothing(inputs, summary, done, parts)
+        refuse_nothing(inputs.description, summary, done, parts)
         summary.finish_seconds = -time.perf_counter()
         if base is not None and not parts.complete():
             summary.unchanged = True
         else:
-            tables = text_encoder.tables(TITLE_LAYERS)
-            merge_parts(parts.complete(), out, header, tables, base=base, progress=report_merge)
+            finish_store(
+                out, parts, header, text_encoder, base=base, summary=summary, log=log, report_merge=report_merge
+            )
         parts.remove()
         now = time.perf_counter()
         summary.finish_seconds += now
@@ -144,7 +147,29 @@ def run_extraction(
     return summary
 
 
-def _earlier_work(
+def finish_store(
+    out: Path,
+    parts: PartFolder,
+    header: StoreHeader,
+    text_encoder: TextEncoder,
+    *,
+    base: Path | None,
+    summary: ExtractSummary,
+    log: EventLog,
+    report_merge: Callable[[int], None] | None,
+) -> None:
+    """Parts and text encoder to the finished store; notes in summary and log what the tokenizer did not know."""
+    paths = parts.complete()
+    unknown = UnknownPieces(text_encoder.spec())
+    tables = unknown.counting(text_encoder.tables(TITLE_LAYERS, StoredTexts(paths, base=base)))
+    merge_parts(paths, out, header, tables, base=base, progress=report_merge)
+    summary.unknown_pieces = unknown.shares()
+    if warning := unknown.warning():
+        summary.warnings.append(warning)
+        log.warning(warning, summary.unknown_pieces)
+
+
+def earlier_work(
     out: Path, parts: PartFolder, header: StoreHeader, *, overwrite: bool
 ) -> tuple[Path | None, StoreHeader, DoneInputs]:
     """The finished store to add to, the header to go on with, and what is done."""
@@ -154,7 +179,7 @@ def _earlier_work(
         with open_store(out) as store:
             check_settings(out, "exists already, made", store.header, header)
             done.add(store)
-            base, header = out, store.header
+            base, header = out, store.header.before_corpus()
     return base, parts.open(header, done), done
 
 
@@ -286,13 +311,13 @@ def _features(item: MediaItem, prepared: Prepared, features: NDArray[np.float16]
     )
 
 
-def _refuse_nothing(inputs: Inputs, summary: ExtractSummary, done: DoneInputs, parts: PartFolder) -> None:
+def refuse_nothing(description: str, summary: ExtractSummary, done: DoneInputs, parts: PartFolder) -> None:
     """Refuses to finish a store of nothing."""
     if not summary.videos + summary.images + len(done.videos):
         parts.remove()
         first = f"; the first: {_described(summary.examples[0])}" if summary.examples else ""
         failed = summary.failed + len(done)
-        raise InputError(f"nothing could be read of {inputs.description}: {failed} failed{first}")
+        raise InputError(f"nothing could be read of {description}: {failed} failed{first}")
 
 
 def _described(failure: Failure) -> str:

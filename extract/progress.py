@@ -163,7 +163,7 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     ]
     if summary.failed > len(summary.examples):
         lines.append(f"  … and {summary.failed - len(summary.examples):,} more, all in the store (optsg-store info)")
-    return [*lines, _last_line(summary)]
+    return [*lines, *(f"warning: {warning}" for warning in summary.warnings), _last_line(summary)]
 
 
 def _kinds(summary: ExtractSummary) -> str:

@@ -1,4 +1,4 @@
-"""``optsg-store``: what is in a feature store, whether it is whole, and its two forms."""
+"""``optsg-store``: what is in a feature store, whether it is whole, its two forms, and features made elsewhere."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from .encoders.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
     from ..data.store.verification import Check
@@ -23,6 +24,7 @@ Examples:
   optsg-store verify feats.h5 --sources videos/
   optsg-store convert feats.h5 feats-shards
   optsg-store convert feats-shards feats.h5 --overwrite
+  optsg-store import-features clip/ --metadata create_210k/ --out feats.h5 --preset clip-zh
 """
 
 CHECK_WIDTH = 11
@@ -124,6 +126,51 @@ def convert(source: Path, out: Path, overwrite: bool, quiet: bool, verbose: bool
         if not quiet:
             with open_store(out) as store:
                 click.echo(f"{out}: {len(store):,} videos, {size_bytes(store) / 2**20:.1f} MiB")
+
+
+@main.command("import-features")
+@click.argument("features", metavar="FEATURES", type=click.Path(path_type=Path))
+@click.option(
+    "--metadata",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Annotations of CREATE (a JSON file, or a folder with those of one set), or a table with file_name or id, "
+    "title, tags, split.",
+)
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
+)
+@click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default=DEFAULT_PRESET,
+    show_default=True,
+    help="Whose text encoder to take.",
+)
+@click.option("--text-encoder", metavar="NAME|FOLDER", help="A text model, or characters, in place of the preset's.")
+@click.option("--image-encoder", metavar="NAME", help="What made the features, if known; needed to tag new videos.")
+@click.option("--patches", is_flag=True, help="The features are patches of images, not frames of videos.")
+@click.option("--fps", default=1.0, show_default=True, help="Frames per second that the features have.")
+@click.option("--max-frames", default=60, show_default=True, help="Most frames kept of a video, spread over it.")
+@click.option("--device", default="auto", show_default=True, help="Device of the text encoder: auto, cpu, cuda, …")
+@click.option("--limit", type=int, help="Import only the first N videos.")
+@click.option("--strict", is_flag=True, help="Stop at the first video that fails.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT, and begin anew where an unfinished one lies beside it.")
+@click.option("--json-log", type=click.Path(path_type=Path), help="Append a JSON line for every video to this file.")
+@quiet_and_verbose
+def import_features_command(features: Path, out: Path, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Make a store from features that exist already: nothing is decoded.
+
+    FEATURES is a folder with one VID.npy per video anywhere in it, one .npz, or one .h5 with an array called VID for each;
+    an array is (frames, width), or (patches, width) with --patches. The same command again goes on, or adds what is new.
+    """
+    with one_sentence_errors(verbose, on_interrupt=f"complete parts are in {out}.parts, the same command goes on"):
+        from .feature_import import import_features
+        from .progress import summary_lines
+
+        summary = import_features(features, out, quiet=quiet, **options)
+        if not quiet:
+            click.echo("\n".join(summary_lines(summary)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from ..data.media import FAILURE_STATUSES, FEATURE_STATUSES, SPLITS
 from ..data.store import FeatureStore
 from ..data.store.hdf5_columns import all_texts
-from ..data.store.schema import KINDS
+from ..data.store.schema import IMPORTED_FROM, KINDS
 from .summary import cause, general_part
 
 SHOWN = 5
@@ -58,6 +58,8 @@ def _encoder(spec: Mapping[str, Any]) -> str:
         name += f"/{spec['pretrained']}"
     library = " ".join(str(spec[key]) for key in ("library", "library_version") if spec.get(key))
     details = [str(spec[key])[:19] for key in ("digest", "dtype") if spec.get(key)]
+    if spec.get(IMPORTED_FROM):
+        details.append(f"features imported from {spec[IMPORTED_FROM]}")
     if "quick_gelu" in spec:
         details.append("QuickGELU" if spec["quick_gelu"] else "no QuickGELU")
     known = "; ".join(part for part in (library, ", ".join(details)) if part)

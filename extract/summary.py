@@ -30,6 +30,8 @@ class ExtractSummary:
         encode_seconds: wall time in the image encoder.
         wait_seconds: wall time in which the encoder waited for decoded pictures.
         finish_seconds: wall time for the text encoder and the finished store.
+        unknown_pieces: share of unknown word pieces among those of ``titles`` and of ``tags``, where the store was written.
+        warnings: what people should know although nothing failed.
         unchanged: whether there was nothing new and the finished store was left as it was.
     """
 
@@ -46,6 +48,8 @@ class ExtractSummary:
     encode_seconds: float = 0.0
     wait_seconds: float = 0.0
     finish_seconds: float = 0.0
+    unknown_pieces: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     unchanged: bool = False
 
     @property
@@ -86,6 +90,7 @@ class ExtractSummary:
             **{name: getattr(self, name) for name in names},
             "statuses": {name: count for name, count in statuses.items() if count},
             **{name: round(getattr(self, name), 3) for name in times},
+            "unknown_pieces": {name: round(share, 4) for name, share in self.unknown_pieces.items()},
         }
 
 

@@ -22,7 +22,7 @@ from ..data.store import FeatureStore, open_store
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import build_vocabulary
-from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, apply_settings
+from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from .device import choose_device
 from .interruption import TrainingInterrupted
 from .resume import read_progress
@@ -60,6 +60,8 @@ def new_run(
         tag_table = TagTable.from_store(store)
         tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
         inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
+        if store.header.title_encoder_is_untrained:
+            model, training = from_nothing(model, training, settings)
         config = RunConfig(
             optsg_version=__version__,
             system=system,
@@ -106,6 +108,18 @@ def _fit_to_store(
         pieces=build_vocabulary(store, tag_table, tokenizer, model.vocabulary).pieces,
     )
     return inputs, dataclasses.replace(model, title_layers=layers, frozen_title_layers=frozen)
+
+
+def from_nothing(
+    model: ModelConfig, training: TrainingConfig, settings: Sequence[str]
+) -> tuple[ModelConfig, TrainingConfig]:
+    """Settings for a title encoder without pre-trained weights.
+
+    All of it is trained, and with the learning rate of everything else unless ``settings`` chooses another one.
+    """
+    if not any(setting.startswith("pretrained_learning_rate=") for setting in settings):
+        training = dataclasses.replace(training, pretrained_learning_rate=training.learning_rate)
+    return dataclasses.replace(model, frozen_title_layers=-1), training
 
 
 def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
+from .create_annotations import is_create_file
 from .metadata_table import TABLE_SUFFIXES
 from .relative_paths import is_hidden, printable
 
@@ -43,6 +44,7 @@ class MediaFolder:
         shards: tar files.
         tables: metadata tables, at most one per folder: the first of ``metadata.jsonl``, ``.csv``, ``.parquet``.
         sidecars: ``.info.json`` files.
+        create_files: annotation files of CREATE, by the names they were published under.
         others: how many other files there are, metadata tables included.
         failures: links and folders that cannot be used.
     """
@@ -52,6 +54,7 @@ class MediaFolder:
     shards: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     sidecars: set[str] = field(default_factory=set)
+    create_files: list[str] = field(default_factory=list)
     others: int = 0
     failures: list[Failure] = field(default_factory=list)
 
@@ -87,6 +90,7 @@ def scan_folder(root: Path) -> MediaFolder:
     folder.media.sort()
     folder.shards.sort()
     folder.tables.sort()
+    folder.create_files.sort()
     folder.failures.sort(key=lambda failure: failure.source)
     return folder
 
@@ -121,6 +125,8 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
             _fail(folder, path, "is not a file, or a link that leads nowhere")
     elif entry.name.endswith(SIDECAR_SUFFIX):
         folder.sidecars.add(path)
+    elif is_create_file(entry.name) and _leads_to(entry, os.DirEntry.is_file):
+        folder.create_files.append(path)
     else:
         folder.others += 1
 

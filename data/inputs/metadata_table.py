@@ -1,4 +1,4 @@
-"""Metadata tables: ``.jsonl``, ``.csv`` or ``.parquet``, one row per video, read row by row.
+"""Metadata tables: ``.jsonl``, ``.csv``, ``.parquet`` or a ``.json`` list, one row per video, read row by row.
 
 Column names are trimmed and lower-cased, so ``Title`` is ``title``. ``file_name`` is required; every other column is optional.
 A table that cannot be read as a whole is an :class:`InputError`, found on opening where reading once through can find it
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InputError
+from .json_list import check_json_list, read_json_list
 
 FILE_NAME = "file_name"
 COLUMNS = (FILE_NAME, "id", "title", "tags", "split")
 TABLE_SUFFIXES = (".jsonl", ".csv", ".parquet")
-"""In the order in which a folder is searched for ``metadata`` + suffix."""
+"""In the order in which a folder is searched for ``metadata`` + suffix; a ``.json`` list has to be named."""
 
 MAX_FIELD_CHARACTERS = 2**31 - 1
 ROWS_AT_ONCE = 1024
@@ -62,11 +63,13 @@ def open_metadata_table(path: Path) -> MetadataTable:
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         return JsonLinesTable(path)
+    if suffix == ".json":
+        return JsonListTable(path)
     if suffix == ".csv":
         return CsvTable(path)
     if suffix == ".parquet":
         return ParquetTable(path)
-    raise InputError(f"{path}: unknown kind of metadata file, expected .jsonl, .csv or .parquet")
+    raise InputError(f"{path}: unknown kind of metadata file, expected .jsonl, .json, .csv or .parquet")
 
 
 class JsonLinesTable:
@@ -98,6 +101,22 @@ class JsonLinesTable:
         if not isinstance(values, dict):
             return Row(where=where, values={}, error="not a JSON object")
         return Row(where=where, values={_column(name): value for name, value in values.items()})
+
+
+class JsonListTable:
+    """One JSON list of objects."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _check_columns(path, [_column(name) for name in check_json_list(path)])
+
+    def rows(self) -> Iterator[Row]:
+        """See :class:`MetadataTable`; items are counted from 1."""
+        for number, values in enumerate(read_json_list(self.path), start=1):
+            if isinstance(values, dict):
+                yield Row(where=f"item {number}", values={_column(name): value for name, value in values.items()})
+            else:
+                yield Row(where=f"item {number}", values={}, error="not a JSON object")
 
 
 class CsvTable:

@@ -1,6 +1,7 @@
 """What ``optsg-extract`` reads: a folder of videos and images, or WebDataset shards, behind one iterator.
 
 - A folder: :mod:`optsg.data.inputs.folder_input` (metadata tables, yt-dlp sidecars), listed by :mod:`optsg.data.inputs.media_folder`.
+- The CREATE benchmark: :mod:`optsg.data.inputs.create_input` (annotations by video id).
 - Shards, as a folder of ``.tar`` files, one ``.tar``, or a pattern: :mod:`optsg.data.inputs.shard_input`.
 """
 
@@ -16,6 +17,13 @@ from typing import Protocol
 
 from ..errors import ConfigError, InputError
 from ..media import Failure, MediaItem
+from .create_annotations import (
+    CreateAnnotations,
+    find_create_files,
+    is_create_layout,
+    open_create_annotations,
+)
+from .create_input import CreateInput
 from .folder_input import FolderInput
 from .media_folder import SHARD_SUFFIX, MediaFolder, known_suffixes, scan_folder
 from .relative_paths import printable
@@ -48,7 +56,8 @@ def open_inputs(path: Path, *, metadata: Path | None = None, limit: int | None =
 
     Args:
         path: a folder, a ``.tar``, or a pattern of shards (``shards/{00000..00012}.tar``, ``shards/*.tar``).
-        metadata: table to use instead of what lies in the folder; its file names are relative to the folder.
+        metadata: table to use instead of what lies in the folder; its file names are relative to the folder. Or
+            annotations of CREATE: one of its JSON files, or a folder with those of one set.
         limit: stop after this many items (failures on the way do not count).
 
     Raises:
@@ -102,7 +111,7 @@ def _open(path: Path, metadata: Path | None) -> Inputs:
         if folder.media and folder.shards:
             raise InputError(_mixed(folder))
         if folder.media:
-            return FolderInput(folder, metadata=metadata)
+            return _folder_input(folder, metadata)
         if not folder.shards:
             raise InputError(_empty(folder))
         failures = folder.failures
@@ -113,6 +122,14 @@ def _open(path: Path, metadata: Path | None) -> Inputs:
         raise InputError(f"{path}: --metadata is for a folder of videos and images, shards carry their own metadata")
     description = f"{path}: {len(shards):,} shard{'' if len(shards) == 1 else 's'}"
     return ShardInput(shards, description=description, failures=failures)
+
+
+def _folder_input(folder: MediaFolder, metadata: Path | None) -> Inputs:
+    if metadata is not None and (metadata.is_dir() or is_create_layout(metadata)):
+        return CreateInput(folder, open_create_annotations(metadata))
+    if metadata is None and folder.create_files and not folder.tables:
+        return CreateInput(folder, CreateAnnotations(find_create_files(folder.root, folder.create_files)))
+    return FolderInput(folder, metadata=metadata)
 
 
 def _is_there(path: Path, is_kind: Callable[[int], bool] = lambda _mode: True) -> bool:

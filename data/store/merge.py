@@ -34,6 +34,9 @@ def merge_parts(
 ) -> None:
     """Writes the finished store ``out`` from parts, each id once.
 
+    Where the text model is made from the store's own titles and tags, those of ``base`` are cut into pieces anew, so that
+    adding to a store gives the one that would have been made at once.
+
     The first occurrence of an id counts. A failure is kept where its id has no features anywhere; of several failures
     with one id the last one counts.
 
@@ -52,7 +55,7 @@ def merge_parts(
     if base is not None:
         recover_store(base)
     sources = ([] if base is None else [_Source(base, is_part=False)]) + [_Source(path, is_part=True) for path in parts]
-    selections, plan = _plan(sources, header)
+    selections, plan = _plan(sources, header.before_corpus(), header.with_corpus(text.corpus_digest))
     earlier = selections[0] if base is not None else None
     write_store(out, plan, _blocks(selections, text), lambda: _text_tables(text, plan, earlier), progress=progress)
 
@@ -75,8 +78,11 @@ class _Selection:
     tag_numbers: NDArray[np.int32]
 
 
-def _plan(sources: Sequence[_Source], header: StoreHeader) -> tuple[list[_Selection], StorePlan]:
-    """Which rows are taken, and the final size of every column, from ids, lengths and tags alone."""
+def _plan(sources: Sequence[_Source], settings: StoreHeader, header: StoreHeader) -> tuple[list[_Selection], StorePlan]:
+    """Which rows are taken, and the final size of every column, from ids, lengths and tags alone.
+
+    All sources must have been made with ``settings``; the plan gets ``header``.
+    """
     ids: set[str] = set()
     failures: dict[str, Failure] = {}
     values = dict.fromkeys(schema.VIDEO_COLUMNS, 0)
@@ -84,7 +90,7 @@ def _plan(sources: Sequence[_Source], header: StoreHeader) -> tuple[list[_Select
     selections = []
     for source in sources:
         with source.open() as store:
-            if differences := header.differences(store.header):
+            if differences := settings.differences(store.header.before_corpus()):
                 raise StoreError(f"{source.path} was made with other settings: " + "; ".join(differences))
             keep = np.zeros(len(store), np.bool_)
             for row, video_id in enumerate(store.ids()):
@@ -117,7 +123,8 @@ def _blocks(selections: Sequence[_Selection], text: TextModelTables) -> Iterator
             for start, stop in cut_rows(selection.keep, store.row_bytes()):
                 block = store.block(start, stop)
                 tags = block.ragged["videos/tags"]
-                tokens = block.ragged.get(schema.TITLE_TOKENS) or _title_tokens(block, text)
+                known = None if text.corpus_digest else block.ragged.get(schema.TITLE_TOKENS)
+                tokens = known or _title_tokens(block, text)
                 changed = {
                     "videos/tags": replace(tags, values=selection.tag_numbers[tags.values]),
                     schema.TITLE_TOKENS: tokens,

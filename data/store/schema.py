@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,22 @@ FORMAT = "optsg-features"
 LIBRARY_VERSION = "library_version"
 """What an encoder's description calls the version of its library: recorded, but with the same weights and
 preprocessing no reason to refuse to add to a store."""
+
+MADE_FROM = "made_from"
+"""Key of an encoder's description; ``CORPUS`` where its vocabulary is made from the titles and tags of the store itself.
+The encoder's ``digest`` is then known, and recorded, only with the finished store, and changes when videos with new
+characters are added."""
+
+CORPUS = "corpus"
+
+TITLE_ENCODER = "title_encoder"
+"""Key of a text encoder's description; ``UNTRAINED`` where the store's title encoder is random and learns in stage two."""
+
+UNTRAINED = "untrained"
+
+IMPORTED_FROM = "imported_from"
+"""Key of an image encoder's description where features were not made by optsg: the name of the folder or file that they
+came in; recorded, but several such folders may go into one store."""
 
 VERSION = 2
 KINDS: tuple[MediaKind, ...] = ("video", "image")
@@ -159,18 +175,36 @@ class StoreHeader:
             raise StoreError(f"the store's header cannot be read ({error}); expected the fields {expected}") from error
 
     def differences(self, other: StoreHeader) -> list[str]:
-        """Settings in which two extractions differ, one line each; versions, dates and preset names do not count."""
+        """Settings in which two extractions differ, one line each.
+
+        Versions, dates, preset names and folders of imported features do not count.
+        """
         lines: list[str] = []
         for name in ("frame_dim", "patch_dim", "tag_dim", "image_encoder", "text_encoder", "sampling"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if isinstance(ours, Mapping):
-                keys = sorted((set(ours) | set(theirs)) - {LIBRARY_VERSION})
+                keys = sorted((set(ours) | set(theirs)) - {LIBRARY_VERSION, IMPORTED_FROM})
                 lines += [
                     f"{name}.{k}: {ours.get(k)!r} ≠ {theirs.get(k)!r}" for k in keys if ours.get(k) != theirs.get(k)
                 ]
             elif ours != theirs:
                 lines.append(f"{name}: {ours!r} ≠ {theirs!r}")
         return lines
+
+    @property
+    def title_encoder_is_untrained(self) -> bool:
+        """Whether stage two has to train the title encoder from nothing."""
+        return self.text_encoder.get(TITLE_ENCODER) == UNTRAINED
+
+    def before_corpus(self) -> StoreHeader:
+        """The header as it was before the store's own titles and tags were known."""
+        if self.text_encoder.get(MADE_FROM) != CORPUS:
+            return self
+        return replace(self, text_encoder={key: v for key, v in self.text_encoder.items() if key != "digest"})
+
+    def with_corpus(self, digest: str) -> StoreHeader:
+        """The header of the finished store; ``digest`` is empty where the text encoder does not depend on the store."""
+        return replace(self, text_encoder={**self.text_encoder, "digest": digest}) if digest else self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +254,7 @@ class TextModelTables:
         tag_tokens: tag keys to word-piece ids without special tokens.
         tag_embeddings: n tag keys to (n, E) float32.
         nil_embedding: (E,) float32, the embedding of the text "[PAD]".
+        corpus_digest: of an encoder that is made from the store's own titles and tags; empty for all others.
     """
 
     tokenizer_json: str
@@ -229,6 +264,7 @@ class TextModelTables:
     tag_tokens: Callable[[Sequence[str]], list[list[int]]]
     tag_embeddings: Callable[[Sequence[str]], NDArray[np.float32]]
     nil_embedding: NDArray[np.float32]
+    corpus_digest: str = ""
 
 
 DIGEST_PREFIX = "sha256:"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,11 +27,9 @@ from transformers import AutoModel, AutoTokenizer  # noqa: E402
 from ...data.errors import EncoderError  # noqa: E402
 from ...data.store.schema import TextModelTables  # noqa: E402
 from ...data.title_tokenizer import TitleTokenizer  # noqa: E402
+from .text_encoder import NIL_TEXT  # noqa: E402
 from .tower import pick_device  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, check_digest, model_hub, quiet_libraries, weights_digest  # noqa: E402
-
-NIL_TEXT = "[PAD]"
-"""``method.md`` §1: the embedding of the tag that stands for no tag is that of this text, read as words."""
 
 MAX_TAG_TOKENS = 128
 """Word pieces of a tag that its embedding looks at, special tokens included."""
@@ -75,7 +73,7 @@ class HfTextEncoder:
             "dtype": "float32",
         }
 
-    def tables(self, title_layers: int) -> TextModelTables:
+    def tables(self, title_layers: int, corpus: Iterable[str] = ()) -> TextModelTables:  # noqa: ARG002 (it has a vocabulary)
         """The store's text tables; the title encoder keeps the first ``min(title_layers, layers)`` layers."""
         titles = TitleTokenizer.from_json(self._tokenizer_json)
         cut = _first_layers(self._model, min(title_layers, self._layers))

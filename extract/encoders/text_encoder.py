@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...data.errors import EncoderError
 from ...data.store.schema import TextModelTables
 
+NIL_TEXT = "[PAD]"
+"""``method.md`` §1: the embedding of the tag that stands for no tag is that of this text, read as words."""
+
+CHARACTERS = "characters"
+"""What ``--text-encoder`` calls the encoder that needs no text model."""
+
 
 class TextEncoder(Protocol):
-    """A frozen language model.
+    """What titles are cut into, what starts the title encoder, and what tags look like as vectors.
 
     Attributes:
         tag_dim: width E of a tag embedding.
@@ -19,8 +25,11 @@ class TextEncoder(Protocol):
 
     tag_dim: int
 
-    def tables(self, title_layers: int) -> TextModelTables:
-        """Everything that stage two needs of this model, with the title encoder cut to its first layers."""
+    def tables(self, title_layers: int, corpus: Iterable[str] = ()) -> TextModelTables:
+        """Everything that stage two needs of this model, with the title encoder cut to its first layers.
+
+        ``corpus`` gives every title and tag key of the store, for encoders that make their vocabulary from them.
+        """
         ...
 
     def spec(self) -> dict[str, Any]:
@@ -29,7 +38,20 @@ class TextEncoder(Protocol):
 
 
 def parse_text_encoder(text: str) -> dict[str, Any]:
-    """What ``--text-encoder`` names: a folder saved by Hugging Face transformers, or a name on the model hub."""
+    """What ``--text-encoder`` names: a folder saved by Hugging Face transformers, or a name on the model hub.
+
+    ``characters``, or ``characters:WIDTH``, is the encoder that needs no model.
+
+    Raises:
+        EncoderError: the width is no number.
+    """
+    name, colon, width = text.partition(":")
+    if name == CHARACTERS:
+        if colon and not width.isdecimal():
+            raise EncoderError(
+                f"--text-encoder {text} has no width; expected characters, or characters:384 for instance"
+            )
+        return {"library": "optsg", "name": CHARACTERS, **({"width": int(width)} if colon else {})}
     folder = Path(text)
     if folder.is_dir():
         return {"library": "transformers", "folder": str(folder.resolve())}
@@ -42,6 +64,10 @@ def open_text_encoder(spec: Mapping[str, Any], *, device: str = "auto") -> TextE
     Raises:
         EncoderError: its weights cannot be had, or they are not the ones in ``spec``.
     """
+    if spec.get("library") == "optsg" and spec.get("name") == CHARACTERS:
+        from .character_text_encoder import DEFAULT_WIDTH, CharacterTextEncoder
+
+        return CharacterTextEncoder(spec.get("width", DEFAULT_WIDTH))
     if spec.get("library") != "transformers":
         raise EncoderError(f"text encoders come from transformers, not from {spec.get('library')!r}")
     from .hf_text_encoder import HfTextEncoder

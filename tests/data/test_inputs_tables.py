@@ -256,6 +256,6 @@ def test_the_table_given_is_missing_or_of_an_unknown_kind(folder):
     with pytest.raises(InputError, match=f"^{re.escape(f'{missing}: there is no such metadata file')}$"):
         open_inputs(folder, metadata=missing)
     (folder / "table.xlsx").write_bytes(b"x")
-    message = f"{folder / 'table.xlsx'}: unknown kind of metadata file, expected .jsonl, .csv or .parquet"
+    message = f"{folder / 'table.xlsx'}: unknown kind of metadata file, expected .jsonl, .json, .csv or .parquet"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         open_inputs(folder, metadata=folder / "table.xlsx")

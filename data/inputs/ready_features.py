@@ -1,0 +1,167 @@
+"""Features that were made elsewhere, by video id: a folder of ``VID.npy``, one ``.npz``, or one ``.h5``.
+
+CREATE publishes "features extracted by the CLIP model" without a word on their files; these three are what people use: one
+array per video, named by its id, as clip-video-encode (``.npy``), numpy (``.npz``) and most captioning code (``.h5``) write it.
+
+Legend: M frames or patches, D width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, StoreError
+from ..store.hdf5_columns import checked_dataset
+from .files_by_stem import FilesByStem
+from .relative_paths import is_hidden, printable
+
+HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadyArray:
+    """Features of one video.
+
+    Attributes:
+        values: (M, D) finite float16, M ≥ 1.
+        source: where they were, for people.
+        digest: of the file's bytes where the file holds nothing else, else empty.
+    """
+
+    values: NDArray[np.float16]
+    source: str
+    digest: str = ""
+
+
+class ReadyFeatures(Protocol):
+    """Arrays by video id."""
+
+    path: Path
+
+    def read(self, vid: str) -> ReadyArray:
+        """Features of one video; :class:`InputError` if there are none or they cannot be used."""
+        ...
+
+
+def open_ready_features(path: Path) -> ReadyFeatures:
+    """Opens what ``path`` is, told by its suffix.
+
+    Raises:
+        InputError: it is not there, of another kind, damaged or empty.
+    """
+    if path.is_dir():
+        return NpyFolder(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file or folder")
+    if path.suffix.lower() == ".npz":
+        return NpzFile(path)
+    if path.suffix.lower() in HDF5_SUFFIXES:
+        return Hdf5File(path)
+    raise InputError(f"{path}: not ready features; expected a folder of VID.npy, a .npz or a .h5")
+
+
+class NpyFolder:
+    """One ``VID.npy`` per video, anywhere in a folder; links to folders and hidden files are ignored."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        names = [
+            (Path(folder) / name).relative_to(path).as_posix() for folder, _, files in os.walk(path) for name in files
+        ]
+        arrays = sorted(name for name in names if name.lower().endswith(".npy") and not is_hidden(name))
+        if not arrays:
+            raise InputError(f"{path}: no .npy in this folder; expected one VID.npy per video")
+        self._files = FilesByStem(arrays, what="feature file", place=f"the folder {path}")
+
+    def read(self, vid: str) -> ReadyArray:
+        """See :class:`ReadyFeatures`."""
+        name = self._files.find(vid)
+        file = self.path / name
+        source = f"{self.path.name}/{printable(name)}"
+        try:
+            values = np.load(file, allow_pickle=False)
+            digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{source} is no array of numbers ({_first_line(error)})") from error
+        return ReadyArray(values=usable(values, source), source=source, digest=digest)
+
+
+class NpzFile:
+    """One ``.npz`` with an array per video."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            self._arrays: Any = np.load(path, allow_pickle=False)
+            self._names = frozenset(self._arrays.files)
+        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: not a .npz file ({_first_line(error)})") from error
+        if not self._names:
+            raise InputError(f"{path}: holds no arrays")
+
+    def read(self, vid: str) -> ReadyArray:
+        """See :class:`ReadyFeatures`."""
+        if vid not in self._names:
+            raise InputError(f"no array called {printable(vid)!r} in {self.path}")
+        source = f"{self.path.name}/{printable(vid)}"
+        try:
+            values = self._arrays[vid]
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{source} is no array of numbers ({_first_line(error)})") from error
+        return ReadyArray(values=usable(values, source), source=source)
+
+
+class Hdf5File:
+    """One ``.h5`` with a data set per video at its top; links to other files are refused."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r")
+        except OSError as error:
+            raise InputError(f"{path}: not an HDF5 file ({_first_line(error)})") from error
+
+    def read(self, vid: str) -> ReadyArray:
+        """See :class:`ReadyFeatures`."""
+        if vid not in self._file:
+            raise InputError(f"no array called {printable(vid)!r} in {self.path}")
+        source = f"{self.path.name}/{printable(vid)}"
+        try:
+            values = checked_dataset(self._file, vid, self.path)[()]
+        except (OSError, ValueError, StoreError) as error:
+            raise InputError(f"{source} is no array of numbers ({_first_line(error)})") from error
+        return ReadyArray(values=usable(values, source), source=source)
+
+
+def usable(values: Any, source: str) -> NDArray[np.float16]:
+    """(M, D) float16 from an array of numbers.
+
+    Raises:
+        InputError: another shape or type, nothing in it, or values that are not finite in float16.
+    """
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+        shape = "x".join(map(str, np.shape(values))) or "a single value"
+        raise InputError(
+            f"{source} is {shape} of {np.asarray(values).dtype}; expected floating-point numbers, frames x width"
+        )
+    if values.size == 0:
+        raise InputError(f"{source} holds no frames")
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise InputError(f"{source} holds values that are not finite, or above 65504")
+    return half
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
