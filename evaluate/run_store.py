@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.errors import RunError, StoreError
 from ..data.store import FeatureStore, open_store
-from ..data.store.schema import StoreHeader
+from ..data.store.schema import CORPUS, IMPORTED_FROM, MADE_FROM, StoreHeader
 
 WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 """Header fields that the model's input layers are built for."""
@@ -64,6 +64,11 @@ def _check_fit(path: Path, found: StoreHeader, expected: StoreHeader) -> None:
     for kind in ("image_encoder", "text_encoder"):
         have, want = getattr(found, kind), getattr(expected, kind)
         if encoder_identity(have) != encoder_identity(want):
+            if have.get(MADE_FROM) == want.get(MADE_FROM) == CORPUS:
+                raise StoreError(
+                    f"{path} does not fit the run: its vocabulary was made from other titles and tags than the run's; "
+                    "train a run on it, or choose another run with --run DIR"
+                )
             raise StoreError(
                 f"{path} does not fit the run: its {kind.replace('_', ' ')} is {encoder_name(have)}, "
                 f"the run's is {encoder_name(want)}; {_remedy(expected)}"
@@ -76,8 +81,8 @@ def _remedy(expected: StoreHeader) -> str:
 
 
 def encoder_identity(spec: Mapping[str, Any]) -> Any:
-    """What must be equal for two encoders to give the same features: the weights' digest, else the whole description."""
-    return spec.get("digest") or dict(spec)
+    """What must be equal for two encoders to give the same features: the weights' digest, else the description."""
+    return spec.get("digest") or {key: value for key, value in spec.items() if key != IMPORTED_FROM}
 
 
 def encoder_name(spec: Mapping[str, Any]) -> str:

@@ -101,9 +101,7 @@ def import_features(
         base, header, done = earlier_work(out, parts, header, overwrite=overwrite)
         done.settle(retry_failed=False)
         summary = ExtractSummary(out=out, resumed=len(done))
-        log.started(
-            out, header, ExtractionOptions(strict=strict, overwrite=overwrite), len(done)
-        )
+        log.started(out, header, ExtractionOptions(strict=strict, overwrite=overwrite), len(done))
         with show_progress(source.description, None, quiet=quiet) as display:
             results = source.results(done, header.frame_dim)
             for first in results:

@@ -100,7 +100,8 @@ class CharacterTextEncoder:
             for gram in character_grams(text):
                 result[row] += _signs(gram, self.tag_dim)
         lengths = np.linalg.norm(result, axis=1, keepdims=True)
-        return (result / np.maximum(lengths, 1e-6)).astype(np.float32)
+        result /= np.maximum(lengths, 1e-6, dtype=np.float32)
+        return result
 
 
 def character_grams(text: str) -> list[str]:

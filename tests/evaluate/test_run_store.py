@@ -60,6 +60,26 @@ def test_features_of_another_encoder_do_not_fit(trained_on, make_store, kind):
     assert open_store(other).header.frame_dim == trained_on["header"]["frame_dim"]
 
 
+def test_features_imported_from_another_folder_fit(trained_on, make_store):
+    encoder = {"library": "unknown", "name": "unknown", "imported_from": "clip-210k"}
+    header = {**trained_on["header"], "image_encoder": encoder}
+    other = make_store(image_encoder={**encoder, "imported_from": "clip-3m"})
+    with open_run_store({**trained_on, "header": header}, other) as store:
+        assert store.path == other
+
+
+def test_a_vocabulary_of_other_characters_does_not_fit(trained_on, make_store):
+    encoder = {"library": "optsg", "name": "characters", "made_from": "corpus", "digest": "sha256:aa"}
+    header = {**trained_on["header"], "text_encoder": encoder}
+    other = make_store(text_encoder={**encoder, "digest": "sha256:bb"})
+    message = (
+        f"{other} does not fit the run: its vocabulary was made from other titles and tags than the run's; "
+        "train a run on it, or choose another run with --run DIR"
+    )
+    with pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
+        open_run_store({**trained_on, "header": header}, other)
+
+
 def test_the_remedy_names_the_preset_of_the_run(trained_on, make_store):
     header = {**trained_on["header"], "preset": "small"}
     other = make_store(patch_dim=3)

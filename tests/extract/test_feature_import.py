@@ -14,7 +14,9 @@ from optsg.data.errors import InputError
 from optsg.data.inputs.ready_features import open_ready_features
 from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
+from optsg.extract import feature_import
 from optsg.extract.store_cli import main
+from optsg.extract.summary import ExtractSummary
 from optsg.train.cli import main as train_main
 from optsg.train.run_folder import load_run
 
@@ -52,7 +54,7 @@ def save_hdf5(path: Path, found: dict[str, np.ndarray]) -> Path:
 SAVERS = [save_folder, save_npz, save_hdf5]
 
 
-def annotations(path: Path, names: range) -> Path:
+def write_create(path: Path, names: range) -> Path:
     rows = [
         {
             "vid": f"v{number}",
@@ -80,8 +82,8 @@ def test_every_form_of_features_becomes_the_same_store(save, tmp_path: Path) -> 
     found["v3"] = np.random.default_rng(1).normal(size=(70, WIDTH))
     features = save(tmp_path / "clip", found)
     metadata = tmp_path / "create"
-    annotations(metadata / "create_210k_train.json", range(2))
-    annotations(metadata / "create_210k_test.json", range(2, 4))
+    write_create(metadata / "create_210k_train.json", range(2))
+    write_create(metadata / "create_210k_test.json", range(2, 4))
     out = tmp_path / "feats.h5"
     result = run(features, "--metadata", metadata, "--out", out, "--image-encoder", "ViT-B-32/openai")
     assert result.exit_code == 0, result.output
@@ -112,7 +114,7 @@ def test_every_form_of_features_becomes_the_same_store(save, tmp_path: Path) -> 
 
 def test_a_second_import_adds_what_is_new_and_tries_failures_again(tmp_path: Path) -> None:
     found = arrays(4)
-    train = annotations(tmp_path / "create_210k_train.json", range(3))
+    train = write_create(tmp_path / "create_210k_train.json", range(3))
     first = save_folder(tmp_path / "clip", {"v0": found["v0"], "v1": found["v1"]})
     out = tmp_path / "feats.h5"
     result = run(first, "--metadata", train, "--out", out, "-q")
@@ -131,6 +133,39 @@ def test_a_second_import_adds_what_is_new_and_tries_failures_again(tmp_path: Pat
         assert (store.ids(), store.failures) == (["v0", "v1", "v2"], [])
 
 
+def test_an_interrupted_import_goes_on_and_equals_one_in_one_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = save_folder(tmp_path / "clip", arrays(5))
+    train = write_create(tmp_path / "create_210k_train.json", range(5))
+    whole, out = tmp_path / "whole.h5", tmp_path / "feats.h5"
+    assert run(features, "--metadata", train, "--out", whole, "-q").exit_code == 0
+
+    def stop(_result: object, _writer: object, summary: ExtractSummary, *_: object, **__: object) -> None:
+        if summary.videos == 3:
+            raise KeyboardInterrupt
+        write(_result, _writer, summary, *_, **__)  # type: ignore[arg-type]
+
+    write = feature_import._write
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_import, "VIDEOS_PER_PART", 2)
+        patch.setattr(feature_import, "_write", stop)
+        result = run(features, "--metadata", train, "--out", out)
+    assert result.exit_code == 130
+    assert result.output.splitlines()[-1] == (
+        f"interrupted; complete parts are in {out}.parts, the same command goes on"
+    )
+    assert not out.exists()
+    result = run(features, "--metadata", train, "--out", out)
+    assert result.stdout.splitlines()[:2] == ["ok               3  3 videos", "earlier          2  done before"]
+    with open_store(whole) as a, open_store(out) as b:
+        assert a.ids() == b.ids()
+        assert all(np.array_equal(a.frames(row), b.frames(row)) for row in range(5))
+        assert all(a.title_tokens(row).tolist() == b.title_tokens(row).tolist() for row in range(5))
+        assert a.header.text_encoder == b.header.text_encoder
+    assert not out.with_name("feats.h5.parts").exists()
+
+
 def test_one_bad_array_is_a_failure_and_strict_makes_it_fatal(tmp_path: Path) -> None:
     found = arrays(7)
     found["v1"] = np.zeros((2, 5), np.float32)
@@ -141,7 +176,7 @@ def test_one_bad_array_is_a_failure_and_strict_makes_it_fatal(tmp_path: Path) ->
     features = save_folder(tmp_path / "clip", found)
     (features / "1" / "v6.npy").unlink(missing_ok=True)
     (features / "0" / "v6.npy").write_bytes(b"no array")
-    train = annotations(tmp_path / "create_210k_train.json", range(7))
+    train = write_create(tmp_path / "create_210k_train.json", range(7))
     out = tmp_path / "feats.h5"
     assert run(features, "--metadata", train, "--out", out, "-q").exit_code == 0
     with open_store(out) as store:
@@ -174,7 +209,7 @@ def test_patches_of_images_with_a_table(tmp_path: Path) -> None:
 
 
 def test_what_is_no_ready_features_is_one_sentence(tmp_path: Path) -> None:
-    train = annotations(tmp_path / "create_210k_train.json", range(1))
+    train = write_create(tmp_path / "create_210k_train.json", range(1))
     result = run(tmp_path / "nowhere", "--metadata", train, "--out", tmp_path / "feats.h5")
     assert (result.exit_code, result.output) == (1, f"error: {tmp_path / 'nowhere'}: there is no such file or folder\n")
     result = run(train, "--metadata", train, "--out", tmp_path / "feats.h5")
@@ -211,11 +246,21 @@ def test_training_starts_an_untrained_title_encoder_from_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     features = save_folder(tmp_path / "clip", arrays(40))
-    annotations(tmp_path / "create" / "create_210k_train.json", range(30))
-    annotations(tmp_path / "create" / "create_210k_val.json", range(30, 40))
+    write_create(tmp_path / "create" / "create_210k_train.json", range(30))
+    write_create(tmp_path / "create" / "create_210k_val.json", range(30, 40))
     result = run(features, "--metadata", tmp_path / "create", "--out", tmp_path / "feats.h5", "-q")
     assert (result.exit_code, result.output) == (0, "")
-    settings = [*as_options(), "--set", "epochs=6", "--set", "ema=0", "--set", "frozen_title_layers=2", "--set", "learning_rate=0.004"]
+    settings = [
+        *as_options(),
+        "--set",
+        "epochs=6",
+        "--set",
+        "ema=0",
+        "--set",
+        "frozen_title_layers=2",
+        "--set",
+        "learning_rate=0.004",
+    ]
     result = CliRunner().invoke(train_main, ["--feats", "feats.h5", "--run", "run", *settings, "--device", "cpu"])
     assert result.exit_code == 0, result.output
     trained = load_run(Path("run"), device="cpu")
