@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import ijson
 
 from ..errors import InputError
+
+BYTE_ORDER_MARK = codecs.BOM_UTF8
+
+DEEPEST = 64
+"""Lists and objects inside each other."""
 
 
 def read_json_list(path: Path) -> Iterator[object]:
@@ -19,14 +26,34 @@ def read_json_list(path: Path) -> Iterator[object]:
     number = 0
     try:
         with path.open("rb") as file:
-            for item in ijson.items(file, "item", use_float=True):
+            if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
+                file.seek(0)
+            for item in _items(file):
                 number += 1
                 yield item
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ijson.JSONError, ValueError) as error:  # ValueError: bytes that are not UTF-8, numbers out of range
-        reason = str(error).strip().splitlines()[0]
+        text = error.args[0] if error.args else error
+        reason = (text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).strip().splitlines()[0]
         raise InputError(f"{path}, after item {number:,}: not JSON ({reason})") from error
+
+
+def _items(file: IO[bytes]) -> Iterator[object]:
+    """Items of the list, built from the parser's events: ijson's own iterator of items takes memory for every depth."""
+    depth = 0
+    builder = ijson.ObjectBuilder()
+    for event, value in ijson.basic_parse(file, use_float=True):
+        opens = event in ("start_array", "start_map")
+        depth -= event in ("end_array", "end_map")
+        if depth > 0:
+            builder.event(event, value)
+        if depth == 1 and not opens:
+            yield builder.value
+            builder = ijson.ObjectBuilder()
+        depth += opens
+        if depth > DEEPEST:
+            raise ValueError(f"nested more than {DEEPEST} deep")
 
 
 def check_json_list(path: Path) -> dict[str, object]:
@@ -50,7 +77,7 @@ def check_json_list(path: Path) -> dict[str, object]:
 def _check_is_list(path: Path) -> None:
     try:
         with path.open("rb") as file:
-            start = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
+            start = file.read(1024).removeprefix(BYTE_ORDER_MARK).lstrip()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     if not start.startswith(b"["):

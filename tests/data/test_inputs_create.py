@@ -158,6 +158,36 @@ def test_annotations_that_are_bad_as_a_whole(tmp_path: Path) -> None:
             open_inputs(folder, metadata=table)
 
 
+def test_escapes_and_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "videos", "v1.mp4")
+    table = tmp_path / "create_210k_train.json"
+    escaped = json.dumps([annotated("v1", raw_title='猫 😀 / " x', tag=["\u0061b", "好"])])
+    table.write_bytes(b"\xef\xbb\xbf\n " + escaped.encode("ascii"))
+    [item] = items_of(folder, metadata=table)
+    assert isinstance(item, MediaItem)
+    assert (item.title, item.tags) == ('猫 😀 / " x', ("ab", "好"))
+
+
+@pytest.mark.parametrize(
+    ("text", "after", "reason"),
+    [
+        (b'[{"vid": "\xff"}]', 0, "lexical error: invalid bytes in UTF8 string."),
+        (b'[{"vid": "a"}, ' + b"[" * 100_000, 1, "nested more than 64 deep"),
+        (b'[{"vid": "a"}] x', 1, "parse error: trailing garbage"),
+    ],
+)
+def test_hostile_lists_are_one_sentence(tmp_path: Path, text: bytes, after: int, reason: str) -> None:
+    table = tmp_path / "list.json"
+    table.write_bytes(text)
+    with pytest.raises(InputError, match=f"^{re.escape(f'{table}, after item {after}: not JSON ({reason})')}$"):
+        list(read_json_list(table))
+
+
+def test_nested_items_and_plain_ones_come_whole(tmp_path: Path) -> None:
+    items = [1, "a", None, [], {}, [[2]], {"a": {"b": [3, {}]}, "c": 4.5}, True]
+    assert list(read_json_list(write(tmp_path / "list.json", items))) == items
+
+
 def test_a_large_list_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     table = tmp_path / "create_10m_pretrain.json"
     with table.open("w", encoding="utf-8") as file:
