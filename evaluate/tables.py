@@ -15,11 +15,14 @@ from .evaluation import Evaluation
 
 
 def metrics_table(evaluation: Evaluation) -> Group:
-    """Label-based, example-based and novel-tag metrics of an evaluation, with a line above and one below."""
+    """Label-based, example-based and novel-tag metrics of an evaluation, with a line above and one below.
+
+    The system comes first in the line above: a narrow terminal cuts off its end, and paths can be long.
+    """
     novel = evaluation.scores["novel"]
     return Group(
         _heading(
-            f"{evaluation.run} ({evaluation.system}), split {evaluation.split}, {len(evaluation.items):,} videos (percent)"
+            f"{evaluation.system}: {evaluation.run}, split {evaluation.split}, {len(evaluation.items):,} videos (percent)"
         ),
         _rates_table(evaluation),
         Text(

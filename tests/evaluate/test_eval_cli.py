@@ -34,7 +34,7 @@ def test_the_users_words_write_three_files_and_print_a_table(run, store):
     results = run / "eval" / "test"
     assert sorted(path.name for path in results.iterdir()) == ["metrics.json", "predictions.jsonl", "report.html"]
     lines = result.stdout.splitlines()
-    assert lines[0] == "runs/tiny (op-tsg), split test, 9 videos (percent)"
+    assert lines[0] == "op-tsg: runs/tiny, split test, 9 videos (percent)"
     assert lines[-1] == "report: runs/tiny/eval/test/report.html"
     for name in ("per tag, all", "per tag, rare", "per tag, common", "per video, tags of training", "novel tags"):
         assert name in result.stdout

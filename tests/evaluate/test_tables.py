@@ -37,7 +37,7 @@ def test_the_metrics_table():
         spellings={},
     )
     assert rendered(metrics_table(evaluation)) == [
-        "runs/[red]a (op-tsg), split test, 2 videos (percent)",
+        "op-tsg: runs/[red]a, split test, 2 videos (percent)",
         "P R F1 tags",
         "per tag, all 50.0 25.0 33.3 2",
         "per tag, rare 0.0 0.0 0.0 1",

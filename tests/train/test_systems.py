@@ -294,7 +294,7 @@ def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) 
     events = read_log(run)
     assert [event["event"] for event in events][-1] == "finished"
     losses = [event["train_classification"] for event in events if event["event"] == "epoch"]
-    assert losses[-1] < 0.3 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     assert all(event["train_loss"] == event["train_classification"] for event in events if event["event"] == "epoch")
     validation = next(event for event in events if event["event"] == "validation")
     assert validation.keys() >= {"val_loss", "val_classification", "val_full_f1", "threshold"}
