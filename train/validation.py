@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -54,9 +55,10 @@ class Validator:
         """Metrics of the predicted tags by value of the tuned scalar, in the given order."""
         self._system.model.eval()
         predicted: dict[float, list[list[str]]] = {value: [] for value in values}
+        key = cache(tag_key)  # at a low threshold a classifier predicts each tag very often
         for batch in self._batches():
             for value, videos in zip(values, self._system.predict_each(batch, values), strict=True):
-                predicted[value] += [[tag_key(tag.text) for tag in tags] for tags in videos]
+                predicted[value] += [[key(tag.text) for tag in tags] for tags in videos]
         known = self._system.tag_table.count_of
         return {value: score_predictions(self._true, keys, known) for value, keys in predicted.items()}
 

@@ -35,9 +35,9 @@ def asl(logits: Tensor, targets: Tensor, positive: float = 0.0, negative: float 
 def published(p: float, has_tag: bool, positive: float, negative: float, margin: float) -> float:
     """One tag's loss as in Ridnik et al., Eq. 1 and 4–7, in plain numbers."""
     if has_tag:
-        return -((1 - p) ** positive) * math.log(p)
+        return -math.pow(1 - p, positive) * math.log(p)
     shifted = max(p - margin, 0.0)
-    return -(shifted**negative) * math.log(1 - shifted)
+    return -math.pow(shifted, negative) * math.log(1 - shifted)
 
 
 PROBABILITIES = [[0.75, 0.25, 0.03], [0.9, 0.5, 0.6]]
@@ -105,3 +105,17 @@ def test_an_absent_tag_below_the_margin_costs_and_teaches_nothing() -> None:
     assert logits.grad is not None
     assert logits.grad[0, :2].tolist() == [0.0, 0.0]
     assert logits.grad[0, 2] > 0
+
+
+@pytest.mark.parametrize("loss", [binary_cross_entropy, asymmetric_loss])
+def test_the_mean_over_processes_is_the_loss_of_the_joint_batch(loss) -> None:
+    """Two processes with five and three videos: each divides by their mean of four."""
+    torch.manual_seed(0)
+    logits, targets = torch.randn(8, 6), (torch.rand(8, 6) < 0.3).float()
+    options = {"gamma_positive": 0.0, "gamma_negative": 4.0, "margin": 0.05} if loss is asymmetric_loss else {}
+    joint = loss(logits, targets, count_mean=lambda count: count, **options)
+    shares = [
+        loss(logits[part], targets[part], count_mean=lambda _: torch.tensor(4.0), **options)
+        for part in (slice(5), slice(5, 8))
+    ]
+    assert (sum(shares) / 2).item() == pytest.approx(joint.item(), rel=1e-6)

@@ -28,9 +28,9 @@ THRESHOLD = TunedScalar(
     name="threshold",
     label="threshold",
     untuned=0.5,
-    candidates=(*(round(0.95 - 0.05 * step, 2) for step in range(18)), 0.075, 0.05, 0.03, 0.02, 0.01),
-    # Where the best one lies moves with training and with the loss; trying more of them costs no pass of the model.
-    during_training=(0.8, 0.65, 0.5, 0.35, 0.2, 0.1, 0.05),
+    candidates=(*(round(0.95 - 0.025 * step, 3) for step in range(35)), 0.075, 0.05, 0.03, 0.02, 0.01),
+    # More of them than of NIL biases: trying one costs no pass of the model, and the best moves as training goes on.
+    during_training=tuple(round(0.95 - 0.05 * step, 2) for step in range(19)),
 )
 """One threshold for the probabilities of all tags."""
 
