@@ -12,6 +12,7 @@ from .. import __version__
 from ..data.metrics import Scores, TagScore, per_tag_scores, score_predictions
 from ..data.tags import tag_key
 from ..data.whole_files import write_text
+from ..train.tuning import Decision
 from .prediction import ItemPrediction
 
 
@@ -22,7 +23,8 @@ class Evaluation:
     Attributes:
         run: name of the run folder, for people.
         split: the split that was predicted.
-        nil_bias: the bias on the NIL logit that the predictions were made with.
+        system: which system made the predictions.
+        decision: the tuned scalar that they were made with.
         items: every video with its true and predicted tags.
         scores: all metrics.
         per_tag: scores of every tag that occurs in training and in the split, most frequent in training first.
@@ -31,7 +33,8 @@ class Evaluation:
 
     run: str
     split: str
-    nil_bias: float
+    system: str
+    decision: Decision
     items: Sequence[ItemPrediction]
     scores: Scores
     per_tag: Sequence[TagScore]
@@ -55,7 +58,8 @@ class Evaluation:
             "split": self.split,
             "run": self.run,
             "tags_per_item": self.tags_per_item,
-            "nil_bias": self.nil_bias,
+            "system": self.system,
+            self.decision.scalar.name: self.decision.value,
             "optsg_version": __version__,
         }
 
@@ -66,7 +70,8 @@ def evaluate_items(
     *,
     run: str,
     split: str,
-    nil_bias: float,
+    system: str,
+    decision: Decision,
     spellings: Mapping[str, str],
 ) -> Evaluation:
     """Scores predictions against the annotated tags.
@@ -74,14 +79,15 @@ def evaluate_items(
     Args:
         items: the videos of one split.
         train_counts: training occurrences of every tag key.
-        run, split, nil_bias, spellings: as in :class:`Evaluation`.
+        run, split, system, decision, spellings: as in :class:`Evaluation`.
     """
     true = [[tag_key(tag) for tag in item.true] for item in items]
     predicted = [[tag_key(tag.text) for tag in item.tags] for item in items]
     return Evaluation(
         run=run,
         split=split,
-        nil_bias=nil_bias,
+        system=system,
+        decision=decision,
         items=items,
         scores=score_predictions(true, predicted, train_counts),
         per_tag=per_tag_scores(true, predicted, train_counts),

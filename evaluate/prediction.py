@@ -53,7 +53,7 @@ def json_line(document: dict[str, Any]) -> str:
 
 
 def tag_rows(tags: Iterable[PredictedTag]) -> list[dict[str, Any]]:
-    """Predicted tags as they stand in JSON: ``{"tag", "score", "novel", "prompt"}``."""
+    """Predicted tags as they stand in JSON: ``{"tag", "score", "novel", "prompt"}``; no prompt is ``null``."""
     rows = [asdict(tag) for tag in tags]
     return [{"tag": row.pop("text"), **row} for row in rows]
 

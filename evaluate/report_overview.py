@@ -31,7 +31,7 @@ def header_section(evaluation: Evaluation) -> Html:
         element("h1", evaluation.run),
         element(
             "p",
-            f"{len(evaluation.items):,} videos of the split “{evaluation.split}”. Rates are percent.",
+            f"System {evaluation.system}: {len(evaluation.items):,} videos of the split “{evaluation.split}”. Rates are percent.",
             class_="lead",
         ),
         element("dl", *(_tile(*tile) for tile in tiles), class_="tiles"),

@@ -145,6 +145,7 @@ def _predicted_tag(tag: PredictedTag, verdict: Verdict) -> Html:
     if tag.novel and verdict == "correct":
         signs.append(_sign("novel"))
         meaning = "correct and novel: annotated, though never seen in training"
+    prompt = "" if tag.prompt is None else f", prompt {tag.prompt}"
     return element(
         "span",
         *signs,
@@ -152,7 +153,7 @@ def _predicted_tag(tag: PredictedTag, verdict: Verdict) -> Html:
         element("span", tag.text, dir="auto"),
         element("span", f"{tag.score:.2f}", class_="score"),
         class_=f"tag {verdict}",
-        title=f"{meaning}. Score {tag.score:.3f}, prompt {tag.prompt}",
+        title=f"{meaning}. Score {tag.score:.3f}{prompt}",
     )
 
 

@@ -54,7 +54,8 @@ def evaluate_run(
             run.tag_table.count_of,
             run=str(path),
             split=split,
-            nil_bias=run.nil_bias,
+            system=run.config.system,
+            decision=run.decision,
             spellings=run.tag_table.spelling_of,
         )
         folder = path / "eval" / split
@@ -76,10 +77,11 @@ def run_facts(run: Run, store: FeatureStore, history: TrainingHistory) -> list[t
     """What was evaluated, as name and value for people."""
     header = store.header
     counts = {name: int((store.splits == number).sum()) for number, name in enumerate(SPLITS)}
+    label = run.decision.scalar.label
     config, parameters = run.config, run.model.parameter_count() / 1e6
     return [
         ("Run folder", str(run.path.resolve())),
-        ("System", f"{config.system}, size {config.size}, {config.model.prompts} prompts"),
+        ("System", f"{config.system}, size {config.size}, {run.system.extent}"),
         ("Trained parameters", f"{parameters:.1f} M"),
         (
             "Training",
@@ -87,7 +89,7 @@ def run_facts(run: Run, store: FeatureStore, history: TrainingHistory) -> list[t
             if history.epochs
             else f"{len(run.tag_table):,} tags",
         ),
-        ("NIL bias", f"{run.nil_bias:g}"),
+        (label[:1].upper() + label[1:], f"{run.decision.value:g}"),
         ("Feature store", str(store.path.resolve())),
         ("Videos", ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)),
         ("Image encoder", encoder_name(header.image_encoder)),

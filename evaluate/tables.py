@@ -15,14 +15,19 @@ from .evaluation import Evaluation
 
 
 def metrics_table(evaluation: Evaluation) -> Group:
-    """Label-based, example-based and novel-tag metrics of an evaluation, with a line above and one below."""
+    """Label-based, example-based and novel-tag metrics of an evaluation, with a line above and one below.
+
+    The system comes first in the line above: a narrow terminal cuts off its end, and paths can be long.
+    """
     novel = evaluation.scores["novel"]
     return Group(
-        _heading(f"{evaluation.run}, split {evaluation.split}, {len(evaluation.items):,} videos (percent)"),
+        _heading(
+            f"{evaluation.system}: {evaluation.run}, split {evaluation.split}, {len(evaluation.items):,} videos (percent)"
+        ),
         _rates_table(evaluation),
         Text(
             f"{evaluation.tags_per_item:.1f} tags a video ({evaluation.true_tags_per_item:.1f} annotated), "
-            f"{novel['predicted_per_item']:.2f} of them novel; NIL bias {evaluation.nil_bias:g}"
+            f"{novel['predicted_per_item']:.2f} of them novel; {evaluation.decision}"
         ),
     )
 

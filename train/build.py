@@ -1,24 +1,36 @@
-"""A run's model and training targets from its store and configuration."""
+"""What models and training targets take from a feature store."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..data.store import FeatureStore
 from ..data.vocabulary import Vocabulary
 from .config import RunConfig
 from .op_tsg import OPTSG, TagTargets
+from .shared_encoder import VideoTitleModel
 
 
-def build_model(store: FeatureStore, config: RunConfig) -> OPTSG:
-    """The model of a run, its title encoder and word embeddings started from the store's text model."""
-    torch.manual_seed(config.training.seed)
-    model = OPTSG(config.model, config.inputs)
+def text_encoder_weights(store: FeatureStore, model: VideoTitleModel) -> dict[str, NDArray[Any]]:
+    """Those weights of the store's text model that the model's title encoder has."""
     kept = model.title_encoder.model.state_dict().keys()
-    weights = {name: weight for name, weight in store.title_encoder_weights().items() if name in kept}
-    model.load_text_encoder(weights)
-    return model
+    return {name: weight for name, weight in store.title_encoder_weights().items() if name in kept}
+
+
+def start_encoder(model: VideoTitleModel, store: FeatureStore, config: RunConfig) -> None:
+    """Starts a model's title encoder and hybrid encoder with exactly the weights that OP-TSG's have with this seed.
+
+    What a seed draws for OP-TSG's encoder depends on the parts drawn before it, so OP-TSG is built for it, once, and
+    let go. The state of PyTorch's random numbers is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        model.copy_encoder(OPTSG(config.model, config.inputs))
+    model.load_text_encoder(text_encoder_weights(store, model))
 
 
 def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, device: torch.device) -> TagTargets:

@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from .systems.names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
 
 EXAMPLES = """\b
 Examples:
   optsg-train --feats feats.h5
   optsg-train --feats feats.h5 --run runs/first --seed 1
+  optsg-train --feats feats.h5 --system asy
   optsg-train --run runs/first --resume
   optsg-train --feats feats.h5 --size base --set epochs=20 --set prompts=30
 """
@@ -19,7 +21,11 @@ Examples:
 
 @click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--feats", type=click.Path(path_type=Path), metavar="PATH", help="Feature store to train from.")
-@click.option("--system", type=click.Choice(["op-tsg"]), default="op-tsg", show_default=True, help="What to train.")
+@click.option(
+    "--system",
+    metavar="NAME",
+    help=f"What to train: {', '.join(SYSTEM_NAMES)}.  [default: {DEFAULT_SYSTEM}]",
+)
 @click.option(
     "--size",
     type=click.Choice(["auto", "base", "small"]),
@@ -40,7 +46,7 @@ Examples:
 @click.version_option(package_name="optsg")
 def main(
     feats: Path | None,
-    system: str,
+    system: str | None,
     size: str,
     run: Path | None,
     resume: bool,
@@ -54,14 +60,25 @@ def main(
 
     Size and number of epochs fit the store and the device unless told otherwise. runs/latest points at the run.
     """
-    if resume and (feats is not None or settings or seed is not None):
-        raise click.UsageError("--resume goes on with the run's own settings; leave --feats, --set and --seed out")
+    if resume and (feats is not None or system is not None or settings or seed is not None):
+        raise click.UsageError(
+            "--resume goes on with the run's own settings; leave --feats, --system, --set and --seed out"
+        )
     if not resume and feats is None:
         raise click.UsageError("--feats is missing: which feature store? optsg-extract makes one")
     with one_sentence_errors(verbose):
+        check_system_name(system or DEFAULT_SYSTEM)
         # PyTorch takes seconds to import; --help should not wait for it.
         from .session import new_run, train_run
 
         if feats is not None:
-            run = new_run(feats, run, system=system, size=size, settings=settings, seed=seed, device=device)
+            run = new_run(
+                feats,
+                run,
+                system=system or DEFAULT_SYSTEM,
+                size=size,
+                settings=settings,
+                seed=seed,
+                device=device,
+            )
         train_run(run or Path("runs/latest"), device=device, resume=resume, quiet=quiet)

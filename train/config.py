@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 from ..data.errors import ConfigError
 from ..data.vocabulary import VocabularyKind
 from .losses import FalseNegatives, Normalisation
+from .systems.names import DEFAULT_SYSTEM
 from .tag_decoder import PROMPT_ENTRIES
 
 Size = Literal["base", "small"]
@@ -74,6 +75,7 @@ class TrainingConfig:
         nil_weight: λ of Eq. 8.
         match_nil: whether matching weighs a tag against NIL (Eq. 2) or ignores NIL (DETR's habit).
         shuffle: whether the prompts' order is drawn anew per video and step.
+        contrastive: whether the contrastive loss (Eq. 5) is part of the training.
         ema: decay of the averaged weights that are validated and kept; 0 keeps the last weights themselves.
         validate_every: epochs between validations; 0 chooses about twelve validations a run.
         patience: validations without a better score after which training stops; 0 never stops early.
@@ -94,6 +96,7 @@ class TrainingConfig:
     label_smoothing: float = 0.0
     match_nil: bool = True
     shuffle: bool = True
+    contrastive: bool = True
     ema: float = 0.999
     precision: Precision = "auto"
     validate_every: int = 0
@@ -137,11 +140,12 @@ class RunConfig:
     """Everything that ``config.json`` of a run folder holds.
 
     Attributes:
+        system: which system it is (:mod:`optsg.train.systems.names`).
         store: ``path`` of the feature store as given, and its ``header``.
     """
 
     optsg_version: str
-    system: str
+    system: str = DEFAULT_SYSTEM
     size: Size
     model: ModelConfig
     training: TrainingConfig

@@ -29,13 +29,13 @@ class PredictedTag:
         text: the tag in its own spelling if it is known, put together from word pieces if it is novel.
         score: confidence in [0, 1].
         novel: not a tag of the training split.
-        prompt: number of the order prompt that wrote it.
+        prompt: number of the order prompt that wrote it; ``None`` in a system without prompts.
     """
 
     text: str
     score: float
     novel: bool
-    prompt: int
+    prompt: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ the store's tag table, V vocabulary.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,18 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..data.batching import Batch
+from ..data.errors import RunError
 from ..data.vocabulary import MARKS, NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
 from .distributed import gather_rows, mean_over_processes
 from .generation import WrittenTokens, greedy_decode
-from .hybrid_encoder import HybridEncoder
 from .layers import init_weights
 from .losses import prompt_tag_contrastive_loss, tag_sequence_loss
 from .matching import NO_TAG, match_batch, prompt_tag_gain
 from .prompt_encoder import PromptEncoder
+from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import TagDecoder
 from .tag_sequence import target_batch
-from .title_encoder import TitleEncoder
 
 INITIAL_TEMPERATURE = 0.07
 MAX_INVERSE_TEMPERATURE = 100.0
@@ -75,23 +74,13 @@ class Losses:
         return self.contrastive + self.generation
 
 
-class OPTSG(nn.Module):
+class OPTSG(VideoTitleModel):
     """The model. Weights are random until :meth:`load_text_encoder` or a checkpoint is loaded."""
 
     def __init__(self, model: ModelConfig, inputs: InputConfig):
-        super().__init__()
-        self.config = model
-        self.inputs = inputs
+        super().__init__(model, inputs)
         width, heads, dropout = model.width, model.heads, model.dropout
-        self.hybrid_encoder = HybridEncoder(
-            frame_dim=inputs.frame_dim,
-            patch_dim=inputs.patch_dim,
-            max_patches=inputs.max_patches,
-            width=width,
-            heads=heads,
-            layers=model.hybrid_layers,
-            dropout=dropout,
-        )
+        self.hybrid_encoder = build_hybrid_encoder(model, inputs)
         self.prompt_encoder = PromptEncoder(
             prompts=model.prompts,
             tag_dim=inputs.tag_dim,
@@ -112,42 +101,34 @@ class OPTSG(nn.Module):
         )
         self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
         self.apply(init_weights)
-        self.title_encoder = TitleEncoder(json.dumps(dict(inputs.title_encoder)), width, dropout)
-        self._freeze_title_layers(model.frozen_title_layers)
+        self.title_encoder = build_title_encoder(model, inputs)
 
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | Path) -> OPTSG:
         """The trained model of a run folder, or of a Hugging Face repository that holds one, on the CPU in float32.
 
         Raises:
-            RunError: there is no such run, or it cannot be read.
+            RunError: there is no such run, it cannot be read, or it is of a system with another model.
         """
-        from .run_folder import fetch_run, read_model  # these build this class
+        from .run_folder import fetch_run, read_system  # these build this class
 
-        return read_model(fetch_run(path_or_hub_id))
-
-    def _freeze_title_layers(self, layers: int) -> None:
-        if layers < 0:
-            return
-        frozen = ["embeddings.", *(f"layer.{number}." for number in range(layers))]
-        for name, parameter in self.title_encoder.model.named_parameters():
-            if any(part in name for part in frozen):
-                parameter.requires_grad_(False)
+        system = read_system(fetch_run(path_or_hub_id))
+        if not isinstance(system.model, cls):
+            raise RunError(
+                f"{path_or_hub_id} is a run of the system {system.config.system}, whose model is no OPTSG; "
+                "open it with optsg.train.run_folder.load_run"
+            )
+        return system.model
 
     @torch.no_grad()
     def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
-        self.title_encoder.load_pretrained(weights)
+        super().load_text_encoder(weights)
         words = self.title_encoder.word_embeddings()
         if words.shape[1] == self.config.width:
             pieces = torch.tensor(self.inputs.pieces)
             self.decoder.embedding.weight[MARKS:] = words[pieces]
             self.decoder.embedding.weight[:MARKS].normal_(std=float(words.std()))
-
-    def encode(self, batch: Batch) -> Tensor:
-        """Multimodal hybrid features F (B, S, D); their mask is ``batch.title_mask``."""
-        features: Tensor = self.hybrid_encoder(self.title_encoder(batch.title_tokens, batch.title_mask), batch)
-        return features
 
     def order_prompts(self, features: Tensor, mask: Tensor) -> Tensor:
         """F (B, S, D) -> order prompts P (B, N, E), in their natural order (Eq. 1)."""
@@ -169,17 +150,17 @@ class OPTSG(nn.Module):
         return np.where(local == NO_TAG, NO_TAG, np.take_along_axis(padded, local.clip(min=0), axis=1))
 
     def forward(self, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator) -> Losses:
-        """Both losses of a batch. ``rng`` draws the prompts' order and the tags of videos with more than N."""
+        """Both losses of a batch. ``rng`` draws the prompts' order and the tags of videos with more than N.
+
+        Without ``training.contrastive`` (ablation E) the contrastive loss is 0 and the prompts learn from writing alone.
+        """
         features = self.encode(batch)
         prompts = self.order_prompts(features, batch.title_mask)
         assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
-        # Negatives come from all processes: each computes the joint loss.
-        contrastive = prompt_tag_contrastive_loss(
-            gather_rows(prompts),
-            gather_rows(torch.from_numpy(assignment).to(prompts.device)),
-            targets.embeddings,
-            self.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
-            false_negatives=training.false_negatives,
+        contrastive = (
+            self._contrastive_loss(prompts, assignment, targets, training)
+            if training.contrastive
+            else torch.zeros((), device=prompts.device)
         )
         order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
         if training.shuffle:
@@ -187,6 +168,18 @@ class OPTSG(nn.Module):
         generation = self._generation_loss(prompts, features, batch, assignment, order, targets, training)
         used = int(np.any(assignment != NO_TAG, axis=0).sum())
         return Losses(contrastive=contrastive, generation=generation, prompts_used=used)
+
+    def _contrastive_loss(
+        self, prompts: Tensor, assignment: NDArray[np.int64], targets: TagTargets, training: TrainingConfig
+    ) -> Tensor:
+        # Negatives come from all processes: each computes the joint loss.
+        return prompt_tag_contrastive_loss(
+            gather_rows(prompts),
+            gather_rows(torch.from_numpy(assignment).to(prompts.device)),
+            targets.embeddings,
+            self.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
+            false_negatives=training.false_negatives,
+        )
 
     def _generation_loss(
         self,
@@ -221,10 +214,6 @@ class OPTSG(nn.Module):
         features = self.encode(batch)
         prompts = self.order_prompts(features, batch.title_mask)
         return greedy_decode(self.decoder, prompts, features, batch.title_mask, nil_bias=nil_bias, use_cache=use_cache)
-
-    def parameter_count(self) -> int:
-        """Number of trained parameters."""
-        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
 
 def _written_places(wanted: Tensor, multiple: int = 256) -> Tensor:

@@ -32,7 +32,7 @@ class TrainingProgress:
     Attributes:
         step: optimiser steps done.
         epochs_done: epochs finished, their validation included; an epoch's last step may be done while this is not.
-        epoch_sums, epoch_steps: losses and used prompts summed over the steps of the current epoch, for its log line.
+        epoch_sums, epoch_steps: what the current epoch's log line averages, by its name there, summed over steps.
         validations_without_gain: since the best score.
         best_score, best_epoch: of the kept checkpoint; ``best_epoch`` counts from 1, 0 if there is none yet.
         seconds: training time so far, over all interruptions.
@@ -41,7 +41,7 @@ class TrainingProgress:
 
     step: int = 0
     epochs_done: int = 0
-    epoch_sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    epoch_sums: dict[str, float] = field(default_factory=dict)
     epoch_steps: int = 0
     validations_without_gain: int = 0
     best_score: float = -1.0
@@ -97,6 +97,10 @@ def read_progress(run: Path) -> TrainingProgress | None:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         values.pop("tensors")
+        if isinstance(sums := values["epoch_sums"], list):
+            # Written before there were other systems than OP-TSG.
+            names = ("train_contrastive", "train_generation", "prompts_used")
+            values["epoch_sums"] = dict(zip(names, sums, strict=True))
         return TrainingProgress(**values)
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}); start a new run") from error

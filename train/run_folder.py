@@ -4,7 +4,7 @@
 ``model.safetensors``  all weights, float32
 ``tokenizer.json``     the text encoder's tokenizer
 ``tag_table.json``     the training tags with counts, spellings and word pieces
-``decision.json``      the NIL bias tuned on validation
+``decision.json``      the system's scalar tuned on validation (:mod:`optsg.train.tuning`)
 ``log.jsonl``          one line per event; ``tensorboard/`` the same as curves; ``state/`` for ``--resume``
 """
 
@@ -20,19 +20,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.batching import Batch
 from ..data.errors import ConfigError, RunError, StoreError
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
-from ..data.vocabulary import Vocabulary
 from ..data.whole_files import whole_file, write_text
 from .config import RunConfig
 from .device import choose_device
-from .generation import PredictedTag, TagReader
-from .op_tsg import OPTSG
+from .generation import PredictedTag
 from .precision import working_dtype
+from .shared_encoder import VideoTitleModel
+from .systems.registry import open_system
+from .systems.system import System
+from .tuning import Decision
 
 CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 TAG_TABLE, DECISION, LOG = "tag_table.json", "decision.json", "log.jsonl"
@@ -41,64 +43,62 @@ NEEDED = (CONFIG, MODEL, TOKENIZER, TAG_TABLE, DECISION)
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A trained run, ready to write tags."""
+    """A trained run, ready to predict tags."""
 
     path: Path
     config: RunConfig
-    model: OPTSG
-    tag_table: TagTable
-    tokenizer: TitleTokenizer
+    system: System
     device: torch.device
-    nil_bias: float
+    decision: Decision
+
+    @property
+    def model(self) -> VideoTitleModel:
+        """The system's model."""
+        return self.system.model
+
+    @property
+    def tag_table(self) -> TagTable:
+        """The training tags."""
+        return self.system.tag_table
+
+    @property
+    def tokenizer(self) -> TitleTokenizer:
+        """The text encoder's tokenizer."""
+        return self.system.tokenizer
 
     def predict(self, batch: Batch) -> list[list[PredictedTag]]:
         """Tags of every video of a batch, best first."""
-        reader = TagReader(Vocabulary(self.config.inputs.pieces), self.tag_table, self.tokenizer)
-        return reader.read(self.model.write(batch.to(self.device), nil_bias=self.nil_bias))
+        return self.system.predict(batch.to(self.device), self.decision.value)
 
 
 def load_run(path: Path, *, device: str = "auto") -> Run:
-    """Opens a finished run.
+    """Opens a finished run of any system.
 
     Raises:
         RunError: a file is missing, damaged or of a newer optsg; the message says which.
     """
-    model = read_model(path)
-    config = _read_config(path)
-    try:
-        tokenizer = TitleTokenizer.from_json((path / TOKENIZER).read_text(encoding="utf-8"))
-        nil_bias = float(json.loads((path / DECISION).read_text(encoding="utf-8"))["nil_bias"])
-    except (StoreError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+    system = read_system(path)
+    decision = system.scalar.read(path / DECISION)
     place = choose_device(device)
-    return Run(
-        path=path,
-        config=config,
-        model=model.to(place, working_dtype(place, config.training.precision)),
-        tag_table=TagTable.load(path / TAG_TABLE),
-        tokenizer=tokenizer,
-        device=place,
-        nil_bias=nil_bias,
-    )
+    system.model.to(place, working_dtype(place, system.config.training.precision))
+    return Run(path=path, config=system.config, system=system, device=place, decision=decision)
 
 
-def read_model(path: Path) -> OPTSG:
-    """The model of a finished run folder, float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
+def read_system(path: Path) -> System:
+    """The system of a finished run folder, its model float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
     if not path.is_dir():
         raise RunError(f"there is no run folder at {path}; train one with: optsg-train --feats STORE")
     if missing := [name for name in NEEDED if not (path / name).is_file()]:
         raise RunError(f"{path} has no {missing[0]}; the run is not finished (optsg-train --resume) or was damaged")
-    config = _read_config(path)
-    model = OPTSG(config.model, config.inputs)
-    load_weights(model, path)
-    return model.eval()
-
-
-def _read_config(path: Path) -> RunConfig:
     try:
-        return RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
-    except ConfigError as error:
+        config = RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
+        tokenizer = TitleTokenizer.from_json((path / TOKENIZER).read_text(encoding="utf-8"))
+        system = open_system(config, TagTable.load(path / TAG_TABLE), tokenizer)
+    except (ConfigError, StoreError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
+    load_weights(system.model, path)
+    system.model.eval()
+    return system
 
 
 def fetch_run(path_or_hub_id: str | Path) -> Path:
@@ -122,7 +122,7 @@ def fetch_run(path_or_hub_id: str | Path) -> Path:
         ) from error
 
 
-def load_weights(model: OPTSG, run: Path) -> None:
+def load_weights(model: nn.Module, run: Path) -> None:
     """Loads ``model.safetensors`` of a run folder into a model of the same configuration; errors as :func:`load_run`."""
     try:
         model.load_state_dict(load_file(run / MODEL), strict=True)

@@ -27,6 +27,7 @@ from .device import choose_device
 from .interruption import TrainingInterrupted
 from .resume import read_progress
 from .run_folder import CONFIG, DECISION, create_run, point_latest
+from .systems.registry import find_system
 from .trainer import StepReport, Trainer
 
 BASE_VIDEOS = 10_000
@@ -47,16 +48,18 @@ def new_run(
 
     Raises:
         StoreError: the store cannot be used.
-        ConfigError: a setting is unknown or out of range.
+        ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
         RunError: the folder holds a run already.
     """
+    fixed = find_system(system).settings
     with open_store(feats) as store:
         chosen = _choose_size(size, store, choose_device(device))
         folder = run if run is not None else _free_name(Path("runs"), f"{system}-{chosen}")
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
         seeds = [] if seed is None else [f"seed={seed}"]
-        model, training = apply_settings(*SIZES[chosen], [*settings, *seeds])
+        _check_settings(system, fixed, settings)
+        model, training = apply_settings(*SIZES[chosen], [*settings, *seeds, *fixed])
         tag_table = TagTable.from_store(store)
         tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
         inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
@@ -74,6 +77,15 @@ def new_run(
         create_run(folder, config, tag_table, tokenizer)
     point_latest(folder)
     return folder
+
+
+def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) -> None:
+    """Refuses settings that would make the system another one."""
+    values = dict(setting.split("=", 1) for setting in fixed)
+    for setting in settings:
+        key = setting.partition("=")[0]
+        if key in values and setting not in fixed:
+            raise ConfigError(f"--set {setting}: the system {system} has {key}={values[key]}; leave it out")
 
 
 def _choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
@@ -153,9 +165,10 @@ def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
             click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
             sys.exit(INTERRUPTED)
     if not quiet:
-        bias = json.loads((run / DECISION).read_text(encoding="utf-8"))["nil_bias"]
+        decision = trainer.system.scalar.read(run / DECISION)
         click.echo(
-            f"trained {run} in {done.seconds / 60:.1f} minutes; best epoch {done.best_epoch}, NIL bias {bias:g}\n"
+            f"trained {run} in {done.seconds / 60:.1f} minutes; best epoch {done.best_epoch}, "
+            f"{decision}\n"
             f"next: optsg-eval --run {run} --split test"
         )
 
@@ -186,13 +199,12 @@ def _display(quiet: bool) -> Iterator[tuple[Callable[[StepReport], None], Callab
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("contrast {task.fields[contrast]:.2f}"),
-            TextColumn("tags {task.fields[tags]:.2f}"),
+            TextColumn("{task.fields[losses]}"),
             TaskProgressColumn(show_speed=True),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("training", total=None, epoch="0", contrast=0.0, tags=0.0)
+            task = progress.add_task("training", total=None, epoch="0", losses="")
 
             def report(step: StepReport) -> None:
                 progress.update(
@@ -200,8 +212,7 @@ def _display(quiet: bool) -> Iterator[tuple[Callable[[StepReport], None], Callab
                     completed=step.step,
                     total=step.total_steps,
                     epoch=f"{step.epoch}/{step.epochs}",
-                    contrast=step.contrastive,
-                    tags=step.generation,
+                    losses=" ".join(f"{name} {value:.2f}" for name, value in step.losses.items()),
                 )
 
             yield report, console.print

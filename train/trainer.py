@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,37 +24,36 @@ from ..data.stop_signals import stop_on_signals
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
-from ..data.vocabulary import Vocabulary
-from .build import build_model, tag_targets
 from .config import RunConfig, default_epochs
-from .generation import TagReader
 from .interruption import TrainingInterrupted
 from .log import TrainingLog
-from .op_tsg import Losses
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .precision import MasterWeights, working_dtype
 from .resume import TrainingProgress, finish_state, load_state, read_progress, save_state
 from .run_folder import DECISION, load_weights, save_weights, write_json
-from .validation import Validator, choose_nil_bias, full_f1
+from .systems.registry import start_system
+from .systems.system import StepLosses
+from .validation import Validator, full_f1
 
 VALIDATIONS = 12
 """How many validations a run has unless ``validate_every`` says otherwise."""
 
-VALIDATION_BIASES = (0.0, 2.0)
-"""NIL biases tried at a validation during training; the whole range is tuned once, at the end."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """What a step did: the epoch from 1, steps done and in all, its losses, and how many prompts found a tag."""
+    """What a step did: the epoch from 1, steps done and in all, its loss with its parts, and other measures."""
 
     epoch: int
     epochs: int
     step: int
     total_steps: int
-    contrastive: float
-    generation: float
-    prompts_used: int
+    losses: Mapping[str, float]
+    measures: Mapping[str, float]
+
+    def logged(self) -> dict[str, float]:
+        """What the epoch's log line averages, by its name there; the loss is the sum of its parts."""
+        parts = {f"train_{name}": value for name, value in self.losses.items() if name != "loss"}
+        return {**parts, **self.measures}
 
 
 Reporter = Callable[[StepReport], None]
@@ -91,41 +89,32 @@ class Trainer:
         self.epochs = self.training.epochs or default_epochs(config.size, len(self._rows), self.training.batch_size)
         self.total_steps = self.epochs * self.steps_per_epoch
         self.validate_every = self.training.validate_every or max(1, self.epochs // VALIDATIONS)
-        vocabulary = Vocabulary(config.inputs.pieces)
-        self.model = build_model(store, config).to(device)
-        self.targets = tag_targets(store, vocabulary, self.training.max_tag_pieces, device)
+        self.system = start_system(store, config, tag_table, tokenizer)
+        self.model = self.system.model.to(device)
+        self.system.prepare(store, device)
         # Kept apart in float32: the working copy may be rounded.
         self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
         self._weights = MasterWeights(self.model, working_dtype(device, self.training.precision))
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
-        self._validator = self._open_validator(TagReader(vocabulary, tag_table, tokenizer))
+        self._validator = self._open_validator()
         self._stop = threading.Event()
 
-    def _open_validator(self, reader: TagReader) -> Validator | None:
+    def _open_validator(self) -> Validator | None:
         try:
             rows = self._store.indices("val")
         except StoreError:
-            self._announce("the store has no validation split: the last weights are kept and the NIL bias stays 0")
+            scalar = self.system.scalar
+            self._announce(
+                f"the store has no validation split: the last weights are kept and the {scalar.label} "
+                f"stays {scalar.untuned:g}"
+            )
             return None
-        return Validator(self._store, rows, reader.tag_table, reader, max(64, self.training.batch_size))
+        return Validator(self._store, rows, self.system, self.device, max(64, self.training.batch_size))
 
     def warnings(self) -> list[str]:
         """What a person should know about the data before a long training."""
-        lines = []
-        used = {int(tag) for row in self._rows for tag in self._store.tags(int(row))}
-        if left_out := len(used - self.targets.pieces.keys()):
-            lines.append(
-                f"{left_out:,} of {len(used):,} training tags cannot be written in at most "
-                f"{self.training.max_tag_pieces} known word pieces; they are left out of training"
-            )
-        prompts = self.config.model.prompts
-        if over := sum(len(self._store.tags(int(row))) > prompts for row in self._rows):
-            lines.append(
-                f"{over:,} of {len(self._rows):,} training videos have more tags than there are prompts ({prompts}); "
-                "each step draws as many of them at random (--set prompts=N for more)"
-            )
-        return lines
+        return self.system.warnings(self._store, self._rows)
 
     def train(self, *, resume: bool = False) -> TrainingProgress:
         """Trains to the end.
@@ -156,8 +145,8 @@ class Trainer:
         saved = time.monotonic()
         for epoch in range(progress.epochs_done, self.epochs):
             for step in self._epoch_steps(epoch, progress):
-                values = (step.contrastive, step.generation, float(step.prompts_used))
-                progress.epoch_sums = [a + b for a, b in zip(progress.epoch_sums, values, strict=True)]
+                for name, value in step.logged().items():
+                    progress.epoch_sums[name] = progress.epoch_sums.get(name, 0.0) + value
                 progress.epoch_steps += 1
                 progress.seconds = time.monotonic() - started
                 if self._stop.is_set() or time.monotonic() - saved > self.training.state_seconds:
@@ -167,7 +156,7 @@ class Trainer:
                     raise TrainingInterrupted
             self._log_epoch(log, epoch, progress)
             stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
-            progress.epochs_done, progress.epoch_sums, progress.epoch_steps = epoch + 1, [0.0] * 3, 0
+            progress.epochs_done, progress.epoch_sums, progress.epoch_steps = epoch + 1, {}, 0
             if stop:
                 return
 
@@ -183,21 +172,18 @@ class Trainer:
                 epochs=self.epochs,
                 step=progress.step,
                 total_steps=self.total_steps,
-                contrastive=losses.contrastive.item(),
-                generation=losses.generation.item(),
-                prompts_used=losses.prompts_used,
+                losses=losses.values(),
+                measures=losses.measures,
             )
             self._report(step)
             yield step
 
-    def _step(self, step: int, rows: NDArray[np.int64]) -> Losses:
+    def _step(self, step: int, rows: NDArray[np.int64]) -> StepLosses:
         torch.manual_seed(self.training.seed * 1_000_003 + step)
         self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
         batch = collate(self._store, rows).to(self.device)
-        losses: Losses = self.model(
-            batch, self.targets, self.training, np.random.default_rng([self.training.seed, step, 1])
-        )
+        losses = self.system.losses(batch, np.random.default_rng([self.training.seed, step, 1]))
         losses.total.backward()
         self._weights.collect_gradients()
         nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
@@ -209,15 +195,13 @@ class Trainer:
         return losses
 
     def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress) -> None:
-        contrastive, generation, used = (value / progress.epoch_steps for value in progress.epoch_sums)
+        means = {name: value / progress.epoch_steps for name, value in progress.epoch_sums.items()}
         log.write(
             "epoch",
             progress.step,
             epoch=epoch + 1,
-            train_loss=contrastive + generation,
-            train_contrastive=contrastive,
-            train_generation=generation,
-            prompts_used=used,
+            train_loss=sum(value for name, value in means.items() if name.startswith("train_")),
+            **means,
             seconds=round(progress.seconds, 1),
         )
 
@@ -230,9 +214,9 @@ class Trainer:
             self._keep(progress, epoch)
             return False
         with self._averaged_weights():
-            losses = self._validator.losses(self.model, self.targets, self.training)
-            by_bias = self._validator.scores_by_bias(self.model, self.device, VALIDATION_BIASES)
-        bias, scores = max(by_bias.items(), key=lambda entry: full_f1(entry[1]))
+            losses = self._validator.losses()
+            by_value = self._validator.scores_by_value(self.system.scalar.during_training)
+        value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
         score = full_f1(scores)
         if score > progress.best_score:
             progress.best_score, progress.validations_without_gain = score, 0
@@ -243,18 +227,16 @@ class Trainer:
             "validation",
             progress.step,
             epoch=epoch + 1,
-            val_loss=losses.total,
-            val_contrastive=losses.contrastive,
-            val_generation=losses.generation,
+            **{f"val_{name}": loss for name, loss in losses.items()},
             val_full_f1=score,
             val_rare_f1=scores["label_based"]["rare"]["f1"],
             val_common_f1=scores["label_based"]["common"]["f1"],
             val_example_f1=scores["example_based"]["f1"],
-            nil_bias=bias,
+            **{self.system.scalar.name: value},
             best=progress.best_epoch == epoch + 1,
         )
         self._announce(
-            f"epoch {epoch + 1}/{self.epochs}: validation loss {losses.total:.3f}, full F1 {100 * score:.1f}, "
+            f"epoch {epoch + 1}/{self.epochs}: validation loss {losses['loss']:.3f}, full F1 {100 * score:.1f}, "
             f"example-based F1 {100 * scores['example_based']['f1']:.1f}"
             + (" (best so far)" if progress.best_epoch == epoch + 1 else "")
         )
@@ -281,19 +263,13 @@ class Trainer:
         save_weights(self.run_folder, kept)
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
-        """Tunes the NIL bias with the kept weights and closes the run."""
-        decision: dict[str, Any] = {"nil_bias": 0.0, "tuned_on": None}
+        """Tunes the system's scalar with the kept weights and closes the run."""
+        scalar = self.system.scalar
+        decision = scalar.not_tuned()
         if self._validator is not None:
             load_weights(self.model, self.run_folder)
-            by_bias = self._validator.scores_by_bias(self.model, self.device)
-            values = {bias: full_f1(scores) for bias, scores in by_bias.items()}
-            bias = choose_nil_bias(values)
-            decision = {
-                "nil_bias": bias,
-                "tuned_on": "val",
-                "full_f1": values[bias],
-                "full_f1_by_bias": {str(tried): value for tried, value in values.items()},
-            }
+            by_value = self._validator.scores_by_value(scalar.candidates)
+            decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
         write_json(self.run_folder / DECISION, decision)
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
         finish_state(self.run_folder, progress)

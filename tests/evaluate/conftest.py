@@ -88,10 +88,10 @@ def make_store(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def train_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+def train_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Trains a tiny run on a store with optsg-train, until it knows its training videos."""
 
-    def train(feats: Path) -> Path:
+    def train(feats: Path, system: str = "op-tsg") -> Path:
         folder = tmp_path_factory.mktemp("training")
         settings = (
             *TINY_SETTINGS,
@@ -106,8 +106,8 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path
         torch.set_num_threads(1)  # threads cost tiny tensors far more than they give
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
-            arguments = ["--feats", str(feats), "--run", "runs/tiny", "--device", "cpu", "-q", *as_options(settings)]
-            result = CliRunner().invoke(optsg_train, arguments)
+            arguments = ["--feats", str(feats), "--system", system, "--run", "runs/tiny", "--device", "cpu", "-q"]
+            result = CliRunner().invoke(optsg_train, [*arguments, *as_options(settings)])
         torch.set_num_threads(threads)
         assert result.exit_code == 0, result.output
         return folder / "runs" / "tiny"
@@ -116,7 +116,7 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path
 
 
 @pytest.fixture(scope="session")
-def run_path(store_path: Path, train_run: Callable[[Path], Path]) -> Path:
+def run_path(store_path: Path, train_run: Callable[..., Path]) -> Path:
     """A run that has learnt to find the words of a title. Tests that change it take a copy."""
     return train_run(store_path)
 

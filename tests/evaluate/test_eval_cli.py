@@ -34,7 +34,7 @@ def test_the_users_words_write_three_files_and_print_a_table(run, store):
     results = run / "eval" / "test"
     assert sorted(path.name for path in results.iterdir()) == ["metrics.json", "predictions.jsonl", "report.html"]
     lines = result.stdout.splitlines()
-    assert lines[0] == "runs/tiny, split test, 9 videos (percent)"
+    assert lines[0] == "op-tsg: runs/tiny, split test, 9 videos (percent)"
     assert lines[-1] == "report: runs/tiny/eval/test/report.html"
     for name in ("per tag, all", "per tag, rare", "per tag, common", "per video, tags of training", "novel tags"):
         assert name in result.stdout
@@ -59,6 +59,7 @@ def test_the_report_shows_the_store_the_curves_and_the_pictures(run, store_path)
     assert optsg_eval().exit_code == 0
     report = (run / "eval" / "test" / "report.html").read_text(encoding="utf-8")
     assert "op-tsg, size small, 8 prompts" in report
+    assert "System op-tsg: 9 videos of the split" in report
     assert str(store_path) in report
     assert "24 train, 6 val, 9 test" in report
     assert "timm tiny" in report

@@ -28,6 +28,16 @@ def test_a_line_has_exactly_the_documented_fields(tmp_path):
     }
 
 
+def test_a_system_without_prompts_writes_null_and_reads_it_back(tmp_path):
+    plain = PredictedTag(text="Red", score=0.75, novel=False)
+    item = ItemPrediction(id="a1", title="", true=(), tags=(plain,))
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, [item])
+    row = json.loads(path.read_text(encoding="utf-8"))
+    assert row["tags"] == [{"tag": "Red", "score": 0.75, "novel": False, "prompt": None}]
+    assert read_predictions(path) == [item]
+
+
 def test_predictions_come_back_as_they_were_written(tmp_path):
     strange = 'line\nbreak, \u2028 \x85 \t "quotes" 你好，李焕英 \ud83d alone </script>'
     items = [

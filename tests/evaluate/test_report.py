@@ -13,6 +13,8 @@ from optsg.evaluate.report_samples import CHOSEN_SAMPLES, SPREAD_SAMPLES, choose
 from optsg.evaluate.report_tags import frequency_bins
 from optsg.evaluate.training_history import TrainingHistory
 from optsg.train.generation import PredictedTag
+from optsg.train.systems.op_tsg import NIL_BIAS
+from optsg.train.tuning import Decision
 
 JPEG = b"\xff\xd8\xff\xe0 a picture"
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
@@ -63,7 +65,15 @@ def tag(text: str, score: float = 0.5, *, novel: bool = False) -> PredictedTag:
 
 def evaluation_of(items: list[ItemPrediction]) -> Evaluation:
     spellings = {key: key.capitalize() if key != HOSTILE.casefold() else HOSTILE for key in TRAIN_COUNTS}
-    return evaluate_items(items, TRAIN_COUNTS, run="runs/<a>", split="test", nil_bias=1.5, spellings=spellings)
+    return evaluate_items(
+        items,
+        TRAIN_COUNTS,
+        run="runs/<a>",
+        split="test",
+        system="op-tsg",
+        decision=Decision(scalar=NIL_BIAS, value=1.5),
+        spellings=spellings,
+    )
 
 
 CAT = ItemPrediction(

@@ -6,6 +6,8 @@ from optsg.evaluate.evaluation import evaluate_items
 from optsg.evaluate.prediction import ItemPrediction
 from optsg.evaluate.tables import metrics_table, tags_table
 from optsg.train.generation import PredictedTag
+from optsg.train.systems.op_tsg import NIL_BIAS
+from optsg.train.tuning import Decision
 from rich.console import Console, RenderableType
 
 
@@ -26,10 +28,16 @@ def test_the_metrics_table():
         ItemPrediction(id="b", title="", true=("cat", "moon"), tags=(tag("moon", novel=True),)),
     ]
     evaluation = evaluate_items(
-        items, {"cat": 19, "dog": 1}, run="runs/[red]a", split="test", nil_bias=1.5, spellings={}
+        items,
+        {"cat": 19, "dog": 1},
+        run="runs/[red]a",
+        split="test",
+        system="op-tsg",
+        decision=Decision(scalar=NIL_BIAS, value=1.5),
+        spellings={},
     )
     assert rendered(metrics_table(evaluation)) == [
-        "runs/[red]a, split test, 2 videos (percent)",
+        "op-tsg: runs/[red]a, split test, 2 videos (percent)",
         "P R F1 tags",
         "per tag, all 50.0 25.0 33.3 2",
         "per tag, rare 0.0 0.0 0.0 1",

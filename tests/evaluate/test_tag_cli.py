@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 from optsg.data.inputs import open_inputs
 from optsg.data.store import open_store
+from optsg.evaluate.cli import main as optsg_eval
+from optsg.evaluate.prediction import read_predictions
 from optsg.evaluate.tag_cli import main
 from optsg.evaluate.tagging import FileTagger, media_files
 from optsg.extract.decoding.sampling import Sampling
@@ -104,6 +106,37 @@ def test_unseen_files_are_tagged_from_their_pixels(run, unseen):
     assert set(tag) == {"tag", "score", "novel", "prompt"}
     assert 0.5 < tag["score"] <= 1
     assert tag["novel"] is False
+
+
+def test_a_classifier_is_trained_evaluated_and_used_by_the_same_three_commands(feats, train_run, unseen):
+    run = train_run(feats, "bin")
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    assert config["system"] == "bin"
+
+    result = CliRunner().invoke(optsg_eval, ["--run", str(run), "--split", "val", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"bin: {run}, split val")
+    decision = json.loads((run / "decision.json").read_text(encoding="utf-8"))
+    assert lines[-2].endswith(f"0.00 of them novel; threshold {decision['threshold']:g}")
+    metrics = json.loads((run / "eval/val/metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["system"], metrics["threshold"]) == ("bin", decision["threshold"])
+    assert "nil_bias" not in metrics
+    assert metrics["label_based"]["full"]["f1"] == decision["full_f1"] > 0.8
+    report = (run / "eval/val/report.html").read_text(encoding="utf-8")
+    for text in ("System bin: 6 videos", "bin, size small, 3 tags to choose from", "<dt>Threshold</dt>"):
+        assert text in report
+    assert "NIL" not in report
+    assert ", prompt " not in report
+    tags = [tag for item in read_predictions(run / "eval/val/predictions.jsonl") for tag in item.tags]
+    assert tags
+    assert {(tag.novel, tag.prompt) for tag in tags} == {(False, None)}
+    assert all(decision["threshold"] <= tag.score <= 1 for tag in tags)
+
+    result = optsg_tag(*unseen, "--run", run, "--json", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert [[tag["tag"] for tag in row["tags"]] for row in rows_of(result)] == [["Blue"], ["Red"]]
+    assert rows_of(result)[0]["tags"][0]["prompt"] is None
 
 
 def test_a_file_is_encoded_as_the_feature_store_holds_it(run, feats, videos):

@@ -51,7 +51,7 @@ def reader_and_vocabulary() -> tuple[TagReader, Vocabulary, TitleTokenizer]:
     return TagReader(vocabulary, table, tokenizer), vocabulary, tokenizer
 
 
-def read(*slots: list[str], probability: float = 0.5) -> list[tuple[str, bool, int]]:
+def read(*slots: list[str], probability: float = 0.5) -> list[tuple[str, bool, int | None]]:
     """Tags of one video whose slots were written with these word pieces."""
     reader, vocabulary, tokenizer = reader_and_vocabulary()
     tokens: list[int] = []

@@ -20,7 +20,7 @@ from optsg.train.cli import main
 from optsg.train.interruption import TrainingInterrupted
 from optsg.train.run_folder import NEEDED, load_run
 from optsg.train.trainer import Trainer
-from optsg.train.validation import choose_nil_bias
+from optsg.train.tuning import choose_value
 from safetensors.torch import load_file
 
 from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
@@ -81,7 +81,7 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
     assert events[1].keys() >= {"val_loss", "val_full_f1", "val_example_f1"}
     decision = json.loads((run / "decision.json").read_text())
     values = {float(bias): value for bias, value in decision["full_f1_by_bias"].items()}
-    assert decision["nil_bias"] == choose_nil_bias(values)
+    assert decision["nil_bias"] == choose_value(values)
     assert decision["full_f1"] == values[decision["nil_bias"]]
     assert re.search(r"trained runs/op-tsg-small-1 in .* minutes; best epoch \d, NIL bias", result.output)
 
@@ -93,10 +93,13 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
         ({0.0: 0.300, 1.0: 0.351, 2.0: 0.352, 4.0: 0.353}, 1.0),
         ({0.0: 0.0, 1.0: 0.0}, 0.0),
         ({0.0: 0.1, 6.0: 0.9}, 6.0),
+        ({0.9: 0.300, 0.5: 0.351, 0.2: 0.352, 0.1: 0.353}, 0.5),  # thresholds: fewest tags first too
     ],
 )
-def test_the_smallest_bias_that_is_as_good_as_the_best_is_chosen(values: dict[float, float], chosen: float) -> None:
-    assert choose_nil_bias(values) == chosen
+def test_the_most_cautious_value_that_is_as_good_as_the_best_is_chosen(
+    values: dict[float, float], chosen: float
+) -> None:
+    assert choose_value(values) == chosen
 
 
 def test_the_kept_weights_are_those_of_the_best_validation(feats: Path) -> None:
@@ -181,7 +184,7 @@ def test_a_store_without_validation_split_trains_all_the_same(tmp_path: Path) ->
     result = train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
     assert result.exit_code == 0, result.output
     assert "the store has no validation split: the last weights are kept and the NIL bias stays 0" in result.output
-    assert load_run(Path("runs/a"), device="cpu").nil_bias == 0.0
+    assert load_run(Path("runs/a"), device="cpu").decision.value == 0.0
 
 
 def test_more_tags_than_prompts_is_said(feats: Path) -> None:

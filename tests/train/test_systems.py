@@ -1,0 +1,354 @@
+"""What every system has in common, what the classifiers add, and that OP-TSG is what it was before there were others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from optsg.data.batching import Batch, collate
+from optsg.data.errors import ConfigError, RunError
+from optsg.data.store import FeatureStore, open_store
+from optsg.data.tag_table import TagTable
+from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.train.cli import main
+from optsg.train.config import RunConfig
+from optsg.train.op_tsg import OPTSG
+from optsg.train.resume import read_progress
+from optsg.train.run_folder import load_run
+from optsg.train.session import new_run
+from optsg.train.systems.classifier import THRESHOLD, Classifier
+from optsg.train.systems.names import SYSTEM_NAMES
+from optsg.train.systems.registry import SYSTEMS, find_system, start_system
+from optsg.train.systems.system import System
+from optsg.train.tag_classifier import mean_over_valid
+from optsg.train.trainer import Trainer
+from safetensors.torch import load_file
+
+from tests.tiny_world import TINY_SETTINGS, as_options, read_log, tiny_videos, write_tiny_store
+
+
+@pytest.fixture(scope="module")
+def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(120))
+
+
+@pytest.fixture(scope="module")
+def store(feats: Path) -> Iterator[FeatureStore]:
+    with open_store(feats) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go to ``runs/`` of the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
+def train(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
+
+
+def started(feats: Path, store: FeatureStore, name: str, *settings: str, seed: int = 3) -> System:
+    """A system as training begins with it, ready for its loss."""
+    run = new_run(feats, None, system=name, size="small", settings=[*TINY_SETTINGS, *settings], seed=seed, device="cpu")
+    config = RunConfig.from_json((run / "config.json").read_text())
+    system = start_system(store, config, TagTable.from_store(store), TitleTokenizer.from_json(store.tokenizer_json))
+    system.prepare(store, torch.device("cpu"))
+    return system
+
+
+def classifier(feats: Path, store: FeatureStore, name: str = "bin", *settings: str) -> Classifier:
+    system = started(feats, store, name, *settings)
+    assert isinstance(system, Classifier)
+    return system
+
+
+def test_names_and_systems_are_the_same_list() -> None:
+    assert list(SYSTEMS) == list(SYSTEM_NAMES)
+    assert len(set(SYSTEMS.values())) == len(SYSTEMS)
+
+
+def test_an_unknown_system_is_one_sentence_that_lists_the_known_ones(feats: Path) -> None:
+    sentence = "there is no system 'bim'; known are op-tsg, bin, asy, no-shuffle, no-contrast"
+    result = train("--feats", feats, "--system", "bim")
+    assert (result.exit_code, result.output) == (1, f"error: {sentence}\n")
+    assert not Path("runs").exists()
+    with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}$"):
+        find_system("bim")
+
+
+def test_resuming_takes_no_system() -> None:
+    result = train("--run", "runs/a", "--resume", "--system", "bin")
+    assert result.exit_code == 2
+    assert "leave --feats, --system, --set and --seed out" in result.output
+
+
+def test_help_lists_the_systems() -> None:
+    text = "".join(CliRunner().invoke(main, ["--help"]).output.split())  # lines may break at hyphens
+    assert f"Whattotrain:{','.join(SYSTEM_NAMES)}.[default:op-tsg]" in text
+
+
+@pytest.mark.parametrize("width", ["width=32", "width=48"])
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != "op-tsg"])
+def test_the_shared_encoder_starts_the_same_in_every_system(
+    feats: Path, store: FeatureStore, name: str, width: str
+) -> None:
+    def encoder(system: System) -> dict[str, torch.Tensor]:
+        state = system.model.state_dict()
+        return {key: value for key, value in state.items() if key.startswith(("title_encoder.", "hybrid_encoder."))}
+
+    ours, reference = encoder(started(feats, store, name, width)), encoder(started(feats, store, "op-tsg", width))
+    other_seed = encoder(started(feats, store, name, width, seed=4))
+    assert ours.keys() == reference.keys()
+    assert [key for key in ours if not torch.equal(ours[key], reference[key])] == []
+    assert [key for key in ours if not torch.equal(ours[key], other_seed[key])] != []
+
+
+@pytest.mark.parametrize("name", list(SYSTEMS))
+def test_every_trained_parameter_gets_a_gradient(feats: Path, store: FeatureStore, name: str) -> None:
+    system = started(feats, store, name)
+    system.model.train()
+    losses = system.losses(collate(store, np.arange(32)), np.random.default_rng(0))
+    losses.total.backward()
+    without = {key for key, value in system.model.named_parameters() if value.requires_grad and value.grad is None}
+    assert without == ({"log_inverse_temperature"} if name == "no-contrast" else set())
+    values = losses.values()
+    assert values.pop("loss") == pytest.approx(losses.total.item())
+    assert list(values) == {"op-tsg": ["contrastive", "generation"], "no-shuffle": ["contrastive", "generation"]}.get(
+        name, ["generation"] if name == "no-contrast" else ["classification"]
+    )
+
+
+# --- OP-TSG before and after ---
+
+
+def test_op_tsg_trains_as_it_did_before_there_were_other_systems(feats: Path) -> None:
+    """Numbers written down with the code of the commit before the first other system."""
+    settings = [*as_options(), "--set", "epochs=4", "--set", "validate_every=2", "--seed", "1"]
+    result = train("--feats", feats, "--run", "runs/a", *settings)
+    assert result.exit_code == 0, result.output
+    epochs = [event for event in read_log(Path("runs/a")) if event["event"] == "epoch"]
+    found = [[event["train_contrastive"], event["train_generation"]] for event in epochs]
+    expected = [[2.208693, 4.224600], [1.384501, 3.475624], [1.157055, 3.036453], [1.186503, 2.867638]]
+    assert found == [pytest.approx(row, rel=1e-3) for row in expected]
+    (first, _) = (event for event in read_log(Path("runs/a")) if event["event"] == "validation")
+    assert first["val_contrastive"] == pytest.approx(1.409260, rel=1e-3)
+    assert first["val_generation"] == pytest.approx(3.128707, rel=1e-3)
+    assert list(epochs[0]) == [
+        "event", "step", "epoch", "train_loss", "train_contrastive", "train_generation", "prompts_used", "seconds",
+    ]  # fmt: skip
+
+
+def test_a_run_folder_from_before_there_were_systems_opens_as_op_tsg(feats: Path, store: FeatureStore) -> None:
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=2")
+    batch = collate(store, store.indices("test"))
+    before = load_run(Path("runs/a"), device="cpu").predict(batch)
+    path = Path("runs/a/config.json")
+    config = json.loads(path.read_text())
+    assert config.pop("system") == "op-tsg"
+    del config["training"]["contrastive"]
+    path.write_text(json.dumps(config))
+    run = load_run(Path("runs/a"), device="cpu")
+    assert run.config.system == "op-tsg"
+    assert isinstance(run.model, OPTSG)
+    assert run.predict(batch) == before
+
+
+def test_a_state_from_before_there_were_systems_is_resumed(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    old = {"tensors": "step-000000003.safetensors", "step": 3, "epoch_sums": [1.5, 6.0, 21.0], "epoch_steps": 3}
+    (tmp_path / "state" / "progress.json").write_text(json.dumps(old))
+    progress = read_progress(tmp_path)
+    assert progress is not None
+    assert progress.epoch_sums == {"train_contrastive": 1.5, "train_generation": 6.0, "prompts_used": 21.0}
+
+
+# --- ablations of OP-TSG ---
+
+
+@pytest.mark.parametrize(("name", "key"), [("no-shuffle", "shuffle"), ("no-contrast", "contrastive")])
+def test_an_ablation_is_a_setting_that_its_configuration_tells(feats: Path, name: str, key: str) -> None:
+    result = train("--feats", feats, "--system", name, *as_options(), "--set", "epochs=1")
+    assert result.exit_code == 0, result.output
+    config = json.loads(Path(f"runs/{name}-small-1/config.json").read_text())
+    assert (config["system"], config["training"][key]) == (name, False)
+    assert load_run(Path(f"runs/{name}-small-1"), device="cpu").config.system == name
+    refused = train("--feats", feats, "--system", name, "--set", f"{key}=true")
+    assert refused.exit_code == 1
+    assert refused.output == f"error: --set {key}=true: the system {name} has {key}=false; leave it out\n"
+
+
+def test_no_shuffle_asks_for_the_tags_in_the_prompts_own_order(feats: Path, store: FeatureStore) -> None:
+    batch = collate(store, np.arange(32))
+
+    def generation(name: str, draw: int) -> float:
+        system = started(feats, store, name, "dropout=0")
+        system.model.train()
+        return system.losses(batch, np.random.default_rng(draw)).parts["generation"].item()
+
+    assert generation("no-shuffle", 1) == generation("no-shuffle", 2)
+    assert generation("op-tsg", 1) != generation("op-tsg", 2)
+
+
+def test_no_contrast_keeps_matching_and_generation_as_they_are(feats: Path, store: FeatureStore) -> None:
+    batch = collate(store, np.arange(32))
+    ours, whole = (
+        started(feats, store, name, "dropout=0").losses(batch, np.random.default_rng(5))
+        for name in ("no-contrast", "op-tsg")
+    )
+    assert set(ours.parts) == {"generation"}
+    assert ours.parts["generation"].item() == whole.parts["generation"].item()
+    assert ours.measures == whole.measures
+    assert whole.total.item() > ours.total.item() == ours.parts["generation"].item()
+
+
+# --- classifiers ---
+
+
+def test_pooling_is_the_mean_over_valid_positions() -> None:
+    features = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [100.0, 100.0]], [[5.0, 7.0], [9.0, 9.0], [9.0, 9.0]]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    assert mean_over_valid(features, mask).tolist() == [[2.0, 4.0], [5.0, 7.0]]
+    assert mean_over_valid(features, torch.zeros_like(mask)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_classifier_starts_from_the_tags_shares(feats: Path, store: FeatureStore) -> None:
+    system = classifier(feats, store)
+    videos, counts = len(store.indices("train")), system.tag_table.counts
+    assert counts.max() == videos, "every video of the tiny world is tagged animal"
+    expected = np.minimum(counts / videos, 1 - 0.5 / videos)
+    assert system.model.head.bias.detach().sigmoid().numpy() == pytest.approx(expected, rel=1e-5)
+
+
+def test_targets_are_the_training_tags_and_other_tags_are_left_out(tmp_path: Path) -> None:
+    videos = tiny_videos(40)
+    unseen = [type(v)(**{**vars(v), "tags": (*v.tags, "Comet")}) if v.split == "test" else v for v in videos]
+    path = write_tiny_store(tmp_path / "s.h5", unseen)
+    with open_store(path) as store:
+        system = classifier(path, store)
+        rows = np.concatenate([store.indices("train")[:5], store.indices("test")[:3]])
+        targets = system.targets(collate(store, rows))
+        assert "comet" in store.tag_keys
+        keys = system.tag_table.keys
+        found = [{keys[column] for column in torch.nonzero(row).flatten().tolist()} for row in targets]
+        assert found == [{store.tag_keys[tag] for tag in store.tags(int(row))} - {"comet"} for row in rows]
+        assert set(targets.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("name", ["bin", "asy"])
+def test_a_classifier_s_loss_does_not_depend_on_padding_or_on_the_split_into_batches(
+    feats: Path, store: FeatureStore, name: str
+) -> None:
+    system = classifier(feats, store, name)
+    system.model.eval()
+
+    def loss(batch: Batch) -> float:
+        return system.losses(batch, np.random.default_rng(0)).total.item()
+
+    whole = loss(collate(store, np.arange(12)))
+    parts = [loss(collate(store, [row])) for row in range(12)]
+    assert whole == pytest.approx(float(np.mean(parts)), rel=1e-5)
+
+
+def test_scores_are_probabilities_and_tags_are_those_at_the_threshold(feats: Path, store: FeatureStore) -> None:
+    system = classifier(feats, store)
+    with torch.no_grad():
+        system.model.head.weight.mul_(20)
+    system.model.eval()
+    batch = collate(store, store.indices("test"))
+    with torch.no_grad():
+        probabilities = system.model(batch).sigmoid()
+    spellings = system.tag_table.spellings
+    for row, tags in enumerate(system.predict(batch, 0.3)):
+        wanted = {spellings[c]: p for c, p in enumerate(probabilities[row].tolist()) if p >= 0.3}
+        assert {tag.text: tag.score for tag in tags} == wanted
+        assert [tag.score for tag in tags] == sorted((tag.score for tag in tags), reverse=True)
+        assert {(tag.novel, tag.prompt) for tag in tags} <= {(False, None)}
+    values = (0.9, 0.3, 0.01)
+    assert system.predict_each(batch, values) == [system.predict(batch, value) for value in values]
+    assert [sum(map(len, system.predict(batch, value))) for value in values] == sorted(
+        sum(map(len, system.predict(batch, value))) for value in values
+    )
+
+
+@pytest.mark.parametrize("name", ["bin", "asy"])
+def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) -> None:
+    settings = [*as_options(), "--set", "epochs=40", "--set", "ema=0.9", "--set", "validate_every=10"]
+    result = train("--feats", feats, "--system", name, *settings)
+    assert result.exit_code == 0, result.output
+    run = Path(f"runs/{name}-small-1")
+    assert result.output.startswith(f"training {name} (small, ")
+    assert re.search(rf"trained {run} in .* minutes; best epoch \d+, threshold 0\.\d+\n", result.output)
+    decision = json.loads((run / "decision.json").read_text())
+    assert set(decision) == {"threshold", "tuned_on", "full_f1", "full_f1_by_threshold"}
+    by_threshold = {float(value): score for value, score in decision["full_f1_by_threshold"].items()}
+    assert tuple(by_threshold) == THRESHOLD.candidates
+    assert by_threshold[decision["threshold"]] == decision["full_f1"] > 0.6
+    assert load_run(run, device="cpu").decision.value == decision["threshold"]
+    events = read_log(run)
+    assert [event["event"] for event in events][-1] == "finished"
+    losses = [event["train_classification"] for event in events if event["event"] == "epoch"]
+    assert losses[-1] < 0.5 * losses[0]
+    assert all(event["train_loss"] == event["train_classification"] for event in events if event["event"] == "epoch")
+    validation = next(event for event in events if event["event"] == "validation")
+    assert validation.keys() >= {"val_loss", "val_classification", "val_full_f1", "threshold"}
+
+
+def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -> None:
+    feats = write_tiny_store(tmp_path / "s.h5", [video for video in tiny_videos(40) if video.split != "val"])
+    result = train("--feats", feats, "--system", "bin", "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    assert result.exit_code == 0, result.output
+    assert "no validation split: the last weights are kept and the threshold stays 0.5" in result.output
+    assert load_run(Path("runs/a"), device="cpu").decision.value == 0.5
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", ["bin", "no-contrast"])
+def test_resumed_training_equals_uninterrupted(
+    feats: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
+) -> None:
+    settings = [*as_options(), "--set", "epochs=3", "--set", "validate_every=1", "--set", f"precision={precision}"]
+    assert train("--feats", feats, "--system", name, "--run", "runs/whole", *settings).exit_code == 0
+    original, steps = Trainer._step, iter(range(1, 1000))
+
+    def stopping(self: Trainer, *arguments: object) -> object:
+        if next(steps) == 8:
+            self._stop.set()
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopping)
+        stopped = train("--feats", feats, "--system", name, "--run", "runs/parts", *settings)
+    assert stopped.exit_code == 130
+    resumed = train("--run", "runs/parts", "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert resumed.output.startswith(f"training {name} (small, ")
+    whole, parts = (load_file(f"runs/{run}/model.safetensors") for run in ("whole", "parts"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    assert Path("runs/whole/decision.json").read_text() == Path("runs/parts/decision.json").read_text()
+    events = [[{**event, "seconds": 0} for event in read_log(Path(f"runs/{run}"))] for run in ("whole", "parts")]
+    assert events[0] == events[1]
+
+
+def test_from_pretrained_is_for_op_tsg_and_says_so(feats: Path) -> None:
+    train("--feats", feats, "--system", "bin", "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    message = "runs/a is a run of the system bin, whose model is no OPTSG; open it with optsg.train.run_folder.load_run"
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        OPTSG.from_pretrained("runs/a")
+
+
+def test_a_run_of_a_system_that_this_version_does_not_know(feats: Path) -> None:
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    path = Path("runs/a/config.json")
+    path.write_text(path.read_text().replace('"system": "op-tsg"', '"system": "next-year"'))
+    message = (
+        "runs/a cannot be read: there is no system 'next-year'; known are op-tsg, bin, asy, no-shuffle, no-contrast"
+    )
+    with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+        load_run(Path("runs/a"))

@@ -1,0 +1,78 @@
+"""The video–title encoder that every system shares (paper §3.1): the base of all their models.
+
+Legend: B videos, S title tokens, D width.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..data.batching import Batch
+from .config import InputConfig, ModelConfig
+from .hybrid_encoder import HybridEncoder
+from .title_encoder import TitleEncoder
+
+
+class VideoTitleModel(nn.Module):
+    """A model with a title encoder and a hybrid encoder, which in every system have these names and these weights' names.
+
+    A subclass builds both, in its own order, with :func:`build_hybrid_encoder` and :func:`build_title_encoder`.
+    """
+
+    title_encoder: TitleEncoder
+    hybrid_encoder: HybridEncoder
+
+    def __init__(self, model: ModelConfig, inputs: InputConfig):
+        super().__init__()
+        self.config = model
+        self.inputs = inputs
+
+    def encode(self, batch: Batch) -> Tensor:
+        """Multimodal hybrid features F (B, S, D); their mask is ``batch.title_mask``."""
+        features: Tensor = self.hybrid_encoder(self.title_encoder(batch.title_tokens, batch.title_mask), batch)
+        return features
+
+    @torch.no_grad()
+    def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Starts the title encoder from the store's text model."""
+        self.title_encoder.load_pretrained(weights)
+
+    @torch.no_grad()
+    def copy_encoder(self, other: VideoTitleModel) -> None:
+        """Takes over the weights of another model's title encoder and hybrid encoder, which have the same sizes."""
+        self.title_encoder.load_state_dict(other.title_encoder.state_dict())
+        self.hybrid_encoder.load_state_dict(other.hybrid_encoder.state_dict())
+
+    def parameter_count(self) -> int:
+        """Number of trained parameters."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+def build_hybrid_encoder(model: ModelConfig, inputs: InputConfig) -> HybridEncoder:
+    """The hybrid encoder of these sizes, its weights as PyTorch draws them."""
+    return HybridEncoder(
+        frame_dim=inputs.frame_dim,
+        patch_dim=inputs.patch_dim,
+        max_patches=inputs.max_patches,
+        width=model.width,
+        heads=model.heads,
+        layers=model.hybrid_layers,
+        dropout=model.dropout,
+    )
+
+
+def build_title_encoder(model: ModelConfig, inputs: InputConfig) -> TitleEncoder:
+    """The title encoder of these sizes, its weights random, ``frozen_title_layers`` frozen."""
+    encoder = TitleEncoder(json.dumps(dict(inputs.title_encoder)), model.width, model.dropout)
+    if model.frozen_title_layers >= 0:
+        frozen = ["embeddings.", *(f"layer.{number}." for number in range(model.frozen_title_layers))]
+        for name, parameter in encoder.model.named_parameters():
+            if any(part in name for part in frozen):
+                parameter.requires_grad_(False)
+    return encoder

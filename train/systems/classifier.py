@@ -1,0 +1,100 @@
+"""What the classifiers over the training tags share: targets, prediction, the global threshold. Only the loss differs.
+
+Legend: B videos, K training tags.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.batching import Batch
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ...data.title_tokenizer import TitleTokenizer
+from ..build import start_encoder
+from ..config import RunConfig
+from ..generation import PredictedTag
+from ..tag_classifier import TagClassifier
+from ..tuning import TunedScalar
+from .system import StepLosses, System
+
+THRESHOLD = TunedScalar(
+    name="threshold",
+    label="threshold",
+    untuned=0.5,
+    candidates=(*(round(0.95 - 0.025 * step, 3) for step in range(35)), 0.075, 0.05, 0.03, 0.02, 0.01),
+    # More of them than of NIL biases: trying one costs no pass of the model, and the best moves as training goes on.
+    during_training=tuple(round(0.95 - 0.05 * step, 2) for step in range(19)),
+)
+"""One threshold for the probabilities of all tags."""
+
+
+class Classifier(System):
+    """Mean of F over the title's positions, one logit per training tag; scores are sigmoid probabilities."""
+
+    scalar = THRESHOLD
+    model: TagClassifier
+
+    def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
+        super().__init__(config, tag_table, tokenizer)
+        self.model = TagClassifier(config.model, config.inputs, len(tag_table))
+        self._columns: NDArray[np.int64] = np.empty(0, np.int64)
+
+    @property
+    def extent(self) -> str:
+        """Number of tags to choose from."""
+        return f"{len(self.tag_table):,} tags to choose from"
+
+    def start(self, store: FeatureStore) -> None:
+        """The encoder starts as OP-TSG's, every tag's bias at the tag's share of the training videos."""
+        start_encoder(self.model, store, self.config)
+        self.model.set_priors(self.tag_table.counts, len(store.indices("train")))
+
+    def prepare(self, store: FeatureStore, device: torch.device) -> None:
+        """Which column belongs to a tag of the store, -1 for tags outside the training split."""
+        del device
+        column_of = {key: column for column, key in enumerate(self.tag_table.keys)}
+        self._columns = np.array([column_of.get(key, -1) for key in store.tag_keys], np.int64)
+
+    def targets(self, batch: Batch) -> Tensor:
+        """(B, K) on the batch's device: 1 where a video has the tag, else 0."""
+        targets = np.zeros((len(batch), len(self.tag_table)), np.float32)
+        for row, tags in enumerate(batch.tags):
+            columns = self._columns[tags]
+            targets[row, columns[columns >= 0]] = 1.0
+        return torch.from_numpy(targets).to(batch.title_tokens.device)
+
+    @abstractmethod
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Scalar loss of logits (B, K) and targets (B, K)."""
+
+    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+        """One part, ``classification``; nothing is random beside dropout."""
+        del rng
+        return StepLosses(parts={"classification": self.loss(self.model(batch), self.targets(batch))})
+
+    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+        """Training tags whose probability is at least the threshold."""
+        return self.predict_each(batch, [value])[0]
+
+    @torch.no_grad()
+    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
+        """One pass of the model serves all thresholds."""
+        probabilities = self.model(batch).sigmoid().cpu().numpy()
+        ranked = [self._ranked(row, min(values)) for row in probabilities]
+        return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
+
+    def _ranked(self, probabilities: NDArray[np.float32], least: float) -> list[PredictedTag]:
+        """The tags of one video with at least this probability, best first, ties in the order of the tag table."""
+        columns = np.flatnonzero(probabilities >= least)
+        columns = columns[np.argsort(-probabilities[columns], kind="stable")]
+        spellings = self.tag_table.spellings
+        return [
+            PredictedTag(text=spellings[column], score=float(probabilities[column]), novel=False) for column in columns
+        ]

@@ -1,0 +1,24 @@
+"""Names of the systems, apart from the systems themselves: a command's ``--help`` does not wait for PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...data.errors import ConfigError
+
+DEFAULT_SYSTEM = "op-tsg"
+
+SYSTEM_NAMES: Mapping[str, str] = {
+    "op-tsg": "order prompts, matching, ordered tag sequence (the paper's model A)",
+    "bin": "one logit per training tag, binary cross-entropy",
+    "asy": "one logit per training tag, asymmetric loss",
+    "no-shuffle": "op-tsg whose prompts are never shuffled (ablation C)",
+    "no-contrast": "op-tsg without the contrastive loss; matching is kept (ablation E)",
+}
+"""What each system is, in a line."""
+
+
+def check_system_name(name: str) -> None:
+    """Raises :class:`ConfigError` for a name that no system has."""
+    if name not in SYSTEM_NAMES:
+        raise ConfigError(f"there is no system {name!r}; known are {', '.join(SYSTEM_NAMES)}")

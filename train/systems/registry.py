@@ -1,0 +1,50 @@
+"""From a name to a system: the one place that knows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ...data.title_tokenizer import TitleTokenizer
+from ..config import RunConfig
+from .asy import Asy
+from .bin import Bin
+from .names import check_system_name
+from .no_contrast import NoContrast
+from .no_shuffle import NoShuffle
+from .op_tsg import OpTsg
+from .system import System
+
+SYSTEMS: Mapping[str, type[System]] = {
+    "op-tsg": OpTsg,
+    "bin": Bin,
+    "asy": Asy,
+    "no-shuffle": NoShuffle,
+    "no-contrast": NoContrast,
+}
+
+
+def find_system(name: str) -> type[System]:
+    """The system of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    check_system_name(name)
+    return SYSTEMS[name]
+
+
+def open_system(config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> System:
+    """The run's system with a model of the run's sizes, whose weights are random; errors as :func:`find_system`."""
+    return find_system(config.system)(config, tag_table, tokenizer)
+
+
+def start_system(store: FeatureStore, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> System:
+    """The run's system as training begins with it, by the run's seed; errors as :func:`find_system`."""
+    torch.manual_seed(config.training.seed)
+    system = open_system(config, tag_table, tokenizer)
+    system.start(store)
+    return system

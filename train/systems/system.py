@@ -1,0 +1,110 @@
+"""What a system is: how its model is built and started, its loss, how it predicts, and what is tuned on validation.
+
+Everything else, inputs, shared encoder, schedule, budget, choice of the checkpoint, is the same for all and lies in
+:mod:`optsg.train.trainer`. Legend: B videos.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.batching import Batch
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ...data.title_tokenizer import TitleTokenizer
+from ..config import RunConfig
+from ..generation import PredictedTag
+from ..shared_encoder import VideoTitleModel
+from ..tuning import TunedScalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLosses:
+    """Losses of a batch.
+
+    Attributes:
+        parts: scalars with gradients by name; the loss is their sum.
+        measures: numbers for the log that are no part of the loss.
+    """
+
+    parts: Mapping[str, Tensor]
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """The loss."""
+        return reduce(torch.add, self.parts.values())
+
+    def values(self) -> dict[str, float]:
+        """The loss as ``loss`` and its parts by name, as numbers."""
+        parts = {name: part.item() for name, part in self.parts.items()}
+        return {"loss": sum(parts.values()), **parts}
+
+
+class System(ABC):
+    """One system of the paper, around its model.
+
+    Args:
+        config: the run's configuration; the model's sizes follow from it and the tag table alone.
+        tag_table: the training tags.
+        tokenizer: the text encoder's.
+
+    Attributes:
+        settings: ``key=value`` settings that make the system what it is; they go into ``config.json``.
+        scalar: what is tuned on validation.
+        model: random until :meth:`start` or until a checkpoint is loaded.
+    """
+
+    settings: ClassVar[tuple[str, ...]] = ()
+    scalar: ClassVar[TunedScalar]
+    model: VideoTitleModel
+
+    def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
+        self.config = config
+        self.tag_table = tag_table
+        self.tokenizer = tokenizer
+
+    @property
+    @abstractmethod
+    def extent(self) -> str:
+        """What beside the size says how large it is, for people: "16 prompts"."""
+
+    @abstractmethod
+    def start(self, store: FeatureStore) -> None:
+        """Gives the model the weights that training starts from; the shared encoder's are the same in every system.
+
+        PyTorch's random numbers have been seeded with the run's seed just before the model was built.
+        """
+
+    @abstractmethod
+    def prepare(self, store: FeatureStore, device: torch.device) -> None:
+        """Makes what :meth:`losses` needs of the store: its targets, on the device."""
+
+    def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
+        """What a person should know about the training videos ``rows`` before a long training; after :meth:`prepare`."""
+        del store, rows
+        return []
+
+    @abstractmethod
+    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+        """Losses of a batch of the store; after :meth:`prepare`.
+
+        ``rng`` draws what is random beside dropout. In the model's evaluation mode orders are the natural ones.
+        """
+
+    @abstractmethod
+    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+        """Tags of every video of the batch, best score first, each tag once, with ``value`` for the tuned scalar."""
+
+    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
+        """:meth:`predict` for several values; a system that can do this at the cost of one overrides it."""
+        return [self.predict(batch, value) for value in values]
