@@ -171,6 +171,8 @@ class WorkerProcess:
             yield
         finally:
             timer.cancel()
+            timer.join()  # a limit that was reached in the very last moment must not be taken for the next input's
+            self.usable = self.usable and not self._killed
 
     def _end(self) -> str:
         code = self._process.returncode
