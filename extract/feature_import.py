@@ -21,19 +21,16 @@ from ..data.inputs.create_annotations import Annotation
 from ..data.inputs.ready_features import ReadyFeatures, open_ready_features
 from ..data.inputs.splits import choose_split
 from ..data.media import Failure
-from ..data.store.files import check_target, recover_store
-from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.schema import IMPORTED_FROM, StoreHeader, VideoFeatures
 from .api import check_out, preset_specs
 from .decoding.sampling import Sampling, spread
 from .encoders.image_encoder import parse_image_encoder
 from .encoders.presets import DEFAULT_PRESET
 from .encoders.text_encoder import TextEncoder, open_text_encoder, parse_text_encoder
-from .event_log import EventLog, open_event_log
+from .event_log import open_event_log
+from .growing_store import open_growing_store
 from .options import ExtractionOptions
-from .out_lock import lock_out
-from .parts import DoneInputs, PartFolder
-from .pipeline import earlier_work, finish_store, refuse_nothing
+from .parts import DoneInputs
 from .progress import show_progress
 from .summary import ExtractSummary
 
@@ -92,36 +89,19 @@ def import_features(
     source = _Source(ready=ready, annotations=annotations, sampling=sampling, patches=patches, limit=limit)
     text = _open_text_encoder(preset, text_encoder, device)
     header = _header(source, text, image_encoder)
-    with lock_out(out), open_event_log(json_log) as log:
-        recover_store(out)
-        check_target(out)
-        parts = PartFolder(out)
-        if overwrite:
-            parts.remove()
-        base, header, done = earlier_work(out, parts, header, overwrite=overwrite)
-        done.settle(retry_failed=False)
-        summary = ExtractSummary(out=out, resumed=len(done))
-        log.started(out, header, ExtractionOptions(strict=strict, overwrite=overwrite), len(done))
+    options = ExtractionOptions(strict=strict, overwrite=overwrite)
+    with open_event_log(json_log) as log, open_growing_store(out, header, options, log) as store:
         with show_progress(source.description, None, quiet=quiet) as display:
-            results = source.results(done, header.frame_dim)
+            results = source.results(store.done, store.header.frame_dim)
             for first in results:
-                with parts.new_part(header) as writer:
+                with store.parts.new_part(store.header) as writer:
                     for result in chain([first], islice(results, VIDEOS_PER_PART - 1)):
-                        _write(result, writer, summary, log, strict=strict)
-                        display.extracted(summary)
-            refuse_nothing(source.description, summary, done, parts)
-            summary.finish_seconds = -time.perf_counter()
-            if base is not None and not parts.complete():
-                summary.unchanged = True
-            else:
-                finish_store(
-                    out, parts, header, text, base=base, summary=summary, log=log, report_merge=display.written
-                )
-        parts.remove()
-        summary.finish_seconds += time.perf_counter()
-        summary.seconds = time.perf_counter() - started
-        log.finished(summary)
-    return summary
+                        store.write(result, writer)
+                        display.extracted(store.summary)
+            store.finish(source.description, text, display.written)
+        store.summary.seconds = time.perf_counter() - started
+        log.finished(store.summary)
+    return store.summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,21 +188,6 @@ class _Source:
 
 def _failure(annotation: Annotation, error: str, failure_id: str) -> Failure:
     return Failure(id=failure_id, source=annotation.where, stage="read", error=f"{annotation.where}: {error}")
-
-
-def _write(
-    result: VideoFeatures | Failure, writer: Hdf5StoreWriter, summary: ExtractSummary, log: EventLog, *, strict: bool
-) -> None:
-    if isinstance(result, Failure):
-        if strict:
-            raise InputError(f"{result.error}; --strict makes this fatal")
-        writer.add_failure(result)
-        summary.add_failure(result)
-        log.failure(result)
-    else:
-        writer.append(result)
-        summary.add_features(result)
-        log.video(result)
 
 
 def _open_text_encoder(preset: str, name: str | None, device: str) -> TextEncoder:

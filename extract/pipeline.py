@@ -16,14 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..data.errors import InputError
 from ..data.inputs import Inputs
 from ..data.media import Failure, MediaItem
 from ..data.stop_signals import StopRequest, stop_on_signals
-from ..data.store import open_store
-from ..data.store.corpus import StoredTexts
-from ..data.store.files import check_target, recover_store
-from ..data.store.merge import merge_parts
 from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.schema import StoreHeader, VideoFeatures
 from .decoding.sampling import Sampling
@@ -31,19 +26,14 @@ from .encoders.image_encoder import ImageEncoder
 from .encoders.text_encoder import TextEncoder
 from .event_log import EventLog
 from .feature_batcher import FeatureBatcher
+from .growing_store import GrowingStore, open_growing_store
 from .in_order import InOrder
 from .options import ExtractionOptions
-from .out_lock import lock_out
-from .parts import DoneInputs, PartFolder, check_settings
 from .process_memory import release_free_memory
 from .summary import ExtractSummary
-from .unknown_pieces import UnknownPieces
 from .workers.preparation import Preparation, Prepared
 from .workers.worker_pool import Decoded, WorkerPool
 from .workers.worker_process import ProcessSettings
-
-TITLE_LAYERS = 6
-"""Layers of the text model that start the title encoder (``method.md`` §2)."""
 
 INPUTS_PER_PART = 512
 SECONDS_PER_PART = 300.0
@@ -103,94 +93,35 @@ def run_extraction(
     sampling = sampling or Sampling()
     log = log or EventLog()
     header = _header(image_encoder, text_encoder, sampling, preset)
-    with lock_out(out):
-        recover_store(out)
-        check_target(out)
-        parts = PartFolder(out)
-        if options.overwrite:
-            parts.remove()
-        base, header, done = earlier_work(out, parts, header, overwrite=options.overwrite)
-        done.settle(retry_failed=options.retry_failed)
-        summary = ExtractSummary(out=out, resumed=len(done))
-        log.started(out, header, options, len(done))
+    with open_growing_store(out, header, options, log) as store:
         run = _Run(
-            summary=summary,
+            store=store,
             batcher=FeatureBatcher(image_encoder, options.batch_size),
-            strict=options.strict,
-            log=log,
             report=report or (lambda _: None),
         )
         how = Preparation(plan=image_encoder.plan, sampling=sampling, thumbnails=options.thumbnails)
         settings = ProcessSettings(how=how, seconds=options.timeout)
-        remaining = (item for item in inputs if item not in done)
+        remaining = (item for item in inputs if item not in store.done)
         with (
             stop_on_signals(run.stop),
             WorkerPool(remaining, settings, workers=options.worker_count, may_go_on=run.may_go_on) as pool,
         ):
-            run.write_parts(pool, parts, header)
+            run.write_parts(pool)
         if run.stop.is_set():
-            log.finished(summary, "interrupted")
+            log.finished(store.summary, "interrupted")
             raise ExtractionInterrupted(run.stop.number)
-        refuse_nothing(inputs.description, summary, done, parts)
-        summary.finish_seconds = -time.perf_counter()
-        if base is not None and not parts.complete():
-            summary.unchanged = True
-        else:
-            finish_store(
-                out, parts, header, text_encoder, base=base, summary=summary, log=log, report_merge=report_merge
-            )
-        parts.remove()
-        now = time.perf_counter()
-        summary.finish_seconds += now
-        summary.seconds = now - started
-        log.finished(summary)
-    return summary
-
-
-def finish_store(
-    out: Path,
-    parts: PartFolder,
-    header: StoreHeader,
-    text_encoder: TextEncoder,
-    *,
-    base: Path | None,
-    summary: ExtractSummary,
-    log: EventLog,
-    report_merge: Callable[[int], None] | None,
-) -> None:
-    """Parts and text encoder to the finished store; notes in summary and log what the tokenizer did not know."""
-    paths = parts.complete()
-    unknown = UnknownPieces(text_encoder.spec())
-    tables = unknown.counting(text_encoder.tables(TITLE_LAYERS, StoredTexts(paths, base=base)))
-    merge_parts(paths, out, header, tables, base=base, progress=report_merge)
-    summary.unknown_pieces = unknown.shares()
-    if warning := unknown.warning():
-        summary.warnings.append(warning)
-        log.warning(warning, summary.unknown_pieces)
-
-
-def earlier_work(
-    out: Path, parts: PartFolder, header: StoreHeader, *, overwrite: bool
-) -> tuple[Path | None, StoreHeader, DoneInputs]:
-    """The finished store to add to, the header to go on with, and what is done."""
-    done = DoneInputs()
-    base = None
-    if out.exists() and not overwrite:
-        with open_store(out) as store:
-            check_settings(out, "exists already, made", store.header, header)
-            done.add(store)
-            base, header = out, store.header.before_corpus()
-    return base, parts.open(header, done), done
+        store.finish(inputs.description, text_encoder, report_merge)
+        store.summary.seconds = time.perf_counter() - started
+        log.finished(store.summary)
+    return store.summary
 
 
 @dataclass(kw_only=True)
 class _Run:
     """Decoded inputs to parts."""
 
-    summary: ExtractSummary
+    store: GrowingStore
     batcher: FeatureBatcher[Decoded]
-    strict: bool
-    log: EventLog
     report: Report
     stop: StopRequest = field(default_factory=StopRequest)
     order: InOrder[VideoFeatures | Failure] = field(default_factory=InOrder)
@@ -199,12 +130,12 @@ class _Run:
         """Whether there is room for what will have to wait behind a slow input."""
         return self.order.held_bytes < HELD_BUDGET
 
-    def write_parts(self, pool: WorkerPool, parts: PartFolder, header: StoreHeader) -> None:
+    def write_parts(self, pool: WorkerPool) -> None:
         """Writes parts until there are no more inputs; when asked to stop, what is done becomes the last part."""
         results = self._encoded(pool)
         for first in results:
             until = time.monotonic() + SECONDS_PER_PART
-            with parts.new_part(header) as writer:
+            with self.store.parts.new_part(self.store.header) as writer:
                 self._write(first, writer)
                 for number, result in enumerate(results, start=2):
                     self._write(result, writer)
@@ -226,7 +157,7 @@ class _Run:
         while True:
             started = time.perf_counter()
             result = next(results, None)
-            self.summary.wait_seconds += time.perf_counter() - started
+            self.store.summary.wait_seconds += time.perf_counter() - started
             if result is None:
                 return
             yield result
@@ -248,20 +179,11 @@ class _Run:
             assert isinstance(decoded.result, Prepared)
             outcome = _features(decoded.item, decoded.result, features)
             self.order.put(decoded.number, outcome, features.nbytes + len(decoded.result.thumbnail))
-        self.summary.encode_seconds = self.batcher.seconds
+        self.store.summary.encode_seconds = self.batcher.seconds
 
     def _write(self, result: VideoFeatures | Failure, writer: Hdf5StoreWriter) -> None:
-        if isinstance(result, Failure):
-            if self.strict:
-                raise InputError(f"{_described(result)}; --strict makes this fatal")
-            writer.add_failure(result)
-            self.summary.add_failure(result)
-            self.log.failure(result)
-        else:
-            writer.append(result)
-            self.summary.add_features(result)
-            self.log.video(result)
-        self.report(self.summary)
+        self.store.write(result, writer)
+        self.report(self.store.summary)
 
 
 def _header(image: ImageEncoder, text: TextEncoder, sampling: Sampling, preset: str | None) -> StoreHeader:
@@ -309,17 +231,3 @@ def _features(item: MediaItem, prepared: Prepared, features: NDArray[np.float16]
         digest=prepared.digest,
         decode_seconds=prepared.seconds,
     )
-
-
-def refuse_nothing(description: str, summary: ExtractSummary, done: DoneInputs, parts: PartFolder) -> None:
-    """Refuses to finish a store of nothing."""
-    if not summary.videos + summary.images + len(done.videos):
-        parts.remove()
-        first = f"; the first: {_described(summary.examples[0])}" if summary.examples else ""
-        failed = summary.failed + len(done)
-        raise InputError(f"nothing could be read of {description}: {failed} failed{first}")
-
-
-def _described(failure: Failure) -> str:
-    source = "" if failure.error.startswith(f"{failure.source}:") else f"{failure.source}: "
-    return f"{source}{failure.error}"

@@ -12,11 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 from optsg.data.errors import InputError
 from optsg.data.inputs.ready_features import open_ready_features
+from optsg.data.media import Failure
 from optsg.data.store import open_store
+from optsg.data.store.part_writer import Hdf5StoreWriter
+from optsg.data.store.schema import VideoFeatures
 from optsg.data.store.verification import verify_store
 from optsg.extract import feature_import
+from optsg.extract.growing_store import GrowingStore
 from optsg.extract.store_cli import main
-from optsg.extract.summary import ExtractSummary
 from optsg.train.cli import main as train_main
 from optsg.train.run_folder import load_run
 
@@ -141,15 +144,15 @@ def test_an_interrupted_import_goes_on_and_equals_one_in_one_go(
     whole, out = tmp_path / "whole.h5", tmp_path / "feats.h5"
     assert run(features, "--metadata", train, "--out", whole, "-q").exit_code == 0
 
-    def stop(_result: object, _writer: object, summary: ExtractSummary, *_: object, **__: object) -> None:
-        if summary.videos == 3:
+    def stop(self: GrowingStore, result: VideoFeatures | Failure, writer: Hdf5StoreWriter) -> None:
+        if self.summary.videos == 3:
             raise KeyboardInterrupt
-        write(_result, _writer, summary, *_, **__)  # type: ignore[arg-type]
+        write(self, result, writer)
 
-    write = feature_import._write
+    write = GrowingStore.write
     with monkeypatch.context() as patch:
         patch.setattr(feature_import, "VIDEOS_PER_PART", 2)
-        patch.setattr(feature_import, "_write", stop)
+        patch.setattr(GrowingStore, "write", stop)
         result = run(features, "--metadata", train, "--out", out)
     assert result.exit_code == 130
     assert result.output.splitlines()[-1] == (
