@@ -209,10 +209,14 @@ class OPTSG(VideoTitleModel):
         )
 
     @torch.no_grad()
-    def write(self, batch: Batch, *, nil_bias: float = 0.0, use_cache: bool = True) -> WrittenTokens:
-        """Tokens for a batch, prompts in their natural order (paper §3.3)."""
+    def write(
+        self, batch: Batch, *, nil_bias: float = 0.0, use_cache: bool = True, order: Tensor | None = None
+    ) -> WrittenTokens:
+        """Tokens for a batch, prompts in their natural order (paper §3.3) or in another one, a permutation (N,)."""
         features = self.encode(batch)
         prompts = self.order_prompts(features, batch.title_mask)
+        if order is not None:
+            prompts = prompts[:, order]
         return greedy_decode(self.decoder, prompts, features, batch.title_mask, nil_bias=nil_bias, use_cache=use_cache)
 
 

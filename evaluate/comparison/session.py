@@ -17,8 +17,10 @@ from ...train.run_folder import CONFIG
 from ...train.session import choose_size
 from .devices import choose_places
 from .plan import Plan, choose_tables, plan_grid, quick_epochs
-from .run_state import run_state
+from .results import Invocation
+from .run_state import State, run_state
 from .runner import Runner, Work
+from .writing import write_tables
 
 Announce = Callable[[str], None]
 
@@ -52,7 +54,7 @@ def run_grid(options: Options, *, announce: Announce, stop: threading.Event) -> 
         OptsgError: the store, a table or an option cannot be used, or a run folder holds another run.
     """
     with open_store(options.feats) as store:
-        plan, splits = _plan(options, store)
+        plan, settings, splits = _plan(options, store)
     work = Work(
         out=options.out,
         feats=options.feats,
@@ -60,31 +62,55 @@ def run_grid(options: Options, *, announce: Announce, stop: threading.Event) -> 
         splits=splits,
         places=choose_places(options.device, options.jobs),
     )
-    states = {run.name: run_state(run, work.runs, splits) for run in plan.distinct}
+    states = _states(plan, work)
     _announce_plan(plan, states, work, announce)
     if options.dry_run:
         for run in plan.distinct:
             announce(f"  {states[run.name]:<12} {run.name}")
         return True
-    complete = not plan.impossible
+    failed = bool(plan.impossible)
     if not options.only_write:
         work.runs.mkdir(parents=True, exist_ok=True)
         runner = Runner(work, announce, stop)
         runner.train(plan.distinct)
-        complete = complete and not runner.failures
-    return complete
+        failed = failed or bool(runner.failures)
+    if stop.is_set():
+        return False
+    _write(options, plan, settings, work, announce)
+    return not failed
 
 
-def _plan(options: Options, store: FeatureStore) -> tuple[Plan, tuple[Split, ...]]:
+def _states(plan: Plan, work: Work) -> dict[str, State]:
+    return {run.name: run_state(run, work.runs, work.splits) for run in plan.distinct}
+
+
+def _write(options: Options, plan: Plan, settings: Sequence[str], work: Work, announce: Announce) -> None:
+    invocation = Invocation(
+        feats=options.feats,
+        out=options.out,
+        seeds=plan.seeds,
+        size=plan.size,
+        settings=options.settings,
+        pretrained=options.pretrained,
+        quick=options.quick,
+    )
+    missing = write_tables(plan, invocation, _states(plan, work), settings, device=work.places.devices[0])
+    for line in missing:
+        announce(f"missing: {line}")
+    announce(f"tables: {options.out / 'tables.html'} and {options.out / 'tables.md'}")
+
+
+def _plan(options: Options, store: FeatureStore) -> tuple[Plan, tuple[str, ...], tuple[Split, ...]]:
+    """The grid, the settings of every run, and the splits to evaluate on."""
     pretrained = {_system_of(run): run for run in options.pretrained}
     tables = choose_tables(options.tables, quick=options.quick, pretrained=pretrained)
     size = choose_size(options.size, store, choose_device(options.device))
     settings = list(options.settings)
     if options.quick and not any(setting.startswith("epochs=") for setting in settings):
         settings.append(quick_epochs(size, len(store.indices("train")), settings))
+    store.indices("test")  # its error is better now than after the trainings
     plan = plan_grid(store, options.feats, tables, seeds=options.seeds, size=size, settings=settings)
-    store.indices("test")
-    return plan, ("val", "test") if _has_validation(store) else ("test",)
+    return plan, tuple(settings), ("val", "test") if _has_validation(store) else ("test",)
 
 
 def _has_validation(store: FeatureStore) -> bool:
