@@ -15,7 +15,6 @@ from .provenance import provenance
 from .results import Invocation, collect, shown_run
 from .run_state import State
 
-
 WORDS: Mapping[State, str] = {
     "missing": "not trained",
     "begun": "training has begun",
