@@ -85,7 +85,7 @@ def draw(videos: int, drawings: int = DRAWINGS) -> NDArray[np.int64]:
 
 
 def f1_by_drawing(outcome: Outcomes, weights: NDArray[np.int64]) -> dict[str, Floats]:
-    """F1 of every drawing, (R,), by group: full, rare, common and example."""
+    """F1 of every drawing, (R,), by group: full, rare, common and example; NaN where it has no tag of the group."""
     parts = [_label_f1(outcome, weights[start : start + AT_ONCE]) for start in range(0, len(weights), AT_ONCE)]
     by_group = {name: np.concatenate([part[name] for part in parts]) for name in ("full", "rare", "common")}
     return {**by_group, "example": _example_f1(outcome, weights)}
@@ -100,9 +100,9 @@ def _label_f1(outcome: Outcomes, weights: NDArray[np.int64]) -> dict[str, Floats
 
 
 def _mean(values: Floats, where: NDArray[np.bool_]) -> Floats:
-    """Mean of each row where it counts, 0 where nothing does."""
+    """Mean of each row where it counts, NaN where nothing does."""
     counts = where.sum(axis=1)
-    means: Floats = np.divide((values * where).sum(axis=1), counts, out=np.zeros(len(values)), where=counts > 0)
+    means: Floats = np.divide((values * where).sum(axis=1), counts, out=np.full(len(values), np.nan), where=counts > 0)
     return means
 
 
@@ -123,5 +123,8 @@ def interval(values: Floats, estimate: float) -> tuple[float, float]:
 
     F1 of a drawing is a little too high on average: a video drawn twice is two hits or two misses, and the rarest tags drop out.
     """
-    low, high = np.quantile(values, (0.025, 0.975)) - values.mean() + estimate
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return estimate, estimate
+    low, high = np.quantile(known, (0.025, 0.975)) - known.mean() + estimate
     return float(low), float(high)

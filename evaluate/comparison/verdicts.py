@@ -23,6 +23,10 @@ MEANINGS: dict[Verdict, str] = {
 }
 
 
+LONGEST = 60
+"""Letters of a tag that are shown: a model that has learnt little repeats itself without end."""
+
+
 @dataclass(frozen=True)
 class JudgedTag:
     """A tag with its verdict."""
@@ -49,5 +53,5 @@ def judge_tags(tags: Sequence[str], true: Collection[str], groups: TagGroups, se
             verdict = "unseen" if key not in seen else "common" if key in common else "rare"
         else:
             verdict = "wrong" if key in seen else "novel"
-        judged.append(JudgedTag(tag, verdict))
+        judged.append(JudgedTag(tag if len(tag) <= LONGEST else tag[:LONGEST].rstrip() + "…", verdict))
     return judged

@@ -40,7 +40,7 @@ def loop_f1(items: list[ItemPrediction], weights: np.ndarray) -> dict[str, float
     true, predicted = [item.true for item in drawn], [[tag.text for tag in item.tags] for item in drawn]
     by_tag = {row.key: row.f1 for row in per_tag_scores(true, predicted, COUNTS)}
     means = {
-        name: float(np.mean([f1 for tag, f1 in by_tag.items() if name in ("full", group[tag])] or [0.0]))
+        name: float(np.mean([f1 for tag, f1 in by_tag.items() if name in ("full", group[tag])] or [np.nan]))
         for name in ("full", "rare", "common")
     }
     return {**means, "example": score_predictions(true, predicted, COUNTS)["example_based"]["f1"]}
@@ -52,7 +52,7 @@ def test_every_drawing_is_what_a_loop_gives() -> None:
     found = f1_by_drawing(outcomes(items, COUNTS), weights)
     for number, one in enumerate(weights):
         expected = loop_f1(items, one)
-        assert {name: values[number] for name, values in found.items()} == pytest.approx(expected)
+        assert {name: values[number] for name, values in found.items()} == pytest.approx(expected, nan_ok=True)
 
 
 def test_each_video_once_gives_the_metrics_themselves() -> None:
@@ -73,3 +73,8 @@ def test_drawings_are_the_same_each_time_and_hold_as_many_videos() -> None:
 def test_the_interval_is_centred_on_the_estimate() -> None:
     low, high = interval(np.linspace(0, 1, 1001), 0.7)
     assert (low, high) == pytest.approx((0.225, 1.175))
+
+
+def test_drawings_without_a_tag_of_the_group_are_passed_over() -> None:
+    assert interval(np.array([np.nan, 0.2, 0.4, np.nan]), 0.3) == pytest.approx((0.205, 0.395))
+    assert interval(np.array([np.nan]), 0.0) == (0.0, 0.0)
