@@ -121,14 +121,14 @@ class OPTSG(VideoTitleModel):
         return system.model
 
     @torch.no_grad()
-    def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
         """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
-        super().load_text_encoder(weights)
-        words = self.title_encoder.word_embeddings()
+        words = super().load_text_encoder(weights)
         if words.shape[1] == self.config.width:
             pieces = torch.tensor(self.inputs.pieces)
             self.decoder.embedding.weight[MARKS:] = words[pieces]
             self.decoder.embedding.weight[:MARKS].normal_(std=float(words.std()))
+        return words
 
     def order_prompts(self, features: Tensor, mask: Tensor) -> Tensor:
         """F (B, S, D) -> order prompts P (B, N, E), in their natural order (Eq. 1)."""
@@ -154,8 +154,8 @@ class OPTSG(VideoTitleModel):
 
         Without ``training.contrastive`` (ablation E) the contrastive loss is 0 and the prompts learn from writing alone.
         """
-        features = self.encode(batch)
-        prompts = self.order_prompts(features, batch.title_mask)
+        features, mask = self.encode(batch)
+        prompts = self.order_prompts(features, mask)
         assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
         contrastive = (
             self._contrastive_loss(prompts, assignment, targets, training)
@@ -165,7 +165,7 @@ class OPTSG(VideoTitleModel):
         order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
         if training.shuffle:
             order = rng.permuted(order, axis=1)
-        generation = self._generation_loss(prompts, features, batch, assignment, order, targets, training)
+        generation = self._generation_loss(prompts, features, mask, assignment, order, targets, training)
         used = int(np.any(assignment != NO_TAG, axis=0).sum())
         return Losses(contrastive=contrastive, generation=generation, prompts_used=used)
 
@@ -185,7 +185,7 @@ class OPTSG(VideoTitleModel):
         self,
         prompts: Tensor,
         features: Tensor,
-        batch: Batch,
+        mask: Tensor,
         assignment: NDArray[np.int64],
         order: NDArray[np.int64],
         targets: TagTargets,
@@ -195,7 +195,7 @@ class OPTSG(VideoTitleModel):
         ordered = prompts.gather(1, index[..., None].expand_as(prompts))
         inputs, wanted = target_batch(np.take_along_axis(assignment, order, axis=1), targets.pieces)
         inputs, wanted = inputs.to(prompts.device), wanted.to(prompts.device)
-        hidden = self.decoder(ordered, inputs, features, batch.title_mask)
+        hidden = self.decoder(ordered, inputs, features, mask)
         places = _written_places(wanted)
         return tag_sequence_loss(
             self.decoder.logits(hidden.flatten(0, 1)[places]),
@@ -211,9 +211,9 @@ class OPTSG(VideoTitleModel):
     @torch.no_grad()
     def write(self, batch: Batch, *, nil_bias: float = 0.0, use_cache: bool = True) -> WrittenTokens:
         """Tokens for a batch, prompts in their natural order (paper §3.3)."""
-        features = self.encode(batch)
-        prompts = self.order_prompts(features, batch.title_mask)
-        return greedy_decode(self.decoder, prompts, features, batch.title_mask, nil_bias=nil_bias, use_cache=use_cache)
+        features, mask = self.encode(batch)
+        prompts = self.order_prompts(features, mask)
+        return greedy_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, use_cache=use_cache)
 
 
 def _written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
