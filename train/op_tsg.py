@@ -24,7 +24,7 @@ from .distributed import gather_rows, mean_over_processes
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
 from .losses import prompt_tag_contrastive_loss, tag_sequence_loss
-from .matching import NO_TAG, match_batch, prompt_tag_gain
+from .matching import NO_TAG, assign_tags
 from .prompt_encoder import PromptEncoder
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import TagDecoder
@@ -140,14 +140,7 @@ class OPTSG(VideoTitleModel):
     ) -> NDArray[np.int64]:
         """Tag of the store's tag table matched to each prompt, -1 for NIL: (B, N) (Eq. 2–3)."""
         chosen = [targets.choose(tags, prompts.shape[1], rng) for tags in batch.tags]
-        lengths = [len(tags) for tags in chosen]
-        padded = np.zeros((len(chosen), max(1, *lengths)), np.int64)
-        for row, tags in enumerate(chosen):
-            padded[row, : len(tags)] = tags
-        embeddings = targets.embeddings[torch.from_numpy(padded).to(prompts.device)]
-        gain = prompt_tag_gain(prompts, embeddings, targets.nil if match_nil else None)
-        local = match_batch(gain.cpu().numpy(), lengths)
-        return np.where(local == NO_TAG, NO_TAG, np.take_along_axis(padded, local.clip(min=0), axis=1))
+        return assign_tags(prompts, chosen, targets.embeddings, targets.nil if match_nil else None)
 
     def forward(self, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator) -> Losses:
         """Both losses of a batch. ``rng`` draws the prompts' order and the tags of videos with more than N.
@@ -196,7 +189,7 @@ class OPTSG(VideoTitleModel):
         inputs, wanted = target_batch(np.take_along_axis(assignment, order, axis=1), targets.pieces)
         inputs, wanted = inputs.to(prompts.device), wanted.to(prompts.device)
         hidden = self.decoder(ordered, inputs, features, mask)
-        places = _written_places(wanted)
+        places = written_places(wanted)
         return tag_sequence_loss(
             self.decoder.logits(hidden.flatten(0, 1)[places]),
             wanted.flatten()[places],
@@ -216,7 +209,7 @@ class OPTSG(VideoTitleModel):
         return greedy_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, use_cache=use_cache)
 
 
-def _written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
+def written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
     """Flat indices of the places of (B, T) that hold a target, filled up with padding to a multiple of 256.
 
     The output projection then runs on little padding and in few different shapes; a CPU prepares its matrix kernels anew

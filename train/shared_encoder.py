@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -24,7 +25,13 @@ class VideoTitleModel(nn.Module):
 
     A subclass builds both, in its own order, with :func:`build_hybrid_encoder` and :func:`build_title_encoder`. With the
     modality ``video`` there is no title encoder.
+
+    Attributes:
+        training_only: what the names of weights begin with that nothing but training needs: they are part of the state
+            for ``--resume`` and not of a run's ``model.safetensors``.
     """
+
+    training_only: ClassVar[tuple[str, ...]] = ()
 
     title_encoder: TitleEncoder | None
     hybrid_encoder: HybridEncoder
@@ -85,9 +92,15 @@ def build_title_encoder(model: ModelConfig, inputs: InputConfig) -> TitleEncoder
 def new_title_encoder(model: ModelConfig, inputs: InputConfig) -> TitleEncoder:
     """The title encoder of these sizes, its weights random, ``frozen_title_layers`` frozen."""
     encoder = TitleEncoder(json.dumps(dict(inputs.title_encoder)), model.width, model.dropout)
-    if model.frozen_title_layers >= 0:
-        frozen = ["embeddings.", *(f"layer.{number}." for number in range(model.frozen_title_layers))]
-        for name, parameter in encoder.model.named_parameters():
-            if any(part in name for part in frozen):
-                parameter.requires_grad_(False)
+    freeze_layers(encoder, model.frozen_title_layers)
     return encoder
+
+
+def freeze_layers(encoder: TitleEncoder, layers: int) -> None:
+    """Freezes a text model's word embeddings and first layers; -1 freezes nothing."""
+    if layers < 0:
+        return
+    frozen = ["embeddings.", *(f"layer.{number}." for number in range(layers))]
+    for name, parameter in encoder.model.named_parameters():
+        if any(part in name for part in frozen):
+            parameter.requires_grad_(False)

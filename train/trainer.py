@@ -260,7 +260,8 @@ class Trainer:
         progress.best_epoch = epoch + 1
         values = self._average.values if self._average is not None else self._weights.masters
         kept = {**self.model.state_dict(), **self._frozen, **dict(zip(self._weights.names, values, strict=True))}
-        save_weights(self.run_folder, kept)
+        needed = {name: value for name, value in kept.items() if not name.startswith(self.model.training_only)}
+        save_weights(self.run_folder, needed)
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
         """Tunes the system's scalar with the kept weights and closes the run."""

@@ -24,14 +24,15 @@ from optsg.train.systems.registry import SYSTEMS, start_system
 from optsg.train.systems.system import System
 from safetensors.torch import load_file
 
-from tests.tiny_world import TINY_SETTINGS, as_options, tiny_videos, write_tiny_store
+from tests.tiny_world import TINY_SETTINGS, as_options, tiny_text_tables, tiny_videos, write_tiny_store
 
 ONE: tuple[Modality, ...] = ("video", "title")
 
 
 @pytest.fixture(scope="module")
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(60))
+    path = tmp_path_factory.mktemp("store") / "tiny.h5"
+    return write_tiny_store(path, tiny_videos(60), text_tables=tiny_text_tables(contextual=True))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_what_is_not_read_is_not_built(feats: Path, store: FeatureStore, name: s
         "video": ("title_encoder.",),
         "title": ("hybrid_encoder.frame_projection.", "hybrid_encoder.patch_projection."),
     }[modality]
-    assert {name for name in both.model.state_dict() if name.startswith((*cross, *unread))} == missing
+    assert {key for key in both.model.state_dict() if key.startswith((*cross, *unread))} == missing
     assert system.model.parameter_count() < both.model.parameter_count()
     system.model.train()
     system.losses(collate(store, np.arange(32)), np.random.default_rng(0)).total.backward()
