@@ -145,6 +145,7 @@ class RunConfig:
     Attributes:
         system: which system it is (:mod:`optsg.train.systems.names`).
         store: ``path`` of the feature store as given, and its ``header``.
+        init_from: ``path`` of the run whose weights training started with, as given, and the ``weights``' digest.
     """
 
     optsg_version: str
@@ -154,6 +155,7 @@ class RunConfig:
     training: TrainingConfig
     inputs: InputConfig
     store: Mapping[str, Any] = field(default_factory=dict)
+    init_from: Mapping[str, str] | None = None
 
     def to_json(self) -> str:
         """JSON with everything spelled out, the long list of pieces on one line."""
