@@ -16,8 +16,8 @@ from .shared_encoder import VideoTitleModel
 
 
 def text_encoder_weights(store: FeatureStore, model: VideoTitleModel) -> dict[str, NDArray[Any]]:
-    """Those weights of the store's text model that the model's title encoder has."""
-    kept = model.title_encoder.model.state_dict().keys()
+    """Those weights of the store's text model that the model's title encoder has, or would have if it read titles."""
+    kept = model.text_model().model.state_dict().keys()
     return {name: weight for name, weight in store.title_encoder_weights().items() if name in kept}
 
 

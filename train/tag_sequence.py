@@ -38,17 +38,20 @@ def tag_sequence(assignment: Sequence[int], pieces: Mapping[int, Sequence[int]],
 
 
 def target_batch(
-    assignments: NDArray[np.int64], pieces: Mapping[int, Sequence[int]], limit: int = MAX_TARGET_TOKENS
+    assignments: NDArray[np.int64] | Sequence[Sequence[int]],
+    pieces: Mapping[int, Sequence[int]],
+    limit: int = MAX_TARGET_TOKENS,
 ) -> tuple[Tensor, Tensor]:
     """Decoder inputs and targets of a batch.
 
     Args:
-        assignments: (B, N) in input order.
+        assignments: (B, N) in input order; as lists, videos may have different numbers of slots.
 
     Returns:
         inputs (B, T), starting with the begin mark, and targets (B, T); both filled up with PAD.
     """
-    sequences = [tag_sequence(row, pieces, limit) for row in assignments.tolist()]
+    rows = assignments.tolist() if isinstance(assignments, np.ndarray) else assignments
+    sequences = [tag_sequence(row, pieces, limit) for row in rows]
     # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
     longest = min(limit, -(-max(1, *(len(sequence) for sequence in sequences)) // 8) * 8)
     inputs = torch.full((len(sequences), longest), PAD)

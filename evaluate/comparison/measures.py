@@ -149,11 +149,13 @@ class Measures:
 
     def __init__(self, plan: Plan, runs: Path, finished: set[str]):
         self._plan, self._runs, self._finished = plan, runs, finished
+        # Figures ask for a system as it is by default, which may stand in the tables as a point of a sweep alone.
+        self._planned = {**{(run.choice, run.seed): run for run in plan.distinct}, **plan.runs}
         self._read: dict[str, RunMeasures] = {}
 
     def row(self, choice: Choice) -> RowMeasures:
         """The finished runs of a choice, in the order of the seeds."""
-        planned = [self._plan.runs.get((choice, seed)) for seed in self._plan.seeds]
+        planned = [self._planned.get((choice, seed)) for seed in self._plan.seeds]
         return RowMeasures([self._run(run.name) for run in planned if run is not None and run.name in self._finished])
 
     def _run(self, name: str) -> RunMeasures:

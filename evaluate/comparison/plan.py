@@ -11,6 +11,7 @@ from pathlib import Path
 from ...data.errors import ConfigError
 from ...data.store import FeatureStore
 from ...train.config import SIZES, RunConfig, Size, apply_settings, default_epochs
+from ...train.init_from import open_source
 from ...train.session import plan_run
 from ...train.systems.names import check_system_name
 from .grid import QUICK_EPOCHS, QUICK_TABLES, SYSTEMS, TABLES, Choice, Row, Table
@@ -117,6 +118,7 @@ def plan_grid(
         settings: ``key=value`` of every run; a row's own settings come after them.
 
     Raises:
+        RunError: a pre-trained run cannot be opened.
         ConfigError: one of ``settings`` is wrong. What is wrong with one row is in :attr:`Plan.impossible`.
     """
     for setting in settings:
@@ -130,9 +132,12 @@ def plan_grid(
         try:
             check_system_name(choice.system)
             used = _without_idle_settings(choice, size, settings)
+            every = (*settings, *used.settings)
+            source = None if used.pretrained is None else open_source(str(used.pretrained))
             for seed in seeds:
-                every = (*settings, *used.settings)
-                whole = plan_run(store, feats, system=choice.system, size=size, settings=every, seed=seed)
+                whole = plan_run(
+                    store, feats, system=choice.system, size=size, settings=every, seed=seed, source=source
+                )
                 runs[choice, seed] = PlannedRun(
                     name=_name(used, seed), choice=used, seed=seed, settings=every, config=whole.config
                 )
@@ -175,6 +180,8 @@ def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str
     for part in ("model", "training"):
         have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
         rows += [(name, have[name], want[name]) for name in want if name != "state_seconds"]
+    had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
+    rows.append(("the pre-trained weights", had, wants))
     have, want = found.store["header"], wanted.store["header"]
     rows += [(f"the store's {name}", have.get(name), want.get(name)) for name in {**have, **want}]
     return [(name, _written(one), _written(other)) for name, one, other in rows if one != other]

@@ -92,7 +92,7 @@ def _decode(run: Run, model: OPTSG, store: FeatureStore, row: int, measured: Run
 @torch.no_grad()
 def _similarity(model: OPTSG, run: Run, store: FeatureStore, row: int, tags: NDArray[np.int32]) -> NDArray[np.float64]:
     batch = collate(store, np.array([row])).to(run.device)
-    prompts = model.order_prompts(model.encode(batch), batch.title_mask)[0].float().cpu().numpy()
+    prompts = model.order_prompts(*model.encode(batch))[0].float().cpu().numpy()
     embeddings = np.array(store.tag_embeddings)[tags]
     cosines: NDArray[np.float64] = _unit(prompts) @ _unit(embeddings).T
     return cosines

@@ -12,10 +12,13 @@ from ...data.title_tokenizer import TitleTokenizer
 from ..config import RunConfig
 from .asy import Asy
 from .bin import Bin
+from .learnable_tag_embeddings import LearnableTagEmbeddings
 from .names import check_system_name
 from .no_contrast import NoContrast
 from .no_shuffle import NoShuffle
 from .op_tsg import OpTsg
+from .prompt_classification import PromptClassification
+from .prompt_label import PromptLabel
 from .system import System
 
 SYSTEMS: Mapping[str, type[System]] = {
@@ -24,6 +27,9 @@ SYSTEMS: Mapping[str, type[System]] = {
     "asy": Asy,
     "no-shuffle": NoShuffle,
     "no-contrast": NoContrast,
+    "learnable-tag-embeddings": LearnableTagEmbeddings,
+    "prompt-label": PromptLabel,
+    "prompt-classification": PromptClassification,
 }
 
 
