@@ -103,6 +103,16 @@ def test_permuting_the_queries_permutes_the_prompts_and_their_tags(store: Featur
     assert np.array_equal(again, assigned[:, order.numpy()])
 
 
+def test_writing_in_another_order_is_writing_from_prompts_in_that_order(store: FeatureStore) -> None:
+    model, batch = build(store), collate(store, np.arange(4))
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    reordered = model.write(batch, order=order).tokens
+    assert torch.equal(model.write(batch, order=torch.arange(6)).tokens, model.write(batch).tokens)
+    with torch.no_grad():
+        model.prompt_encoder.queries.copy_(model.prompt_encoder.queries[order])
+    assert torch.equal(reordered, model.write(batch).tokens)
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_losses_do_not_depend_on_padding(store: FeatureStore, shuffle: bool) -> None:
     model, training = build(store), dataclasses.replace(TRAINING, shuffle=shuffle)
