@@ -47,11 +47,13 @@ class Source:
         name: the run folder or hub id as given.
         folder: where its files are.
         system: with its weights.
+        header: of the store that it was trained on.
     """
 
     name: str
     folder: Path
     system: System
+    header: StoreHeader
 
     @property
     def config(self) -> RunConfig:
@@ -66,7 +68,12 @@ class Source:
 def open_source(name: str) -> Source:
     """Opens a finished run; errors as :func:`optsg.train.run_folder.fetch_run` and ``read_system``."""
     folder = fetch_run(name)
-    return Source(name=name, folder=folder, system=read_system(folder))
+    system = read_system(folder)
+    try:
+        header = StoreHeader(**system.config.store["header"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{name} does not say how its features were made ({error}); train it again") from error
+    return Source(name=name, folder=folder, system=system, header=header)
 
 
 def write_start(
@@ -123,7 +130,7 @@ def check_source(source: Source, config: RunConfig) -> None:
             raise ConfigError(
                 f"--init-from {source.name}: {name} is {there} there and {here} here; the models must be the same"
             )
-    old, new = (StoreHeader(**run.store["header"]).before_corpus() for run in (theirs, config))
+    old, new = source.header.before_corpus(), StoreHeader(**config.store["header"]).before_corpus()
     for field in ("frame_dim", "patch_dim", "tag_dim"):
         there, here = getattr(old, field), getattr(new, field)
         if there != here:

@@ -23,8 +23,8 @@ from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
 from .losses import tag_sequence_loss
 from .matching import NO_TAG
-from .op_tsg import OPTSG, Losses, TagTargets, written_places
-from .tag_sequence import slots_of, target_batch
+from .op_tsg import OPTSG, Losses, TagTargets
+from .tag_sequence import MAX_TARGET_TOKENS, sequence_batch, slots_of, tag_sequence, written_places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,8 @@ class LabelledOPTSG(OPTSG):
         if training.shuffle:
             order = rng.permuted(order, axis=1)
         kept = [[int(n) for n in row if tags[n] != NO_TAG] for row, tags in zip(order, assignment, strict=True)]
-        inputs, wanted = target_batch(
-            [[int(tags[n]) for n in row] for row, tags in zip(kept, assignment, strict=True)], targets.pieces
-        )
+        written = [[int(tags[n]) for n in row] for row, tags in zip(kept, assignment, strict=True)]
+        inputs, wanted = sequence_batch([tag_sequence(row, targets.pieces, MAX_TARGET_TOKENS) for row in written])
         wanted = wanted.to(prompts.device)
         hidden = self.decoder(keep_prompts(prompts, kept), inputs.to(prompts.device), features, mask)
         places = written_places(wanted)

@@ -28,7 +28,7 @@ from .matching import NO_TAG, assign_tags
 from .prompt_encoder import PromptEncoder
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import TagDecoder
-from .tag_sequence import target_batch
+from .tag_sequence import target_batch, written_places
 
 INITIAL_TEMPERATURE = 0.07
 MAX_INVERSE_TEMPERATURE = 100.0
@@ -211,14 +211,3 @@ class OPTSG(VideoTitleModel):
         if order is not None:
             prompts = prompts[:, order]
         return greedy_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, use_cache=use_cache)
-
-
-def written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
-    """Flat indices of the places of (B, T) that hold a target, filled up with padding to a multiple of 256.
-
-    The output projection then runs on little padding and in few different shapes; a CPU prepares its matrix kernels anew
-    for every shape.
-    """
-    flat = wanted.flatten()
-    written, padding = torch.nonzero(flat != PAD).squeeze(1), torch.nonzero(flat == PAD).squeeze(1)
-    return torch.cat([written, padding[: -len(written) % multiple]])

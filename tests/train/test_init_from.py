@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from shutil import rmtree
+from shutil import copytree, rmtree
 from typing import Any
 
 import numpy as np
@@ -283,10 +283,17 @@ def test_other_features_are_refused(
     assert (result.exit_code, result.output) == (1, f"error: --init-from {source}: {reason}\n")
 
 
-def test_a_source_that_is_not_there(world: Path) -> None:
+def test_a_source_that_cannot_be_used(world: Path, pretrained: Callable[[str], Path]) -> None:
     result = train("--feats", world / "small.h5", "--init-from", "runs/none")
     assert result.exit_code == 1
     assert result.output.startswith("error: runs/none is neither a run folder nor a Hugging Face repository")
+    copy = Path("runs/copy")
+    copytree(pretrained("bin"), copy)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "store": {}}))
+    result = train("--feats", world / "small.h5", "--init-from", copy)
+    message = f"{copy} does not say how its features were made ('header'); train it again"
+    assert (result.exit_code, result.output) == (1, f"error: {message}\n")
     with pytest.raises(RunError, match="is missing"):
         load_start(torch.nn.Module(), Path("runs/none"))  # type: ignore[arg-type]
 
