@@ -48,7 +48,7 @@ class CopySource:
 
 
 class CopyGate(nn.Module):
-    """Gate and attention over the source."""
+    """Gate and attention over the source. A video whose source is empty has g = 0, exactly."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -58,52 +58,72 @@ class CopyGate(nn.Module):
     def forward(self, hidden: Tensor, logits: Tensor, source: CopySource, places: Tensor | None = None) -> Tensor:
         """Log-probabilities of the mixture, in float32 at least.
 
-        A video whose source is empty has g = 0, exactly. Only tensors as large as ``logits`` have the vocabulary's
-        width: with ``places`` nothing is computed over it for padding.
-
         Args:
             hidden: (B, T, D) the decoder's hidden states.
             logits: (B, T, V) scores over the vocabulary, or (P, V) with ``places``.
             source: what can be copied.
-            places: (P,) flat indices into (B, T) of the places that are wanted; all without it.
+            places: (P,) flat indices into (B, T) of the places that are wanted; all without it. Nothing of the
+                vocabulary's width is then made for padding.
 
         Returns:
             as ``logits``.
         """
-        every, dtype = hidden.shape[1], torch.promote_types(logits.dtype, torch.float32)
+        if places is None:
+            places = torch.arange(hidden.shape[0] * hidden.shape[1], device=hidden.device)
+        attention, gate, rows = self._attend(hidden, source, places)
+        ids = source.ids[rows]
+        copied = torch.zeros_like(attention).scatter_add(1, source.first[rows], attention)
+        log_vocab = logits.reshape(len(places), -1).to(gate.dtype).log_softmax(dim=-1)
+        gain = _log_gain(log_vocab.gather(1, ids), copied, gate)
+        return (log_vocab + functional.logsigmoid(-gate)).scatter_add_(1, ids, gain).view_as(logits)
+
+    def cross_entropy(
+        self,
+        hidden: Tensor,
+        logits: Tensor,
+        targets: Tensor,
+        source: CopySource,
+        places: Tensor,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """What ``functional.cross_entropy`` gives for :meth:`forward`, (P,), for targets (P,).
+
+        Without label smoothing only the targets' probabilities are mixed. That saves several passes over (P, V), which
+        cost more than the decoder's layers where the vocabulary is large.
+        """
+        if label_smoothing:
+            mixed = self(hidden, logits, source, places)
+            return functional.cross_entropy(mixed, targets, reduction="none", label_smoothing=label_smoothing)
+        attention, gate, rows = self._attend(hidden, source, places)
+        copied = attention.masked_fill(source.ids[rows] != targets[:, None], 0.0).sum(dim=1, keepdim=True)
+        log_vocab = -functional.cross_entropy(logits, targets, reduction="none").to(gate.dtype)[:, None]
+        return -(log_vocab + functional.logsigmoid(-gate) + _log_gain(log_vocab, copied, gate))[:, 0]
+
+    def _attend(self, hidden: Tensor, source: CopySource, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Attention (P, K), 0 where there is nothing, the gate's logit (P, 1), and the video of each place (P,)."""
+        dtype = torch.promote_types(hidden.dtype, torch.float32)
+        rows = places // hidden.shape[1]
         # By video, before places are chosen: the keys are never copied once a place.
         scores = self.query(hidden) @ source.keys.to(hidden.dtype).transpose(1, 2) * hidden.shape[-1] ** -0.5
-        scores, gate = scores.flatten(0, 1), self.gate(hidden).flatten(0, 1).to(dtype) + INITIAL_GATE
-        if places is None:
-            places = torch.arange(len(scores), device=scores.device)
-        rows = places // every
-        attention = _attend(scores[places].to(dtype), source, rows)
-        mixed = _mix(
-            logits.reshape(len(places), -1).to(dtype).log_softmax(dim=-1), attention, gate[places], source, rows
-        )
-        return mixed.view_as(logits)
+        gate = self.gate(hidden).flatten(0, 1)[places].to(dtype) + INITIAL_GATE
+        usable = source.usable[rows]
+        empty = ~usable.any(dim=1, keepdim=True)
+        weighted = scores.flatten(0, 1)[places].to(dtype) + source.log_weight[rows].to(dtype)
+        # Nothing but -inf has no softmax; any numbers do, for they are taken away again.
+        weighted = torch.where(usable, weighted, float("-inf")).masked_fill(empty, 0.0)
+        return weighted.softmax(dim=-1).masked_fill(~usable, 0.0), gate.masked_fill(empty, float("-inf")), rows
 
 
-def _attend(scores: Tensor, source: CopySource, rows: Tensor) -> Tensor:
-    """(P, K) scores -> (P, K) attention with the source's weights; 0 where there is nothing."""
-    usable = source.usable[rows]
-    weighted = torch.where(usable, scores + source.log_weight[rows].to(scores.dtype), float("-inf"))
-    # A row of nothing but -inf has no softmax; any numbers do, for they are taken away again.
-    weighted = weighted.masked_fill(~usable.any(dim=1, keepdim=True), 0.0)
-    return weighted.softmax(dim=-1).masked_fill(~usable, 0.0)
+def _log_gain(log_vocab: Tensor, copied: Tensor, gate: Tensor) -> Tensor:
+    """What copying adds to log p_vocab + log(1 − g): log(1 + e^(gate + log p_copy − log p_vocab)), 0 where p_copy is 0.
 
-
-def _mix(log_vocab: Tensor, attention: Tensor, gate: Tensor, source: CopySource, rows: Tensor) -> Tensor:
-    """log((1 − g) · p_vocab + g · p_copy), (P, V), for gate logits (P, 1).
-
-    Written as log p_vocab + log(1 − g) + log(1 + e^(gate + log p_copy − log p_vocab)): the last term is 0 for word pieces
-    that are not in the source, so that it is worked out for those of the source alone.
+    Args:
+        log_vocab: (P, K) log p_vocab of word pieces.
+        copied: (P, K) their p_copy.
+        gate: (P, 1) the gate's logit, -inf where there is no source.
     """
-    ids = source.ids[rows]
-    copied = torch.zeros_like(attention).scatter_add(1, source.first[rows], attention)
     some = copied > 0
-    log_copied = torch.where(some, copied, 1.0).log()
-    gain = torch.logaddexp(gate + log_copied - log_vocab.gather(1, ids), gate.new_zeros(()))
-    empty = ~source.usable.any(dim=1)[rows, None]
-    mixed = log_vocab + functional.logsigmoid(-gate).masked_fill(empty, 0.0)
-    return mixed.scatter_add_(1, ids, gain.masked_fill(~some, 0.0))
+    # Both places where a logarithm of 0 would come in are filled with a number first: its gradient is NaN, not 0.
+    ratio = torch.where(some, gate, 0.0) + torch.where(some, copied, 1.0).log() - log_vocab
+    return torch.logaddexp(ratio, ratio.new_zeros(())).masked_fill(~some, 0.0)

@@ -119,6 +119,26 @@ def test_chosen_places_are_those_of_the_whole() -> None:
     assert torch.allclose(some, gate(hidden, logits, source).flatten(0, 1)[places], atol=1e-6)
 
 
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_cross_entropy_is_that_of_the_mixture_with_the_same_gradients(label_smoothing: float) -> None:
+    gate, hidden, logits, source = example(torch.float64)
+    places, targets = torch.tensor([3, 0, 7, 17, 6, 6, 19]), torch.randint(5, VOCABULARY, (7,))
+    targets[0] = 9  # three times in the source
+    targets[4] = source.ids[1, 0]  # its video's source is empty
+    leaves = [leaf.requires_grad_() for leaf in (hidden, logits, source.keys)] + list(gate.parameters())
+
+    def through(per_token: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        weights = torch.arange(1.0, 8.0, dtype=torch.float64)
+        return per_token.detach(), *torch.autograd.grad((weights * per_token).sum(), leaves, retain_graph=True)
+
+    chosen = logits.flatten(0, 1)[places]
+    found = gate.cross_entropy(hidden, chosen, targets, source, places, label_smoothing=label_smoothing)
+    mixed = gate(hidden, chosen, source, places)
+    wanted = torch.nn.functional.cross_entropy(mixed, targets, reduction="none", label_smoothing=label_smoothing)
+    for ours, expected in zip(through(found), through(wanted), strict=True):
+        assert torch.allclose(ours, expected, atol=1e-10)
+
+
 def test_log_probabilities_serve_the_loss_as_logits() -> None:
     gate, hidden, logits, source = example()
     mixed = gate(hidden, logits, source).flatten(0, 1)
