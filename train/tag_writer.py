@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from ..data.batching import Batch
 from ..data.vocabulary import MARKS, NIL, PAD
@@ -19,10 +20,13 @@ from .config import InputConfig, ModelConfig, TrainingConfig
 from .distributed import mean_over_processes
 from .generation import NoRepeats, WrittenTokens, drop_unfinished, greedy_decode
 from .layers import init_weights
-from .losses import tag_sequence_loss
+from .losses import weighted_token_loss
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import NO_PROMPTS, TagDecoder
 from .tag_sequence import sequence_batch, written_places
+
+TokenLoss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
+"""Hidden states (B, T, D), logits (P, V), targets (P,), their flat places in (B, T), label smoothing -> losses (P,)."""
 
 
 class TagWriter(VideoTitleModel):
@@ -58,21 +62,27 @@ class TagWriter(VideoTitleModel):
         return self.sequence_loss(self.encode(batch), batch.title_mask, sequences, training)
 
     def sequence_loss(
-        self, features: Tensor, mask: Tensor, sequences: Sequence[Sequence[int]], training: TrainingConfig
+        self,
+        features: Tensor,
+        mask: Tensor,
+        sequences: Sequence[Sequence[int]],
+        training: TrainingConfig,
+        token_loss: TokenLoss | None = None,
     ) -> Tensor:
-        """:meth:`forward` from features F (B, S, D) with mask (B, S)."""
+        """:meth:`forward` from features F (B, S, D) with mask (B, S), by default with the decoder's own cross-entropy."""
         inputs, wanted = (tokens.to(features.device) for tokens in sequence_batch(sequences))
         hidden = self.decoder(None, inputs, features, mask)
         places = written_places(wanted)
-        return tag_sequence_loss(
-            self.decoder.logits(hidden.flatten(0, 1)[places]),
-            wanted.flatten()[places],
+        targets, logits = wanted.flatten()[places], self.decoder.logits(hidden.flatten(0, 1)[places])
+        smoothing = training.label_smoothing if self.training else 0.0
+        return weighted_token_loss(
+            (token_loss or _cross_entropy)(hidden, logits, targets, places, smoothing),
+            targets,
             pad=PAD,
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
             weight_mean=mean_over_processes,
-            label_smoothing=training.label_smoothing if self.training else 0.0,
         )
 
     @torch.no_grad()
@@ -106,3 +116,8 @@ class TagWriter(VideoTitleModel):
             use_cache=use_cache,
         )
         return drop_unfinished(written)
+
+
+def _cross_entropy(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
+    del hidden, places
+    return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)

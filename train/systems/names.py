@@ -13,6 +13,7 @@ SYSTEM_NAMES: Mapping[str, str] = {
     "bin": "one logit per training tag, binary cross-entropy",
     "asy": "one logit per training tag, asymmetric loss",
     "order-free": "no prompts, tags in the order that the model itself prefers, none written twice",
+    "open-book": "no prompts, tags from frequent to rare, copied from similar training items or written",
     "frequency-first": "no prompts, tags from frequent to rare (ablation B)",
     "rare-first": "no prompts, tags from rare to frequent",
     "random": "no prompts, tags in an order drawn anew in every step",

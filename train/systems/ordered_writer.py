@@ -19,7 +19,7 @@ from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import start_encoder, tag_targets
 from ..config import RunConfig
-from ..generation import PredictedTag, TagReader
+from ..generation import PredictedTag, TagReader, WrittenTokens
 from ..op_tsg import TagTargets
 from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
 from ..tag_writer import TagWriter
@@ -109,4 +109,8 @@ class OrderedWriter(System):
 
     def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
         """Tags that the decoder writes with this bias on the end."""
-        return self._reader.read(self.model.write(batch, eos_bias=value, repeats=self.repeats))
+        return self._reader.read(self.write(batch, value))
+
+    def write(self, batch: Batch, eos_bias: float, *, use_cache: bool = True) -> WrittenTokens:
+        """Tokens for a batch."""
+        return self.model.write(batch, eos_bias=eos_bias, repeats=self.repeats, use_cache=use_cache)

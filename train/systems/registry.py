@@ -17,6 +17,7 @@ from .names import check_system_name
 from .no_contrast import NoContrast
 from .no_shuffle import NoShuffle
 from .op_tsg import OpTsg
+from .open_book import OpenBook
 from .order_free import OrderFree
 from .random_order import RandomOrder
 from .rare_first import RareFirst
@@ -27,6 +28,7 @@ SYSTEMS: Mapping[str, type[System]] = {
     "bin": Bin,
     "asy": Asy,
     "order-free": OrderFree,
+    "open-book": OpenBook,
     "frequency-first": FrequencyFirst,
     "rare-first": RareFirst,
     "random": RandomOrder,
