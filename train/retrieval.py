@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ RETRIEVAL = "retrieval.safetensors"
 PICTURE_WEIGHT = 0.7
 """Of frames and patches beside the title; chosen by how well the nearest items' tags fit (emoji benchmark, validation)."""
 
-_BATCH = 256
+_BATCH_OF_ITEMS = 256
 _HALF = ("words", "features")
 
 
@@ -43,7 +44,8 @@ class RetrievalIndex:
 
     Attributes:
         words: (W, E) word embeddings; idf: (W,).
-        frame_mean, frame_scale: (frame_dim,) over the items' mean frames; the scale is 1 / (σ + 0.001).
+        frame_mean, frame_scale: (frame_dim,) over the items' mean frames; the scale is 1 / (σ + 0.001). Both are empty if
+            no item has frames, and then frames are no part of the feature.
         patch_mean, patch_scale: (patch_dim,) likewise.
         features: (I, F).
         rows: (I,) the items' rows in the store, rising.
@@ -69,17 +71,19 @@ class RetrievalIndex:
             words: (W, E) the text model's word embeddings before training.
         """
         rows = store.indices("train")
+        words = words.detach().cpu().half().float()
+        idf = _inverse_document_frequencies(store, rows, len(words))
+        read = [
+            _Summary.of(collate(store, numbers), words, idf) for numbers in sequential_batches(rows, _BATCH_OF_ITEMS)
+        ]
+        summary = _Summary(*(torch.cat(parts) for parts in zip(*read, strict=True)))
+        frame_mean, frame_scale = _standard(summary.frames, summary.has_frames)
+        patch_mean, patch_scale = _standard(summary.patches, summary.has_patches)
         place_of = {key: place for place, key in enumerate(tag_table.keys)}
         tags = [[place_of[store.tag_keys[tag]] for tag in store.tags(int(row))] for row in rows]
-        seen = torch.zeros(len(words))
-        for row in rows:
-            seen[torch.from_numpy(np.unique(store.title_tokens(int(row)))).long()] += 1
-        frame_mean, frame_scale = _standard([_mean(b.frames, b.frame_mask) for b in _batches(store, rows)])
-        patch_mean, patch_scale = _standard([_mean(b.patches, b.patch_mask) for b in _batches(store, rows)])
-        empty = cls(
-            words=words.detach().cpu().half().float(),
-            # Marks that every title has get 0.
-            idf=torch.log((len(rows) + 1) / (seen + 1)),
+        index = cls(
+            words=words,
+            idf=idf,
             frame_mean=frame_mean,
             frame_scale=frame_scale,
             patch_mean=patch_mean,
@@ -87,23 +91,24 @@ class RetrievalIndex:
             features=torch.empty(0),
             rows=torch.from_numpy(rows),
             tag_ends=torch.tensor([len(own) for own in tags]).cumsum(0),
-            tags=torch.tensor([tag for own in tags for tag in own]),
+            tags=torch.tensor([tag for own in tags for tag in own], dtype=torch.int64),
         )
-        features = torch.cat([empty.fuse(batch) for batch in _batches(store, rows)])
-        return replace(empty, features=features.half().float())
+        return replace(index, features=index._join(summary).half().float())
 
     def fuse(self, batch: Batch) -> Tensor:
         """Fused features (B, F) in float32."""
-        weight = self.idf[batch.title_tokens].masked_fill(~batch.title_mask, 0.0)
-        title = (weight[:, None] @ self.words[batch.title_tokens])[:, 0]
-        return torch.cat(
-            [
-                functional.normalize(title, dim=1),
-                PICTURE_WEIGHT * _direction(batch.frames, batch.frame_mask, self.frame_mean, self.frame_scale),
-                PICTURE_WEIGHT * _direction(batch.patches, batch.patch_mask, self.patch_mean, self.patch_scale),
-            ],
-            dim=1,
-        )
+        return self._join(_Summary.of(batch, self.words, self.idf))
+
+    def _join(self, summary: _Summary) -> Tensor:
+        parts = [functional.normalize(summary.title, dim=1)]
+        for values, some, mean, scale in (
+            (summary.frames, summary.has_frames, self.frame_mean, self.frame_scale),
+            (summary.patches, summary.has_patches, self.patch_mean, self.patch_scale),
+        ):
+            if len(mean):
+                directions = functional.normalize((values - mean) * scale, dim=1)
+                parts.append(PICTURE_WEIGHT * directions.masked_fill(~some[:, None], 0.0))
+        return torch.cat(parts, dim=1)
 
     def neighbours(self, batch: Batch, count: int, *, exclude_own: bool) -> tuple[NDArray[np.int64], Tensor]:
         """The most similar items of every video, the nearest first, of equally similar ones the earlier in the store.
@@ -165,37 +170,53 @@ class RetrievalIndex:
         return ((field.name, getattr(self, field.name)) for field in fields(self))
 
 
-def _batches(store: FeatureStore, rows: NDArray[np.int64]) -> Iterator[Batch]:
-    return (collate(store, numbers) for numbers in sequential_batches(rows, _BATCH))
+class _Summary(NamedTuple):
+    """Per video the weighted sum of its title's words (B, E), mean frame and mean patch (B, dim), and what it has (B,)."""
+
+    title: Tensor
+    frames: Tensor
+    has_frames: Tensor
+    patches: Tensor
+    has_patches: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, words: Tensor, idf: Tensor) -> _Summary:
+        weight = idf[batch.title_tokens].masked_fill(~batch.title_mask, 0.0)
+        return cls(
+            title=(weight[:, None] @ words[batch.title_tokens])[:, 0],
+            frames=_mean(batch.frames, batch.frame_mask),
+            has_frames=batch.frame_mask.any(dim=1),
+            patches=_mean(batch.patches, batch.patch_mask),
+            has_patches=batch.patch_mask.any(dim=1),
+        )
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Means over the features of those videos that have any: (at most B, dim)."""
-    some = mask.any(dim=1)
-    values, mask = values[some].float(), mask[some][..., None]
-    return (values * mask).sum(dim=1) / mask.sum(dim=1)
+    """Means over what is there; 0 for videos without."""
+    return (values.float() * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
-def _standard(means: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and scale per dimension; 0 and 1 if there is no feature of this kind."""
-    joined = torch.cat(means)
-    if not len(joined):
-        return torch.zeros(joined.shape[1]), torch.ones(joined.shape[1])
-    return joined.mean(dim=0), 1.0 / (joined.std(dim=0, correction=0) + 1e-3)
+def _inverse_document_frequencies(store: FeatureStore, rows: NDArray[np.int64], pieces: int) -> Tensor:
+    """(W,) log((n + 1) / (df + 1)) over the titles of n rows; 0 for marks that every title has."""
+    seen = np.zeros(pieces, np.int64)
+    for row in rows:
+        seen[np.unique(store.title_tokens(int(row)))] += 1
+    return torch.from_numpy(np.log((len(rows) + 1) / (seen + 1)).astype(np.float32))
 
 
-def _direction(values: Tensor, mask: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Standardised means of length 1, (B, dim); 0 for videos without."""
-    directions = values.new_zeros((len(values), len(mean)), dtype=torch.float32)
-    directions[mask.any(dim=1)] = functional.normalize((_mean(values, mask) - mean) * scale, dim=1)
-    return directions
+def _standard(means: Tensor, some: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and scale per dimension over the videos that have any; empty if none has."""
+    if not bool(some.any()):
+        return torch.empty(0), torch.empty(0)
+    present = means[some]
+    return present.mean(dim=0), 1.0 / (present.std(dim=0, correction=0) + 1e-3)
 
 
 def _first_of_equal(similarity: Tensor, found: Tensor) -> NDArray[np.int64]:
     """Columns of the K largest values ``found`` (B, K) of similarity (B, I); which of equal ones topk takes is open."""
-    values = similarity.cpu().numpy()
-    rows, columns = np.nonzero(values >= found[:, -1:].cpu().numpy())
-    order = np.lexsort((columns, -values[rows, columns], rows))
-    starts = np.searchsorted(rows, np.arange(len(values)))
+    candidates = similarity >= found[:, -1:]
+    rows, columns = (places.cpu().numpy() for places in torch.nonzero(candidates, as_tuple=True))
+    order = np.lexsort((columns, -similarity[candidates].cpu().numpy(), rows))
+    starts = np.searchsorted(rows, np.arange(len(similarity)))
     first: NDArray[np.int64] = columns[order][starts[:, None] + np.arange(found.shape[1])]
     return first

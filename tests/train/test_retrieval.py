@@ -209,3 +209,14 @@ def test_a_saved_run_predicts_the_same_without_the_store(feats: Path, store: Fea
         RunError, match=r"^runs/a/retrieval\.safetensors is not a readable retrieval index \(No such file"
     ):
         load_run(Path("runs/a"), device="cpu")
+
+
+def test_what_no_item_has_is_no_part_of_the_feature(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "s.h5", [video for video in tiny_videos(40) if video.kind == "video"])
+    with open_store(path) as store:
+        words = torch.from_numpy(store.title_encoder_weights()["embeddings.word_embeddings.weight"])
+        index = RetrievalIndex.from_store(store, words, TagTable.from_store(store))
+        assert index.features.shape[1] == words.shape[1] + store.header.frame_dim
+        image = [np.ones((4, store.header.patch_dim), np.float16)]
+        asked = Batch.from_features([np.zeros((0, store.header.frame_dim), np.float16)], image, [[2, 3]])
+        assert index.neighbours(asked, 2, exclude_own=False)[0].tolist() == [[0, 1]]
