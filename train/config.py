@@ -37,6 +37,7 @@ class ModelConfig:
         modality: what is read of a video: its frames and its title, or one of the two (Table 8).
         frozen_title_layers: how many of the title encoder's layers, from below and after its word embeddings, keep
             their pre-trained weights: 0 trains all, -1 trains all and the word embeddings too, as the paper does.
+        neighbours: similar training items whose tags ``open-book`` reads.
     """
 
     width: int = 768
@@ -51,9 +52,10 @@ class ModelConfig:
     vocabulary: VocabularyKind = "full"
     modality: Modality = "both"
     frozen_title_layers: int = -1
+    neighbours: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("width", "heads", "title_layers", "prompt_layers", "decoder_layers", "prompts"):
+        for name in ("width", "heads", "title_layers", "prompt_layers", "decoder_layers", "prompts", "neighbours"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         _require(self.hybrid_layers >= 0, "hybrid_layers", self.hybrid_layers, "at least 0")
         _require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads={self.heads}")

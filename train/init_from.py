@@ -24,12 +24,13 @@ from .config import ModelConfig, RunConfig
 from .hybrid_encoder import HybridEncoder
 from .prompt_classifier import PromptClassifier
 from .resume import START, STATE_FOLDER
-from .run_folder import MODEL, fetch_run, load_model_file, read_system, save_tensors
+from .run_folder import MODEL, fetch_run, load_model_file, read_system
 from .shared_encoder import VideoTitleModel
 from .systems.registry import start_system
 from .systems.system import System
 from .tag_classifier import TagClassifier
 from .tag_decoder import TagDecoder
+from .tensor_files import save_tensors
 from .title_encoder import TitleEncoder
 
 FREE_SETTINGS = ("dropout", "vocabulary", "frozen_title_layers")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..data.batching import Batch
 from ..data.errors import RunError
+from ..data.store import FeatureStore
 from ..data.vocabulary import MARKS, NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
 from .distributed import gather_rows, mean_over_processes
@@ -52,6 +53,15 @@ class TagTargets:
         """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
         usable = np.array([tag for tag in tags.tolist() if tag in self.pieces], np.int64)
         return usable if len(usable) <= prompts else np.sort(rng.choice(usable, prompts, replace=False))
+
+    def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int) -> list[str]:
+        """A line for people about the tags of the videos ``rows`` that are no targets, if there are any."""
+        used = {int(tag) for row in rows for tag in store.tags(int(row))}
+        missing = len(used - self.pieces.keys())
+        if not missing:
+            return []
+        line = f"{missing:,} of {len(used):,} training tags cannot be written in at most {max_pieces} known word pieces"
+        return [f"{line}; they are left out of training"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +134,7 @@ class OPTSG(VideoTitleModel):
     def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
         """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
         words = super().load_text_encoder(weights)
-        if words.shape[1] == self.config.width:
-            pieces = torch.tensor(self.inputs.pieces)
-            self.decoder.embedding.weight[MARKS:] = words[pieces]
-            self.decoder.embedding.weight[:MARKS].normal_(std=float(words.std()))
+        self.decoder.load_words(words, self.inputs.pieces)
         return words
 
     def order_prompts(self, features: Tensor, mask: Tensor) -> Tensor:

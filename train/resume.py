@@ -18,7 +18,8 @@ from torch import Tensor
 from ..data.errors import RunError
 from .optimiser import AveragedWeights
 from .precision import MasterWeights
-from .run_folder import save_tensors, write_json
+from .run_folder import write_json
+from .tensor_files import save_tensors
 
 STATE_FOLDER = "state"
 PROGRESS = "progress.json"

@@ -4,6 +4,7 @@
 ``model.safetensors``  all weights, float32
 ``tokenizer.json``     the text encoder's tokenizer
 ``tag_table.json``     the training tags with counts, spellings and word pieces
+``retrieval.safetensors``  the training items as an index, in systems that look things up (:mod:`optsg.train.retrieval`)
 ``decision.json``      the system's scalar tuned on validation (:mod:`optsg.train.tuning`)
 ``log.jsonl``          one line per event; ``tensorboard/`` the same as curves; ``state/`` for ``--resume``
 """
@@ -19,21 +20,23 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from ..data.batching import Batch
 from ..data.errors import ConfigError, RunError, StoreError
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
-from ..data.whole_files import whole_file, write_text
+from ..data.whole_files import write_text
 from .config import RunConfig
 from .device import choose_device
 from .generation import PredictedTag
 from .precision import working_dtype
+from .retrieval import RETRIEVAL
 from .shared_encoder import VideoTitleModel
 from .systems.registry import open_system
 from .systems.system import System
+from .tensor_files import save_tensors
 from .tuning import Decision
 
 CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
@@ -97,6 +100,7 @@ def read_system(path: Path) -> System:
     except (ConfigError, StoreError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
     load_weights(system.model, path)
+    system.load(path)
     system.model.eval()
     return system
 
@@ -114,7 +118,7 @@ def fetch_run(path_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(path_or_hub_id), allow_patterns=[*NEEDED, "README.md"]))
+        return Path(snapshot_download(str(path_or_hub_id), allow_patterns=[*NEEDED, RETRIEVAL, "README.md"]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise RunError(
             f"{path_or_hub_id} is neither a run folder nor a Hugging Face repository within reach "
@@ -149,21 +153,8 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     save_tensors(path / MODEL, {name: weight.detach().float().cpu() for name, weight in weights.items()})
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes a safetensors file; a reader sees the old file or the new one.
-
-    Raises:
-        RunError: it cannot be written; an earlier one is kept.
-    """
-    with whole_file(path) as temporary:
-        try:
-            save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
-
-
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Writes JSON; errors as :func:`save_tensors`."""
+    """Writes JSON; errors as :func:`optsg.train.tensor_files.save_tensors`."""
     write_text(path, [json.dumps(values, indent=2, ensure_ascii=False), "\n"])
 
 

@@ -268,6 +268,7 @@ class Trainer:
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
         """Tunes the system's scalar with the kept weights and closes the run."""
+        self.system.save(self.run_folder)
         scalar = self.system.scalar
         decision = scalar.not_tuned()
         if self._validator is not None:

@@ -43,6 +43,7 @@ PARTS = {
     "no-contrast": ["generation"],
     "prompt-label": ["contrastive", "generation", "label"],
     "prompt-classification": ["contrastive", "classification"],
+    **{name: ["generation"] for name in ("order-free", "open-book", "frequency-first", "rare-first", "random")},
 }
 """Parts of a system's loss where they are not OP-TSG's."""
 
@@ -486,7 +487,16 @@ def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
-    "name", ["bin", "no-contrast", "prompt-label", "prompt-classification", "learnable-tag-embeddings"]
+    "name",
+    [
+        "bin",
+        "no-contrast",
+        "prompt-label",
+        "prompt-classification",
+        "learnable-tag-embeddings",
+        "random",
+        "order-free",
+    ],
 )
 def test_resumed_training_equals_uninterrupted(
     feats: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str

@@ -12,19 +12,29 @@ from ...data.title_tokenizer import TitleTokenizer
 from ..config import RunConfig
 from .asy import Asy
 from .bin import Bin
+from .frequency_first import FrequencyFirst
 from .learnable_tag_embeddings import LearnableTagEmbeddings
 from .names import check_system_name
 from .no_contrast import NoContrast
 from .no_shuffle import NoShuffle
 from .op_tsg import OpTsg
+from .open_book import OpenBook
+from .order_free import OrderFree
 from .prompt_classification import PromptClassification
 from .prompt_label import PromptLabel
+from .random_order import RandomOrder
+from .rare_first import RareFirst
 from .system import System
 
 SYSTEMS: Mapping[str, type[System]] = {
     "op-tsg": OpTsg,
     "bin": Bin,
     "asy": Asy,
+    "order-free": OrderFree,
+    "open-book": OpenBook,
+    "frequency-first": FrequencyFirst,
+    "rare-first": RareFirst,
+    "random": RandomOrder,
     "no-shuffle": NoShuffle,
     "no-contrast": NoContrast,
     "learnable-tag-embeddings": LearnableTagEmbeddings,

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -88,6 +89,18 @@ class System(ABC):
     @abstractmethod
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
         """Makes what :meth:`losses` needs of the store: its targets, on the device."""
+
+    def save(self, run: Path) -> None:
+        """Writes what the system needs for predictions beside weights, tag table and tokenizer into its run folder."""
+        del run
+
+    def load(self, run: Path) -> None:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        del run
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """What a person should know about the training videos ``rows`` before a long training; after :meth:`prepare`."""

@@ -1,0 +1,155 @@
+"""Retrieve–copy–generate (Zhang et al., CVPR 2021) for tags: a writer that reads the tags of similar training items.
+
+The tags' word pieces, encoded, join the memory that the decoder attends to, and a copy gate lets it take them over.
+Legend: B videos, S title tokens, K neighbours, J word pieces of their tags, T target tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..data.batching import Batch
+from ..data.vocabulary import PAD
+from .config import TrainingConfig
+from .copy_gate import CopyGate, CopySource
+from .generation import WrittenTokens
+from .layers import Dropout
+from .retrieval import RetrievalIndex
+from .tag_writer import TagWriter
+
+MAX_TAGS = 32
+"""Tags of a video's neighbours that are read; of more, those of the most and the nearest neighbours."""
+
+POSITIONS = 32
+"""Places in a tag that have a vector of their own."""
+
+INITIAL_SHARPNESS = 10.0
+"""Neighbours are weighed by softmax(sharpness · similarity); the sharpness is learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenPages:
+    """The neighbours' tags of every video, each tag once.
+
+    Attributes:
+        ids: (B, J) decoder ids of the word pieces, PAD where there is nothing.
+        positions: (B, J) place of each piece in its tag.
+        owners: (B, J, K) which neighbours have the tag.
+        similarity: (B, K), -inf where there is no neighbour.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    owners: Tensor
+    similarity: Tensor
+
+
+def open_pages(
+    index: RetrievalIndex, items: NDArray[np.int64], similarity: Tensor, pieces: Sequence[Sequence[int]]
+) -> OpenPages:
+    """Looks up the tags of neighbours.
+
+    Args:
+        items, similarity: (B, K), as :meth:`RetrievalIndex.neighbours` gives them.
+        pieces: decoder ids of every tag of the tag table; tags without any are left out.
+    """
+    read = [_read(index, *row, pieces) for row in zip(items.tolist(), similarity.tolist(), strict=True)]
+    # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
+    longest = -(-max(1, *(len(video) for video in read)) // 8) * 8
+    ids, positions = torch.full((len(read), longest), PAD), torch.zeros(len(read), longest, dtype=torch.int64)
+    owners = np.zeros((len(read), longest, items.shape[1]), np.bool_)
+    for row, video in enumerate(read):
+        for place, (piece, position, having) in enumerate(video):
+            ids[row, place], positions[row, place] = piece, position
+            owners[row, place, having] = True
+    device = similarity.device
+    return OpenPages(
+        ids=ids.to(device),
+        positions=positions.to(device),
+        owners=torch.from_numpy(owners).to(device),
+        similarity=similarity,
+    )
+
+
+def _read(
+    index: RetrievalIndex, items: Sequence[int], similarity: Sequence[float], pieces: Sequence[Sequence[int]]
+) -> list[tuple[int, int, list[int]]]:
+    """One video's pieces: decoder id, place in the tag, and which neighbours have the tag."""
+    having: dict[int, list[int]] = {}
+    for neighbour, item in enumerate(items):
+        for tag in index.tags_of(item) if item >= 0 else []:
+            if pieces[tag]:
+                having.setdefault(tag, []).append(neighbour)
+    closeness = {tag: sum(similarity[neighbour] for neighbour in owners) for tag, owners in having.items()}
+    kept = sorted(having, key=lambda tag: (-closeness[tag], tag))[:MAX_TAGS]
+    return [(piece, position, having[tag]) for tag in kept for position, piece in enumerate(pieces[tag])]
+
+
+class OpenBookWriter(TagWriter):
+    """A writer with an encoder of retrieved tags and a copy gate."""
+
+    def build_more(self) -> None:
+        """The pieces' encoder, one projection: a neighbour's tags have no order that layers could read."""
+        width = self.config.width
+        self.page_projection = nn.Linear(width, width)
+        self.page_position = nn.Embedding(POSITIONS, width)
+        self.page_weight = nn.Linear(1, width)
+        self.page_norm = nn.LayerNorm(width)
+        self.page_dropout = Dropout(self.config.dropout)
+        self.log_sharpness = nn.Parameter(torch.tensor(math.log(INITIAL_SHARPNESS)))
+        self.copy_gate = CopyGate(width)
+
+    def source(self, pages: OpenPages) -> CopySource:
+        """Encoded pieces with the logarithm of their neighbours' joint weight."""
+        weight = self._weights(pages)
+        encoded = self.page_projection(self.decoder.embedding(pages.ids))
+        encoded = encoded + self.page_position(pages.positions.clamp(max=POSITIONS - 1))
+        encoded = encoded + self.page_weight(weight[..., None].to(encoded.dtype))
+        some = (pages.ids != PAD) & (weight > 0)
+        log_weight = torch.where(some, torch.where(some, weight, 1.0).log(), float("-inf"))
+        return CopySource(ids=pages.ids, keys=self.page_dropout(self.page_norm(encoded)), log_weight=log_weight)
+
+    def _weights(self, pages: OpenPages) -> Tensor:
+        """(B, J) summed weights of the neighbours that have the piece's tag, in float32."""
+        there = pages.similarity > float("-inf")
+        sharp = self.log_sharpness.float().exp() * torch.where(there, pages.similarity, 0.0)
+        # No neighbour at all leaves nothing to weigh; the owners are then nobody.
+        weights = sharp.masked_fill(~there & there.any(dim=1, keepdim=True), float("-inf")).softmax(dim=1)
+        return (pages.owners * weights[:, None]).sum(dim=2)
+
+    def read(self, batch: Batch, pages: OpenPages) -> tuple[Tensor, Tensor, CopySource]:
+        """F and the pages' encoded pieces (B, S + J, D), their mask (B, S + J), and what can be copied."""
+        source = self.source(pages)
+        features, mask = self.encode(batch)
+        return torch.cat([features, source.keys], dim=1), torch.cat([mask, source.usable], dim=1), source
+
+    def open_loss(
+        self, batch: Batch, sequences: Sequence[Sequence[int]], pages: OpenPages, training: TrainingConfig
+    ) -> Tensor:
+        """Mean cross-entropy of the tokens under the mixture."""
+        memory, mask, source = self.read(batch, pages)
+
+        def token_loss(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
+            return self.copy_gate.cross_entropy(hidden, logits, targets, source, places, label_smoothing=smoothing)
+
+        return self.sequence_loss(memory, mask, sequences, training, token_loss)
+
+    @torch.no_grad()
+    def open_write(
+        self, batch: Batch, pages: OpenPages, *, eos_bias: float = 0.0, use_cache: bool = True
+    ) -> WrittenTokens:
+        """Tokens for a batch."""
+        memory, mask, source = self.read(batch, pages)
+
+        def output(hidden: Tensor) -> Tensor:
+            mixed: Tensor = self.copy_gate(hidden, self.decoder.logits(hidden), source)
+            return mixed
+
+        return self.write_from(memory, mask, eos_bias=eos_bias, repeats=True, use_cache=use_cache, output=output)
