@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,32 +52,56 @@ def new_run(
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
         RunError: the folder holds a run already.
     """
-    fixed = find_system(system).settings
     with open_store(feats) as store:
-        chosen = _choose_size(size, store, choose_device(device))
-        folder = run if run is not None else _free_name(Path("runs"), f"{system}-{chosen}")
+        size = choose_size(size, store, choose_device(device))
+        folder = run if run is not None else _free_name(Path("runs"), f"{system}-{size}")
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
-        seeds = [] if seed is None else [f"seed={seed}"]
-        _check_settings(system, fixed, settings)
-        model, training = apply_settings(*SIZES[chosen], [*settings, *seeds, *fixed])
-        tag_table = TagTable.from_store(store)
-        tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
-        inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
-        if store.header.title_encoder_is_untrained:
-            model, training = from_nothing(model, training, settings)
-        config = RunConfig(
-            optsg_version=__version__,
-            system=system,
-            size=chosen,
-            model=model,
-            training=training,
-            inputs=inputs,
-            store={"path": str(feats), "header": json.loads(store.header.to_json())},
-        )
-        create_run(folder, config, tag_table, tokenizer)
+        plan = plan_run(store, feats, system=system, size=size, settings=settings, seed=seed)
+        create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
     point_latest(folder)
     return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What a run is before it is trained."""
+
+    config: RunConfig
+    tag_table: TagTable
+    tokenizer: TitleTokenizer
+
+
+def plan_run(
+    store: FeatureStore, feats: Path, *, system: str, size: Size, settings: Sequence[str], seed: int | None
+) -> RunPlan:
+    """Everything that is known of a run before training; nothing is written.
+
+    Args:
+        store: opened from ``feats``.
+
+    Raises:
+        ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
+    """
+    fixed = find_system(system).settings
+    seeds = [] if seed is None else [f"seed={seed}"]
+    _check_settings(system, fixed, settings)
+    model, training = apply_settings(*SIZES[size], [*settings, *seeds, *fixed])
+    tag_table = TagTable.from_store(store)
+    tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+    inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
+    if store.header.title_encoder_is_untrained:
+        model, training = from_nothing(model, training, settings)
+    config = RunConfig(
+        optsg_version=__version__,
+        system=system,
+        size=size,
+        model=model,
+        training=training,
+        inputs=inputs,
+        store={"path": str(feats), "header": json.loads(store.header.to_json())},
+    )
+    return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
 
 
 def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) -> None:
@@ -88,7 +113,8 @@ def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) 
             raise ConfigError(f"--set {setting}: the system {system} has {key}={values[key]}; leave it out")
 
 
-def _choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
+def choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
+    """The size itself, or what ``auto`` takes for this store on this device."""
     if size in ("base", "small"):
         return "base" if size == "base" else "small"
     return "base" if device.type == "cuda" and len(store.indices("train")) >= BASE_VIDEOS else "small"
