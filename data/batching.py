@@ -25,6 +25,7 @@ class Batch:
         patches: (B, Q, patch_dim) float, ``patch_mask`` (B, Q).
         title_tokens: (B, S) int64, ``title_mask`` (B, S).
         tags: per video, its tags as indices into the store's tag table; empty for videos outside a store.
+        rows: (B,) the videos' rows in the store; ``None`` for videos outside a store.
     """
 
     frames: Tensor
@@ -34,6 +35,7 @@ class Batch:
     title_tokens: Tensor
     title_mask: Tensor
     tags: tuple[NDArray[np.int32], ...] = ()
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.title_tokens)
@@ -84,12 +86,13 @@ def _pad_vectors(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
 def collate(store: FeatureStore, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
     """The batch of the store's videos ``rows``, in that order."""
     numbers = [int(row) for row in rows]
-    return Batch.from_features(
+    batch = Batch.from_features(
         [store.frames(row) for row in numbers],
         [store.patches(row) for row in numbers],
         [store.title_tokens(row).tolist() for row in numbers],
         [store.tags(row) for row in numbers],
     )
+    return replace(batch, rows=np.array(numbers, np.int64))
 
 
 def video_lengths(store: FeatureStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:

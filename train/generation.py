@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from ..data.tag_table import TagTable
 from ..data.tags import clean_tag, tag_key
 from ..data.title_tokenizer import TitleTokenizer
-from ..data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR, Vocabulary
+from ..data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR, Vocabulary
 from .tag_decoder import TagDecoder
 from .tag_sequence import MAX_TARGET_TOKENS
 
@@ -47,47 +47,90 @@ class WrittenTokens:
     nil_probs: Tensor
 
 
+class NoRepeats:
+    """Keeps greedy decoding from completing a tag that a video has already (Chen et al., AAAI 2018).
+
+    Two tags are the same here if their word pieces are.
+    """
+
+    def __init__(self, videos: int):
+        self._written: list[set[tuple[int, ...]]] = [set() for _ in range(videos)]
+        self._current: list[tuple[int, ...]] = [() for _ in range(videos)]
+
+    def read(self, tokens: Tensor) -> None:
+        """Takes in the token that was written for each video, (B,)."""
+        for row, token in enumerate(tokens.tolist()):
+            if token == SEPARATOR:
+                self._written[row].add(self._current[row])
+                self._current[row] = ()
+            elif token >= MARKS:
+                self._current[row] += (token,)
+
+    def forbid(self, scores: Tensor) -> None:
+        """Sets the scores (B, V) of the separator and the end to -inf where the pieces so far are a tag written before."""
+        repeated = [row for row, tag in enumerate(self._current) if tag in self._written[row]]
+        if repeated:
+            scores[torch.tensor(repeated)[:, None], torch.tensor([SEPARATOR, EOS])] = float("-inf")
+
+
 @torch.no_grad()
 def greedy_decode(
     decoder: TagDecoder,
-    prompts: Tensor,
+    prompts: Tensor | None,
     features: Tensor,
     mask: Tensor,
     *,
     nil_bias: float = 0.0,
+    eos_bias: float = 0.0,
+    output: Callable[[Tensor], Tensor] | None = None,
+    no_repeats: NoRepeats | None = None,
     use_cache: bool = True,
 ) -> WrittenTokens:
     """Writes the likeliest token at each place until every video has ended.
 
     Args:
-        prompts: (B, N, E) in the order in which tags are wanted.
+        prompts: (B, N, E) in the order in which tags are wanted; ``None`` for a decoder without prompts, which writes
+            neither [NIL] nor a separator with nothing before it.
         features: F (B, S, D) with mask (B, S).
         nil_bias: taken off the logit of [NIL]; more of it, more tags. Probabilities are reported without it.
+        eos_bias: taken off the logit of the end mark, likewise.
+        output: hidden states (B, 1, D) to scores (B, 1, V); the decoder's own output without it.
+        no_repeats: forbids tags that were written before; probabilities are reported without it.
         use_cache: whether keys and values of earlier positions are kept; the result is the same.
     """
+    output = output or decoder.logits
     state = decoder.begin(prompts, features, mask) if use_cache else None
-    tokens = torch.full((len(prompts), 1), BOS, device=prompts.device)
-    separators = torch.zeros(len(prompts), dtype=torch.int64, device=prompts.device)
-    ended = torch.zeros(len(prompts), dtype=torch.bool, device=prompts.device)
+    tokens = torch.full((len(features), 1), BOS, device=features.device)
+    separators = torch.zeros(len(features), dtype=torch.int64, device=features.device)
+    ended = torch.zeros(len(features), dtype=torch.bool, device=features.device)
     chosen: list[Tensor] = []
     log_probs: list[Tensor] = []
     nil_probs: list[Tensor] = []
     for _ in range(MAX_TARGET_TOKENS):
         if state is not None:
-            logits = decoder.step(state, tokens[:, -1])
+            hidden = decoder.step(state, tokens[:, -1])
         else:
-            logits = decoder.logits(decoder(prompts, tokens, features, mask)[:, -1])
-        log_prob = logits.float().log_softmax(-1)
+            hidden = decoder(prompts, tokens, features, mask)[:, -1:]
+        log_prob = output(hidden)[:, 0].float().log_softmax(-1)
         biased = log_prob.clone()
         biased[:, NIL] -= nil_bias
+        biased[:, EOS] -= eos_bias
         biased[:, [PAD, BOS]] = float("-inf")
-        # N prompts, N slots: after the last one comes the end and no further slot.
-        biased[:, SEPARATOR].masked_fill_(separators >= prompts.shape[1] - 1, float("-inf"))
+        if prompts is None:
+            biased[:, NIL] = float("-inf")
+            biased[:, SEPARATOR].masked_fill_((tokens[:, -1] == SEPARATOR) | (tokens[:, -1] == BOS), float("-inf"))
+        else:
+            # N prompts, N slots: after the last one comes the end and no further slot.
+            biased[:, SEPARATOR].masked_fill_(separators >= prompts.shape[1] - 1, float("-inf"))
+        if no_repeats is not None:
+            no_repeats.forbid(biased)
         token = biased.argmax(-1).masked_fill(ended, PAD)
         chosen.append(token)
         log_probs.append(log_prob.gather(1, token[:, None])[:, 0])
         nil_probs.append(log_prob[:, NIL].exp())
         tokens = torch.cat([tokens, token[:, None]], dim=1)
+        if no_repeats is not None:
+            no_repeats.read(token)
         separators += token == SEPARATOR
         ended = ended | (token == EOS)
         if bool(ended.all()):
@@ -95,6 +138,14 @@ def greedy_decode(
     return WrittenTokens(
         tokens=torch.stack(chosen, 1), log_probs=torch.stack(log_probs, 1), nil_probs=torch.stack(nil_probs, 1)
     )
+
+
+def drop_unfinished(written: WrittenTokens) -> WrittenTokens:
+    """Takes away the tag that a video was writing when the longest length was reached: it is half a tag."""
+    tokens = written.tokens.clone()
+    separators = (tokens == SEPARATOR).long().cumsum(dim=1)
+    last = (separators == separators[:, -1:]) & ~(tokens == EOS).any(dim=1, keepdim=True)
+    return replace(written, tokens=tokens.masked_fill(last, PAD))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +188,15 @@ def join_punctuation(text: str) -> str:
 
 
 class TagReader:
-    """Turns written word pieces into tags: known ones in their own spelling, others put together and marked novel."""
+    """Turns written word pieces into tags: known ones in their own spelling, others put together and marked novel.
 
-    def __init__(self, vocabulary: Vocabulary, tag_table: TagTable, tokenizer: TitleTokenizer):
+    Args:
+        prompts: whether a tag's place in the sequence is the number of an order prompt.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, tag_table: TagTable, tokenizer: TitleTokenizer, *, prompts: bool = True):
         self.tag_table = tag_table
+        self._prompts = prompts
         self._vocabulary = vocabulary
         self._tokenizer = tokenizer
 
@@ -159,7 +215,8 @@ class TagReader:
             text = join_punctuation(clean_tag(self._tokenizer.decode(pieces)).removeprefix("##"))
             novel = not self.tag_table.is_known(tag_key(text))
             text = self.tag_table.spelling_of.get(tag_key(text), text)
-        return PredictedTag(text=text, score=written.score, novel=novel, prompt=written.slot)
+        prompt = written.slot if self._prompts else None
+        return PredictedTag(text=text, score=written.score, novel=novel, prompt=prompt)
 
     @staticmethod
     def _unique(tags: list[PredictedTag]) -> list[PredictedTag]:

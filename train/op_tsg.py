@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..data.batching import Batch
 from ..data.errors import RunError
+from ..data.store import FeatureStore
 from ..data.vocabulary import MARKS, NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
 from .distributed import gather_rows, mean_over_processes
@@ -28,7 +29,7 @@ from .matching import NO_TAG, match_batch, prompt_tag_gain
 from .prompt_encoder import PromptEncoder
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import TagDecoder
-from .tag_sequence import target_batch
+from .tag_sequence import target_batch, written_places
 
 INITIAL_TEMPERATURE = 0.07
 MAX_INVERSE_TEMPERATURE = 100.0
@@ -52,6 +53,15 @@ class TagTargets:
         """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
         usable = np.array([tag for tag in tags.tolist() if tag in self.pieces], np.int64)
         return usable if len(usable) <= prompts else np.sort(rng.choice(usable, prompts, replace=False))
+
+    def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int) -> list[str]:
+        """A line for people about the tags of the videos ``rows`` that are no targets, if there are any."""
+        used = {int(tag) for row in rows for tag in store.tags(int(row))}
+        missing = len(used - self.pieces.keys())
+        if not missing:
+            return []
+        line = f"{missing:,} of {len(used):,} training tags cannot be written in at most {max_pieces} known word pieces"
+        return [f"{line}; they are left out of training"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +134,7 @@ class OPTSG(VideoTitleModel):
     def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
         """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
         words = super().load_text_encoder(weights)
-        if words.shape[1] == self.config.width:
-            pieces = torch.tensor(self.inputs.pieces)
-            self.decoder.embedding.weight[MARKS:] = words[pieces]
-            self.decoder.embedding.weight[:MARKS].normal_(std=float(words.std()))
+        self.decoder.load_words(words, self.inputs.pieces)
         return words
 
     def order_prompts(self, features: Tensor, mask: Tensor) -> Tensor:
@@ -196,7 +203,7 @@ class OPTSG(VideoTitleModel):
         inputs, wanted = target_batch(np.take_along_axis(assignment, order, axis=1), targets.pieces)
         inputs, wanted = inputs.to(prompts.device), wanted.to(prompts.device)
         hidden = self.decoder(ordered, inputs, features, mask)
-        places = _written_places(wanted)
+        places = written_places(wanted)
         return tag_sequence_loss(
             self.decoder.logits(hidden.flatten(0, 1)[places]),
             wanted.flatten()[places],
@@ -214,14 +221,3 @@ class OPTSG(VideoTitleModel):
         features, mask = self.encode(batch)
         prompts = self.order_prompts(features, mask)
         return greedy_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, use_cache=use_cache)
-
-
-def _written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
-    """Flat indices of the places of (B, T) that hold a target, filled up with padding to a multiple of 256.
-
-    The output projection then runs on little padding and in few different shapes; a CPU prepares its matrix kernels anew
-    for every shape.
-    """
-    flat = wanted.flatten()
-    written, padding = torch.nonzero(flat != PAD).squeeze(1), torch.nonzero(flat == PAD).squeeze(1)
-    return torch.cat([written, padding[: -len(written) % multiple]])

@@ -7,20 +7,26 @@ How the order prompts enter is not in the paper. Three ways exist and can be com
 ``slot``    each text position also receives the prompt of the tag it is writing. The slot is the number of separators
             so far, so the alignment that training aims for is given to the decoder directly.
 
+The generators that OP-TSG is compared with have no prompts (``none``) and none of the modules that prompts need.
+
 Legend: B videos, N prompts, S title tokens, T text tokens, D width, E tag-embedding width, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..data.vocabulary import SEPARATOR
+from ..data.vocabulary import MARKS, SEPARATOR
 from .layers import CrossLayer, Dropout, KeyValue, LayerCache, attention_mask, causal_mask
 from .tag_sequence import MAX_TARGET_TOKENS, positions_in_tag, slots_of
+
+NO_PROMPTS = "none"
+"""The entry of a decoder without prompts; it is no setting of OP-TSG."""
 
 PROMPT_ENTRIES = ("prefix", "memory", "slot", "prefix+slot", "memory+slot")
 
@@ -65,27 +71,35 @@ class TagDecoder(nn.Module):
         self.entries = frozenset(prompt_entry.split("+"))
         self.embedding = nn.Embedding(vocabulary, width)
         self.output_bias = nn.Parameter(torch.zeros(vocabulary))
-        self.prompt_projection = nn.Linear(tag_dim, width)
-        self.prompt_norm = nn.LayerNorm(width)
-        self.slot_position = nn.Embedding(prompts, width)
+        has_prompts = prompt_entry != NO_PROMPTS
+        self.prompt_projection = nn.Linear(tag_dim, width) if has_prompts else None
+        self.prompt_norm = nn.LayerNorm(width) if has_prompts else None
+        self.slot_position = nn.Embedding(prompts, width) if has_prompts else None
         self.text_position = nn.Embedding(MAX_TARGET_TOKENS + 1, width)
         self.embedding_norm = nn.LayerNorm(width)
         self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(CrossLayer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, prompts: Tensor, tokens: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+    @torch.no_grad()
+    def load_words(self, words: Tensor, pieces: Sequence[int]) -> None:
+        """Starts the word embeddings from a text model's (pieces of the tokenizer, its width), where widths agree."""
+        if words.shape[1] == self.embedding.embedding_dim:
+            self.embedding.weight[MARKS:] = words[torch.tensor(pieces)]
+            self.embedding.weight[:MARKS].normal_(std=float(words.std()))
+
+    def forward(self, prompts: Tensor | None, tokens: Tensor, features: Tensor, mask: Tensor) -> Tensor:
         """All positions at once, for training.
 
         Args:
-            prompts: (B, N, E) in input order.
+            prompts: (B, N, E) in input order; ``None`` in a decoder without prompts.
             tokens: (B, T) decoder inputs, starting with the begin mark.
             features: F (B, S, D), mask (B, S).
 
         Returns:
             (B, T, D) hidden states; :meth:`logits` turns them into scores over the vocabulary.
         """
-        slots = self._slots(prompts)
+        slots = self._slots(prompts, features)
         memory, memory_mask = self._memory(slots, features, mask)
         x = self._embed(slots, tokens, slots_of(tokens), self._text_positions(tokens))
         prefix = slots.shape[1] if "prefix" in self.entries else 0
@@ -102,9 +116,9 @@ class TagDecoder(nn.Module):
         """(…, D) -> (…, V)."""
         return functional.linear(hidden, self.embedding.weight, self.output_bias)
 
-    def begin(self, prompts: Tensor, features: Tensor, mask: Tensor) -> DecoderState:
+    def begin(self, prompts: Tensor | None, features: Tensor, mask: Tensor) -> DecoderState:
         """Starts cached decoding: cross-attention keys and values once, and the prefix through all layers."""
-        slots = self._slots(prompts)
+        slots = self._slots(prompts, features)
         memory, memory_mask = self._memory(slots, features, mask)
         prefix = slots.shape[1] if "prefix" in self.entries else 0
         caches = [LayerCache(prefix + MAX_TARGET_TOKENS) for _ in self.layers]
@@ -117,11 +131,11 @@ class TagDecoder(nn.Module):
             memories.append(key_value)
             if prefix:
                 x = layer(x, memory=key_value, memory_mask=memory_mask, past=cache)
-        zeros = torch.zeros(len(prompts), dtype=torch.int64, device=prompts.device)
+        zeros = torch.zeros(len(features), dtype=torch.int64, device=features.device)
         return DecoderState(slots, caches, memories, memory_mask, slot=zeros, position=zeros)
 
     def step(self, state: DecoderState, tokens: Tensor) -> Tensor:
-        """Reads one token per video (B,) and returns the scores of the next one (B, V)."""
+        """Reads one token per video (B,) and returns the hidden states from which the next is written, (B, 1, D)."""
         separator = tokens == SEPARATOR
         state.slot = state.slot + separator.long()
         if state.step:
@@ -131,10 +145,14 @@ class TagDecoder(nn.Module):
         for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
             x = layer(x, memory=memory, memory_mask=state.memory_mask, past=cache)
         state.step += 1
-        return self.logits(self.norm(x[:, 0]))
+        hidden: Tensor = self.norm(x)
+        return hidden
 
-    def _slots(self, prompts: Tensor) -> Tensor:
-        """(B, N, E) -> (B, N, D): prompts at the decoder's width with their slot's position."""
+    def _slots(self, prompts: Tensor | None, features: Tensor) -> Tensor:
+        """(B, N, E) -> (B, N, D): prompts at the decoder's width with their slot's position; N is 0 without prompts."""
+        if self.prompt_projection is None or self.prompt_norm is None or self.slot_position is None:
+            return features.new_zeros((len(features), 0, features.shape[2]))
+        assert prompts is not None
         slots: Tensor = (
             self.prompt_norm(self.prompt_projection(prompts)) + self.slot_position.weight[: prompts.shape[1]]
         )

@@ -48,7 +48,11 @@ def target_batch(
     Returns:
         inputs (B, T), starting with the begin mark, and targets (B, T); both filled up with PAD.
     """
-    sequences = [tag_sequence(row, pieces, limit) for row in assignments.tolist()]
+    return sequence_batch([tag_sequence(row, pieces, limit) for row in assignments.tolist()], limit)
+
+
+def sequence_batch(sequences: Sequence[Sequence[int]], limit: int = MAX_TARGET_TOKENS) -> tuple[Tensor, Tensor]:
+    """:func:`target_batch` of targets that are put together already, none longer than ``limit``."""
     # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
     longest = min(limit, -(-max(1, *(len(sequence) for sequence in sequences)) // 8) * 8)
     inputs = torch.full((len(sequences), longest), PAD)
@@ -57,6 +61,17 @@ def target_batch(
         targets[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.int64)
         inputs[row, : len(sequence)] = torch.tensor([BOS, *sequence[:-1]][: len(sequence)], dtype=torch.int64)
     return inputs, targets
+
+
+def written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
+    """Flat indices of the places of (B, T) that hold a target, filled up with padding to a multiple of 256.
+
+    The output projection then runs on little padding and in few different shapes; a CPU prepares its matrix kernels anew
+    for every shape.
+    """
+    flat = wanted.flatten()
+    written, padding = torch.nonzero(flat != PAD).squeeze(1), torch.nonzero(flat == PAD).squeeze(1)
+    return torch.cat([written, padding[: -len(written) % multiple]])
 
 
 def slots_of(tokens: Tensor) -> Tensor:

@@ -12,6 +12,10 @@ SYSTEM_NAMES: Mapping[str, str] = {
     "op-tsg": "order prompts, matching, ordered tag sequence (the paper's model A)",
     "bin": "one logit per training tag, binary cross-entropy",
     "asy": "one logit per training tag, asymmetric loss",
+    "order-free": "no prompts, tags in the order that the model itself prefers, none written twice",
+    "frequency-first": "no prompts, tags from frequent to rare (ablation B)",
+    "rare-first": "no prompts, tags from rare to frequent",
+    "random": "no prompts, tags in an order drawn anew in every step",
     "no-shuffle": "op-tsg whose prompts are never shuffled (ablation C)",
     "no-contrast": "op-tsg without the contrastive loss; matching is kept (ablation E)",
 }

@@ -65,13 +65,7 @@ class OpTsg(System):
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """Tags that cannot be written, and videos with more tags than there are prompts."""
-        lines = []
-        used = {int(tag) for row in rows for tag in store.tags(int(row))}
-        if left_out := len(used - self.targets.pieces.keys()):
-            lines.append(
-                f"{left_out:,} of {len(used):,} training tags cannot be written in at most "
-                f"{self.config.training.max_tag_pieces} known word pieces; they are left out of training"
-            )
+        lines = self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
         prompts = self.config.model.prompts
         if over := sum(len(store.tags(int(row))) > prompts for row in rows):
             lines.append(

@@ -12,16 +12,24 @@ from ...data.title_tokenizer import TitleTokenizer
 from ..config import RunConfig
 from .asy import Asy
 from .bin import Bin
+from .frequency_first import FrequencyFirst
 from .names import check_system_name
 from .no_contrast import NoContrast
 from .no_shuffle import NoShuffle
 from .op_tsg import OpTsg
+from .order_free import OrderFree
+from .random_order import RandomOrder
+from .rare_first import RareFirst
 from .system import System
 
 SYSTEMS: Mapping[str, type[System]] = {
     "op-tsg": OpTsg,
     "bin": Bin,
     "asy": Asy,
+    "order-free": OrderFree,
+    "frequency-first": FrequencyFirst,
+    "rare-first": RareFirst,
+    "random": RandomOrder,
     "no-shuffle": NoShuffle,
     "no-contrast": NoContrast,
 }

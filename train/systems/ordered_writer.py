@@ -1,0 +1,112 @@
+"""Generators without prompts: tags as one sequence, joined by the separator, in an order that each system chooses.
+
+Legend: B videos, U tags of the store's tag table.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...data.batching import Batch
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ...data.title_tokenizer import TitleTokenizer
+from ...data.vocabulary import Vocabulary
+from ..build import start_encoder, tag_targets
+from ..config import RunConfig
+from ..generation import PredictedTag, TagReader
+from ..op_tsg import TagTargets
+from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from ..tag_writer import TagWriter
+from ..tuning import TunedScalar
+from .system import StepLosses, System
+
+EOS_BIAS = TunedScalar(
+    name="eos_bias",
+    label="end bias",
+    untuned=0.0,
+    candidates=(-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0),
+    # Each candidate is a decoding of the whole split, as for the NIL bias.
+    during_training=(0.0, 2.0),
+)
+"""What is taken off the end mark's logit; more of it, more tags."""
+
+
+class OrderedWriter(System):
+    """Token cross-entropy of the tags in :meth:`order`.
+
+    Attributes:
+        order_name: the order, for people.
+        repeats: whether a tag may be written twice; it is read once either way.
+    """
+
+    scalar = EOS_BIAS
+    order_name: ClassVar[str]
+    repeats: ClassVar[bool] = True
+    model: TagWriter
+
+    def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
+        super().__init__(config, tag_table, tokenizer)
+        self.model = self.build_model()
+        self.vocabulary = Vocabulary(config.inputs.pieces)
+        self._reader = TagReader(self.vocabulary, tag_table, tokenizer, prompts=False)
+        self._targets: TagTargets | None = None
+        self.ranks: NDArray[np.int64] = np.empty(0, np.int64)
+        """(U,) after :meth:`prepare`: a tag's place when all tags are sorted from frequent to rare in training."""
+
+    def build_model(self) -> TagWriter:
+        """The model, its weights random."""
+        return TagWriter(self.config.model, self.config.inputs)
+
+    @property
+    def extent(self) -> str:
+        """The order of the tags."""
+        return f"no prompts, tags {self.order_name}"
+
+    def start(self, store: FeatureStore) -> None:
+        """The encoder starts as OP-TSG's, the decoder's word embeddings come from the store's text model."""
+        start_encoder(self.model, store, self.config)
+
+    def prepare(self, store: FeatureStore, device: torch.device) -> None:
+        """Word pieces and ranks of the tags."""
+        self._targets = tag_targets(store, self.vocabulary, self.config.training.max_tag_pieces, device)
+        place_of = {key: place for place, key in enumerate(self.tag_table.keys)}  # sorted, ties by the key
+        unseen = len(place_of)
+        self.ranks = np.array([place_of.get(key, unseen + tag) for tag, key in enumerate(store.tag_keys)], np.int64)
+
+    @property
+    def targets(self) -> TagTargets:
+        """The store's tags, after :meth:`prepare`."""
+        assert self._targets is not None
+        return self._targets
+
+    def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
+        """Tags that cannot be written."""
+        return self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
+
+    @abstractmethod
+    def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """A video's tags in the order in which they are written."""
+
+    def usable_tags(self, batch: Batch, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+        """Per video the tags that can be written, all of them: the sequence is cut where it gets too long."""
+        return [self.targets.choose(tags, len(tags), rng) for tags in batch.tags]
+
+    def sequences(self, batch: Batch, rng: np.random.Generator) -> list[list[int]]:
+        """Target tokens of every video."""
+        ordered = [self.order(tags, rng) for tags in self.usable_tags(batch, rng)]
+        return [tag_sequence(tags.tolist(), self.targets.pieces, MAX_TARGET_TOKENS) for tags in ordered]
+
+    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+        """One part, ``generation``."""
+        loss = self.model(batch, self.sequences(batch, rng), self.config.training)
+        return StepLosses(parts={"generation": loss})
+
+    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+        """Tags that the decoder writes with this bias on the end."""
+        return self._reader.read(self.model.write(batch, eos_bias=value, repeats=self.repeats))

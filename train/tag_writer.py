@@ -1,0 +1,108 @@
+"""A generator without prompts: the shared encoder and a decoder that writes a video's tags as one sequence.
+
+The base of the systems that OP-TSG is compared with (``method.md`` §6): they differ in the order of the tags.
+Legend: B videos, S title tokens, T target tokens, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.batching import Batch
+from ..data.vocabulary import MARKS, NIL, PAD
+from .config import InputConfig, ModelConfig, TrainingConfig
+from .distributed import mean_over_processes
+from .generation import NoRepeats, WrittenTokens, drop_unfinished, greedy_decode
+from .layers import init_weights
+from .losses import tag_sequence_loss
+from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
+from .tag_decoder import NO_PROMPTS, TagDecoder
+from .tag_sequence import sequence_batch, written_places
+
+
+class TagWriter(VideoTitleModel):
+    """Weights are random until :meth:`load_text_encoder` or a checkpoint is loaded."""
+
+    def __init__(self, model: ModelConfig, inputs: InputConfig):
+        super().__init__(model, inputs)
+        self.hybrid_encoder = build_hybrid_encoder(model, inputs)
+        self.decoder = TagDecoder(
+            vocabulary=MARKS + len(inputs.pieces),
+            prompts=0,
+            tag_dim=inputs.tag_dim,
+            width=model.width,
+            heads=model.heads,
+            layers=model.decoder_layers,
+            dropout=model.dropout,
+            prompt_entry=NO_PROMPTS,
+        )
+        self.build_more()
+        self.apply(init_weights)
+        self.title_encoder = build_title_encoder(model, inputs)
+
+    def build_more(self) -> None:
+        """Where a model that is more than this one builds its other parts."""
+
+    @torch.no_grad()
+    def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
+        """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
+        words = super().load_text_encoder(weights)
+        self.decoder.load_words(words, self.inputs.pieces)
+        return words
+
+    def forward(self, batch: Batch, sequences: Sequence[Sequence[int]], training: TrainingConfig) -> Tensor:
+        """Mean cross-entropy of the tokens of one target sequence per video (paper Eq. 9 without NIL)."""
+        return self.sequence_loss(*self.encode(batch), sequences, training)
+
+    def sequence_loss(
+        self, features: Tensor, mask: Tensor, sequences: Sequence[Sequence[int]], training: TrainingConfig
+    ) -> Tensor:
+        """:meth:`forward` from features F (B, S, D) with mask (B, S)."""
+        inputs, wanted = (tokens.to(features.device) for tokens in sequence_batch(sequences))
+        hidden = self.decoder(None, inputs, features, mask)
+        places = written_places(wanted)
+        return tag_sequence_loss(
+            self.decoder.logits(hidden.flatten(0, 1)[places]),
+            wanted.flatten()[places],
+            pad=PAD,
+            nil=NIL,
+            nil_weight=training.nil_weight,
+            normalisation=training.normalisation,
+            weight_mean=mean_over_processes,
+            label_smoothing=training.label_smoothing if self.training else 0.0,
+        )
+
+    @torch.no_grad()
+    def write(
+        self, batch: Batch, *, eos_bias: float = 0.0, repeats: bool = True, use_cache: bool = True
+    ) -> WrittenTokens:
+        """Tokens for a batch; without ``repeats`` no tag can be completed twice."""
+        return self.write_from(*self.encode(batch), eos_bias=eos_bias, repeats=repeats, use_cache=use_cache)
+
+    def write_from(
+        self,
+        features: Tensor,
+        mask: Tensor,
+        *,
+        eos_bias: float,
+        repeats: bool,
+        use_cache: bool,
+        output: Callable[[Tensor], Tensor] | None = None,
+    ) -> WrittenTokens:
+        """:meth:`write` from features F (B, S, D) with mask (B, S)."""
+        written = greedy_decode(
+            self.decoder,
+            None,
+            features,
+            mask,
+            eos_bias=eos_bias,
+            output=output,
+            no_repeats=None if repeats else NoRepeats(len(features)),
+            use_cache=use_cache,
+        )
+        return drop_unfinished(written)
