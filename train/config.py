@@ -18,6 +18,7 @@ from .tag_decoder import PROMPT_ENTRIES
 
 Size = Literal["base", "small"]
 Precision = Literal["auto", "bf16", "fp32"]
+Decoding = Literal["sequential", "parallel"]
 
 
 def _require(condition: bool, name: str, value: object, expected: str) -> None:
@@ -33,6 +34,10 @@ class ModelConfig:
         title_layers: layers kept of the text encoder in the store; at most as many as it has.
         prompts: N.
         prompt_entry: how prompts enter the decoder (:mod:`optsg.train.tag_decoder`).
+        decoding: one tag after the other, as in the paper, or all prompts' tags at once
+            (:mod:`optsg.train.slot_parallel`); the latter needs ``prompt_entry`` slot.
+        copy_title: whether the decoder can copy the title's word pieces, where titles are read
+            (:mod:`optsg.train.title_copier`).
         vocabulary: pieces that the decoder can write.
         modality: what is read of a video: its frames and its title, or one of the two (Table 8).
         frozen_title_layers: how many of the title encoder's layers, from below and after its word embeddings, keep
@@ -49,6 +54,8 @@ class ModelConfig:
     prompts: int = 30
     dropout: float = 0.1
     prompt_entry: str = "slot"
+    decoding: Decoding = "sequential"
+    copy_title: bool = False
     vocabulary: VocabularyKind = "full"
     modality: Modality = "both"
     frozen_title_layers: int = -1
@@ -61,6 +68,12 @@ class ModelConfig:
         _require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads={self.heads}")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "0 ≤ dropout < 1")
         _require(self.prompt_entry in PROMPT_ENTRIES, "prompt_entry", self.prompt_entry, " or ".join(PROMPT_ENTRIES))
+        _require(
+            self.decoding == "sequential" or self.prompt_entry == "slot",
+            "decoding",
+            self.decoding,
+            f"sequential with prompt_entry={self.prompt_entry}; parallel needs slot",
+        )
         _require(
             -1 <= self.frozen_title_layers <= self.title_layers,
             "frozen_title_layers",
@@ -78,6 +91,7 @@ class TrainingConfig:
         learning_rate: peak; pre-trained parts use ``pretrained_learning_rate``.
         warmup: share of all steps in which the learning rate rises.
         nil_weight: λ of Eq. 8.
+        copy_weight: of the loss that trains the copy gate where a target stands in the title (``copy_title``).
         match_nil: whether matching weighs a tag against NIL (Eq. 2) or ignores NIL (DETR's habit).
         shuffle: whether the prompts' order is drawn anew per video and step.
         contrastive: whether the contrastive loss (Eq. 5) is part of the training.
@@ -96,6 +110,7 @@ class TrainingConfig:
     warmup: float = 0.1
     gradient_norm: float = 1.0
     nil_weight: float = 0.3
+    copy_weight: float = 0.5
     false_negatives: FalseNegatives = "mask"
     normalisation: Normalisation = "weights"
     label_smoothing: float = 0.0
@@ -116,10 +131,11 @@ class TrainingConfig:
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "0 ≤ warmup < 1")
         _require(self.gradient_norm > 0, "gradient_norm", self.gradient_norm, "more than 0")
+        _require(self.copy_weight >= 0, "copy_weight", self.copy_weight, "at least 0")
         _require(0 <= self.nil_weight <= 1, "nil_weight", self.nil_weight, "0 ≤ nil_weight ≤ 1")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 ≤ label_smoothing < 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 ≤ ema < 1")
-        _require(self.max_tag_pieces >= 1, "max_tag_pieces", self.max_tag_pieces, "at least 1")
+        _require(1 <= self.max_tag_pieces <= 32, "max_tag_pieces", self.max_tag_pieces, "1 to 32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +221,8 @@ SIZES: Mapping[Size, tuple[ModelConfig, TrainingConfig]] = {
             prompt_layers=1,
             decoder_layers=2,
             prompts=16,
+            decoding="parallel",
+            copy_title=True,
             vocabulary="corpus",
             frozen_title_layers=0,
         ),

@@ -100,6 +100,20 @@ class CopyGate(nn.Module):
         log_vocab = -functional.cross_entropy(logits, targets, reduction="none").to(gate.dtype)[:, None]
         return -(log_vocab + functional.logsigmoid(-gate) + _log_gain(log_vocab, copied, gate))[:, 0]
 
+    def copy_loss(self, hidden: Tensor, targets: Tensor, source: CopySource, places: Tensor) -> Tensor:
+        """−log(g · p_copy(target)) at places whose target stands in the source, 0 at the others: (P,).
+
+        Written words that the vocabulary knows well give the gate hardly any gradient: in training the vocabulary soon
+        explains everything. This term asks it to copy what can be copied, which is what generalises to unseen words.
+        """
+        attention, gate, rows = self._attend(hidden, source, places)
+        copied = attention.masked_fill(source.ids[rows] != targets[:, None], 0.0).sum(dim=1)
+        some = copied > 0
+        # Where there is nothing the logarithm is of 1: the gradient of log 0 is NaN, not 0.
+        log_copied = torch.where(some, copied, 1.0).log()
+        log_gate = functional.logsigmoid(torch.where(some, gate[:, 0], 0.0))
+        return -(log_copied + log_gate).masked_fill(~some, 0.0)
+
     def _attend(self, hidden: Tensor, source: CopySource, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Attention (P, K), 0 where there is nothing, the gate's logit (P, 1), and the video of each place (P,)."""
         dtype = torch.promote_types(hidden.dtype, torch.float32)

@@ -123,7 +123,7 @@ class CrossLayer(nn.Module):
 
 
 class LayerCache:
-    """Keys and values of the positions that a layer has already read, in memory taken once."""
+    """Keys and values of the positions that a layer has already read, in memory taken once, or again when it is full."""
 
     def __init__(self, capacity: int):
         self.capacity = capacity
@@ -138,10 +138,18 @@ class LayerCache:
             shape = (*key.shape[:2], self.capacity, key.shape[3])
             self._key, self._value = key.new_empty(shape), value.new_empty(shape)
         end = self.length + key.shape[2]
+        if end > self.capacity:
+            self._grow(end)
         self._key[:, :, self.length : end] = key
         self._value[:, :, self.length : end] = value
         self.length = end
         return self._key[:, :, :end], self._value[:, :, :end]
+
+    def _grow(self, least: int) -> None:
+        self.capacity = max(least, 2 * self.capacity)
+        if self._key is not None and self._value is not None:
+            more = (0, 0, 0, self.capacity - self._key.shape[2])
+            self._key, self._value = functional.pad(self._key, more), functional.pad(self._value, more)
 
     def keep(self, rows: Tensor) -> None:
         """Keeps only these rows of the batch, for decoding that drops finished videos."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..data.batching import Batch
 from ..data.errors import RunError
@@ -24,12 +25,14 @@ from .config import InputConfig, ModelConfig, TrainingConfig
 from .distributed import gather_rows, mean_over_processes
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
-from .losses import prompt_tag_contrastive_loss, tag_sequence_loss
+from .losses import prompt_tag_contrastive_loss, weighted_token_loss
 from .matching import NO_TAG, assign_tags
 from .prompt_encoder import PromptEncoder
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
+from .slot_parallel import slot_parallel_decode, slot_targets
 from .tag_decoder import TagDecoder
 from .tag_sequence import target_batch, written_places
+from .title_copier import TitleCopier
 
 INITIAL_TEMPERATURE = 0.07
 MAX_INVERSE_TEMPERATURE = 100.0
@@ -109,6 +112,7 @@ class OPTSG(VideoTitleModel):
             dropout=dropout,
             prompt_entry=model.prompt_entry,
         )
+        self.title_copier = TitleCopier(inputs, width) if model.copy_title and model.modality != "video" else None
         self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
         self.apply(init_weights)
         self.title_encoder = build_title_encoder(model, inputs)
@@ -165,7 +169,7 @@ class OPTSG(VideoTitleModel):
         order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
         if training.shuffle:
             order = rng.permuted(order, axis=1)
-        generation = self._generation_loss(prompts, features, mask, assignment, order, targets, training)
+        generation = self._generation_loss(prompts, features, mask, batch, assignment, order, targets, training)
         used = int(np.any(assignment != NO_TAG, axis=0).sum())
         return Losses(contrastive=contrastive, generation=generation, prompts_used=used)
 
@@ -186,6 +190,7 @@ class OPTSG(VideoTitleModel):
         prompts: Tensor,
         features: Tensor,
         mask: Tensor,
+        batch: Batch,
         assignment: NDArray[np.int64],
         order: NDArray[np.int64],
         targets: TagTargets,
@@ -193,20 +198,52 @@ class OPTSG(VideoTitleModel):
     ) -> Tensor:
         index = torch.from_numpy(order).to(prompts.device)
         ordered = prompts.gather(1, index[..., None].expand_as(prompts))
-        inputs, wanted = target_batch(np.take_along_axis(assignment, order, axis=1), targets.pieces)
-        inputs, wanted = inputs.to(prompts.device), wanted.to(prompts.device)
-        hidden = self.decoder(ordered, inputs, features, mask)
+        hidden, wanted = self._hidden_states(
+            ordered, np.take_along_axis(assignment, order, axis=1), features, mask, targets
+        )
         places = written_places(wanted)
-        return tag_sequence_loss(
-            self.decoder.logits(hidden.flatten(0, 1)[places]),
+        token_losses = self._token_losses(hidden, wanted.flatten()[places], places, batch, features, training)
+        return weighted_token_loss(
+            token_losses,
             wanted.flatten()[places],
             pad=PAD,
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
             weight_mean=mean_over_processes,
-            label_smoothing=training.label_smoothing if self.training else 0.0,
         )
+
+    def _hidden_states(
+        self, prompts: Tensor, tags: NDArray[np.int64], features: Tensor, mask: Tensor, targets: TagTargets
+    ) -> tuple[Tensor, Tensor]:
+        """The decoder's hidden states (B, T, D) and the tokens (B, T) that they are to write, for the slots' tags (B, N)."""
+        if self.config.decoding == "parallel":
+            slots = slot_targets(tags, targets.pieces).to(prompts.device)
+            return self.decoder(prompts, slots.inputs, features, mask, slots.layout), slots.targets
+        inputs, wanted = (tokens.to(prompts.device) for tokens in target_batch(tags, targets.pieces))
+        return self.decoder(prompts, inputs, features, mask), wanted
+
+    def _token_losses(
+        self,
+        hidden: Tensor,
+        targets: Tensor,
+        places: Tensor,
+        batch: Batch,
+        features: Tensor,
+        training: TrainingConfig,
+    ) -> Tensor:
+        """Cross-entropy of the targets (P,) at the flat places (P,) of (B, T)."""
+        logits = self.decoder.logits(hidden.flatten(0, 1)[places])
+        smoothing = training.label_smoothing if self.training else 0.0
+        if self.title_copier is None:
+            return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        source = self.title_copier.source(batch, features)
+        losses = self.title_copier.gate.cross_entropy(
+            hidden, logits, targets, source, places, label_smoothing=smoothing
+        )
+        if self.training and training.copy_weight:
+            losses = losses + training.copy_weight * self.title_copier.gate.copy_loss(hidden, targets, source, places)
+        return losses
 
     @torch.no_grad()
     def write(
@@ -217,4 +254,9 @@ class OPTSG(VideoTitleModel):
         prompts = self.order_prompts(features, mask)
         if order is not None:
             prompts = prompts[:, order]
-        return greedy_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, use_cache=use_cache)
+        output = None if self.title_copier is None else self.title_copier.output(self.decoder, batch, features)
+        if self.config.decoding == "parallel":
+            return slot_parallel_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, output=output)
+        return greedy_decode(
+            self.decoder, prompts, features, mask, nil_bias=nil_bias, output=output, use_cache=use_cache
+        )

@@ -31,6 +31,21 @@ NO_PROMPTS = "none"
 PROMPT_ENTRIES = ("prefix", "memory", "slot", "prefix+slot", "memory+slot")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenLayout:
+    """Where target tokens stand and what they read, where that is not one sequence from left to right.
+
+    Attributes:
+        slots: (B, T) prompt whose tag the token belongs to.
+        positions: (B, T) place in the tag.
+        mask: (B, 1, T, T), true = may look.
+    """
+
+    slots: Tensor
+    positions: Tensor
+    mask: Tensor
+
+
 @dataclass
 class DecoderState:
     """What cached decoding remembers between two steps."""
@@ -88,24 +103,35 @@ class TagDecoder(nn.Module):
             self.embedding.weight[MARKS:] = words[torch.tensor(pieces)]
             self.embedding.weight[:MARKS].normal_(std=float(words.std()))
 
-    def forward(self, prompts: Tensor | None, tokens: Tensor, features: Tensor, mask: Tensor) -> Tensor:
+    def forward(
+        self,
+        prompts: Tensor | None,
+        tokens: Tensor,
+        features: Tensor,
+        mask: Tensor,
+        layout: TokenLayout | None = None,
+    ) -> Tensor:
         """All positions at once, for training.
 
         Args:
             prompts: (B, N, E) in input order; ``None`` in a decoder without prompts.
             tokens: (B, T) decoder inputs, starting with the begin mark.
             features: F (B, S, D), mask (B, S).
+            layout: one sequence from left to right without it; with it prompts must enter by their slots alone.
 
         Returns:
             (B, T, D) hidden states; :meth:`logits` turns them into scores over the vocabulary.
         """
         slots = self._slots(prompts, features)
         memory, memory_mask = self._memory(slots, features, mask)
-        x = self._embed(slots, tokens, slots_of(tokens), self._text_positions(tokens))
         prefix = slots.shape[1] if "prefix" in self.entries else 0
+        if layout is None:
+            x = self._embed(slots, tokens, slots_of(tokens), self._text_positions(tokens))
+            self_mask = causal_mask(prefix, tokens.shape[1], x.device)
+        else:
+            x, self_mask = self._embed(slots, tokens, layout.slots, layout.positions), layout.mask
         if prefix:
             x = torch.cat([slots, x], dim=1)
-        self_mask = causal_mask(prefix, tokens.shape[1], x.device)
         for layer in self.layers:
             assert isinstance(layer, CrossLayer)
             x = layer(x, self_mask=self_mask, memory=layer.memory_key_value(memory), memory_mask=memory_mask)
@@ -144,6 +170,23 @@ class TagDecoder(nn.Module):
         x = self._embed(state.prompts, tokens[:, None], state.slot[:, None], position[:, None])
         for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
             x = layer(x, memory=memory, memory_mask=state.memory_mask, past=cache)
+        state.step += 1
+        hidden: Tensor = self.norm(x)
+        return hidden
+
+    def step_slots(self, state: DecoderState, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Reads one token per slot (B, N), all at the same place of their tags; the next are written from what it returns.
+
+        Args:
+            mask: (B, 1, N, (step + 1) · N), which of the tokens read so far, step by step, each slot may look at.
+
+        Returns:
+            (B, N, D) hidden states.
+        """
+        slot = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        x = self._embed(state.prompts, tokens, slot, torch.full_like(tokens, state.step))
+        for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
+            x = layer(x, self_mask=mask, memory=memory, memory_mask=state.memory_mask, past=cache)
         state.step += 1
         hidden: Tensor = self.norm(x)
         return hidden

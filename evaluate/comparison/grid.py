@@ -6,11 +6,12 @@ planned (:mod:`.plan`), where the same choice in several tables becomes one run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ...train.systems.op_tsg import PAPER_SETTINGS
 from .paper_figures import TABLE_4, TABLE_5, TABLE_6, TABLE_7, TABLE_8, Triple
 
 Kind = Literal["systems", "novel", "groups", "sweep"]
@@ -65,8 +66,16 @@ class Table:
     setting: str = ""
 
 
-SYSTEMS = tuple(
-    Row(label=name, choice=Choice(system=name)) for name in ("bin", "asy", "order-free", "open-book", "op-tsg")
+PAPER = Choice(settings=PAPER_SETTINGS)
+"""OP-TSG as the paper has it."""
+
+OURS = Choice()
+"""OP-TSG with a size's own settings, which may go beyond the paper."""
+
+SYSTEMS = (
+    *(Row(label=name, choice=Choice(system=name)) for name in ("bin", "asy", "order-free", "open-book")),
+    Row(label="op-tsg, the paper's setting", choice=PAPER),
+    Row(label="op-tsg", choice=OURS),
 )
 
 
@@ -78,7 +87,7 @@ def _sweep(setting: str, figures: Mapping[str, Triple], quick: tuple[str, ...]) 
 
 
 ABLATIONS = (
-    Row(label="A op-tsg", choice=Choice(), paper=TABLE_7["A"]),
+    Row(label="A op-tsg, the paper's setting", choice=PAPER, paper=TABLE_7["A"]),
     Row(label="B frequency-first", choice=Choice(system="frequency-first"), paper=TABLE_7["B"]),
     Row(label="B rare-first", choice=Choice(system="rare-first"), quick=False),
     Row(label="B random", choice=Choice(system="random"), quick=False),
@@ -87,24 +96,30 @@ ABLATIONS = (
     Row(label="E no-contrast", choice=Choice(system="no-contrast"), paper=TABLE_7["E"]),
     Row(label="F prompt-label", choice=Choice(system="prompt-label"), paper=TABLE_7["F"]),
     Row(label="G prompt-classification", choice=Choice(system="prompt-classification"), paper=TABLE_7["G"]),
+    Row(label="op-tsg, beyond the paper", choice=OURS),
 )
+
+
+def _same_key(setting: str, others: Sequence[str]) -> bool:
+    return setting.partition("=")[0] in {other.partition("=")[0] for other in others}
+
 
 BEYOND = tuple(
     Row(
-        label=", ".join(settings) or "op-tsg as trained by default",
-        choice=Choice(settings=settings),
+        label=", ".join(settings) or "the paper's setting",
+        choice=Choice(settings=(*(fixed for fixed in PAPER_SETTINGS if not _same_key(fixed, settings)), *settings)),
         quick=not settings,
     )
     for settings in (
         (),
-        ("prompt_entry=slot",),
+        ("decoding=parallel",),
+        ("copy_title=true",),
+        ("decoding=parallel", "copy_title=true"),
+        ("false_negatives=keep",),
+        ("match_nil=false",),
+        ("prompt_entry=prefix+slot",),
         ("prompt_entry=prefix",),
         ("prompt_entry=memory",),
-        ("prompt_entry=prefix+slot",),
-        ("false_negatives=mask",),
-        ("false_negatives=keep",),
-        ("match_nil=true",),
-        ("match_nil=false",),
     )
 )
 """Options that the paper does not have, or leaves open: each value stands in a row of its own."""
@@ -139,7 +154,7 @@ TABLES = (
         title="Table 8: modality",
         kind="groups",
         rows=tuple(
-            Row(label=name, choice=Choice(settings=(f"modality={name}",)), paper=paper)
+            Row(label=name, choice=Choice(settings=(f"modality={name}", *PAPER_SETTINGS)), paper=paper)
             for name, paper in TABLE_8.items()
         ),
     ),

@@ -89,9 +89,12 @@ def _finetuned_rows(pretrained: Mapping[str, Path]) -> tuple[Row, ...]:
         if system not in {row.choice.system for row in SYSTEMS}:
             raise ConfigError(f"--pretrained {pretrained[system]}: Table 1 has no row for the system {system}")
     return tuple(
-        Row(label=f"{row.label}, pre-trained", choice=Choice(system=row.label, pretrained=pretrained[row.label]))
+        Row(
+            label=f"{row.label}, pre-trained",
+            choice=Choice(system=row.choice.system, pretrained=pretrained[row.choice.system]),
+        )
         for row in SYSTEMS
-        if row.label in pretrained
+        if row.choice.system in pretrained and not row.choice.settings
     )
 
 

@@ -259,14 +259,15 @@ def test_prompt_label_has_no_nil_in_its_targets(
     system, seen = labelled(feats, store), []
     original = system.model.decoder.forward
 
-    def watch(*arguments: torch.Tensor) -> torch.Tensor:
-        seen.append(arguments)
-        return original(*arguments)
+    def watch(prompts: torch.Tensor, tokens: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        seen.append((prompts, tokens))
+        features, mask = others
+        return original(prompts, tokens, features, mask)
 
     monkeypatch.setattr(system.model.decoder, "forward", watch)
     batch = collate(store, np.arange(16))
     system.losses(batch, np.random.default_rng(0))
-    ((prompts, tokens, *_),) = seen
+    ((prompts, tokens),) = seen
     tags = [len(video) for video in batch.tags]
     assert prompts.shape[1] == max(tags)
     assert not bool((tokens == NIL).any())

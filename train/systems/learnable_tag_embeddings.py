@@ -15,7 +15,7 @@ from ..config import InputConfig, ModelConfig
 from ..distributed import gather_rows
 from ..op_tsg import OPTSG, TagTargets
 from ..tag_language_model import TagLanguageModel, open_tag_language_model, tag_texts
-from .op_tsg import OpTsg
+from .op_tsg import PAPER_SETTINGS, OpTsg
 
 
 class LearnableTagsOPTSG(OPTSG):
@@ -31,6 +31,7 @@ class LearnableTagsOPTSG(OPTSG):
 class LearnableTagEmbeddings(OpTsg):
     """Every step embeds its tags anew; the contrastive loss teaches the prompts and the tag language model alike."""
 
+    settings: ClassVar[tuple[str, ...]] = PAPER_SETTINGS
     model_class: ClassVar[type[OPTSG]] = LearnableTagsOPTSG
     model: LearnableTagsOPTSG
     _texts: list[WholeText]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .op_tsg import OpTsg
+from .op_tsg import PAPER_SETTINGS, OpTsg
 
 
 class NoShuffle(OpTsg):
     """The decoder always sees the prompts in the order in which it will be asked to write."""
 
-    settings: ClassVar[tuple[str, ...]] = ("shuffle=false",)
+    settings: ClassVar[tuple[str, ...]] = ("shuffle=false", *PAPER_SETTINGS)

@@ -32,6 +32,10 @@ NIL_BIAS = TunedScalar(
 """The bias on the NIL logit (``method.md`` §5)."""
 
 
+PAPER_SETTINGS = ("decoding=sequential", "copy_title=false")
+"""The paper's model, where a size's own settings go beyond it; the ablations are ablations of that one."""
+
+
 class OpTsg(System):
     """Order prompts, matching, ordered tag sequence."""
 

@@ -12,7 +12,7 @@ from ..generation import PredictedTag
 from ..labelled_op_tsg import LabelledOPTSG
 from ..op_tsg import OPTSG
 from ..tuning import TunedScalar
-from .op_tsg import OpTsg
+from .op_tsg import PAPER_SETTINGS, OpTsg
 from .system import StepLosses
 
 LABEL_THRESHOLD = TunedScalar(
@@ -31,7 +31,7 @@ class PromptLabel(OpTsg):
 
     scalar = LABEL_THRESHOLD
     # With the other entries all text sees all prompts; with slots nobody sees one that is left out.
-    settings: ClassVar[tuple[str, ...]] = ("prompt_entry=slot",)
+    settings: ClassVar[tuple[str, ...]] = ("prompt_entry=slot", *PAPER_SETTINGS)
     model_class: ClassVar[type[OPTSG]] = LabelledOPTSG
     model: LabelledOPTSG
 

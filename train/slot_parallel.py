@@ -1,0 +1,152 @@
+"""Slot-parallel writing: all prompts write their tags at once, piece by piece.
+
+The paper's decoder writes one tag after the other, in as many steps as the whole sequence has tokens. Here step t writes
+the t-th piece of every tag, having read the prompts and all pieces that any tag has before place t. The number of
+steps is that of the longest tag, and no prompt comes before another: the prompts' order cannot matter.
+
+Legend: B videos, N prompts, T target tokens of all slots, t pieces of the longest tag, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
+from .generation import WrittenTokens
+from .tag_decoder import TagDecoder, TokenLayout
+
+MAX_STEPS = 33
+"""A tag that has not ended after 32 pieces is dropped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotTargets:
+    """Decoder inputs and targets (B, T), filled up with PAD, and where each token stands.
+
+    Every slot begins with the begin mark and ends with the separator; one without a tag is the begin mark with the
+    target [NIL].
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    slots: Tensor
+    positions: Tensor
+
+    def to(self, device: torch.device) -> SlotTargets:
+        """The same on a device."""
+        return SlotTargets(**{name: value.to(device) for name, value in vars(self).items()})
+
+    @property
+    def layout(self) -> TokenLayout:
+        """A token reads the tokens of its own tag up to itself, and of all others what stands before its place.
+
+        The begin marks, which carry the prompts, see each other.
+        """
+        query, key = self.positions[:, :, None], self.positions[:, None, :]
+        own = (self.slots[:, :, None] == self.slots[:, None, :]) & (key <= query)
+        visible = (key < query) | (key == 0) | own
+        there = self.inputs != PAD
+        # Padding reads itself: attention over nothing is not a number.
+        itself = torch.eye(self.inputs.shape[1], dtype=torch.bool, device=there.device)
+        return TokenLayout(
+            slots=self.slots, positions=self.positions, mask=((visible & there[:, None, :]) | itself)[:, None]
+        )
+
+
+def slot_targets(assignments: NDArray[np.int64], pieces: Mapping[int, Sequence[int]]) -> SlotTargets:
+    """Inputs and targets of a batch.
+
+    Args:
+        assignments: (B, N) tag of every slot, -1 for NIL.
+        pieces: decoder ids of every tag that occurs, fewer than :data:`MAX_STEPS` each.
+    """
+    videos: list[list[tuple[int, int, int, int]]] = []
+    for row in assignments.tolist():
+        tokens: list[tuple[int, int, int, int]] = []
+        for slot, tag in enumerate(row):
+            written = [*pieces[tag], SEPARATOR] if tag >= 0 else [NIL]
+            tokens += [
+                (before, token, slot, place)
+                for place, (before, token) in enumerate(zip([BOS, *written], written, strict=False))
+            ]
+        videos.append(tokens)
+    # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
+    longest = -(-max(len(video) for video in videos) // 8) * 8
+    values = np.zeros((4, len(videos), longest), np.int64)
+    values[:2] = PAD
+    for row, video in enumerate(videos):
+        values[:, row, : len(video)] = np.array(video, np.int64).T
+    inputs, targets, slots, positions = torch.from_numpy(values)
+    return SlotTargets(inputs=inputs, targets=targets, slots=slots, positions=positions)
+
+
+@torch.no_grad()
+def slot_parallel_decode(
+    decoder: TagDecoder,
+    prompts: Tensor,
+    features: Tensor,
+    mask: Tensor,
+    *,
+    nil_bias: float = 0.0,
+    output: Callable[[Tensor], Tensor] | None = None,
+) -> WrittenTokens:
+    """Writes the likeliest piece of every tag at each step until all have ended.
+
+    Args:
+        prompts: (B, N, E).
+        features: F (B, S, D) with mask (B, S).
+        nil_bias: taken off the logit of [NIL]; more of it, more tags. Probabilities are reported without it.
+        output: hidden states (B, N, D) to scores (B, N, V); the decoder's own output without it.
+
+    Returns:
+        the tags slot by slot, each closed by the separator, as sequential decoding gives them.
+    """
+    output = output or decoder.logits
+    state = decoder.begin(prompts, features, mask)
+    videos, slots = prompts.shape[:2]
+    tokens = torch.full((videos, slots), BOS, device=prompts.device)
+    open_ = torch.ones(videos, slots, dtype=torch.bool, device=prompts.device)
+    own = torch.eye(slots, dtype=torch.bool, device=prompts.device).expand(videos, -1, -1)
+    earlier = open_.new_zeros((videos, slots, 0))
+    steps: list[tuple[Tensor, Tensor, Tensor]] = []
+    for step in range(MAX_STEPS):
+        now = own if step else torch.ones_like(own)
+        log_prob = output(decoder.step_slots(state, tokens, torch.cat([earlier, now], dim=2)[:, None])).float()
+        log_prob = log_prob.log_softmax(-1)
+        scores = log_prob.clone()
+        scores[..., NIL] -= nil_bias
+        scores[..., [PAD, BOS, EOS, NIL if step else SEPARATOR]] = float("-inf")
+        token = scores.argmax(-1)
+        steps.append((token.masked_fill(~open_, PAD), _pick(log_prob, token), log_prob[..., NIL].exp()))
+        # Ended tags write on, unread: what they have written so far stays in sight of the others.
+        earlier = torch.cat([earlier, open_[:, None, :].expand(-1, slots, -1)], dim=2)
+        open_ = open_ & (token != SEPARATOR) & (token != NIL)
+        tokens = token
+        if not bool(open_.any()):
+            break
+    written, log_probs, nil_probs = (torch.stack(parts, dim=2) for parts in zip(*steps, strict=True))
+    return _slot_by_slot(written.masked_fill(open_[..., None], PAD), log_probs, nil_probs)
+
+
+def _pick(log_prob: Tensor, token: Tensor) -> Tensor:
+    return log_prob.gather(2, token[..., None])[..., 0]
+
+
+def _slot_by_slot(tokens: Tensor, log_probs: Tensor, nil_probs: Tensor) -> WrittenTokens:
+    """(B, N, t) each -> (B, ·): every slot's tokens, its separator, the next slot's, without gaps."""
+    ends = (tokens == SEPARATOR) | (tokens == PAD)
+    last = torch.full_like(tokens[..., :1], SEPARATOR)
+    flat = torch.cat([tokens.masked_fill(ends, PAD), last], dim=2).flatten(1)
+    order = (flat == PAD).byte().argsort(dim=1, stable=True)
+    nothing = torch.zeros_like(log_probs[..., :1])
+    return WrittenTokens(
+        tokens=flat.gather(1, order),
+        log_probs=torch.cat([log_probs, nothing], dim=2).flatten(1).gather(1, order),
+        nil_probs=torch.cat([nil_probs, nothing], dim=2).flatten(1).gather(1, order),
+    )

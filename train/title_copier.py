@@ -1,0 +1,50 @@
+"""A copy gate over the title: a tag that stands in the title can be taken over piece by piece.
+
+Legend: B videos, S title tokens, P chosen places, D width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ..data.batching import Batch
+from ..data.vocabulary import MARKS, PAD
+from .config import InputConfig
+from .copy_gate import CopyGate, CopySource
+from .tag_decoder import TagDecoder
+
+
+class TitleCopier(nn.Module):
+    """The gate, and what of a title it reads: the hybrid features of the title's tokens."""
+
+    def __init__(self, inputs: InputConfig, width: int):
+        super().__init__()
+        self.key = nn.Linear(width, width)
+        self.gate = CopyGate(width)
+        pieces = torch.tensor(inputs.pieces)
+        decoder_ids = torch.full((int(pieces.max()) + 1,), PAD)
+        decoder_ids[pieces] = torch.arange(len(pieces)) + MARKS
+        self.register_buffer("_decoder_ids", decoder_ids, persistent=False)
+        self._decoder_ids: Tensor
+
+    def source(self, batch: Batch, features: Tensor) -> CopySource:
+        """F (B, S, D) -> the title's pieces that the decoder can write; the tokenizer's own marks are none of them."""
+        tokens = batch.title_tokens
+        known = tokens < len(self._decoder_ids)
+        ids = torch.where(known, self._decoder_ids[tokens.masked_fill(~known, 0)], PAD)
+        usable = batch.title_mask & (ids != PAD)
+        log_weight = torch.zeros(ids.shape, device=ids.device).masked_fill(~usable, float("-inf"))
+        return CopySource(ids=ids, keys=self.key(features), log_weight=log_weight)
+
+    def output(self, decoder: TagDecoder, batch: Batch, features: Tensor) -> Callable[[Tensor], Tensor]:
+        """What turns hidden states (B, ·, D) into log-probabilities (B, ·, V) of the mixture."""
+        source = self.source(batch, features)
+
+        def mixed(hidden: Tensor) -> Tensor:
+            log_probs: Tensor = self.gate(hidden, decoder.logits(hidden), source)
+            return log_probs
+
+        return mixed
