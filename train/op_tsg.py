@@ -111,6 +111,7 @@ class OPTSG(VideoTitleModel):
             layers=model.decoder_layers,
             dropout=dropout,
             prompt_entry=model.prompt_entry,
+            slot_positions=model.decoding == "sequential",  # in parallel no prompt comes before another
         )
         self.title_copier = TitleCopier(inputs, width) if model.copy_title and model.modality != "video" else None
         self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
@@ -167,7 +168,7 @@ class OPTSG(VideoTitleModel):
             else torch.zeros((), device=prompts.device)
         )
         order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
-        if training.shuffle:
+        if training.shuffle and self.config.decoding == "sequential":
             order = rng.permuted(order, axis=1)
         generation = self._generation_loss(prompts, features, mask, batch, assignment, order, targets, training)
         used = int(np.any(assignment != NO_TAG, axis=0).sum())

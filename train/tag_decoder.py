@@ -81,6 +81,7 @@ class TagDecoder(nn.Module):
         layers: int,
         dropout: float,
         prompt_entry: str,
+        slot_positions: bool = True,
     ):
         super().__init__()
         self.entries = frozenset(prompt_entry.split("+"))
@@ -89,7 +90,7 @@ class TagDecoder(nn.Module):
         has_prompts = prompt_entry != NO_PROMPTS
         self.prompt_projection = nn.Linear(tag_dim, width) if has_prompts else None
         self.prompt_norm = nn.LayerNorm(width) if has_prompts else None
-        self.slot_position = nn.Embedding(prompts, width) if has_prompts else None
+        self.slot_position = nn.Embedding(prompts, width) if has_prompts and slot_positions else None
         self.text_position = nn.Embedding(MAX_TARGET_TOKENS + 1, width)
         self.embedding_norm = nn.LayerNorm(width)
         self.dropout = Dropout(dropout)
@@ -193,13 +194,11 @@ class TagDecoder(nn.Module):
 
     def _slots(self, prompts: Tensor | None, features: Tensor) -> Tensor:
         """(B, N, E) -> (B, N, D): prompts at the decoder's width with their slot's position; N is 0 without prompts."""
-        if self.prompt_projection is None or self.prompt_norm is None or self.slot_position is None:
+        if self.prompt_projection is None or self.prompt_norm is None:
             return features.new_zeros((len(features), 0, features.shape[2]))
         assert prompts is not None
-        slots: Tensor = (
-            self.prompt_norm(self.prompt_projection(prompts)) + self.slot_position.weight[: prompts.shape[1]]
-        )
-        return slots
+        slots: Tensor = self.prompt_norm(self.prompt_projection(prompts))
+        return slots if self.slot_position is None else slots + self.slot_position.weight[: prompts.shape[1]]
 
     def _memory(self, slots: Tensor, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if "memory" in self.entries:
