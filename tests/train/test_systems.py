@@ -24,6 +24,7 @@ from optsg.train.run_folder import load_run
 from optsg.train.session import new_run
 from optsg.train.systems.classifier import THRESHOLD, Classifier
 from optsg.train.systems.names import SYSTEM_NAMES
+from optsg.train.systems.ordered_writer import EOS_BIAS
 from optsg.train.systems.registry import SYSTEMS, find_system, start_system
 from optsg.train.systems.system import System
 from optsg.train.tag_classifier import mean_over_valid
@@ -298,6 +299,21 @@ def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) 
     assert all(event["train_loss"] == event["train_classification"] for event in events if event["event"] == "epoch")
     validation = next(event for event in events if event["event"] == "validation")
     assert validation.keys() >= {"val_loss", "val_classification", "val_full_f1", "threshold"}
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("frequency-first", 100), ("order-free", 100), ("open-book", 40)])
+def test_a_generator_without_prompts_learns_and_its_end_bias_is_tuned(feats: Path, name: str, epochs: int) -> None:
+    settings = [*as_options(), "--set", f"epochs={epochs}", "--set", "ema=0.9", "--set", "validate_every=40"]
+    result = train("--feats", feats, "--system", name, *settings)
+    assert result.exit_code == 0, result.output
+    run = Path(f"runs/{name}-small-1")
+    assert re.search(rf"trained {run} in .* minutes; best epoch \d+, end bias -?\d", result.output)
+    decision = json.loads((run / "decision.json").read_text())
+    assert set(decision) == {"eos_bias", "tuned_on", "full_f1", "full_f1_by_eos_bias"}
+    assert tuple(float(value) for value in decision["full_f1_by_eos_bias"]) == EOS_BIAS.candidates
+    assert decision["full_f1"] > 0.6
+    losses = [event["train_generation"] for event in read_log(run) if event["event"] == "epoch"]
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -> None:
