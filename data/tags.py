@@ -9,6 +9,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+NIL_TEXT = "[PAD]"
+"""``method.md`` §1: the embedding of the tag that stands for no tag is that of this text, read as words."""
+
 
 def clean_tag(raw: str) -> str:
     """Spelling of a tag as shown to people: NFKC, control characters and runs of white space to one space, trimmed."""

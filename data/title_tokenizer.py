@@ -7,6 +7,7 @@ split text exactly as extraction did.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
@@ -17,6 +18,18 @@ MAX_TITLE_TOKENS = 40
 
 MAX_TITLE_CHARACTERS = 2000
 """No 40 pieces come from further in; a title of any length then costs the same."""
+
+
+MAX_TAG_TOKENS = 128
+"""Word pieces of a tag that its embedding looks at, special tokens included."""
+
+
+@dataclass(frozen=True)
+class WholeText:
+    """A text as the text model reads it: ``ids`` with special tokens, and which of them are words."""
+
+    ids: tuple[int, ...]
+    is_word: tuple[bool, ...]
 
 
 class TitleTokenizer:
@@ -57,6 +70,15 @@ class TitleTokenizer:
     def encode_tags(self, tags: Sequence[str]) -> list[list[int]]:
         """Ids without special tokens."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(tags), add_special_tokens=False)]
+
+    def encode_whole(self, tags: Sequence[str], longest: int) -> list[WholeText]:
+        """Ids with special tokens, at most ``longest`` and :data:`MAX_TAG_TOKENS` per tag, cut at the end of the text."""
+        room = min(longest, MAX_TAG_TOKENS) - self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        pieces = self._tokenizer.encode_batch(list(tags), add_special_tokens=False)
+        for piece in pieces:
+            piece.truncate(room)
+        whole = [self._tokenizer.post_process(piece) for piece in pieces]
+        return [WholeText(tuple(w.ids), tuple(not mark for mark in w.special_tokens_mask)) for w in whole]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of word pieces; used for tags that are in no table."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,24 @@ from ..data.tags import tag_key
 from ..data.whole_files import write_text
 from ..train.tuning import Decision
 from .prediction import ItemPrediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What the predictions cost.
+
+    Attributes:
+        seconds: wall time of prediction alone, reading of features included.
+        tags_per_second: predicted tags.
+        device: its name, for people; threads: of PyTorch on the CPU.
+        trained_parameters: of the model.
+    """
+
+    seconds: float
+    tags_per_second: float
+    device: str
+    threads: int
+    trained_parameters: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +47,7 @@ class Evaluation:
         scores: all metrics.
         per_tag: scores of every tag that occurs in training and in the split, most frequent in training first.
         spellings: how a tag key is written for people.
+        cost: what the predictions cost, where it was measured.
     """
 
     run: str
@@ -39,6 +58,7 @@ class Evaluation:
     scores: Scores
     per_tag: Sequence[TagScore]
     spellings: Mapping[str, str]
+    cost: Cost | None = None
 
     @property
     def tags_per_item(self) -> float:
@@ -61,6 +81,7 @@ class Evaluation:
             "system": self.system,
             self.decision.scalar.name: self.decision.value,
             "optsg_version": __version__,
+            **({} if self.cost is None else {"cost": asdict(self.cost)}),
         }
 
 
@@ -73,13 +94,14 @@ def evaluate_items(
     system: str,
     decision: Decision,
     spellings: Mapping[str, str],
+    cost: Cost | None = None,
 ) -> Evaluation:
     """Scores predictions against the annotated tags.
 
     Args:
         items: the videos of one split.
         train_counts: training occurrences of every tag key.
-        run, split, system, decision, spellings: as in :class:`Evaluation`.
+        run, split, system, decision, spellings, cost: as in :class:`Evaluation`.
     """
     true = [[tag_key(tag) for tag in item.true] for item in items]
     predicted = [[tag_key(tag.text) for tag in item.tags] for item in items]
@@ -92,6 +114,7 @@ def evaluate_items(
         scores=score_predictions(true, predicted, train_counts),
         per_tag=per_tag_scores(true, predicted, train_counts),
         spellings=spellings,
+        cost=cost,
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import torch
+
 from ..data.media import SPLITS, Split
 from ..data.store import FeatureStore
+from ..train.device import device_name
 from ..train.run_folder import LOG, Run, load_run
-from .evaluation import Evaluation, evaluate_items, write_metrics
-from .prediction import predict_rows, write_predictions
+from .evaluation import Cost, Evaluation, evaluate_items, write_metrics
+from .prediction import ItemPrediction, predict_rows, write_predictions
 from .report import render_report, write_report
 from .run_store import encoder_name, open_run_store
 from .training_history import TrainingHistory, read_training_history
@@ -48,7 +52,9 @@ def evaluate_run(
     with open_run_store(run.config.store, feats) as store:
         rows = store.indices(split)
         with progress("predicting", len(rows)) as advance:
+            started = time.perf_counter()
             items = predict_rows(run, store, rows, batch_size=batch_size, on_batch=advance)
+            seconds = time.perf_counter() - started
         evaluation = evaluate_items(
             items,
             run.tag_table.count_of,
@@ -57,6 +63,7 @@ def evaluate_run(
             system=run.config.system,
             decision=run.decision,
             spellings=run.tag_table.spelling_of,
+            cost=_cost(run, items, seconds),
         )
         folder = path / "eval" / split
         history = read_training_history(path / LOG)
@@ -71,6 +78,16 @@ def evaluate_run(
         )
         write_report(folder / "report.html", document)
     return evaluation, folder
+
+
+def _cost(run: Run, items: Sequence[ItemPrediction], seconds: float) -> Cost:
+    return Cost(
+        seconds=round(seconds, 3),
+        tags_per_second=round(sum(len(item.tags) for item in items) / max(seconds, 1e-9), 1),
+        device=device_name(run.device),
+        threads=torch.get_num_threads(),
+        trained_parameters=run.model.parameter_count(),
+    )
 
 
 def run_facts(run: Run, store: FeatureStore, history: TrainingHistory) -> list[tuple[str, str]]:

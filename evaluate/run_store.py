@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.errors import RunError, StoreError
 from ..data.store import FeatureStore, open_store
-from ..data.store.schema import CORPUS, IMPORTED_FROM, MADE_FROM, StoreHeader
+from ..data.store.schema import CORPUS, MADE_FROM, StoreHeader, encoder_identity
 
 WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 """Header fields that the model's input layers are built for."""
@@ -78,11 +78,6 @@ def _check_fit(path: Path, found: StoreHeader, expected: StoreHeader) -> None:
 def _remedy(expected: StoreHeader) -> str:
     preset = f"--preset {expected.preset}" if expected.preset else "the run's encoders"
     return f"extract it with {preset}, or choose another run with --run DIR"
-
-
-def encoder_identity(spec: Mapping[str, Any]) -> Any:
-    """What must be equal for two encoders to give the same features: the weights' digest, else the description."""
-    return spec.get("digest") or {key: value for key, value in spec.items() if key != IMPORTED_FROM}
 
 
 def encoder_name(spec: Mapping[str, Any]) -> str:

@@ -62,8 +62,12 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_text_tables() -> TextModelTables:
-    """A random two-layer BERT of width 32; a tag's embedding is the mean of its pieces' word embeddings."""
+def tiny_text_tables(*, contextual: bool = False) -> TextModelTables:
+    """A random two-layer BERT of width 32.
+
+    A tag's embedding is the mean of its pieces' word embeddings, or, ``contextual``, of the last layer's outputs at its
+    pieces, as the text encoders make them.
+    """
     ensure_torchvision_importable()
     from transformers import BertConfig, BertModel
 
@@ -77,10 +81,18 @@ def tiny_text_tables() -> TextModelTables:
         max_position_embeddings=64,
     )
     torch.manual_seed(7)
-    model = BertModel(config, add_pooling_layer=False)
+    model = BertModel(config, add_pooling_layer=False).eval()
     words = model.get_input_embeddings().weight.detach().numpy()
 
+    @torch.no_grad()
+    def embed_in_context(tags: Sequence[str]) -> NDArray[np.float32]:
+        ends = [tokenizer.pieces[piece] for piece in ("[CLS]", "[SEP]")]
+        rows = [torch.tensor([[ends[0], *ids, ends[1]]]) for ids in tokenizer.encode_tags(tags)]
+        return np.stack([model(input_ids=row).last_hidden_state[0, 1:-1].mean(dim=0).numpy() for row in rows])
+
     def embed(tags: Sequence[str]) -> NDArray[np.float32]:
+        if contextual:
+            return embed_in_context(tags)
         return np.stack([words[ids].mean(axis=0) for ids in tokenizer.encode_tags(tags)]).astype(np.float32)
 
     return TextModelTables(
@@ -143,7 +155,12 @@ def tiny_videos(count: int, *, seed: int = 0) -> list[VideoFeatures]:
 
 
 def write_tiny_store(
-    path: Path, videos: Sequence[VideoFeatures], *, failures: Sequence[Failure] = (), **header: Any
+    path: Path,
+    videos: Sequence[VideoFeatures],
+    *,
+    failures: Sequence[Failure] = (),
+    text_tables: TextModelTables | None = None,
+    **header: Any,
 ) -> Path:
     """A finished store of these videos, one file or a folder; files stay writable, so that tests can damage them."""
     part = path.with_name(f"{path.name}.part")
@@ -153,7 +170,7 @@ def write_tiny_store(
         for failure in failures:
             writer.add_failure(failure)
         writer.finish()
-    merge_parts([part], path, tiny_header(**header), tiny_text_tables())
+    merge_parts([part], path, tiny_header(**header), text_tables or tiny_text_tables())
     part.unlink()
     for file in path.iterdir() if path.is_dir() else [path]:
         file.chmod(0o644)

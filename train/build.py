@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..data.store import FeatureStore
 from ..data.vocabulary import Vocabulary
@@ -16,21 +17,21 @@ from .shared_encoder import VideoTitleModel
 
 
 def text_encoder_weights(store: FeatureStore, model: VideoTitleModel) -> dict[str, NDArray[Any]]:
-    """Those weights of the store's text model that the model's title encoder has."""
-    kept = model.title_encoder.model.state_dict().keys()
+    """Those weights of the store's text model that the model's title encoder has, or would have if it read titles."""
+    kept = model.text_model().model.state_dict().keys()
     return {name: weight for name, weight in store.title_encoder_weights().items() if name in kept}
 
 
-def start_encoder(model: VideoTitleModel, store: FeatureStore, config: RunConfig) -> None:
+def start_encoder(model: VideoTitleModel, store: FeatureStore, config: RunConfig) -> Tensor:
     """Starts a model's title encoder and hybrid encoder with exactly the weights that OP-TSG's have with this seed.
 
     What a seed draws for OP-TSG's encoder depends on the parts drawn before it, so OP-TSG is built for it, once, and
-    let go. The state of PyTorch's random numbers is left as it was.
+    let go. The state of PyTorch's random numbers is left as it was. Returns the text model's word embeddings.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         model.copy_encoder(OPTSG(config.model, config.inputs))
-    model.load_text_encoder(text_encoder_weights(store, model))
+    return model.load_text_encoder(text_encoder_weights(store, model))
 
 
 def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, device: torch.device) -> TagTargets:

@@ -15,6 +15,7 @@ Examples:
   optsg-train --feats feats.h5 --run runs/first --seed 1
   optsg-train --feats feats.h5 --system asy
   optsg-train --run runs/first --resume
+  optsg-train --feats small.h5 --init-from runs/pre --set epochs=20
   optsg-train --feats feats.h5 --size base --set epochs=20 --set prompts=30
 """
 
@@ -25,6 +26,12 @@ Examples:
     "--system",
     metavar="NAME",
     help=f"What to train: {', '.join(SYSTEM_NAMES)}.  [default: {DEFAULT_SYSTEM}]",
+)
+@click.option(
+    "--init-from",
+    metavar="RUN",
+    help="Start from the weights of this run (a folder or a Hugging Face repository), with its system and its model's "
+    "sizes, and the tags and word pieces of --feats.",
 )
 @click.option(
     "--size",
@@ -46,6 +53,7 @@ Examples:
 @click.version_option(package_name="optsg")
 def main(
     feats: Path | None,
+    init_from: str | None,
     system: str | None,
     size: str,
     run: Path | None,
@@ -60,9 +68,9 @@ def main(
 
     Size and number of epochs fit the store and the device unless told otherwise. runs/latest points at the run.
     """
-    if resume and (feats is not None or system is not None or settings or seed is not None):
+    if resume and (feats is not None or init_from is not None or system is not None or settings or seed is not None):
         raise click.UsageError(
-            "--resume goes on with the run's own settings; leave --feats, --system, --set and --seed out"
+            "--resume goes on with the run's own settings; leave --feats, --init-from, --system, --set and --seed out"
         )
     if not resume and feats is None:
         raise click.UsageError("--feats is missing: which feature store? optsg-extract makes one")
@@ -75,7 +83,8 @@ def main(
             run = new_run(
                 feats,
                 run,
-                system=system or DEFAULT_SYSTEM,
+                system=system,
+                init_from=init_from,
                 size=size,
                 settings=settings,
                 seed=seed,

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from ..data.errors import ConfigError
 from ..data.vocabulary import VocabularyKind
+from .hybrid_encoder import Modality
 from .losses import FalseNegatives, Normalisation
 from .systems.names import DEFAULT_SYSTEM
 from .tag_decoder import PROMPT_ENTRIES
@@ -33,6 +34,7 @@ class ModelConfig:
         prompts: N.
         prompt_entry: how prompts enter the decoder (:mod:`optsg.train.tag_decoder`).
         vocabulary: pieces that the decoder can write.
+        modality: what is read of a video: its frames and its title, or one of the two (Table 8).
         frozen_title_layers: how many of the title encoder's layers, from below and after its word embeddings, keep
             their pre-trained weights: 0 trains all, -1 trains all and the word embeddings too, as the paper does.
         neighbours: similar training items whose tags ``open-book`` reads.
@@ -48,6 +50,7 @@ class ModelConfig:
     dropout: float = 0.1
     prompt_entry: str = "slot"
     vocabulary: VocabularyKind = "full"
+    modality: Modality = "both"
     frozen_title_layers: int = -1
     neighbours: int = 5
 
@@ -144,6 +147,7 @@ class RunConfig:
     Attributes:
         system: which system it is (:mod:`optsg.train.systems.names`).
         store: ``path`` of the feature store as given, and its ``header``.
+        init_from: ``path`` of the run whose weights training started with, as given, and the ``weights``' digest.
     """
 
     optsg_version: str
@@ -153,6 +157,7 @@ class RunConfig:
     training: TrainingConfig
     inputs: InputConfig
     store: Mapping[str, Any] = field(default_factory=dict)
+    init_from: Mapping[str, str] | None = None
 
     def to_json(self) -> str:
         """JSON with everything spelled out, the long list of pieces on one line."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
+from pathlib import Path
+
 import torch
 
 from ..data.errors import ConfigError
@@ -22,6 +26,18 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {name}: not available here; use auto, cpu or cuda") from error
     return device
+
+
+def device_name(device: torch.device) -> str:
+    """A device for people: the GPU's name, or the processor's where the system tells it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or device.type
 
 
 def has_fast_bf16(device: torch.device) -> bool:

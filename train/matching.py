@@ -59,3 +59,26 @@ def match_prompts(gain: NDArray[np.float32]) -> NDArray[np.int64]:
 def match_batch(gain: NDArray[np.float32], lengths: Sequence[int]) -> NDArray[np.int64]:
     """Assignments of a batch: gain (B, N, L) and the number of tags of each video -> (B, N)."""
     return np.stack([match_prompts(video[:, :length]) for video, length in zip(gain, lengths, strict=True)])
+
+
+def assign_tags(
+    prompts: Tensor, tags: Sequence[NDArray[np.int64]], embeddings: Tensor, nil: Tensor | None
+) -> NDArray[np.int64]:
+    """Tag matched to each prompt of a batch.
+
+    Args:
+        prompts: (B, N, E).
+        tags: per video, at most N rows of the tag table.
+        embeddings: (U, E), the tag table.
+        nil: as in :func:`prompt_tag_gain`.
+
+    Returns:
+        (B, N) rows of the tag table, :data:`NO_TAG` for NIL.
+    """
+    lengths = [len(video) for video in tags]
+    padded = np.zeros((len(tags), max(1, *lengths)), np.int64)
+    for row, video in enumerate(tags):
+        padded[row, : len(video)] = video
+    gain = prompt_tag_gain(prompts, embeddings[torch.from_numpy(padded).to(prompts.device)], nil)
+    local = match_batch(gain.cpu().numpy(), lengths)
+    return np.where(local == NO_TAG, NO_TAG, np.take_along_axis(padded, local.clip(min=0), axis=1))

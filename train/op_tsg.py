@@ -25,7 +25,7 @@ from .distributed import gather_rows, mean_over_processes
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
 from .losses import prompt_tag_contrastive_loss, tag_sequence_loss
-from .matching import NO_TAG, match_batch, prompt_tag_gain
+from .matching import NO_TAG, assign_tags
 from .prompt_encoder import PromptEncoder
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import TagDecoder
@@ -131,10 +131,11 @@ class OPTSG(VideoTitleModel):
         return system.model
 
     @torch.no_grad()
-    def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
         """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
-        super().load_text_encoder(weights)
-        self.decoder.load_words(self.title_encoder.word_embeddings(), self.inputs.pieces)
+        words = super().load_text_encoder(weights)
+        self.decoder.load_words(words, self.inputs.pieces)
+        return words
 
     def order_prompts(self, features: Tensor, mask: Tensor) -> Tensor:
         """F (B, S, D) -> order prompts P (B, N, E), in their natural order (Eq. 1)."""
@@ -146,22 +147,15 @@ class OPTSG(VideoTitleModel):
     ) -> NDArray[np.int64]:
         """Tag of the store's tag table matched to each prompt, -1 for NIL: (B, N) (Eq. 2–3)."""
         chosen = [targets.choose(tags, prompts.shape[1], rng) for tags in batch.tags]
-        lengths = [len(tags) for tags in chosen]
-        padded = np.zeros((len(chosen), max(1, *lengths)), np.int64)
-        for row, tags in enumerate(chosen):
-            padded[row, : len(tags)] = tags
-        embeddings = targets.embeddings[torch.from_numpy(padded).to(prompts.device)]
-        gain = prompt_tag_gain(prompts, embeddings, targets.nil if match_nil else None)
-        local = match_batch(gain.cpu().numpy(), lengths)
-        return np.where(local == NO_TAG, NO_TAG, np.take_along_axis(padded, local.clip(min=0), axis=1))
+        return assign_tags(prompts, chosen, targets.embeddings, targets.nil if match_nil else None)
 
     def forward(self, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator) -> Losses:
         """Both losses of a batch. ``rng`` draws the prompts' order and the tags of videos with more than N.
 
         Without ``training.contrastive`` (ablation E) the contrastive loss is 0 and the prompts learn from writing alone.
         """
-        features = self.encode(batch)
-        prompts = self.order_prompts(features, batch.title_mask)
+        features, mask = self.encode(batch)
+        prompts = self.order_prompts(features, mask)
         assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
         contrastive = (
             self._contrastive_loss(prompts, assignment, targets, training)
@@ -171,7 +165,7 @@ class OPTSG(VideoTitleModel):
         order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
         if training.shuffle:
             order = rng.permuted(order, axis=1)
-        generation = self._generation_loss(prompts, features, batch, assignment, order, targets, training)
+        generation = self._generation_loss(prompts, features, mask, assignment, order, targets, training)
         used = int(np.any(assignment != NO_TAG, axis=0).sum())
         return Losses(contrastive=contrastive, generation=generation, prompts_used=used)
 
@@ -191,7 +185,7 @@ class OPTSG(VideoTitleModel):
         self,
         prompts: Tensor,
         features: Tensor,
-        batch: Batch,
+        mask: Tensor,
         assignment: NDArray[np.int64],
         order: NDArray[np.int64],
         targets: TagTargets,
@@ -201,7 +195,7 @@ class OPTSG(VideoTitleModel):
         ordered = prompts.gather(1, index[..., None].expand_as(prompts))
         inputs, wanted = target_batch(np.take_along_axis(assignment, order, axis=1), targets.pieces)
         inputs, wanted = inputs.to(prompts.device), wanted.to(prompts.device)
-        hidden = self.decoder(ordered, inputs, features, batch.title_mask)
+        hidden = self.decoder(ordered, inputs, features, mask)
         places = written_places(wanted)
         return tag_sequence_loss(
             self.decoder.logits(hidden.flatten(0, 1)[places]),
@@ -215,8 +209,12 @@ class OPTSG(VideoTitleModel):
         )
 
     @torch.no_grad()
-    def write(self, batch: Batch, *, nil_bias: float = 0.0, use_cache: bool = True) -> WrittenTokens:
-        """Tokens for a batch, prompts in their natural order (paper §3.3)."""
-        features = self.encode(batch)
-        prompts = self.order_prompts(features, batch.title_mask)
-        return greedy_decode(self.decoder, prompts, features, batch.title_mask, nil_bias=nil_bias, use_cache=use_cache)
+    def write(
+        self, batch: Batch, *, nil_bias: float = 0.0, use_cache: bool = True, order: Tensor | None = None
+    ) -> WrittenTokens:
+        """Tokens for a batch, prompts in their natural order (paper §3.3) or in another one, a permutation (N,)."""
+        features, mask = self.encode(batch)
+        prompts = self.order_prompts(features, mask)
+        if order is not None:
+            prompts = prompts[:, order]
+        return greedy_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, use_cache=use_cache)

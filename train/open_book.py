@@ -127,8 +127,8 @@ class OpenBookWriter(TagWriter):
     def read(self, batch: Batch, pages: OpenPages) -> tuple[Tensor, Tensor, CopySource]:
         """F and the pages' encoded pieces (B, S + J, D), their mask (B, S + J), and what can be copied."""
         source = self.source(pages)
-        memory = torch.cat([self.encode(batch), source.keys], dim=1)
-        return memory, torch.cat([batch.title_mask, source.usable], dim=1), source
+        features, mask = self.encode(batch)
+        return torch.cat([features, source.keys], dim=1), torch.cat([mask, source.usable], dim=1), source
 
     def open_loss(
         self, batch: Batch, sequences: Sequence[Sequence[int]], pages: OpenPages, training: TrainingConfig

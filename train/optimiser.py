@@ -10,15 +10,18 @@ from torch import Tensor, nn
 
 from .config import TrainingConfig
 
+PRETRAINED = ("title_encoder.model.", "tag_model.model.")
+"""What the names of a pre-trained text model's parameters begin with."""
+
 AVERAGE_EVERY = 4
 """Steps between two updates of the moving average; its decay is raised to this power, so its horizon is the same."""
 
 
 def build_optimiser(names: Sequence[str], masters: Sequence[nn.Parameter], config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW over the trained parameters; the text model's at their own rate, vectors without weight decay."""
+    """AdamW over the trained parameters; a text model's at their own rate, vectors without weight decay."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in zip(names, masters, strict=True):
-        groups.setdefault((name.startswith("title_encoder.model."), parameter.ndim >= 2), []).append(parameter)
+        groups.setdefault((name.startswith(PRETRAINED), parameter.ndim >= 2), []).append(parameter)
     settings = []
     for (pretrained, is_matrix), parameters in groups.items():
         peak = config.pretrained_learning_rate if pretrained else config.learning_rate

@@ -23,6 +23,9 @@ from .tensor_files import save_tensors
 
 STATE_FOLDER = "state"
 PROGRESS = "progress.json"
+START = "start.safetensors"
+"""The weights that a run with ``--init-from`` starts with; it needs the other run no more."""
+
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -82,8 +85,8 @@ def finish_state(run: Path, progress: TrainingProgress) -> None:
     folder.mkdir(exist_ok=True)
     progress.finished = True
     write_json(folder / PROGRESS, {"tensors": "", **asdict(progress)})
-    for old in folder.glob("step-*.safetensors*"):
-        old.unlink()
+    for old in (*folder.glob("step-*.safetensors*"), folder / START):
+        old.unlink(missing_ok=True)
 
 
 def read_progress(run: Path) -> TrainingProgress | None:

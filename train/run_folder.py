@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.batching import Batch
 from ..data.errors import ConfigError, RunError, StoreError
@@ -126,12 +126,18 @@ def fetch_run(path_or_hub_id: str | Path) -> Path:
         ) from error
 
 
-def load_weights(model: nn.Module, run: Path) -> None:
+def load_weights(model: VideoTitleModel, run: Path) -> None:
     """Loads ``model.safetensors`` of a run folder into a model of the same configuration; errors as :func:`load_run`."""
+    load_model_file(model, run / MODEL)
+
+
+def load_model_file(model: VideoTitleModel, path: Path) -> None:
+    """Loads a file of weights. What only training needs is not in it and stays as it is; errors as :func:`load_run`."""
+    own = {name: value for name, value in model.state_dict().items() if name.startswith(model.training_only)}
     try:
-        model.load_state_dict(load_file(run / MODEL), strict=True)
+        model.load_state_dict({**own, **load_file(path)}, strict=True)
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise RunError(f"{run / MODEL} does not hold this run's weights: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{path} does not hold this run's weights: {str(error).splitlines()[0]}") from error
 
 
 def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:

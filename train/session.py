@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import build_vocabulary
 from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from .device import choose_device
+from .init_from import Source, open_source, write_start
 from .interruption import TrainingInterrupted
 from .resume import read_progress
 from .run_folder import CONFIG, DECISION, create_run, point_latest
+from .systems.names import DEFAULT_SYSTEM
 from .systems.registry import find_system
 from .trainer import StepReport, Trainer
 
@@ -38,45 +41,90 @@ def new_run(
     feats: Path,
     run: Path | None,
     *,
-    system: str,
+    system: str | None = None,
     size: str,
     settings: Sequence[str],
     seed: int | None,
     device: str,
+    init_from: str | None = None,
 ) -> Path:
     """Makes the run folder with everything that is known before training; returns its path.
 
+    Args:
+        system: :data:`DEFAULT_SYSTEM` unless said otherwise, or the system of ``init_from``.
+        init_from: a run, or a name on the hub, whose weights and sizes to start with (:mod:`optsg.train.init_from`).
+
     Raises:
         StoreError: the store cannot be used.
-        ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
-        RunError: the folder holds a run already.
+        ConfigError: the system or a setting is unknown, a setting is out of range or not the system's, or ``init_from``
+            has another model.
+        RunError: the folder holds a run already, or ``init_from`` cannot be opened.
     """
-    fixed = find_system(system).settings
+    source = None if init_from is None else open_source(init_from)
+    system = system or (source.config.system if source else DEFAULT_SYSTEM)
     with open_store(feats) as store:
-        chosen = _choose_size(size, store, choose_device(device))
+        chosen = source.config.size if source and size == "auto" else choose_size(size, store, choose_device(device))
         folder = run if run is not None else _free_name(Path("runs"), f"{system}-{chosen}")
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
-        seeds = [] if seed is None else [f"seed={seed}"]
-        _check_settings(system, fixed, settings)
-        model, training = apply_settings(*SIZES[chosen], [*settings, *seeds, *fixed])
-        tag_table = TagTable.from_store(store)
-        tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
-        inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
-        if store.header.title_encoder_is_untrained:
-            model, training = from_nothing(model, training, settings)
-        config = RunConfig(
-            optsg_version=__version__,
-            system=system,
-            size=chosen,
-            model=model,
-            training=training,
-            inputs=inputs,
-            store={"path": str(feats), "header": json.loads(store.header.to_json())},
-        )
-        create_run(folder, config, tag_table, tokenizer)
+        plan = plan_run(store, feats, system=system, size=chosen, settings=settings, seed=seed, source=source)
+        if source:
+            write_start(folder, source, store, plan.config, plan.tag_table, plan.tokenizer)
+        create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
     point_latest(folder)
     return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What a run is before it is trained."""
+
+    config: RunConfig
+    tag_table: TagTable
+    tokenizer: TitleTokenizer
+
+
+def plan_run(
+    store: FeatureStore,
+    feats: Path,
+    *,
+    system: str,
+    size: Size,
+    settings: Sequence[str],
+    seed: int | None,
+    source: Source | None = None,
+) -> RunPlan:
+    """Everything that is known of a run before training; nothing is written.
+
+    Args:
+        store: opened from ``feats``.
+        source: the run whose weights and sizes to start with.
+
+    Raises:
+        ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
+    """
+    fixed = find_system(system).settings
+    seeds = [] if seed is None else [f"seed={seed}"]
+    _check_settings(system, fixed, settings)
+    sizes, schedule = SIZES[size]
+    sizes = source.config.model if source else sizes
+    model, training = apply_settings(sizes, schedule, [*settings, *seeds, *fixed])
+    tag_table = TagTable.from_store(store)
+    tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+    inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
+    if store.header.title_encoder_is_untrained:
+        model, training = from_nothing(model, training, settings)
+    config = RunConfig(
+        optsg_version=__version__,
+        system=system,
+        size=size,
+        model=model,
+        training=training,
+        inputs=inputs,
+        store={"path": str(feats), "header": json.loads(store.header.to_json())},
+        init_from=source.record() if source else None,
+    )
+    return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
 
 
 def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) -> None:
@@ -88,7 +136,8 @@ def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) 
             raise ConfigError(f"--set {setting}: the system {system} has {key}={values[key]}; leave it out")
 
 
-def _choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
+def choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
+    """The size itself, or what ``auto`` takes for this store on this device."""
     if size in ("base", "small"):
         return "base" if size == "base" else "small"
     return "base" if device.type == "cuda" and len(store.indices("train")) >= BASE_VIDEOS else "small"

@@ -44,7 +44,8 @@ class TagClassifier(VideoTitleModel):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, K), float32 whatever the weights are: near a threshold bfloat16 cannot tell scores apart."""
-        pooled = self.dropout(mean_over_valid(self.encode(batch).float(), batch.title_mask))
+        features, mask = self.encode(batch)
+        pooled = self.dropout(mean_over_valid(features.float(), mask))
         return functional.linear(pooled, self.head.weight.float(), self.head.bias.float())
 
 

@@ -52,14 +52,15 @@ class TagWriter(VideoTitleModel):
     def build_more(self) -> None:
         """Where a model that is more than this one builds its other parts."""
 
-    def load_text_encoder(self, weights: Mapping[str, NDArray[Any]]) -> None:
+    def load_text_encoder(self, weights: Mapping[str, NDArray[Any]]) -> Tensor:
         """Starts the title encoder, and the decoder's word embeddings where widths agree, from the store's text model."""
-        super().load_text_encoder(weights)
-        self.decoder.load_words(self.title_encoder.word_embeddings(), self.inputs.pieces)
+        words = super().load_text_encoder(weights)
+        self.decoder.load_words(words, self.inputs.pieces)
+        return words
 
     def forward(self, batch: Batch, sequences: Sequence[Sequence[int]], training: TrainingConfig) -> Tensor:
         """Mean cross-entropy of the tokens of one target sequence per video (paper Eq. 9 without NIL)."""
-        return self.sequence_loss(self.encode(batch), batch.title_mask, sequences, training)
+        return self.sequence_loss(*self.encode(batch), sequences, training)
 
     def sequence_loss(
         self,
@@ -90,9 +91,7 @@ class TagWriter(VideoTitleModel):
         self, batch: Batch, *, eos_bias: float = 0.0, repeats: bool = True, use_cache: bool = True
     ) -> WrittenTokens:
         """Tokens for a batch; without ``repeats`` no tag can be completed twice."""
-        return self.write_from(
-            self.encode(batch), batch.title_mask, eos_bias=eos_bias, repeats=repeats, use_cache=use_cache
-        )
+        return self.write_from(*self.encode(batch), eos_bias=eos_bias, repeats=repeats, use_cache=use_cache)
 
     def write_from(
         self,

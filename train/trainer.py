@@ -25,6 +25,7 @@ from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from .config import RunConfig, default_epochs
+from .init_from import load_start
 from .interruption import TrainingInterrupted
 from .log import TrainingLog
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
@@ -90,6 +91,8 @@ class Trainer:
         self.total_steps = self.epochs * self.steps_per_epoch
         self.validate_every = self.training.validate_every or max(1, self.epochs // VALIDATIONS)
         self.system = start_system(store, config, tag_table, tokenizer)
+        if config.init_from is not None:
+            load_start(self.system.model, run)
         self.model = self.system.model.to(device)
         self.system.prepare(store, device)
         # Kept apart in float32: the working copy may be rounded.
@@ -260,7 +263,8 @@ class Trainer:
         progress.best_epoch = epoch + 1
         values = self._average.values if self._average is not None else self._weights.masters
         kept = {**self.model.state_dict(), **self._frozen, **dict(zip(self._weights.names, values, strict=True))}
-        save_weights(self.run_folder, kept)
+        needed = {name: value for name, value in kept.items() if not name.startswith(self.model.training_only)}
+        save_weights(self.run_folder, needed)
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
         """Tunes the system's scalar with the kept weights and closes the run."""

@@ -207,6 +207,11 @@ class StoreHeader:
         return replace(self, text_encoder={**self.text_encoder, "digest": digest}) if digest else self
 
 
+def encoder_identity(spec: Mapping[str, Any]) -> Any:
+    """What must be equal for two encoders to give the same features: the weights' digest, else the description."""
+    return spec.get("digest") or {key: value for key, value in spec.items() if key != IMPORTED_FROM}
+
+
 @dataclass(frozen=True, kw_only=True)
 class VideoFeatures:
     """What stage one keeps of one video or image.

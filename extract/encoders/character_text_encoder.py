@@ -21,9 +21,9 @@ from tokenizers.models import WordLevel
 
 from ...data.errors import EncoderError
 from ...data.store.schema import CORPUS, MADE_FROM, TITLE_ENCODER, UNTRAINED, TextModelTables
+from ...data.tags import NIL_TEXT
 from ...data.title_tokenizer import TitleTokenizer
 from ...data.torchvision_compat import ensure_torchvision_importable
-from .text_encoder import NIL_TEXT
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's."""

@@ -9,9 +9,6 @@ from typing import Any, Protocol
 from ...data.errors import EncoderError
 from ...data.store.schema import TextModelTables
 
-NIL_TEXT = "[PAD]"
-"""``method.md`` §1: the embedding of the tag that stands for no tag is that of this text, read as words."""
-
 CHARACTERS = "characters"
 """What ``--text-encoder`` calls the encoder that needs no text model."""
 

@@ -43,6 +43,11 @@ def test_the_users_words_write_three_files_and_print_a_table(run, store):
     items = read_predictions(results / "predictions.jsonl")
     assert [item.id for item in items] == [store.id(int(row)) for row in store.indices("test")]
     metrics = json.loads((results / "metrics.json").read_text(encoding="utf-8"))
+    cost = metrics["cost"]
+    assert cost["tags_per_second"] * cost["seconds"] == pytest.approx(
+        metrics["tags_per_item"] * metrics["items"], rel=0.05
+    )
+    assert cost["trained_parameters"] > 0
     assert (metrics["run"], metrics["split"], metrics["items"]) == ("runs/tiny", "test", 9)
     assert metrics["nil_bias"] == json.loads((run / "decision.json").read_text())["nil_bias"]
     scores = score_predictions(

@@ -273,7 +273,7 @@ def test_training_starts_an_untrained_title_encoder_from_nothing(
         start = store.title_encoder_weights()
     moved = {
         name: not np.array_equal(start[name], values.numpy())
-        for name, values in trained.model.title_encoder.model.state_dict().items()
+        for name, values in trained.model.text_model().model.state_dict().items()
         if name in start
     }
     assert moved["embeddings.word_embeddings.weight"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import pytest
@@ -38,7 +39,7 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def make(path: Path, **header: object) -> Path:
+def make(path: Path, **header: Any) -> Path:
     values = {"image_encoder": IMAGE_ENCODER, "text_encoder": TEXT_ENCODER, **header}
     return write_tiny_store(path, odd_videos(), failures=odd_failures(), **values)
 

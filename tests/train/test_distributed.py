@@ -10,14 +10,18 @@ import pytest
 import torch
 from optsg.data.batching import collate
 from optsg.data.store import open_store
+from optsg.data.tag_table import TagTable
+from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import Vocabulary
 from optsg.train.build import tag_targets
-from optsg.train.config import InputConfig, ModelConfig, TrainingConfig
+from optsg.train.config import InputConfig, ModelConfig, RunConfig, TrainingConfig
 from optsg.train.op_tsg import OPTSG
+from optsg.train.session import new_run
+from optsg.train.systems.registry import start_system
 from torch import distributed
 from torch.multiprocessing.spawn import spawn
 
-from tests.tiny_world import tiny_videos, write_tiny_store
+from tests.tiny_world import TINY_SETTINGS, tiny_text_tables, tiny_videos, write_tiny_store
 
 
 def losses_and_gradients(feats: Path, rows: list[int]) -> dict[str, torch.Tensor]:
@@ -60,6 +64,55 @@ def losses_and_gradients(feats: Path, rows: list[int]) -> dict[str, torch.Tensor
 
 def _all_pieces() -> Vocabulary:
     return Vocabulary(range(4, 99))
+
+
+def system_losses_and_gradients(feats: Path, run: Path, rows: list[int]) -> dict[str, torch.Tensor]:
+    """Parts of a system's loss and all gradients on some rows, averaged over the processes if there are several."""
+    torch.set_num_threads(1)
+    config = RunConfig.from_json((run / "config.json").read_text())
+    with open_store(feats) as store:
+        tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+        system = start_system(store, config, TagTable.from_store(store), tokenizer)
+        system.prepare(store, torch.device("cpu"))
+        system.model.eval()
+        losses = system.losses(collate(store, rows), np.random.default_rng(0))
+    losses.total.backward()
+    values = {name: part.detach() for name, part in losses.parts.items()}
+    values |= {
+        name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        for name, parameter in system.model.named_parameters()
+        if parameter.requires_grad
+    }
+    if distributed.is_initialized():
+        for value in values.values():
+            distributed.all_reduce(value)
+            value /= distributed.get_world_size()
+    return values
+
+
+def system_worker(rank: int, feats: Path, run: Path, shares: list[list[int]], out: Path) -> None:
+    distributed.init_process_group("gloo", init_method=f"file://{out}/rendezvous", rank=rank, world_size=2)
+    values = system_losses_and_gradients(feats, run, shares[rank])
+    if rank == 0:
+        torch.save(values, out / "values.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["prompt-label", "prompt-classification", "learnable-tag-embeddings"])
+def test_an_ablation_in_two_processes_equals_one_with_the_joint_batch(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(16), text_tables=tiny_text_tables(contextual=True))
+    shares = [[0, 1, 2, 3, 4], [5, 6, 7]]
+    run = new_run(feats, None, system=name, size="small", settings=TINY_SETTINGS, seed=0, device="cpu")
+    joint = system_losses_and_gradients(feats, run, [*shares[0], *shares[1]])
+    spawn(system_worker, args=(feats, run, shares, tmp_path), nprocs=2)
+    parts = torch.load(tmp_path / "values.pt", weights_only=True)
+    assert parts.keys() == joint.keys()
+    assert any(key.startswith("tag_model.") for key in joint) == (name == "learnable-tag-embeddings")
+    for key, value in joint.items():
+        assert torch.allclose(parts[key], value, rtol=1e-3, atol=1e-5), key
 
 
 def worker(rank: int, feats: Path, shares: list[list[int]], out: Path) -> None:

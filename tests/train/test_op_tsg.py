@@ -78,12 +78,12 @@ def test_cached_decoding_equals_uncached(store: FeatureStore, entry: str) -> Non
 def test_the_decoder_never_looks_ahead(store: FeatureStore, entry: str) -> None:
     model = build(store, entry)
     batch = collate(store, np.arange(2))
-    features = model.encode(batch)
-    prompts = model.order_prompts(features, batch.title_mask)
+    features, mask = model.encode(batch)
+    prompts = model.order_prompts(features, mask)
     tokens = torch.randint(5, 20, (2, 9))
     changed = tokens.clone()
     changed[:, 5:] = torch.randint(20, 30, (2, 4))
-    before, after = (model.decoder(prompts, t, features, batch.title_mask) for t in (tokens, changed))
+    before, after = (model.decoder(prompts, t, features, mask) for t in (tokens, changed))
     assert torch.allclose(before[:, :5], after[:, :5], atol=1e-6)
     assert not torch.allclose(before[:, 5:], after[:, 5:], atol=1e-3)
 
@@ -91,16 +91,26 @@ def test_the_decoder_never_looks_ahead(store: FeatureStore, entry: str) -> None:
 def test_permuting_the_queries_permutes_the_prompts_and_their_tags(store: FeatureStore) -> None:
     model = build(store)
     batch, targets = collate(store, np.arange(4)), targets_of(store, model)
-    features = model.encode(batch)
-    prompts = model.order_prompts(features, batch.title_mask)
+    features, mask = model.encode(batch)
+    prompts = model.order_prompts(features, mask)
     assigned = model.assign(prompts, batch, targets, np.random.default_rng(0), match_nil=True)
     order = torch.tensor([4, 0, 5, 2, 1, 3])
     with torch.no_grad():
         model.prompt_encoder.queries.copy_(model.prompt_encoder.queries[order])
-    permuted = model.order_prompts(features, batch.title_mask)
+    permuted = model.order_prompts(features, mask)
     assert torch.allclose(permuted, prompts[:, order], atol=1e-5)
     again = model.assign(permuted, batch, targets, np.random.default_rng(0), match_nil=True)
     assert np.array_equal(again, assigned[:, order.numpy()])
+
+
+def test_writing_in_another_order_is_writing_from_prompts_in_that_order(store: FeatureStore) -> None:
+    model, batch = build(store), collate(store, np.arange(4))
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    reordered = model.write(batch, order=order).tokens
+    assert torch.equal(model.write(batch, order=torch.arange(6)).tokens, model.write(batch).tokens)
+    with torch.no_grad():
+        model.prompt_encoder.queries.copy_(model.prompt_encoder.queries[order])
+    assert torch.equal(reordered, model.write(batch).tokens)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

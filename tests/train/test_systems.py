@@ -16,26 +16,49 @@ from optsg.data.errors import ConfigError, RunError
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.vocabulary import NIL, SEPARATOR
 from optsg.train.cli import main
 from optsg.train.config import RunConfig
+from optsg.train.labelled_op_tsg import keep_prompts, prompt_label_loss
 from optsg.train.op_tsg import OPTSG
+from optsg.train.prompt_classifier import NIL_COLUMN
 from optsg.train.resume import read_progress
 from optsg.train.run_folder import load_run
 from optsg.train.session import new_run
 from optsg.train.systems.classifier import THRESHOLD, Classifier
 from optsg.train.systems.names import SYSTEM_NAMES
 from optsg.train.systems.ordered_writer import EOS_BIAS
+from optsg.train.systems.prompt_classification import PromptClassification
+from optsg.train.systems.prompt_label import LABEL_THRESHOLD, PromptLabel
 from optsg.train.systems.registry import SYSTEMS, find_system, start_system
 from optsg.train.systems.system import System
 from optsg.train.tag_classifier import mean_over_valid
 from optsg.train.trainer import Trainer
 from safetensors.torch import load_file
 
-from tests.tiny_world import TINY_SETTINGS, as_options, read_log, tiny_videos, write_tiny_store
+from tests.tiny_world import TINY_SETTINGS, as_options, read_log, tiny_text_tables, tiny_videos, write_tiny_store
+
+PARTS = {
+    "bin": ["classification"],
+    "asy": ["classification"],
+    **{name: ["generation"] for name in ("order-free", "open-book", "frequency-first", "rare-first", "random")},
+    "no-contrast": ["generation"],
+    "prompt-label": ["contrastive", "generation", "label"],
+    "prompt-classification": ["contrastive", "classification"],
+}
+"""Parts of a system's loss where they are not OP-TSG's."""
 
 
 @pytest.fixture(scope="module")
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its text model gives its tag embeddings, so every system can be trained on it."""
+    path = tmp_path_factory.mktemp("store") / "tiny.h5"
+    return write_tiny_store(path, tiny_videos(120), text_tables=tiny_text_tables(contextual=True))
+
+
+@pytest.fixture(scope="module")
+def first_feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of the numbers that were written down."""
     return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(120))
 
 
@@ -87,7 +110,7 @@ def test_an_unknown_system_is_one_sentence_that_lists_the_known_ones(feats: Path
 def test_resuming_takes_no_system() -> None:
     result = train("--run", "runs/a", "--resume", "--system", "bin")
     assert result.exit_code == 2
-    assert "leave --feats, --system, --set and --seed out" in result.output
+    assert "leave --feats, --init-from, --system, --set and --seed out" in result.output
 
 
 def test_help_lists_the_systems() -> None:
@@ -121,18 +144,16 @@ def test_every_trained_parameter_gets_a_gradient(feats: Path, store: FeatureStor
     assert without == ({"log_inverse_temperature"} if name == "no-contrast" else set())
     values = losses.values()
     assert values.pop("loss") == pytest.approx(losses.total.item())
-    parts = {"bin": ["classification"], "asy": ["classification"]}
-    parts |= {name: ["contrastive", "generation"] for name in ("op-tsg", "no-shuffle")}
-    assert list(values) == parts.get(name, ["generation"])
+    assert list(values) == PARTS.get(name, ["contrastive", "generation"])
 
 
 # --- OP-TSG before and after ---
 
 
-def test_op_tsg_trains_as_it_did_before_there_were_other_systems(feats: Path) -> None:
+def test_op_tsg_trains_as_it_did_before_there_were_other_systems(first_feats: Path) -> None:
     """Numbers written down with the code of the commit before the first other system."""
     settings = [*as_options(), "--set", "epochs=4", "--set", "validate_every=2", "--seed", "1"]
-    result = train("--feats", feats, "--run", "runs/a", *settings)
+    result = train("--feats", first_feats, "--run", "runs/a", *settings)
     assert result.exit_code == 0, result.output
     epochs = [event for event in read_log(Path("runs/a")) if event["event"] == "epoch"]
     found = [[event["train_contrastive"], event["train_generation"]] for event in epochs]
@@ -207,6 +228,162 @@ def test_no_contrast_keeps_matching_and_generation_as_they_are(feats: Path, stor
     assert ours.parts["generation"].item() == whole.parts["generation"].item()
     assert ours.measures == whole.measures
     assert whole.total.item() > ours.total.item() == ours.parts["generation"].item()
+
+
+# --- prompt-label ---
+
+
+def test_prompts_are_kept_in_the_given_order_and_filled_up_with_zeros() -> None:
+    prompts = torch.arange(1.0, 13.0).view(2, 3, 2)
+    kept = keep_prompts(prompts, [[2, 0], [1]])
+    assert kept.tolist() == [[[5.0, 6.0], [1.0, 2.0]], [[9.0, 10.0], [0.0, 0.0]]]
+    assert keep_prompts(prompts, [[], []]).tolist() == [[[0.0, 0.0]], [[0.0, 0.0]]]
+
+
+def test_labels_are_whether_a_prompt_has_a_tag() -> None:
+    logits, assignment = torch.tensor([[0.3, -1.2, 2.0]]), np.array([[4, -1, 0]])
+    loss = prompt_label_loss(logits, assignment)
+    chances = logits.sigmoid()[0].tolist()
+    assert loss.item() == pytest.approx(-(np.log(chances[0]) + np.log(1 - chances[1]) + np.log(chances[2])) / 3)
+
+
+def labelled(feats: Path, store: FeatureStore, *settings: str) -> PromptLabel:
+    system = started(feats, store, "prompt-label", *settings)
+    assert isinstance(system, PromptLabel)
+    system.model.eval()
+    return system
+
+
+def test_prompt_label_has_no_nil_in_its_targets(
+    feats: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, seen = labelled(feats, store), []
+    original = system.model.decoder.forward
+
+    def watch(*arguments: torch.Tensor) -> torch.Tensor:
+        seen.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(system.model.decoder, "forward", watch)
+    batch = collate(store, np.arange(16))
+    system.losses(batch, np.random.default_rng(0))
+    ((prompts, tokens, *_),) = seen
+    tags = [len(video) for video in batch.tags]
+    assert prompts.shape[1] == max(tags)
+    assert not bool((tokens == NIL).any())
+    assert [int((row == SEPARATOR).sum()) for row in tokens] == [count - 1 for count in tags]
+    assert [int(row.any(-1).sum()) for row in prompts] == tags
+
+
+def test_the_decoder_writes_for_the_prompts_above_the_threshold_alone(feats: Path, store: FeatureStore) -> None:
+    system = labelled(feats, store)
+    with torch.no_grad():
+        system.model.label_head.weight.mul_(100)
+        for parameter in system.model.decoder.layers.parameters():
+            parameter.mul_(20 if parameter.ndim == 2 else 1)  # freshly drawn layers repeat one token
+    batch = collate(store, np.arange(16))
+    with torch.no_grad():
+        chances = system.model.labels(system.model.order_prompts(*system.model.encode(batch))).sigmoid()
+    # One at which videos keep different numbers of prompts.
+    threshold = next(t for t in chances.flatten().sort().values.tolist() if len(set((chances > t).sum(1).tolist())) > 1)
+    kept = system.model.kept_prompts(batch, threshold)
+    assert kept == [[n for n, chance in enumerate(row) if chance > threshold] for row in chances.tolist()]
+    assert len({len(row) for row in kept}) > 1
+    written = system.model.write(batch, label_threshold=threshold)
+    assert not bool((written.tokens == NIL).any())
+    for row, numbers in enumerate(kept):
+        assert int((written.tokens[row] == SEPARATOR).sum()) <= len(numbers)
+        alone = system.model.write(collate(store, [row]), label_threshold=threshold)
+        length = min(alone.tokens.shape[1], written.tokens.shape[1])
+        assert torch.equal(alone.tokens[0, :length], written.tokens[row, :length])
+        assert not bool(written.tokens[row, length:].any())
+    for row, tags in enumerate(system.predict(batch, threshold)):
+        assert {tag.prompt for tag in tags} <= set(kept[row])
+        assert all(tag.score <= chances[row, tag.prompt] + 1e-6 for tag in tags if tag.prompt is not None)
+    assert system.predict(batch, 1.0) == [[] for _ in range(16)]
+
+
+def test_prompt_label_learns_and_tunes_its_threshold(feats: Path) -> None:
+    settings = [*as_options(), "--set", "epochs=30", "--set", "ema=0", "--set", "validate_every=15"]
+    result = train("--feats", feats, "--system", "prompt-label", *settings)
+    assert result.exit_code == 0, result.output
+    decision = json.loads(Path("runs/prompt-label-small-1/decision.json").read_text())
+    curve = {float(value): score for value, score in decision["full_f1_by_label_threshold"].items()}
+    assert tuple(curve) == LABEL_THRESHOLD.candidates
+    assert curve[decision["label_threshold"]] == decision["full_f1"] > 0.3
+    refused = train("--feats", feats, "--system", "prompt-label", "--set", "prompt_entry=prefix")
+    message = "--set prompt_entry=prefix: the system prompt-label has prompt_entry=slot; leave it out"
+    assert refused.output == f"error: {message}\n"
+
+
+# --- prompt-classification ---
+
+
+def prompt_classifier(feats: Path, store: FeatureStore, *settings: str) -> PromptClassification:
+    system = started(feats, store, "prompt-classification", *settings)
+    assert isinstance(system, PromptClassification)
+    system.model.eval()
+    return system
+
+
+def test_prompt_classification_starts_from_op_tsg_s_prompts_and_the_tags_shares(
+    feats: Path, store: FeatureStore
+) -> None:
+    system, whole = prompt_classifier(feats, store), started(feats, store, "op-tsg")
+    assert isinstance(whole.model, OPTSG)
+    ours, theirs = system.model.prompt_encoder.state_dict(), whole.model.prompt_encoder.state_dict()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    counts, prompts = system.tag_table.counts, 8 * len(store.indices("train"))
+    shares = np.array([0.3 * (prompts - counts.sum()), *counts]) / prompts
+    assert system.model.head.bias.detach().exp().numpy() == pytest.approx(shares, rel=1e-5)
+
+
+def test_prompt_classification_weighs_nil_with_lambda(feats: Path, store: FeatureStore) -> None:
+    batch = collate(store, np.arange(8))
+    by_weight = {}
+    for weight in ("0", "0.5", "1"):
+        system = prompt_classifier(feats, store, f"nil_weight={weight}")
+        with torch.no_grad():
+            system.model.head.bias.zero_()
+            system.model.head.bias[NIL_COLUMN] = 1.0
+            system.model.head.weight.zero_()
+        by_weight[weight] = system.losses(batch, np.random.default_rng(0)).parts["classification"].item()
+    tags = sum(len(video) for video in batch.tags)
+    nils, total = 8 * 8 - tags, np.log(np.e + len(system.tag_table))
+    for weight, loss in by_weight.items():
+        share = float(weight) * nils
+        assert loss == pytest.approx((tags * total + share * (total - 1)) / (tags + share), rel=1e-5)
+
+
+def test_each_prompt_gives_its_likeliest_tag_unless_nil_is_likelier(feats: Path, store: FeatureStore) -> None:
+    system = prompt_classifier(feats, store)
+    with torch.no_grad():
+        system.model.head.weight.mul_(50)
+    batch = collate(store, np.arange(12))
+    with torch.no_grad():
+        chances = system.model.classify(system.model.prompts(batch)).softmax(-1)
+    assert system.predict(batch, -1e9) == [[] for _ in range(12)]
+    for row, tags in enumerate(system.predict(batch, 2.0)):
+        wanted: dict[str, float] = {}
+        for prompt in chances[row]:
+            column = int(prompt[1:].argmax())
+            if prompt[1 + column].log() > prompt[NIL_COLUMN].log() - 2.0:
+                spelling = system.tag_table.spellings[column]
+                wanted[spelling] = max(wanted.get(spelling, 0.0), float(prompt[1 + column]))
+        assert {tag.text: tag.score for tag in tags} == pytest.approx(wanted, rel=1e-5)
+        assert [tag.score for tag in tags] == sorted((tag.score for tag in tags), reverse=True)
+        assert len({tag.prompt for tag in tags}) == len(tags)
+        assert not any(tag.novel for tag in tags)
+    assert system.predict_each(batch, [0.0, 2.0]) == [system.predict(batch, value) for value in (0.0, 2.0)]
+
+
+def test_prompt_classification_learns(feats: Path) -> None:
+    settings = [*as_options(), "--set", "epochs=30", "--set", "ema=0", "--set", "validate_every=15"]
+    result = train("--feats", feats, "--system", "prompt-classification", *settings)
+    assert result.exit_code == 0, result.output
+    decision = json.loads(Path("runs/prompt-classification-small-1/decision.json").read_text())
+    assert decision["full_f1"] > 0.3
+    assert set(decision) == {"nil_bias", "tuned_on", "full_f1", "full_f1_by_bias"}
 
 
 # --- classifiers ---
@@ -325,7 +502,10 @@ def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", ["bin", "no-contrast", "random", "order-free"])
+@pytest.mark.parametrize(
+    "name",
+    ["bin", "no-contrast", "order-free", "prompt-label", "prompt-classification", "learnable-tag-embeddings"],
+)
 def test_resumed_training_equals_uninterrupted(
     feats: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
 ) -> None:

@@ -183,28 +183,28 @@ def test_the_model_s_order_is_that_of_decoding_one_by_one_without_cache(feats: P
     system, batch = started(feats, store, "order-free"), collate(store, np.arange(20))
     pieces, decoder = system.targets.pieces, system.model.decoder
     tags = [system.order(usable, np.random.default_rng(0)).tolist() for usable in system.usable_tags(batch, None)]  # type: ignore[arg-type]
-    features = system.model.encode(batch)
+    features, mask = system.model.encode(batch)
     expected = []
     for row, video in enumerate(tags):
         prefix, chosen, remaining = [BOS], [], list(video)
         while remaining:
-            hidden = decoder(None, torch.tensor([prefix]), features[[row]], batch.title_mask[[row]])
+            hidden = decoder(None, torch.tensor([prefix]), features[[row]], mask[[row]])
             scores = decoder.logits(hidden)[0, -1]
             best = max(remaining, key=lambda tag: scores[pieces[tag][0]].item())
             remaining.remove(best)
             chosen.append(best)
             prefix += [*pieces[best], SEPARATOR]
         expected.append(chosen)
-    assert model_order(decoder, features, batch.title_mask, tags, pieces) == expected
+    assert model_order(decoder, features, mask, tags, pieces) == expected
     assert expected != tags
 
 
 def test_the_rollout_needs_no_dropout_no_gradient_and_leaves_training_on(feats: Path, store: FeatureStore) -> None:
     system, batch = started(feats, store, "order-free"), collate(store, np.arange(10))
     tags = [usable.tolist() for usable in system.usable_tags(batch, np.random.default_rng(0))]
-    features, decoder = system.model.encode(batch).detach(), system.model.decoder.train()
+    (features, mask), decoder = system.model.encode(batch), system.model.decoder.train()
     state = torch.random.get_rng_state()
-    one, two = (model_order(decoder, features, batch.title_mask, tags, system.targets.pieces) for _ in range(2))
+    one, two = (model_order(decoder, features, mask, tags, system.targets.pieces) for _ in range(2))
     assert one == two
     assert decoder.training
     assert torch.equal(torch.random.get_rng_state(), state)

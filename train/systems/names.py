@@ -19,6 +19,9 @@ SYSTEM_NAMES: Mapping[str, str] = {
     "random": "no prompts, tags in an order drawn anew in every step",
     "no-shuffle": "op-tsg whose prompts are never shuffled (ablation C)",
     "no-contrast": "op-tsg without the contrastive loss; matching is kept (ablation E)",
+    "learnable-tag-embeddings": "op-tsg whose tag language model is trained too (ablation D)",
+    "prompt-label": "op-tsg whose decoder sees only the prompts that a binary head labels 1 (ablation F)",
+    "prompt-classification": "order prompts and matching, a softmax over the training tags for each prompt (ablation G)",
 }
 """What each system is, in a line."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -35,11 +36,12 @@ class OpTsg(System):
     """Order prompts, matching, ordered tag sequence."""
 
     scalar = NIL_BIAS
+    model_class: ClassVar[type[OPTSG]] = OPTSG
     model: OPTSG
 
     def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
         super().__init__(config, tag_table, tokenizer)
-        self.model = OPTSG(config.model, config.inputs)
+        self.model = self.model_class(config.model, config.inputs)
         self._vocabulary = Vocabulary(config.inputs.pieces)
         self._reader = TagReader(self._vocabulary, tag_table, tokenizer)
         self._targets: TagTargets | None = None
@@ -63,6 +65,10 @@ class OpTsg(System):
         assert self._targets is not None
         return self._targets
 
+    def step_targets(self, batch: Batch) -> tuple[Batch, TagTargets]:
+        """What a step's losses are computed from; the batch's tags are numbered as in the targets."""
+        return batch, self.targets
+
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """Tags that cannot be written, and videos with more tags than there are prompts."""
         lines = self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
@@ -79,7 +85,8 @@ class OpTsg(System):
         training = self.config.training
         if not self.model.training:
             training = replace(training, shuffle=False)
-        losses = self.model(batch, self.targets, training, rng)
+        batch, targets = self.step_targets(batch)
+        losses = self.model(batch, targets, training, rng)
         contrastive = {"contrastive": losses.contrastive} if training.contrastive else {}
         return StepLosses(
             parts={**contrastive, "generation": losses.generation}, measures={"prompts_used": losses.prompts_used}

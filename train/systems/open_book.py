@@ -11,6 +11,7 @@ from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.title_tokenizer import TitleTokenizer
+from ..build import start_encoder
 from ..config import RunConfig
 from ..generation import WrittenTokens
 from ..open_book import OpenBookWriter, OpenPages, open_pages
@@ -44,8 +45,8 @@ class OpenBook(FrequencyFirst):
 
     def start(self, store: FeatureStore) -> None:
         """As without a book; the index is made while the word embeddings are still the text model's."""
-        super().start(store)
-        self._index = RetrievalIndex.from_store(store, self.model.title_encoder.word_embeddings(), self.tag_table)
+        words = start_encoder(self.model, store, self.config)
+        self._index = RetrievalIndex.from_store(store, words, self.tag_table, self.config.model.modality)
 
     def save(self, run: Path) -> None:
         """Writes the index into the run folder."""

@@ -29,8 +29,8 @@ class OrderFree(OrderedWriter):
     def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
         """One part, ``generation``; the video is encoded once for both passes."""
         tags = [self.order(usable, rng).tolist() for usable in self.usable_tags(batch, rng)]
-        features, pieces = self.model.encode(batch), self.targets.pieces
-        ordered = model_order(self.model.decoder, features, batch.title_mask, tags, pieces)
+        (features, mask), pieces = self.model.encode(batch), self.targets.pieces
+        ordered = model_order(self.model.decoder, features, mask, tags, pieces)
         sequences = [tag_sequence(chosen, pieces, MAX_TARGET_TOKENS) for chosen in ordered]
-        loss = self.model.sequence_loss(features, batch.title_mask, sequences, self.config.training)
+        loss = self.model.sequence_loss(features, mask, sequences, self.config.training)
         return StepLosses(parts={"generation": loss})

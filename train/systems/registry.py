@@ -13,12 +13,15 @@ from ..config import RunConfig
 from .asy import Asy
 from .bin import Bin
 from .frequency_first import FrequencyFirst
+from .learnable_tag_embeddings import LearnableTagEmbeddings
 from .names import check_system_name
 from .no_contrast import NoContrast
 from .no_shuffle import NoShuffle
 from .op_tsg import OpTsg
 from .open_book import OpenBook
 from .order_free import OrderFree
+from .prompt_classification import PromptClassification
+from .prompt_label import PromptLabel
 from .random_order import RandomOrder
 from .rare_first import RareFirst
 from .system import System
@@ -34,6 +37,9 @@ SYSTEMS: Mapping[str, type[System]] = {
     "random": RandomOrder,
     "no-shuffle": NoShuffle,
     "no-contrast": NoContrast,
+    "learnable-tag-embeddings": LearnableTagEmbeddings,
+    "prompt-label": PromptLabel,
+    "prompt-classification": PromptClassification,
 }
 
 

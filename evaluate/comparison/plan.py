@@ -1,0 +1,191 @@
+"""From the grid to runs: tables chosen, each choice resolved to its whole configuration, equal ones trained once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...data.errors import ConfigError
+from ...data.store import FeatureStore
+from ...train.config import SIZES, RunConfig, Size, apply_settings, default_epochs
+from ...train.init_from import open_source
+from ...train.session import plan_run
+from ...train.systems.names import check_system_name
+from .grid import QUICK_EPOCHS, QUICK_TABLES, SYSTEMS, TABLES, Choice, Row, Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """One training of the grid.
+
+    Attributes:
+        name: of its folder in ``OUT/runs``; the same for all that is the same.
+        choice: with no setting that changes nothing.
+        settings: all settings, those of the whole grid first.
+        config: its whole configuration.
+    """
+
+    name: str
+    choice: Choice
+    seed: int
+    settings: tuple[str, ...]
+    config: RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The grid for one store.
+
+    Attributes:
+        tables: with the rows that were asked for.
+        seeds: of every row.
+        runs: (choice as in the rows, seed) -> run; rows of the same configuration have the same one.
+        impossible: choice -> why it cannot be trained.
+    """
+
+    tables: tuple[Table, ...]
+    seeds: tuple[int, ...]
+    size: Size
+    runs: Mapping[tuple[Choice, int], PlannedRun]
+    impossible: Mapping[Choice, str]
+
+    @property
+    def distinct(self) -> list[PlannedRun]:
+        """Every run once: all of the first seed first, so that a table is early complete, if with one seed only."""
+        by_name = {run.name: run for run in self.runs.values()}
+        order = {seed: number for number, seed in enumerate(self.seeds)}
+        return sorted(by_name.values(), key=lambda run: order[run.seed])
+
+
+def choose_tables(keys: Sequence[str], *, quick: bool, pretrained: Mapping[str, Path]) -> tuple[Table, ...]:
+    """The tables of these keys, all of them (``quick``: the quick ones) for none, in the paper's order.
+
+    Args:
+        pretrained: by system, the run whose weights fill its row of Table 1's lower half.
+
+    Raises:
+        ConfigError: there is no such table.
+    """
+    known = [table.key for table in TABLES]
+    for key in keys:
+        if key not in {*known, "2"}:
+            raise ConfigError(f"--tables {key}: there is no such table; choose from {', '.join(known)}")
+    wanted = {"1" if key == "2" else key for key in keys} or set(QUICK_TABLES if quick else known)
+    chosen = []
+    for table in TABLES:
+        if table.key in wanted:
+            rows = tuple(row for row in table.rows if row.quick or not quick)
+            if table.kind in ("systems", "novel"):
+                rows += _finetuned_rows(pretrained)
+            chosen.append(replace(table, rows=rows))
+    return tuple(chosen)
+
+
+def _finetuned_rows(pretrained: Mapping[str, Path]) -> tuple[Row, ...]:
+    for system in pretrained:
+        if system not in {row.choice.system for row in SYSTEMS}:
+            raise ConfigError(f"--pretrained {pretrained[system]}: Table 1 has no row for the system {system}")
+    return tuple(
+        Row(label=f"{row.label}, pre-trained", choice=Choice(system=row.label, pretrained=pretrained[row.label]))
+        for row in SYSTEMS
+        if row.label in pretrained
+    )
+
+
+def quick_epochs(size: Size, videos: int, settings: Sequence[str]) -> str:
+    """The setting that makes a training short."""
+    training = apply_settings(*SIZES[size], settings)[1]
+    epochs = training.epochs or default_epochs(size, videos, training.batch_size)
+    return f"epochs={max(1, round(QUICK_EPOCHS * epochs))}"
+
+
+def plan_grid(
+    store: FeatureStore,
+    feats: Path,
+    tables: Sequence[Table],
+    *,
+    seeds: Sequence[int],
+    size: Size,
+    settings: Sequence[str],
+) -> Plan:
+    """Resolves every row of every table.
+
+    Args:
+        store: opened from ``feats``.
+        settings: ``key=value`` of every run; a row's own settings come after them.
+
+    Raises:
+        RunError: a pre-trained run cannot be opened.
+        ConfigError: one of ``settings`` is wrong. What is wrong with one row is in :attr:`Plan.impossible`.
+    """
+    for setting in settings:
+        if setting.partition("=")[0] == "seed":
+            raise ConfigError(f"--set {setting}: seeds are chosen with --seeds")
+    apply_settings(*SIZES[size], settings)
+    planned = [_with_default_point(table, size, settings) for table in tables]
+    runs: dict[tuple[Choice, int], PlannedRun] = {}
+    impossible: dict[Choice, str] = {}
+    for choice in dict.fromkeys(row.choice for table in planned for row in table.rows):
+        try:
+            check_system_name(choice.system)
+            used = _without_idle_settings(choice, size, settings)
+            every = (*settings, *used.settings)
+            source = None if used.pretrained is None else open_source(str(used.pretrained))
+            for seed in seeds:
+                whole = plan_run(
+                    store, feats, system=choice.system, size=size, settings=every, seed=seed, source=source
+                )
+                runs[choice, seed] = PlannedRun(
+                    name=_name(used, seed), choice=used, seed=seed, settings=every, config=whole.config
+                )
+        except ConfigError as error:
+            impossible[choice] = str(error)
+    return Plan(tables=tuple(planned), seeds=tuple(seeds), size=size, runs=runs, impossible=impossible)
+
+
+def _with_default_point(table: Table, size: Size, settings: Sequence[str]) -> Table:
+    """A sweep with the value that runs have anyway as one of its points, between the others."""
+    if table.kind != "sweep":
+        return table
+    model, training = apply_settings(*SIZES[size], settings)
+    default = float(getattr(model if hasattr(model, table.setting) else training, table.setting))
+    rows = table.rows
+    if default not in {float(row.label) for row in rows}:
+        rows += (Row(label=f"{default:g}", choice=Choice()),)
+    return replace(table, rows=tuple(sorted(rows, key=lambda row: float(row.label))))
+
+
+def _without_idle_settings(choice: Choice, size: Size, settings: Sequence[str]) -> Choice:
+    """The choice without settings that say what runs have anyway."""
+    kept = list(choice.settings)
+    for setting in choice.settings:
+        rest = [other for other in kept if other != setting]
+        if apply_settings(*SIZES[size], [*settings, *rest]) == apply_settings(*SIZES[size], [*settings, *kept]):
+            kept = rest
+    return replace(choice, settings=tuple(kept))
+
+
+def _name(choice: Choice, seed: int) -> str:
+    start = [] if choice.pretrained is None else ["from", choice.pretrained.resolve().name]
+    words = [choice.system, *choice.settings, *start, f"seed-{seed}"]
+    return "-".join(re.sub(r"[^\w.+-]+", "-", word) for word in words)
+
+
+def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
+    """(setting, its value in ``found``, in ``wanted``) wherever the two would train different models."""
+    rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
+    for part in ("model", "training"):
+        have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
+        rows += [(name, have[name], want[name]) for name in want if name != "state_seconds"]
+    had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
+    rows.append(("the pre-trained weights", had, wants))
+    have, want = found.store["header"], wanted.store["header"]
+    rows += [(f"the store's {name}", have.get(name), want.get(name)) for name in {**have, **want}]
+    return [(name, _written(one), _written(other)) for name, one, other in rows if one != other]
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

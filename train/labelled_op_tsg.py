@@ -1,0 +1,158 @@
+"""OP-TSG with a label for each prompt in place of [NIL] tags (paper Table 7, F: "predicting prompt label").
+
+A binary head says which prompts stand for a tag, and the decoder is given those alone. Legend: B videos, N prompts, K most
+prompts that a video keeps, T written tokens, E tag-embedding width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data.batching import Batch
+from ..data.vocabulary import NIL, PAD
+from .config import InputConfig, ModelConfig, TrainingConfig
+from .distributed import mean_over_processes
+from .generation import WrittenTokens, greedy_decode
+from .layers import init_weights
+from .losses import tag_sequence_loss
+from .matching import NO_TAG
+from .op_tsg import OPTSG, Losses, TagTargets
+from .tag_sequence import MAX_TARGET_TOKENS, sequence_batch, slots_of, tag_sequence, written_places
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledLosses(Losses):
+    """Losses of a batch.
+
+    Attributes:
+        label: binary cross-entropy of the prompts' labels, scalar.
+    """
+
+    label: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Eq. 10 and the labels."""
+        return self.contrastive + self.generation + self.label
+
+
+class LabelledOPTSG(OPTSG):
+    """OP-TSG and the head. ``prompt_entry`` is ``slot``: the others show every prompt to the whole text."""
+
+    def __init__(self, model: ModelConfig, inputs: InputConfig):
+        super().__init__(model, inputs)
+        self.label_head = nn.Linear(inputs.tag_dim, 1)
+        init_weights(self.label_head)
+
+    def labels(self, prompts: Tensor) -> Tensor:
+        """Logits of the labels, (B, N, E) -> (B, N), float32 whatever the weights are."""
+        logits = functional.linear(prompts.float(), self.label_head.weight.float(), self.label_head.bias.float())
+        return logits.squeeze(-1)
+
+    def forward(
+        self, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator
+    ) -> LabelledLosses:
+        """The losses of a batch; the decoder sees the prompts matched to a tag. Arguments as in OP-TSG."""
+        features, mask = self.encode(batch)
+        prompts = self.order_prompts(features, mask)
+        assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
+        contrastive = (
+            self._contrastive_loss(prompts, assignment, targets, training)
+            if training.contrastive
+            else torch.zeros((), device=prompts.device)
+        )
+        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
+        if training.shuffle:
+            order = rng.permuted(order, axis=1)
+        kept = [[int(n) for n in row if tags[n] != NO_TAG] for row, tags in zip(order, assignment, strict=True)]
+        written = [[int(tags[n]) for n in row] for row, tags in zip(kept, assignment, strict=True)]
+        inputs, wanted = sequence_batch([tag_sequence(row, targets.pieces, MAX_TARGET_TOKENS) for row in written])
+        wanted = wanted.to(prompts.device)
+        hidden = self.decoder(keep_prompts(prompts, kept), inputs.to(prompts.device), features, mask)
+        places = written_places(wanted)
+        generation = tag_sequence_loss(
+            self.decoder.logits(hidden.flatten(0, 1)[places]),
+            wanted.flatten()[places],
+            pad=PAD,
+            nil=NIL,
+            nil_weight=training.nil_weight,  # of no effect: NIL is in no target
+            normalisation=training.normalisation,
+            weight_mean=mean_over_processes,
+            label_smoothing=training.label_smoothing if self.training else 0.0,
+        )
+        return LabelledLosses(
+            contrastive=contrastive,
+            generation=generation,
+            label=prompt_label_loss(self.labels(prompts), assignment),
+            prompts_used=int(np.any(assignment != NO_TAG, axis=0).sum()),
+        )
+
+    @torch.no_grad()
+    def write(
+        self,
+        batch: Batch,
+        *,
+        nil_bias: float = 0.0,
+        use_cache: bool = True,
+        order: Tensor | None = None,
+        label_threshold: float = 0.5,
+    ) -> WrittenTokens:
+        """Tokens for a batch from the prompts whose label is more than the threshold, in their natural or another order.
+
+        The slots stand for these prompts, so slot s is the s-th of :meth:`kept_prompts`. p(NIL) is what the label
+        leaves, and ``nil_bias`` has nothing to act on: no slot is NIL.
+        """
+        del nil_bias
+        features, mask = self.encode(batch)
+        prompts = self.order_prompts(features, mask)
+        if order is not None:
+            prompts = prompts[:, order]
+        chances = self.labels(prompts).sigmoid()
+        kept = _above(chances, label_threshold)
+        written = greedy_decode(
+            self.decoder, keep_prompts(prompts, kept), features, mask, nil_bias=float("inf"), use_cache=use_cache
+        )
+        return _cut_to_slots(written, keep_prompts(chances[..., None], kept)[..., 0], [len(row) for row in kept])
+
+    @torch.no_grad()
+    def kept_prompts(self, batch: Batch, label_threshold: float) -> list[list[int]]:
+        """Numbers of the prompts that :meth:`write` is given, for every video."""
+        return _above(self.labels(self.order_prompts(*self.encode(batch))).sigmoid(), label_threshold)
+
+
+def prompt_label_loss(logits: Tensor, assignment: NDArray[np.int64]) -> Tensor:
+    """Binary cross-entropy of labels (B, N), 1 where the assignment (B, N) has a tag: mean over the prompts."""
+    labels = torch.from_numpy(assignment != NO_TAG).to(logits.device, logits.dtype)
+    total = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+    return total / mean_over_processes(total.new_tensor(logits.numel()))
+
+
+def keep_prompts(prompts: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:
+    """The prompts of (B, N, E) with these numbers, in this order, (B, K, E); zeros fill up, and K is at least 1."""
+    index = torch.full((len(kept), max(1, *(len(row) for row in kept))), -1)
+    for row, numbers in enumerate(kept):
+        index[row, : len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
+    index = index.to(prompts.device)[..., None].expand(-1, -1, prompts.shape[2])
+    return prompts.gather(1, index.clamp(min=0)).masked_fill(index < 0, 0.0)
+
+
+def _above(chances: Tensor, threshold: float) -> list[list[int]]:
+    return [torch.nonzero(row > threshold).flatten().tolist() for row in chances]
+
+
+def _cut_to_slots(written: WrittenTokens, chances: Tensor, counts: Sequence[int]) -> WrittenTokens:
+    """Ends every video after its own number of slots; ``chances`` (B, K) are the labels of its slots' prompts."""
+    slots = slots_of(torch.cat([torch.full_like(written.tokens[:, :1], PAD), written.tokens[:, :-1]], dim=1))
+    beyond = slots >= torch.tensor(counts, device=slots.device)[:, None]
+    return WrittenTokens(
+        tokens=written.tokens.masked_fill(beyond, PAD),
+        log_probs=written.log_probs,
+        nil_probs=1.0 - chances.gather(1, slots.clamp(max=chances.shape[1] - 1)),
+    )

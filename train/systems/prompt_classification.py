@@ -1,0 +1,133 @@
+"""``prompt-classification``: order prompts and matching, then a softmax over the training tags and NIL (Table 7, G).
+
+Legend: B videos, N prompts, K training tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.batching import Batch
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ...data.title_tokenizer import TitleTokenizer
+from ..build import start_encoder
+from ..config import RunConfig
+from ..distributed import gather_rows, mean_over_processes
+from ..generation import PredictedTag
+from ..losses import prompt_tag_contrastive_loss, tag_sequence_loss
+from ..matching import NO_TAG, assign_tags
+from ..op_tsg import MAX_INVERSE_TEMPERATURE, TagTargets
+from ..prompt_classifier import NIL_COLUMN, PromptClassifier
+from .op_tsg import NIL_BIAS
+from .system import StepLosses, System
+
+NO_TARGET = -1
+
+
+class PromptClassification(System):
+    """Each prompt is a tag of the training split or none; nothing is written, so nothing is novel."""
+
+    scalar = NIL_BIAS
+    model: PromptClassifier
+
+    def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
+        super().__init__(config, tag_table, tokenizer)
+        self.model = PromptClassifier(config.model, config.inputs, len(tag_table))
+        self._targets: TagTargets | None = None
+        self._columns: NDArray[np.int64] = np.empty(0, np.int64)
+
+    @property
+    def extent(self) -> str:
+        """Number of prompts, and of tags to choose from."""
+        return f"{self.config.model.prompts} prompts, {len(self.tag_table):,} tags to choose from"
+
+    def start(self, store: FeatureStore) -> None:
+        """Encoder and prompt encoder start as OP-TSG's, the head's biases at the shares of the tags."""
+        start_encoder(self.model, store, self.config)
+        videos = len(store.indices("train"))
+        self.model.set_priors(self.tag_table.counts, videos, self.config.training.nil_weight)
+
+    def prepare(self, store: FeatureStore, device: torch.device) -> None:
+        """Embeddings of the tags, and which column of the head belongs to a tag of the store."""
+        column_of = {key: 1 + number for number, key in enumerate(self.tag_table.keys)}
+        self._columns = np.array([column_of.get(key, NO_TARGET) for key in store.tag_keys], np.int64)
+        self._targets = TagTargets(
+            embeddings=torch.from_numpy(np.array(store.tag_embeddings)).to(device),
+            nil=torch.from_numpy(np.array(store.nil_embedding)).to(device),
+            pieces=dict.fromkeys(np.flatnonzero(self._columns != NO_TARGET).tolist(), ()),  # nothing is written
+        )
+
+    def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
+        """Videos with more tags than there are prompts."""
+        prompts = self.config.model.prompts
+        over = sum(len(store.tags(int(row))) > prompts for row in rows)
+        line = (
+            f"{over:,} of {len(rows):,} training videos have more tags than there are prompts ({prompts}); "
+            "each step draws as many of them at random (--set prompts=N for more)"
+        )
+        return [line] if over else []
+
+    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+        """The contrastive loss (Eq. 5) and, after matching, the cross-entropy with weight λ on NIL as in Eq. 8."""
+        assert self._targets is not None
+        training = self.config.training
+        prompts = self.model.prompts(batch)
+        chosen = [self._targets.choose(tags, prompts.shape[1], rng) for tags in batch.tags]
+        nil = self._targets.nil if training.match_nil else None
+        assignment = assign_tags(prompts, chosen, self._targets.embeddings, nil)
+        contrastive = {"contrastive": self._contrastive_loss(prompts, assignment)} if training.contrastive else {}
+        columns = np.where(assignment == NO_TAG, NIL_COLUMN, self._columns[assignment])
+        classification = tag_sequence_loss(
+            self.model.classify(prompts).flatten(0, 1),
+            torch.from_numpy(columns).to(prompts.device).flatten(),
+            pad=NO_TARGET,
+            nil=NIL_COLUMN,
+            nil_weight=training.nil_weight,
+            normalisation=training.normalisation,
+            weight_mean=mean_over_processes,
+            label_smoothing=training.label_smoothing if self.model.training else 0.0,
+        )
+        used = int(np.any(assignment != NO_TAG, axis=0).sum())
+        return StepLosses(parts={**contrastive, "classification": classification}, measures={"prompts_used": used})
+
+    def _contrastive_loss(self, prompts: Tensor, assignment: NDArray[np.int64]) -> Tensor:
+        assert self._targets is not None
+        return prompt_tag_contrastive_loss(
+            gather_rows(prompts),
+            gather_rows(torch.from_numpy(assignment).to(prompts.device)),
+            self._targets.embeddings,
+            self.model.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
+            false_negatives=self.config.training.false_negatives,
+        )
+
+    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+        """The likeliest tag of every prompt that is not likelier none, its logit less this NIL bias."""
+        return self.predict_each(batch, [value])[0]
+
+    @torch.no_grad()
+    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
+        """One pass of the model serves all biases."""
+        log_probs = self.model.classify(self.model.prompts(batch)).log_softmax(-1)
+        nil = log_probs[..., NIL_COLUMN].cpu().numpy()
+        best, tags = (part.cpu().numpy() for part in log_probs[..., 1:].max(-1))
+        return [[self._read(*video) for video in zip(tags, best, best > nil - value, strict=True)] for value in values]
+
+    def _read(
+        self, tags: NDArray[np.int64], log_probs: NDArray[np.float32], spoken: NDArray[np.bool_]
+    ) -> list[PredictedTag]:
+        """The tags (N,) of one video, best first; a tag that several prompts stand for counts once, with its best score."""
+        order = np.argsort(-log_probs, kind="stable")
+        first: dict[int, int] = {}
+        for prompt in order[spoken[order]].tolist():
+            first.setdefault(int(tags[prompt]), prompt)
+        spellings = self.tag_table.spellings
+        return [
+            PredictedTag(text=spellings[tag], score=float(np.exp(log_probs[prompt])), novel=False, prompt=prompt)
+            for tag, prompt in first.items()
+        ]
