@@ -26,6 +26,7 @@ from ..data.batching import Batch, collate, sequential_batches
 from ..data.errors import RunError
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
+from .hybrid_encoder import Modality
 from .tensor_files import save_tensors
 
 RETRIEVAL = "retrieval.safetensors"
@@ -64,21 +65,26 @@ class RetrievalIndex:
     tags: Tensor
 
     @classmethod
-    def from_store(cls, store: FeatureStore, words: Tensor, tag_table: TagTable) -> RetrievalIndex:
+    def from_store(
+        cls, store: FeatureStore, words: Tensor, tag_table: TagTable, modality: Modality = "both"
+    ) -> RetrievalIndex:
         """The index over a store's training split.
 
         Args:
             words: (W, E) the text model's word embeddings before training.
+            modality: what is compared; the rest is no part of the feature, or 0.
         """
         rows = store.indices("train")
         words = words.detach().cpu().half().float()
         idf = _inverse_document_frequencies(store, rows, len(words))
+        if modality == "video":
+            idf = torch.zeros_like(idf)
         read = [
             _Summary.of(collate(store, numbers), words, idf) for numbers in sequential_batches(rows, _BATCH_OF_ITEMS)
         ]
         summary = _Summary(*(torch.cat(parts) for parts in zip(*read, strict=True)))
-        frame_mean, frame_scale = _standard(summary.frames, summary.has_frames)
-        patch_mean, patch_scale = _standard(summary.patches, summary.has_patches)
+        frame_mean, frame_scale = _standard(summary.frames, summary.has_frames & (modality != "title"))
+        patch_mean, patch_scale = _standard(summary.patches, summary.has_patches & (modality != "title"))
         place_of = {key: place for place, key in enumerate(tag_table.keys)}
         tags = [[place_of[store.tag_keys[tag]] for tag in store.tags(int(row))] for row in rows]
         index = cls(

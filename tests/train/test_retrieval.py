@@ -220,3 +220,13 @@ def test_what_no_item_has_is_no_part_of_the_feature(tmp_path: Path) -> None:
         image = [np.ones((4, store.header.patch_dim), np.float16)]
         asked = Batch.from_features([np.zeros((0, store.header.frame_dim), np.float16)], image, [[2, 3]])
         assert index.neighbours(asked, 2, exclude_own=False)[0].tolist() == [[0, 1]]
+
+
+def test_a_modality_that_is_not_read_is_not_compared(store: FeatureStore) -> None:
+    words = torch.from_numpy(store.title_encoder_weights()["embeddings.word_embeddings.weight"])
+    table, batch = TagTable.from_store(store), collate(store, store.indices("test"))
+    width = words.shape[1]
+    seen = RetrievalIndex.from_store(store, words, table, "video").fuse(batch)
+    assert not bool(seen[:, :width].any())
+    assert bool(seen[:, width:].any(dim=1).all())
+    assert RetrievalIndex.from_store(store, words, table, "title").fuse(batch).shape[1] == width

@@ -31,7 +31,7 @@ def decoder_and_inputs(seed: int = 0) -> tuple[TagDecoder, torch.Tensor, torch.T
         for parameter in decoder.parameters():
             if parameter.ndim == 2:
                 parameter.normal_(std=0.4)
-        decoder.output_bias[SEPARATOR] = 2.0
+        decoder.output_bias[SEPARATOR] = 4.0
     decoder.eval()
     prompts, features = torch.randn(VIDEOS, PROMPTS, TAG_DIM), torch.randn(VIDEOS, 4, WIDTH)
     mask = torch.ones(VIDEOS, 4, dtype=torch.bool)

@@ -27,6 +27,7 @@ from optsg.train.run_folder import load_run
 from optsg.train.session import new_run
 from optsg.train.systems.classifier import THRESHOLD, Classifier
 from optsg.train.systems.names import SYSTEM_NAMES
+from optsg.train.systems.ordered_writer import EOS_BIAS
 from optsg.train.systems.prompt_classification import PromptClassification
 from optsg.train.systems.prompt_label import LABEL_THRESHOLD, PromptLabel
 from optsg.train.systems.registry import SYSTEMS, find_system, start_system
@@ -40,10 +41,10 @@ from tests.tiny_world import TINY_SETTINGS, as_options, read_log, tiny_text_tabl
 PARTS = {
     "bin": ["classification"],
     "asy": ["classification"],
+    **{name: ["generation"] for name in ("order-free", "open-book", "frequency-first", "rare-first", "random")},
     "no-contrast": ["generation"],
     "prompt-label": ["contrastive", "generation", "label"],
     "prompt-classification": ["contrastive", "classification"],
-    **{name: ["generation"] for name in ("order-free", "open-book", "frequency-first", "rare-first", "random")},
 }
 """Parts of a system's loss where they are not OP-TSG's."""
 
@@ -478,6 +479,21 @@ def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) 
     assert validation.keys() >= {"val_loss", "val_classification", "val_full_f1", "threshold"}
 
 
+@pytest.mark.parametrize(("name", "epochs"), [("frequency-first", 100), ("order-free", 100), ("open-book", 40)])
+def test_a_generator_without_prompts_learns_and_its_end_bias_is_tuned(feats: Path, name: str, epochs: int) -> None:
+    settings = [*as_options(), "--set", f"epochs={epochs}", "--set", "ema=0.9", "--set", "validate_every=40"]
+    result = train("--feats", feats, "--system", name, *settings)
+    assert result.exit_code == 0, result.output
+    run = Path(f"runs/{name}-small-1")
+    assert re.search(rf"trained {run} in .* minutes; best epoch \d+, end bias -?\d", result.output)
+    decision = json.loads((run / "decision.json").read_text())
+    assert set(decision) == {"eos_bias", "tuned_on", "full_f1", "full_f1_by_eos_bias"}
+    assert tuple(float(value) for value in decision["full_f1_by_eos_bias"]) == EOS_BIAS.candidates
+    assert decision["full_f1"] > 0.6
+    losses = [event["train_generation"] for event in read_log(run) if event["event"] == "epoch"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
 def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -> None:
     feats = write_tiny_store(tmp_path / "s.h5", [video for video in tiny_videos(40) if video.split != "val"])
     result = train("--feats", feats, "--system", "bin", "--run", "runs/a", *as_options(), "--set", "epochs=1")
@@ -489,15 +505,7 @@ def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
     "name",
-    [
-        "bin",
-        "no-contrast",
-        "prompt-label",
-        "prompt-classification",
-        "learnable-tag-embeddings",
-        "random",
-        "order-free",
-    ],
+    ["bin", "no-contrast", "order-free", "prompt-label", "prompt-classification", "learnable-tag-embeddings"],
 )
 def test_resumed_training_equals_uninterrupted(
     feats: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str

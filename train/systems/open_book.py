@@ -46,7 +46,7 @@ class OpenBook(FrequencyFirst):
     def start(self, store: FeatureStore) -> None:
         """As without a book; the index is made while the word embeddings are still the text model's."""
         words = start_encoder(self.model, store, self.config)
-        self._index = RetrievalIndex.from_store(store, words, self.tag_table)
+        self._index = RetrievalIndex.from_store(store, words, self.tag_table, self.config.model.modality)
 
     def save(self, run: Path) -> None:
         """Writes the index into the run folder."""
