@@ -64,6 +64,11 @@ class TagTable:
         return dict(zip(self.keys, self.spellings, strict=True))
 
     @cached_property
+    def column_of(self) -> dict[str, int]:
+        """Number in this table by key."""
+        return {key: column for column, key in enumerate(self.keys)}
+
+    @cached_property
     def _by_tokens(self) -> dict[tuple[int, ...], int]:
         # Reversed, so that of tags with the same pieces ("café", "cafe") the most frequent one wins.
         return {pieces: number for number, pieces in reversed(list(enumerate(self.tokens)))}

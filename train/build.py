@@ -25,8 +25,7 @@ def text_encoder_weights(store: FeatureStore, model: VideoTitleModel) -> dict[st
 def start_encoder(model: VideoTitleModel, store: FeatureStore, config: RunConfig) -> Tensor:
     """Starts a model's title encoder and hybrid encoder with exactly the weights that OP-TSG's have with this seed.
 
-    What a seed draws for OP-TSG's encoder depends on the parts drawn before it, so OP-TSG is built for it, once, and
-    let go. The state of PyTorch's random numbers is left as it was.
+    OP-TSG is built for it, once, and let go. The state of PyTorch's random numbers is left as it was.
 
     Returns:
         the text model's word embeddings (pieces, text width).

@@ -38,6 +38,7 @@ class ModelConfig:
             (:mod:`optsg.train.slot_parallel`); the latter needs ``prompt_entry`` slot.
         copy_title: whether the decoder can copy the title's word pieces, where titles are read
             (:mod:`optsg.train.title_copier`).
+        tag_head: whether a head over the training tags helps the decoder (:mod:`optsg.train.fusion`).
         vocabulary: pieces that the decoder can write.
         modality: what is read of a video: its frames and its title, or one of the two (Table 8).
         frozen_title_layers: how many of the title encoder's layers, from below and after its word embeddings, keep
@@ -56,6 +57,7 @@ class ModelConfig:
     prompt_entry: str = "slot"
     decoding: Decoding = "sequential"
     copy_title: bool = False
+    tag_head: bool = False
     vocabulary: VocabularyKind = "full"
     modality: Modality = "both"
     frozen_title_layers: int = -1
@@ -92,6 +94,7 @@ class TrainingConfig:
         warmup: share of all steps in which the learning rate rises.
         nil_weight: λ of Eq. 8.
         copy_weight: of the loss that trains the copy gate where a target stands in the title (``copy_title``).
+        head_weight: of the tag head's binary cross-entropy (``tag_head``).
         match_nil: whether matching weighs a tag against NIL (Eq. 2) or ignores NIL (DETR's habit).
         shuffle: whether the prompts' order is drawn anew per video and step.
         contrastive: whether the contrastive loss (Eq. 5) is part of the training.
@@ -111,6 +114,7 @@ class TrainingConfig:
     gradient_norm: float = 1.0
     nil_weight: float = 0.3
     copy_weight: float = 0.5
+    head_weight: float = 0.3
     false_negatives: FalseNegatives = "mask"
     normalisation: Normalisation = "weights"
     label_smoothing: float = 0.0
@@ -131,7 +135,8 @@ class TrainingConfig:
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "0 ≤ warmup < 1")
         _require(self.gradient_norm > 0, "gradient_norm", self.gradient_norm, "more than 0")
-        _require(self.copy_weight >= 0, "copy_weight", self.copy_weight, "at least 0")
+        for name in ("copy_weight", "head_weight"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         _require(0 <= self.nil_weight <= 1, "nil_weight", self.nil_weight, "0 ≤ nil_weight ≤ 1")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 ≤ label_smoothing < 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 ≤ ema < 1")
@@ -223,6 +228,7 @@ SIZES: Mapping[Size, tuple[ModelConfig, TrainingConfig]] = {
             prompts=16,
             decoding="parallel",
             copy_title=True,
+            tag_head=True,
             vocabulary="corpus",
             frozen_title_layers=0,
         ),

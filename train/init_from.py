@@ -28,8 +28,8 @@ from .run_folder import MODEL, fetch_run, load_model_file, read_system
 from .shared_encoder import VideoTitleModel
 from .systems.registry import start_system
 from .systems.system import System
-from .tag_classifier import TagClassifier
 from .tag_decoder import TagDecoder
+from .tag_head import TagHead
 from .tensor_files import save_tensors
 from .title_encoder import TitleEncoder
 
@@ -195,8 +195,8 @@ def row_meanings(system: System) -> Meanings:
         elif isinstance(module, HybridEncoder) and module.patch_projection is not None:
             places = [("place", number) for number in range(system.config.inputs.max_patches)]
             meanings[f"{name}.patch_projection.position.weight"] = places
-        elif isinstance(module, TagClassifier):
-            meanings |= {"head.weight": tags, "head.bias": tags}
+        elif isinstance(module, TagHead):
+            meanings |= {f"{name}.weight": tags, f"{name}.bias": tags}
         elif isinstance(module, PromptClassifier):
             columns = [("nil",), *tags]
             meanings |= {"head.weight": columns, "head.bias": columns}

@@ -46,8 +46,8 @@ class LabelledLosses(Losses):
 class LabelledOPTSG(OPTSG):
     """OP-TSG and the head. ``prompt_entry`` is ``slot``: the others show every prompt to the whole text."""
 
-    def __init__(self, model: ModelConfig, inputs: InputConfig):
-        super().__init__(model, inputs)
+    def __init__(self, model: ModelConfig, inputs: InputConfig, tags: int = 0):
+        super().__init__(model, inputs, tags)
         self.label_head = nn.Linear(inputs.tag_dim, 1)
         init_weights(self.label_head)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from ..data.batching import Batch
 from ..data.errors import RunError
 from ..data.store import FeatureStore
 from ..data.vocabulary import MARKS, NIL, PAD
+from .classification_losses import binary_cross_entropy
 from .config import InputConfig, ModelConfig, TrainingConfig
 from .distributed import gather_rows, mean_over_processes
 from .generation import WrittenTokens, greedy_decode
@@ -31,6 +32,7 @@ from .prompt_encoder import PromptEncoder
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .slot_parallel import slot_parallel_decode, slot_targets
 from .tag_decoder import TagDecoder
+from .tag_head import TagHead, multi_hot
 from .tag_sequence import target_batch, written_places
 from .title_copier import TitleCopier
 
@@ -46,11 +48,13 @@ class TagTargets:
         embeddings: (U, E), frozen.
         nil: (E,) embedding of "[PAD]".
         pieces: decoder ids of every tag that can be a target; others are left out of training.
+        columns: (U,) number of every tag among the training tags, -1 for others; a tag head needs it.
     """
 
     embeddings: Tensor
     nil: Tensor
     pieces: Mapping[int, Sequence[int]]
+    columns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def choose(self, tags: NDArray[np.int32], prompts: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
@@ -74,26 +78,35 @@ class Losses:
     Attributes:
         contrastive: Eq. 5, scalar.
         generation: Eq. 9, scalar.
+        recognition: binary cross-entropy of the tag head, where there is one, scalar.
         prompts_used: how many of the N prompts were matched to a real tag at least once in the batch.
     """
 
     contrastive: Tensor
     generation: Tensor
     prompts_used: int
+    recognition: Tensor | None = None
 
     @property
     def total(self) -> Tensor:
-        """Eq. 10."""
-        return self.contrastive + self.generation
+        """Eq. 10, and recognition."""
+        total = self.contrastive + self.generation
+        return total if self.recognition is None else total + self.recognition
 
 
 class OPTSG(VideoTitleModel):
-    """The model. Weights are random until :meth:`load_text_encoder` or a checkpoint is loaded."""
+    """The model. Weights are random until :meth:`load_text_encoder` or a checkpoint is loaded.
 
-    def __init__(self, model: ModelConfig, inputs: InputConfig):
+    Args:
+        tags: number of training tags, for the tag head; without them there is none.
+    """
+
+    def __init__(self, model: ModelConfig, inputs: InputConfig, tags: int = 0):
         super().__init__(model, inputs)
         width, heads, dropout = model.width, model.heads, model.dropout
-        self.hybrid_encoder = build_hybrid_encoder(model, inputs)
+        # The encoders are drawn first: they start with the same weights whatever the rest of the model is.
+        self.hybrid_encoder = build_hybrid_encoder(model, inputs).apply(init_weights)
+        self.title_encoder = build_title_encoder(model, inputs)
         self.prompt_encoder = PromptEncoder(
             prompts=model.prompts,
             tag_dim=inputs.tag_dim,
@@ -101,7 +114,7 @@ class OPTSG(VideoTitleModel):
             heads=heads,
             layers=model.prompt_layers,
             dropout=dropout,
-        )
+        ).apply(init_weights)
         self.decoder = TagDecoder(
             vocabulary=MARKS + len(inputs.pieces),
             prompts=model.prompts,
@@ -113,10 +126,12 @@ class OPTSG(VideoTitleModel):
             prompt_entry=model.prompt_entry,
             slot_positions=model.decoding == "sequential",  # in parallel no prompt comes before another
         )
-        self.title_copier = TitleCopier(inputs, width) if model.copy_title and model.modality != "video" else None
         self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
-        self.apply(init_weights)
-        self.title_encoder = build_title_encoder(model, inputs)
+        self.title_copier = TitleCopier(inputs, width) if model.copy_title and model.modality != "video" else None
+        self.tag_head = TagHead(width, tags, dropout) if model.tag_head and tags else None
+        for part in (self.decoder, self.title_copier, self.tag_head):
+            if part is not None:
+                part.apply(init_weights)
 
     @classmethod
     def from_pretrained(cls, path_or_hub_id: str | Path) -> OPTSG:
@@ -172,7 +187,13 @@ class OPTSG(VideoTitleModel):
             order = rng.permuted(order, axis=1)
         generation = self._generation_loss(prompts, features, mask, batch, assignment, order, targets, training)
         used = int(np.any(assignment != NO_TAG, axis=0).sum())
-        return Losses(contrastive=contrastive, generation=generation, prompts_used=used)
+        recognition = None
+        if self.tag_head is not None:
+            wanted = multi_hot(batch, targets.columns, self.tag_head.out_features)
+            recognition = training.head_weight * binary_cross_entropy(
+                self.tag_head.score(features, mask), wanted, count_mean=mean_over_processes
+            )
+        return Losses(contrastive=contrastive, generation=generation, recognition=recognition, prompts_used=used)
 
     def _contrastive_loss(
         self, prompts: Tensor, assignment: NDArray[np.int64], targets: TagTargets, training: TrainingConfig
@@ -252,6 +273,19 @@ class OPTSG(VideoTitleModel):
     ) -> WrittenTokens:
         """Tokens for a batch, prompts in their natural order (paper §3.3) or in another one, a permutation (N,)."""
         features, mask = self.encode(batch)
+        return self.write_from(features, mask, batch, nil_bias=nil_bias, use_cache=use_cache, order=order)
+
+    def write_from(
+        self,
+        features: Tensor,
+        mask: Tensor,
+        batch: Batch,
+        *,
+        nil_bias: float,
+        use_cache: bool = True,
+        order: Tensor | None = None,
+    ) -> WrittenTokens:
+        """:meth:`write` from features F (B, S, D) with mask (B, S) of the batch."""
         prompts = self.order_prompts(features, mask)
         if order is not None:
             prompts = prompts[:, order]

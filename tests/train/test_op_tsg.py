@@ -45,7 +45,7 @@ def build(store: FeatureStore, prompt_entry: str = "prefix+slot") -> OPTSG:
         width=32, heads=4, title_layers=2, hybrid_layers=1, prompt_layers=2, decoder_layers=2, prompts=6,
         prompt_entry=prompt_entry,
     )  # fmt: skip
-    torch.manual_seed(3)
+    torch.manual_seed(5)
     model = OPTSG(config, inputs)
     model.load_text_encoder(store.title_encoder_weights())
     # Freshly drawn layers add next to nothing, and tied embeddings then repeat one token; larger ones write varied text.

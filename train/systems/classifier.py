@@ -21,6 +21,7 @@ from ..build import start_encoder
 from ..config import RunConfig
 from ..generation import PredictedTag
 from ..tag_classifier import TagClassifier
+from ..tag_head import columns_of, multi_hot, ranked_columns
 from ..tuning import TunedScalar
 from .system import StepLosses, System
 
@@ -54,21 +55,16 @@ class Classifier(System):
     def start(self, store: FeatureStore) -> None:
         """The encoder starts as OP-TSG's, every tag's bias at the tag's share of the training videos."""
         start_encoder(self.model, store, self.config)
-        self.model.set_priors(self.tag_table.counts, len(store.indices("train")))
+        self.model.head.set_priors(self.tag_table.counts, len(store.indices("train")))
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Which column belongs to a tag of the store, -1 for tags outside the training split."""
+        """Which column belongs to a tag of the store."""
         del device
-        column_of = {key: column for column, key in enumerate(self.tag_table.keys)}
-        self._columns = np.array([column_of.get(key, -1) for key in store.tag_keys], np.int64)
+        self._columns = columns_of(self.tag_table, store)
 
     def targets(self, batch: Batch) -> Tensor:
         """(B, K) on the batch's device: 1 where a video has the tag, else 0."""
-        targets = np.zeros((len(batch), len(self.tag_table)), np.float32)
-        for row, tags in enumerate(batch.tags):
-            columns = self._columns[tags]
-            targets[row, columns[columns >= 0]] = 1.0
-        return torch.from_numpy(targets).to(batch.title_tokens.device)
+        return multi_hot(batch, self._columns, len(self.tag_table))
 
     @abstractmethod
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -91,10 +87,9 @@ class Classifier(System):
         return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
 
     def _ranked(self, probabilities: NDArray[np.float32], least: float) -> list[PredictedTag]:
-        """The tags of one video with at least this probability, best first, ties in the order of the tag table."""
-        columns = np.flatnonzero(probabilities >= least)
-        columns = columns[np.argsort(-probabilities[columns], kind="stable")]
+        """The tags of one video with at least this probability, best first."""
         spellings = self.tag_table.spellings
         return [
-            PredictedTag(text=spellings[column], score=float(probabilities[column]), novel=False) for column in columns
+            PredictedTag(text=spellings[column], score=float(probabilities[column]), novel=False)
+            for column in ranked_columns(probabilities, least)
         ]

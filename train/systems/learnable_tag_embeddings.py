@@ -23,8 +23,8 @@ class LearnableTagsOPTSG(OPTSG):
 
     training_only = ("tag_model.",)
 
-    def __init__(self, model: ModelConfig, inputs: InputConfig):
-        super().__init__(model, inputs)
+    def __init__(self, model: ModelConfig, inputs: InputConfig, tags: int = 0):
+        super().__init__(model, inputs, tags)
         self.tag_model: TagLanguageModel | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -16,8 +17,10 @@ from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import tag_targets, text_encoder_weights
 from ..config import RunConfig
+from ..fusion import FUSED_THRESHOLD, WRITING_BIAS, fuse
 from ..generation import PredictedTag, TagReader
 from ..op_tsg import OPTSG, TagTargets
+from ..tag_head import columns_of
 from ..tuning import TunedScalar
 from .system import StepLosses, System
 
@@ -32,20 +35,22 @@ NIL_BIAS = TunedScalar(
 """The bias on the NIL logit (``method.md`` §5)."""
 
 
-PAPER_SETTINGS = ("decoding=sequential", "copy_title=false")
+PAPER_SETTINGS = ("decoding=sequential", "copy_title=false", "tag_head=false")
 """The paper's model, where a size's own settings go beyond it; the ablations are ablations of that one."""
 
 
 class OpTsg(System):
-    """Order prompts, matching, ordered tag sequence."""
+    """Order prompts, matching, ordered tag sequence; with a tag head, the fusion of what is written and recognised."""
 
-    scalar = NIL_BIAS
+    scalar: TunedScalar = NIL_BIAS
     model_class: ClassVar[type[OPTSG]] = OPTSG
     model: OPTSG
 
     def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
         super().__init__(config, tag_table, tokenizer)
-        self.model = self.model_class(config.model, config.inputs)
+        self.model = self.model_class(config.model, config.inputs, len(tag_table))
+        if self.model.tag_head is not None:
+            self.scalar = FUSED_THRESHOLD
         self._vocabulary = Vocabulary(config.inputs.pieces)
         self._reader = TagReader(self._vocabulary, tag_table, tokenizer)
         self._targets: TagTargets | None = None
@@ -58,10 +63,13 @@ class OpTsg(System):
     def start(self, store: FeatureStore) -> None:
         """The title encoder, and the decoder's word embeddings where widths agree, come from the store's text model."""
         self.model.load_text_encoder(text_encoder_weights(store, self.model))
+        if self.model.tag_head is not None:
+            self.model.tag_head.set_priors(self.tag_table.counts, len(store.indices("train")))
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
         """Embeddings and word pieces of the tags."""
-        self._targets = tag_targets(store, self._vocabulary, self.config.training.max_tag_pieces, device)
+        targets = tag_targets(store, self._vocabulary, self.config.training.max_tag_pieces, device)
+        self._targets = replace(targets, columns=columns_of(self.tag_table, store))
 
     @property
     def targets(self) -> TagTargets:
@@ -91,11 +99,26 @@ class OpTsg(System):
             training = replace(training, shuffle=False)
         batch, targets = self.step_targets(batch)
         losses = self.model(batch, targets, training, rng)
-        contrastive = {"contrastive": losses.contrastive} if training.contrastive else {}
-        return StepLosses(
-            parts={**contrastive, "generation": losses.generation}, measures={"prompts_used": losses.prompts_used}
-        )
+        parts = {"contrastive": losses.contrastive} if training.contrastive else {}
+        parts["generation"] = losses.generation
+        if losses.recognition is not None:
+            parts["recognition"] = losses.recognition
+        return StepLosses(parts=parts, measures={"prompts_used": losses.prompts_used})
 
     def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
-        """Tags that the decoder writes with this NIL bias."""
+        """Tags that the decoder writes with this NIL bias; with a tag head, those with at least this fused score."""
+        if self.model.tag_head is not None:
+            return self.predict_each(batch, [value])[0]
         return self._reader.read(self.model.write(batch, nil_bias=value))
+
+    @torch.no_grad()
+    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
+        """With a tag head, one pass of the model serves all thresholds."""
+        head = self.model.tag_head
+        if head is None:
+            return super().predict_each(batch, values)
+        features, mask = self.model.encode(batch)
+        written = self._reader.read(self.model.write_from(features, mask, batch, nil_bias=WRITING_BIAS))
+        probabilities = head.score(features, mask).sigmoid().cpu().numpy()
+        fused = [fuse(*video, self.tag_table, min(values)) for video in zip(written, probabilities, strict=True)]
+        return [[[tag for tag in tags if tag.score >= value] for tags in fused] for value in values]

@@ -66,7 +66,7 @@ class System(ABC):
     """
 
     settings: ClassVar[tuple[str, ...]] = ()
-    scalar: ClassVar[TunedScalar]
+    scalar: TunedScalar
     model: VideoTitleModel
 
     def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
