@@ -81,7 +81,12 @@ SYSTEMS = (
 
 def _sweep(setting: str, figures: Mapping[str, Triple], quick: tuple[str, ...]) -> tuple[Row, ...]:
     return tuple(
-        Row(label=value, choice=Choice(settings=(f"{setting}={value}",)), paper=paper, quick=value in quick)
+        Row(
+            label=value,
+            choice=Choice(settings=(f"{setting}={value}", *PAPER_SETTINGS)),
+            paper=paper,
+            quick=value in quick,
+        )
         for value, paper in figures.items()
     )
 
@@ -114,7 +119,9 @@ BEYOND = tuple(
         (),
         ("decoding=parallel",),
         ("copy_title=true",),
+        ("tag_head=true",),
         ("decoding=parallel", "copy_title=true"),
+        ("decoding=parallel", "copy_title=true", "tag_head=true"),
         ("false_negatives=keep",),
         ("match_nil=false",),
         ("prompt_entry=prefix+slot",),

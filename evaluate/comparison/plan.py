@@ -14,7 +14,8 @@ from ...train.config import SIZES, RunConfig, Size, apply_settings, default_epoc
 from ...train.init_from import open_source
 from ...train.session import plan_run
 from ...train.systems.names import check_system_name
-from .grid import QUICK_EPOCHS, QUICK_TABLES, SYSTEMS, TABLES, Choice, Row, Table
+from ...train.systems.op_tsg import PAPER_SETTINGS
+from .grid import PAPER, QUICK_EPOCHS, QUICK_TABLES, SYSTEMS, TABLES, Choice, Row, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +158,7 @@ def _with_default_point(table: Table, size: Size, settings: Sequence[str]) -> Ta
     default = float(getattr(model if hasattr(model, table.setting) else training, table.setting))
     rows = table.rows
     if default not in {float(row.label) for row in rows}:
-        rows += (Row(label=f"{default:g}", choice=Choice()),)
+        rows += (Row(label=f"{default:g}", choice=PAPER),)
     return replace(table, rows=tuple(sorted(rows, key=lambda row: float(row.label))))
 
 
@@ -173,7 +174,10 @@ def _without_idle_settings(choice: Choice, size: Size, settings: Sequence[str]) 
 
 def _name(choice: Choice, seed: int) -> str:
     start = [] if choice.pretrained is None else ["from", choice.pretrained.resolve().name]
-    words = [choice.system, *choice.settings, *start, f"seed-{seed}"]
+    settings = list(choice.settings)
+    if set(PAPER_SETTINGS) <= set(settings):
+        settings = ["paper", *(setting for setting in settings if setting not in PAPER_SETTINGS)]
+    words = [choice.system, *settings, *start, f"seed-{seed}"]
     return "-".join(re.sub(r"[^\w.+-]+", "-", word) for word in words)
 
 

@@ -49,7 +49,7 @@ def test_the_users_words_write_three_files_and_print_a_table(run, store):
     )
     assert cost["trained_parameters"] > 0
     assert (metrics["run"], metrics["split"], metrics["items"]) == ("runs/tiny", "test", 9)
-    assert metrics["nil_bias"] == json.loads((run / "decision.json").read_text())["nil_bias"]
+    assert metrics["threshold"] == json.loads((run / "decision.json").read_text())["threshold"]
     scores = score_predictions(
         [[tag_key(tag) for tag in item.true] for item in items],
         [[tag_key(tag.text) for tag in item.tags] for item in items],

@@ -134,11 +134,18 @@ def test_everything_is_taken_over_and_new_rows_start_as_without(world: Path, pre
     start = started(small, source, *FAST)
     config = RunConfig.from_json(Path("runs/a/config.json").read_text())
     with open_store(small) as store:
-        tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
-        scratch = start_system(store, config, TagTable.from_store(store), tokenizer).model.state_dict()
+        tokenizer, table = TitleTokenizer.from_json(store.tokenizer_json), TagTable.from_store(store)
+        scratch = start_system(store, config, table, tokenizer).model.state_dict()
     assert start.keys() == theirs.keys() == scratch.keys()
-    rows = ("decoder.embedding.weight", "decoder.output_bias")
-    assert [name for name in start if name not in rows and not torch.equal(start[name], theirs[name])] == []
+    rows, tag_rows = ("decoder.embedding.weight", "decoder.output_bias"), ("tag_head.weight", "tag_head.bias")
+    same = [torch.equal(start[name], theirs[name]) for name in start if name not in (*rows, *tag_rows)]
+    assert all(same)
+    known = TagTable.load(source / "tag_table.json").column_of
+    assert 0 < len(known.keys() & table.column_of.keys()) < len(table)
+    for name in tag_rows:
+        for key, row in table.column_of.items():
+            expected = theirs[name][known[key]] if key in known else scratch[name][row]
+            assert torch.equal(start[name][row], expected), key
     text_of = {number: text for text, number in tokenizer.pieces.items()}
     ours, there = [text_of[piece] for piece in config.inputs.pieces], pieces_of(source)
     assert {"of", "at"} == set(ours) ^ set(there)

@@ -80,10 +80,10 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
     assert events[0].keys() >= {"train_loss", "train_contrastive", "train_generation", "prompts_used", "seconds"}
     assert events[1].keys() >= {"val_loss", "val_full_f1", "val_example_f1"}
     decision = json.loads((run / "decision.json").read_text())
-    values = {float(bias): value for bias, value in decision["full_f1_by_bias"].items()}
-    assert decision["nil_bias"] == choose_value(values)
-    assert decision["full_f1"] == values[decision["nil_bias"]]
-    assert re.search(r"trained runs/op-tsg-small-1 in .* minutes; best epoch \d, NIL bias", result.output)
+    values = {float(value): score for value, score in decision["full_f1_by_threshold"].items()}
+    assert decision["threshold"] == choose_value(values)
+    assert decision["full_f1"] == values[decision["threshold"]]
+    assert re.search(r"trained runs/op-tsg-small-1 in .* minutes; best epoch \d, threshold", result.output)
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,12 @@ def test_early_stop(feats: Path) -> None:
 def test_a_store_without_validation_split_trains_all_the_same(tmp_path: Path) -> None:
     videos = [video for video in tiny_videos(60) if video.split != "val"]
     feats = write_tiny_store(tmp_path / "s.h5", videos)
-    result = train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
-    assert result.exit_code == 0, result.output
-    assert "the store has no validation split: the last weights are kept and the NIL bias stays 0" in result.output
-    assert load_run(Path("runs/a"), device="cpu").decision.value == 0.0
+    for name, stays in (("op-tsg", "threshold stays 0.1"), ("no-contrast", "NIL bias stays 0")):
+        run = f"runs/{name}"
+        result = train("--feats", feats, "--run", run, "--system", name, *as_options(), "--set", "epochs=1")
+        assert result.exit_code == 0, result.output
+        assert f"the store has no validation split: the last weights are kept and the {stays}" in result.output
+        assert f"{load_run(Path(run), device='cpu').decision.value:g}" == stays.split()[-1]
 
 
 def test_more_tags_than_prompts_is_said(feats: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.errors import ConfigError
-from optsg.evaluate.comparison.grid import SYSTEMS, TABLES, Choice, Row, Table
+from optsg.evaluate.comparison.grid import PAPER, SYSTEMS, TABLES, Choice, Row, Table
 from optsg.evaluate.comparison.plan import Plan, choose_tables, differences, quick_epochs
 
 
@@ -57,10 +57,17 @@ def test_a_wrong_setting_of_every_run_ends_the_planning(plan: Callable[..., Plan
         plan("seed=3")
 
 
+def test_the_paper_s_setting_has_a_short_name(plan: Callable[..., Plan]) -> None:
+    [sweep] = plan(tables=[one for one in TABLES if one.key == "4"]).tables
+    made = plan(tables=[sweep])
+    names = {made.runs[row.choice, 0].name for row in sweep.rows[:2]}
+    assert names == {"op-tsg-paper-prompts-5-seed-0", "op-tsg-paper-seed-0"}
+
+
 def test_a_sweep_contains_the_own_setting_in_order(plan: Callable[..., Plan]) -> None:
     [sweep] = plan(tables=[one for one in TABLES if one.key == "4"]).tables
     assert [row.label for row in sweep.rows] == ["5", "8", "10", "15", "20", "30", "50"]
-    assert sweep.rows[1] == Row(label="8", choice=Choice())
+    assert sweep.rows[1] == Row(label="8", choice=PAPER)
 
 
 def test_choosing_tables(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_grid_from_nothing_to_the_page(tiny_feats: Path, tmp_path: Path) -> No
     ]
     dry = run(*every, "--tables", "8", "--dry-run")
     assert dry.exit_code == 0, dry.output
-    assert "  missing      op-tsg-seed-0\n" in dry.output
+    assert "  missing      op-tsg-paper-seed-0\n" in dry.output
     assert not out.exists()
     done = run(*every, "--tables", "5", "--set", "nil_weight=0.1", "--jobs", "2", "--quick")
     assert done.exit_code == 0, done.output
