@@ -46,6 +46,10 @@ class CopySource:
         # argmax takes the first of equal values.
         return (self.ids[:, :, None] == self.ids[:, None, :]).byte().argmax(dim=-1)
 
+    def keep(self, rows: Tensor) -> CopySource:
+        """What these videos of the batch can copy from."""
+        return CopySource(ids=self.ids[rows], keys=self.keys[rows], log_weight=self.log_weight[rows])
+
 
 class CopyGate(nn.Module):
     """Gate and attention over the source. A video whose source is empty has g = 0, exactly."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +19,7 @@ from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR, Vocabulary
 from .tag_decoder import TagDecoder
 from .tag_sequence import MAX_TARGET_TOKENS
+from .token_output import PlainOutput, TokenOutput
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,12 @@ class NoRepeats:
             elif token >= MARKS:
                 self._current[row] += (token,)
 
+    def keep(self, rows: Tensor) -> None:
+        """Keeps only these videos."""
+        numbers = rows.tolist()
+        self._written = [self._written[row] for row in numbers]
+        self._current = [self._current[row] for row in numbers]
+
     def forbid(self, scores: Tensor) -> None:
         """Sets the scores (B, V) of the separator and the end to -inf where the pieces so far are a tag written before."""
         repeated = [row for row, tag in enumerate(self._current) if tag in self._written[row]]
@@ -82,11 +89,13 @@ def greedy_decode(
     *,
     nil_bias: float = 0.0,
     eos_bias: float = 0.0,
-    output: Callable[[Tensor], Tensor] | None = None,
+    output: TokenOutput | None = None,
     no_repeats: NoRepeats | None = None,
     use_cache: bool = True,
 ) -> WrittenTokens:
     """Writes the likeliest token at each place until every video has ended.
+
+    Whenever half of the videos have ended, the others go on alone.
 
     Args:
         prompts: (B, N, E) in the order in which tags are wanted; ``None`` for a decoder without prompts, which writes
@@ -98,11 +107,13 @@ def greedy_decode(
         no_repeats: forbids tags that were written before; probabilities are reported without it.
         use_cache: whether keys and values of earlier positions are kept; the result is the same.
     """
-    output = output or decoder.logits
+    output = output or PlainOutput(decoder)
     state = decoder.begin(prompts, features, mask) if use_cache else None
-    tokens = torch.full((len(features), 1), BOS, device=features.device)
-    separators = torch.zeros(len(features), dtype=torch.int64, device=features.device)
-    ended = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+    videos = len(features)
+    rows = torch.arange(videos, device=features.device)
+    tokens = torch.full((videos, 1), BOS, device=features.device)
+    separators = torch.zeros(videos, dtype=torch.int64, device=features.device)
+    ended = torch.zeros(videos, dtype=torch.bool, device=features.device)
     chosen: list[Tensor] = []
     log_probs: list[Tensor] = []
     nil_probs: list[Tensor] = []
@@ -125,19 +136,34 @@ def greedy_decode(
         if no_repeats is not None:
             no_repeats.forbid(biased)
         token = biased.argmax(-1).masked_fill(ended, PAD)
-        chosen.append(token)
-        log_probs.append(log_prob.gather(1, token[:, None])[:, 0])
-        nil_probs.append(log_prob[:, NIL].exp())
+        chosen.append(spread(token, rows, videos, PAD))
+        log_probs.append(spread(log_prob.gather(1, token[:, None])[:, 0], rows, videos, 0.0))
+        nil_probs.append(spread(log_prob[:, NIL].exp(), rows, videos, 0.0))
         tokens = torch.cat([tokens, token[:, None]], dim=1)
         if no_repeats is not None:
             no_repeats.read(token)
         separators += token == SEPARATOR
         ended = ended | (token == EOS)
-        if bool(ended.all()):
+        going = torch.nonzero(~ended).squeeze(1)
+        if not len(going):
             break
+        if len(going) <= len(rows) // 2:
+            rows, tokens, separators, ended = rows[going], tokens[going], separators[going], ended[going]
+            features, mask = features[going], mask[going]
+            prompts = None if prompts is None else prompts[going]
+            output = output.keep(going)
+            if state is not None:
+                state.keep(going)
+            if no_repeats is not None:
+                no_repeats.keep(going)
     return WrittenTokens(
         tokens=torch.stack(chosen, 1), log_probs=torch.stack(log_probs, 1), nil_probs=torch.stack(nil_probs, 1)
     )
+
+
+def spread(values: Tensor, rows: Tensor, videos: int, nothing: float) -> Tensor:
+    """Values (b, …) of these rows of a batch -> (videos, …), ``nothing`` for the others."""
+    return values.new_full((videos, *values.shape[1:]), nothing).index_copy(0, rows, values)
 
 
 def drop_unfinished(written: WrittenTokens) -> WrittenTokens:

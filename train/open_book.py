@@ -23,6 +23,7 @@ from .generation import WrittenTokens
 from .layers import Dropout
 from .retrieval import RetrievalIndex
 from .tag_writer import TagWriter
+from .token_output import CopyingOutput
 
 MAX_TAGS = 32
 """Tags of a video's neighbours that are read; of more, those of the most and the nearest neighbours."""
@@ -147,9 +148,5 @@ class OpenBookWriter(TagWriter):
     ) -> WrittenTokens:
         """Tokens for a batch."""
         memory, mask, source = self.read(batch, pages)
-
-        def output(hidden: Tensor) -> Tensor:
-            mixed: Tensor = self.copy_gate(hidden, self.decoder.logits(hidden), source)
-            return mixed
-
+        output = CopyingOutput(self.decoder, self.copy_gate, source)
         return self.write_from(memory, mask, eos_bias=eos_bias, repeats=True, use_cache=use_cache, output=output)

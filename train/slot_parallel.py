@@ -9,7 +9,7 @@ Legend: B videos, N prompts, T target tokens of all slots, t pieces of the longe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
-from .generation import WrittenTokens
+from .generation import WrittenTokens, spread
 from .tag_decoder import TagDecoder, TokenLayout
+from .token_output import PlainOutput, TokenOutput
 
 MAX_STEPS = 33
 """A tag that has not ended after 32 pieces is dropped."""
@@ -94,9 +95,11 @@ def slot_parallel_decode(
     mask: Tensor,
     *,
     nil_bias: float = 0.0,
-    output: Callable[[Tensor], Tensor] | None = None,
+    output: TokenOutput | None = None,
 ) -> WrittenTokens:
     """Writes the likeliest piece of every tag at each step until all have ended.
+
+    Whenever half of the videos have ended, the others go on alone.
 
     Args:
         prompts: (B, N, E).
@@ -107,14 +110,15 @@ def slot_parallel_decode(
     Returns:
         the tags slot by slot, each closed by the separator, as sequential decoding gives them.
     """
-    output = output or decoder.logits
+    output = output or PlainOutput(decoder)
     state = decoder.begin(prompts, features, mask)
     videos, slots = prompts.shape[:2]
+    rows = torch.arange(videos, device=prompts.device)
     tokens = torch.full((videos, slots), BOS, device=prompts.device)
     open_ = torch.ones(videos, slots, dtype=torch.bool, device=prompts.device)
     own = torch.eye(slots, dtype=torch.bool, device=prompts.device).expand(videos, -1, -1)
     earlier = open_.new_zeros((videos, slots, 0))
-    steps: list[tuple[Tensor, Tensor, Tensor]] = []
+    steps: list[tuple[Tensor, ...]] = []
     for step in range(MAX_STEPS):
         now = own if step else torch.ones_like(own)
         log_prob = output(decoder.step_slots(state, tokens, torch.cat([earlier, now], dim=2)[:, None])).float()
@@ -123,15 +127,22 @@ def slot_parallel_decode(
         scores[..., NIL] -= nil_bias
         scores[..., [PAD, BOS, EOS, NIL if step else SEPARATOR]] = float("-inf")
         token = scores.argmax(-1)
-        steps.append((token.masked_fill(~open_, PAD), _pick(log_prob, token), log_prob[..., NIL].exp()))
+        found = (token.masked_fill(~open_, PAD), _pick(log_prob, token), log_prob[..., NIL].exp())
+        steps.append(tuple(spread(values, rows, videos, PAD) for values in found))
         # Ended tags write on, unread: what they have written so far stays in sight of the others.
         earlier = torch.cat([earlier, open_[:, None, :].expand(-1, slots, -1)], dim=2)
         open_ = open_ & (token != SEPARATOR) & (token != NIL)
         tokens = token
-        if not bool(open_.any()):
+        going = torch.nonzero(open_.any(dim=1)).squeeze(1)
+        if len(going) <= len(rows) // 2:
+            rows, tokens, open_, own, earlier = (values[going] for values in (rows, tokens, open_, own, earlier))
+            state.keep(going)
+            output = output.keep(going)
+        if not len(going):
             break
+    unfinished = spread(open_, rows, videos, 0)
     written, log_probs, nil_probs = (torch.stack(parts, dim=2) for parts in zip(*steps, strict=True))
-    return _slot_by_slot(written.masked_fill(open_[..., None], PAD), log_probs, nil_probs)
+    return _slot_by_slot(written.masked_fill(unfinished[..., None], PAD), log_probs, nil_probs)
 
 
 def _pick(log_prob: Tensor, token: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from .losses import weighted_token_loss
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import NO_PROMPTS, TagDecoder
 from .tag_sequence import sequence_batch, written_places
+from .token_output import TokenOutput
 
 TokenLoss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 """Hidden states (B, T, D), logits (P, V), targets (P,), their flat places in (B, T), label smoothing -> losses (P,)."""
@@ -102,7 +103,7 @@ class TagWriter(VideoTitleModel):
         eos_bias: float,
         repeats: bool,
         use_cache: bool,
-        output: Callable[[Tensor], Tensor] | None = None,
+        output: TokenOutput | None = None,
     ) -> WrittenTokens:
         """:meth:`write` from features F (B, S, D) with mask (B, S)."""
         written = greedy_decode(

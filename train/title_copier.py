@@ -5,8 +5,6 @@ Legend: B videos, S title tokens, P chosen places, D width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +13,7 @@ from ..data.vocabulary import MARKS, PAD
 from .config import InputConfig
 from .copy_gate import CopyGate, CopySource
 from .tag_decoder import TagDecoder
+from .token_output import CopyingOutput
 
 
 class TitleCopier(nn.Module):
@@ -39,12 +38,6 @@ class TitleCopier(nn.Module):
         log_weight = torch.zeros(ids.shape, device=ids.device).masked_fill(~usable, float("-inf"))
         return CopySource(ids=ids, keys=self.key(features), log_weight=log_weight)
 
-    def output(self, decoder: TagDecoder, batch: Batch, features: Tensor) -> Callable[[Tensor], Tensor]:
+    def output(self, decoder: TagDecoder, batch: Batch, features: Tensor) -> CopyingOutput:
         """What turns hidden states (B, ·, D) into log-probabilities (B, ·, V) of the mixture."""
-        source = self.source(batch, features)
-
-        def mixed(hidden: Tensor) -> Tensor:
-            log_probs: Tensor = self.gate(hidden, decoder.logits(hidden), source)
-            return log_probs
-
-        return mixed
+        return CopyingOutput(decoder, self.gate, self.source(batch, features))

@@ -10,7 +10,8 @@ import torch
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR, Vocabulary
-from optsg.train.generation import TagReader, WrittenTokens, join_punctuation, split_tags
+from optsg.train.generation import TagReader, WrittenTokens, greedy_decode, join_punctuation, split_tags
+from optsg.train.tag_decoder import TagDecoder
 
 from tests.tiny_world import tiny_tokenizer
 
@@ -81,3 +82,27 @@ def test_repeats_are_written_once() -> None:
 
 def test_novel_tags_have_no_piece_marks() -> None:
     assert read(["##s", "cow"]) == [("s cow", True, 0)]
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_videos_that_have_ended_are_left_behind_and_the_others_are_written_as_alone(use_cache: bool) -> None:
+    torch.manual_seed(1)
+    decoder = TagDecoder(
+        vocabulary=30, prompts=4, tag_dim=12, width=16, heads=2, layers=2, dropout=0.0, prompt_entry="slot"
+    )
+    with torch.no_grad():  # large weights, or all videos write the same
+        for parameter in decoder.parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(std=0.4)
+        decoder.output_bias[[EOS, SEPARATOR]] = torch.tensor([4.0, 2.0])
+    decoder.eval()
+    prompts, features, mask = torch.randn(12, 4, 12), torch.randn(12, 3, 16), torch.ones(12, 3, dtype=torch.bool)
+    together = greedy_decode(decoder, prompts, features, mask, use_cache=use_cache)
+    lengths = (together.tokens != PAD).sum(dim=1).tolist()
+    assert sum(length < max(lengths) for length in lengths) > 6, "half have ended before the last step"
+    for row, length in enumerate(lengths):
+        one = slice(row, row + 1)
+        alone = greedy_decode(decoder, prompts[one], features[one], mask[one], use_cache=use_cache)
+        assert alone.tokens[0].tolist() == together.tokens[row, :length].tolist()
+        assert torch.allclose(alone.log_probs[0], together.log_probs[row, :length], atol=1e-5)
+        assert torch.allclose(alone.nil_probs[0], together.nil_probs[row, :length], atol=1e-5)

@@ -128,18 +128,26 @@ def test_a_video_does_not_depend_on_the_others_of_its_batch() -> None:
 
 def test_a_tag_that_does_not_end_is_dropped_and_the_others_stay() -> None:
     decoder, prompts, features, mask = decoder_and_inputs()
-    calls = 0
+    seen = []
 
-    def output(hidden: torch.Tensor) -> torch.Tensor:
-        nonlocal calls
-        scores = torch.zeros(*hidden.shape[:2], VOCABULARY)
-        scores[:, :, 20] = 5.0
-        scores[:, 1:, SEPARATOR] = 10.0  # all but slot 0 end after one piece
-        calls += 1
-        return scores
+    class Endless:
+        """Slot 0 of the first two videos never ends; all others end after one piece."""
 
-    written = slot_parallel_decode(decoder, prompts, features, mask, output=output)
-    assert calls == MAX_STEPS
-    assert [{slot: ids for slot, (ids, _) in video.items()} for video in written_tags(written)] == [
-        dict.fromkeys(range(1, PROMPTS), (20,))
-    ] * VIDEOS
+        def __init__(self, videos: torch.Tensor):
+            self.videos = videos
+
+        def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+            seen.append(len(hidden))
+            scores = torch.zeros(*hidden.shape[:2], VOCABULARY)
+            scores[:, :, 20] = 5.0
+            scores[:, 1:, SEPARATOR] = 10.0
+            scores[self.videos > 1, 0, SEPARATOR] = 10.0
+            return scores
+
+        def keep(self, rows: torch.Tensor) -> Endless:
+            return Endless(self.videos[rows])
+
+    written = slot_parallel_decode(decoder, prompts, features, mask, output=Endless(torch.arange(VIDEOS)))
+    assert seen == [VIDEOS] * 2 + [2] * (MAX_STEPS - 2), "videos that have ended are left behind"
+    tags = [{slot: ids for slot, (ids, _) in video.items()} for video in written_tags(written)]
+    assert tags == [dict.fromkeys(range(1, PROMPTS), (20,))] * 2 + [dict.fromkeys(range(PROMPTS), (20,))] * 4
