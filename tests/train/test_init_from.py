@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from optsg.data.batching import collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.store import open_store
@@ -22,7 +22,6 @@ from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.extract.encoders.character_text_encoder import CharacterTextEncoder
-from optsg.train.cli import main
 from optsg.train.config import RunConfig
 from optsg.train.init_from import load_start, take_over
 from optsg.train.run_folder import load_run
@@ -33,6 +32,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.tiny_world import TINY_SETTINGS, as_options, tiny_videos, write_tiny_store
+from tests.train.command import train
 
 FAST = ("ema=0", "dropout=0", "validate_every=20")
 
@@ -80,16 +80,6 @@ def pretrained(world: Path) -> Callable[[str], Path]:
         return run
 
     return run_of
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to ``runs/`` of the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-
-def train(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
 
 
 def tuned(world: Path, source: Path, *settings: str, run: str = "runs/tuned") -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from click.testing import CliRunner
 from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError
-from optsg.data.store import FeatureStore, open_store
+from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.train.cli import main
@@ -33,18 +32,6 @@ ONE: tuple[Modality, ...] = ("video", "title")
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "tiny.h5"
     return write_tiny_store(path, tiny_videos(60), text_tables=tiny_text_tables(contextual=True))
-
-
-@pytest.fixture(scope="module")
-def store(feats: Path) -> Iterator[FeatureStore]:
-    with open_store(feats) as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to ``runs/`` of the current folder."""
-    monkeypatch.chdir(tmp_path)
 
 
 def started(feats: Path, store: FeatureStore, name: str, modality: str, *settings: str) -> System:

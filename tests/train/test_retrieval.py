@@ -5,23 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from optsg.data.batching import Batch, collate
 from optsg.data.errors import RunError
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
-from optsg.train.cli import main
 from optsg.train.open_book import MAX_TAGS, OpenBookWriter, open_pages
 from optsg.train.retrieval import PICTURE_WEIGHT, RetrievalIndex
 from optsg.train.run_folder import load_run
 
 from tests.tiny_world import as_options, tiny_videos, write_tiny_store
+from tests.train.command import train
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +32,9 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(feats: Path) -> Iterator[FeatureStore]:
-    with open_store(feats) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def index(store: FeatureStore) -> RetrievalIndex:
     words = torch.from_numpy(store.title_encoder_weights()["embeddings.word_embeddings.weight"])
     return RetrievalIndex.from_store(store, words, TagTable.from_store(store))
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to ``runs/`` of the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-
-def train(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
 
 
 def unit(vector: np.ndarray) -> np.ndarray:

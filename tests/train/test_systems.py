@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.store import FeatureStore, open_store
@@ -38,6 +37,7 @@ from optsg.train.trainer import Trainer
 from safetensors.torch import load_file
 
 from tests.tiny_world import TINY_SETTINGS, as_options, read_log, tiny_text_tables, tiny_videos, write_tiny_store
+from tests.train.command import train
 
 PARTS = {
     "bin": ["classification"],
@@ -61,22 +61,6 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def first_feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of the numbers that were written down."""
     return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(120))
-
-
-@pytest.fixture(scope="module")
-def store(feats: Path) -> Iterator[FeatureStore]:
-    with open_store(feats) as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to ``runs/`` of the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-
-def train(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
 
 
 def started(feats: Path, store: FeatureStore, name: str, *settings: str, seed: int = 3) -> System:

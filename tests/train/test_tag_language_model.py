@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from optsg.data.batching import collate
-from optsg.data.store import FeatureStore, open_store
+from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.train.cli import main
 from optsg.train.config import RunConfig
 from optsg.train.op_tsg import OPTSG
 from optsg.train.optimiser import build_optimiser
@@ -28,6 +25,7 @@ from optsg.train.tag_language_model import tag_texts
 from safetensors.torch import load_file
 
 from tests.tiny_world import TINY_SETTINGS, as_options, tiny_text_tables, tiny_videos, write_tiny_store
+from tests.train.command import train
 
 NAME = "learnable-tag-embeddings"
 
@@ -36,22 +34,6 @@ NAME = "learnable-tag-embeddings"
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "tiny.h5"
     return write_tiny_store(path, tiny_videos(60), text_tables=tiny_text_tables(contextual=True))
-
-
-@pytest.fixture(scope="module")
-def store(feats: Path) -> Iterator[FeatureStore]:
-    with open_store(feats) as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to ``runs/`` of the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-
-def train(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
 
 
 def started(feats: Path, store: FeatureStore, *settings: str) -> LearnableTagEmbeddings:

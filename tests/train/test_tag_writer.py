@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 import torch
 from optsg.data.batching import collate
 from optsg.data.errors import ConfigError
-from optsg.data.store import FeatureStore, open_store
+from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
@@ -32,18 +31,6 @@ NAMES = ("frequency-first", "rare-first", "random", "order-free", "open-book")
 @pytest.fixture(scope="module")
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(60))
-
-
-@pytest.fixture(scope="module")
-def store(feats: Path) -> Iterator[FeatureStore]:
-    with open_store(feats) as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to ``runs/`` of the current folder."""
-    monkeypatch.chdir(tmp_path)
 
 
 def started(feats: Path, store: FeatureStore, name: str, seed: int = 1) -> OrderedWriter:

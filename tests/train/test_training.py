@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from optsg.data.batching import collate
 from optsg.data.store import open_store
 from optsg.data.tags import tag_key
-from optsg.train.cli import main
 from optsg.train.interruption import TrainingInterrupted
 from optsg.train.run_folder import NEEDED, load_run
 from optsg.train.trainer import Trainer
@@ -24,21 +22,12 @@ from optsg.train.tuning import choose_value
 from safetensors.torch import load_file
 
 from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
+from tests.train.command import train
 
 
 @pytest.fixture(scope="module")
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(120))
-
-
-@pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs go to ``runs/`` of the current folder."""
-    monkeypatch.chdir(tmp_path)
-
-
-def train(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [*map(str, arguments), "--device", "cpu"])
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:
