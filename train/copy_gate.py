@@ -90,19 +90,25 @@ class CopyGate(nn.Module):
         places: Tensor,
         *,
         label_smoothing: float = 0.0,
+        copy_weight: float = 0.0,
     ) -> Tensor:
         """What ``functional.cross_entropy`` gives for :meth:`forward`, (P,), for targets (P,).
 
         Without label smoothing only the targets' probabilities are mixed. That saves several passes over (P, V), which
         cost more than the decoder's layers where the vocabulary is large.
+
+        Args:
+            copy_weight: how much of :meth:`copy_loss` is added.
         """
         if label_smoothing:
             mixed = self(hidden, logits, source, places)
-            return functional.cross_entropy(mixed, targets, reduction="none", label_smoothing=label_smoothing)
+            losses = functional.cross_entropy(mixed, targets, reduction="none", label_smoothing=label_smoothing)
+            return losses + copy_weight * self.copy_loss(hidden, targets, source, places) if copy_weight else losses
         attention, gate, rows = self._attend(hidden, source, places)
-        copied = attention.masked_fill(source.ids[rows] != targets[:, None], 0.0).sum(dim=1, keepdim=True)
+        copied = _of_targets(attention, targets, source, rows)
         log_vocab = -functional.cross_entropy(logits, targets, reduction="none").to(gate.dtype)[:, None]
-        return -(log_vocab + functional.logsigmoid(-gate) + _log_gain(log_vocab, copied, gate))[:, 0]
+        losses = -(log_vocab + functional.logsigmoid(-gate) + _log_gain(log_vocab, copied, gate))[:, 0]
+        return losses + copy_weight * _copy_loss(copied, gate) if copy_weight else losses
 
     def copy_loss(self, hidden: Tensor, targets: Tensor, source: CopySource, places: Tensor) -> Tensor:
         """−log(g · p_copy(target)) at places whose target stands in the source, 0 at the others: (P,).
@@ -111,12 +117,7 @@ class CopyGate(nn.Module):
         explains everything. This term asks it to copy what can be copied, which is what generalises to unseen words.
         """
         attention, gate, rows = self._attend(hidden, source, places)
-        copied = attention.masked_fill(source.ids[rows] != targets[:, None], 0.0).sum(dim=1)
-        some = copied > 0
-        # Where there is nothing the logarithm is of 1: the gradient of log 0 is NaN, not 0.
-        log_copied = torch.where(some, copied, 1.0).log()
-        log_gate = functional.logsigmoid(torch.where(some, gate[:, 0], 0.0))
-        return -(log_copied + log_gate).masked_fill(~some, 0.0)
+        return _copy_loss(_of_targets(attention, targets, source, rows), gate)
 
     def _attend(self, hidden: Tensor, source: CopySource, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Attention (P, K), 0 where there is nothing, the gate's logit (P, 1), and the video of each place (P,)."""
@@ -131,6 +132,20 @@ class CopyGate(nn.Module):
         # Nothing but -inf has no softmax; any numbers do, for they are taken away again.
         weighted = torch.where(usable, weighted, float("-inf")).masked_fill(empty, 0.0)
         return weighted.softmax(dim=-1).masked_fill(~usable, 0.0), gate.masked_fill(empty, float("-inf")), rows
+
+
+def _of_targets(attention: Tensor, targets: Tensor, source: CopySource, rows: Tensor) -> Tensor:
+    """p_copy of the targets (P,): (P, 1)."""
+    return attention.masked_fill(source.ids[rows] != targets[:, None], 0.0).sum(dim=1, keepdim=True)
+
+
+def _copy_loss(copied: Tensor, gate: Tensor) -> Tensor:
+    """−log(g · p_copy) for p_copy (P, 1) and gate logits (P, 1): (P,), 0 where p_copy is 0."""
+    some = copied > 0
+    # Where there is nothing the logarithm is of 1: the gradient of log 0 is NaN, not 0.
+    log_copied = torch.where(some, copied, 1.0).log()
+    log_gate = functional.logsigmoid(torch.where(some, gate, 0.0))
+    return -(log_copied + log_gate).masked_fill(~some, 0.0)[:, 0]
 
 
 def _log_gain(log_vocab: Tensor, copied: Tensor, gate: Tensor) -> Tensor:

@@ -62,15 +62,7 @@ class LabelledOPTSG(OPTSG):
         """The losses of a batch; the decoder sees the prompts matched to a tag. Arguments as in OP-TSG."""
         features, mask = self.encode(batch)
         prompts = self.order_prompts(features, mask)
-        assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
-        contrastive = (
-            self._contrastive_loss(prompts, assignment, targets, training)
-            if training.contrastive
-            else torch.zeros((), device=prompts.device)
-        )
-        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
-        if training.shuffle:
-            order = rng.permuted(order, axis=1)
+        assignment, order = self._assign_and_order(prompts, batch, targets, training, rng)
         kept = [[int(n) for n in row if tags[n] != NO_TAG] for row, tags in zip(order, assignment, strict=True)]
         written = [[int(tags[n]) for n in row] for row, tags in zip(kept, assignment, strict=True)]
         inputs, wanted = sequence_batch([tag_sequence(row, targets.pieces, MAX_TARGET_TOKENS) for row in written])
@@ -88,7 +80,7 @@ class LabelledOPTSG(OPTSG):
             label_smoothing=training.label_smoothing if self.training else 0.0,
         )
         return LabelledLosses(
-            contrastive=contrastive,
+            contrastive=self._contrastive_loss(prompts, assignment, targets, training),
             generation=generation,
             label=prompt_label_loss(self.labels(prompts), assignment),
             prompts_used=int(np.any(assignment != NO_TAG, axis=0).sum()),

@@ -176,15 +176,8 @@ class OPTSG(VideoTitleModel):
         """
         features, mask = self.encode(batch)
         prompts = self.order_prompts(features, mask)
-        assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
-        contrastive = (
-            self._contrastive_loss(prompts, assignment, targets, training)
-            if training.contrastive
-            else torch.zeros((), device=prompts.device)
-        )
-        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
-        if training.shuffle and self.config.decoding == "sequential":
-            order = rng.permuted(order, axis=1)
+        assignment, order = self._assign_and_order(prompts, batch, targets, training, rng)
+        contrastive = self._contrastive_loss(prompts, assignment, targets, training)
         generation = self._generation_loss(prompts, features, mask, batch, assignment, order, targets, training)
         used = int(np.any(assignment != NO_TAG, axis=0).sum())
         recognition = None
@@ -195,9 +188,21 @@ class OPTSG(VideoTitleModel):
             )
         return Losses(contrastive=contrastive, generation=generation, recognition=recognition, prompts_used=used)
 
+    def _assign_and_order(
+        self, prompts: Tensor, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The tags matched to the prompts (B, N), and the order (B, N) in which the decoder is given the prompts."""
+        assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
+        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
+        if training.shuffle and self.config.decoding == "sequential":
+            order = rng.permuted(order, axis=1)
+        return assignment, order
+
     def _contrastive_loss(
         self, prompts: Tensor, assignment: NDArray[np.int64], targets: TagTargets, training: TrainingConfig
     ) -> Tensor:
+        if not training.contrastive:
+            return torch.zeros((), device=prompts.device)
         # Negatives come from all processes: each computes the joint loss.
         return prompt_tag_contrastive_loss(
             gather_rows(prompts),
@@ -260,12 +265,15 @@ class OPTSG(VideoTitleModel):
         if self.title_copier is None:
             return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         source = self.title_copier.source(batch, features)
-        losses = self.title_copier.gate.cross_entropy(
-            hidden, logits, targets, source, places, label_smoothing=smoothing
+        return self.title_copier.gate.cross_entropy(
+            hidden,
+            logits,
+            targets,
+            source,
+            places,
+            label_smoothing=smoothing,
+            copy_weight=training.copy_weight if self.training else 0.0,
         )
-        if self.training and training.copy_weight:
-            losses = losses + training.copy_weight * self.title_copier.gate.copy_loss(hidden, targets, source, places)
-        return losses
 
     @torch.no_grad()
     def write(
