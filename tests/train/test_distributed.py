@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,12 +93,23 @@ def system_losses_and_gradients(feats: Path, run: Path, rows: list[int]) -> dict
     return values
 
 
-def system_worker(rank: int, feats: Path, run: Path, shares: list[list[int]], out: Path) -> None:
+def in_two_processes(compute: Callable[..., dict[str, torch.Tensor]], arguments: list[tuple[Any, ...]], out: Path) -> Any:
+    """What ``compute`` gives in the first of two processes that form a group, each with its own arguments."""
+    spawn(_worker, args=(compute, arguments, out), nprocs=2)
+    return torch.load(out / "values.pt", weights_only=True)
+
+
+def _worker(
+    rank: int, compute: Callable[..., dict[str, torch.Tensor]], arguments: list[tuple[Any, ...]], out: Path
+) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{out}/rendezvous", rank=rank, world_size=2)
-    values = system_losses_and_gradients(feats, run, shares[rank])
+    values = compute(*arguments[rank])
     if rank == 0:
         torch.save(values, out / "values.pt")
-    distributed.destroy_process_group()
+    distributed.barrier()
+    # Leaves without taking the interpreter down: a thread of Gloo that still holds a tensor would then ask for the
+    # interpreter's lock, and the process would end in SIGABRT (pytorch/pytorch#179291).
+    os._exit(0)
 
 
 @pytest.mark.parametrize("name", ["prompt-label", "prompt-classification", "learnable-tag-embeddings"])
@@ -107,28 +121,18 @@ def test_an_ablation_in_two_processes_equals_one_with_the_joint_batch(
     shares = [[0, 1, 2, 3, 4], [5, 6, 7]]
     run = new_run(feats, None, system=name, size="small", settings=TINY_SETTINGS, seed=0, device="cpu")
     joint = system_losses_and_gradients(feats, run, [*shares[0], *shares[1]])
-    spawn(system_worker, args=(feats, run, shares, tmp_path), nprocs=2)
-    parts = torch.load(tmp_path / "values.pt", weights_only=True)
+    parts = in_two_processes(system_losses_and_gradients, [(feats, run, share) for share in shares], tmp_path)
     assert parts.keys() == joint.keys()
     assert any(key.startswith("tag_model.") for key in joint) == (name == "learnable-tag-embeddings")
     for key, value in joint.items():
         assert torch.allclose(parts[key], value, rtol=1e-3, atol=1e-5), key
 
 
-def worker(rank: int, feats: Path, shares: list[list[int]], out: Path) -> None:
-    distributed.init_process_group("gloo", init_method=f"file://{out}/rendezvous", rank=rank, world_size=2)
-    values = losses_and_gradients(feats, shares[rank])
-    if rank == 0:
-        torch.save(values, out / "values.pt")
-    distributed.destroy_process_group()
-
-
 @pytest.mark.parametrize("shares", [[[0, 1, 2, 3], [4, 5, 6, 7]], [[0, 1, 2, 3, 4], [5, 6, 7]]])
 def test_two_processes_equal_one_with_the_joint_batch(tmp_path: Path, shares: list[list[int]]) -> None:
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(16))
     joint = losses_and_gradients(feats, [*shares[0], *shares[1]])
-    spawn(worker, args=(feats, shares, tmp_path), nprocs=2)
-    parts = torch.load(tmp_path / "values.pt", weights_only=True)
+    parts = in_two_processes(losses_and_gradients, [(feats, share) for share in shares], tmp_path)
     assert parts.keys() == joint.keys()
     for name, value in joint.items():
         assert torch.allclose(parts[name], value, rtol=1e-3, atol=1e-5), name
