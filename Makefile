@@ -3,7 +3,8 @@
 # make check       format, lint, types, import direction (each is a target of its own)
 # make test        check, then every test that is not slow
 # make test-slow   the slow tests
-# make clean       remove what `make demo` wrote
+# make docs        the documentation as a site in site/
+# make clean       remove what `make demo` and `make docs` wrote
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +17,7 @@ DEMO := demo
 PIP_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types imports test test-slow clean
+.PHONY: help setup demo check format lint types imports docs test test-slow clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -56,11 +57,15 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports --no-logo
 
-test: check
+# Fails on any warning: a dead link, an argument that a docstring names and a function lacks.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+test: check docs
 	$(BIN)/pytest -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
 clean:
-	rm -rf $(DEMO)
+	rm -rf $(DEMO) site

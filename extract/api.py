@@ -51,7 +51,8 @@ def extract(
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         preset: pair of frozen encoders: ``clip``, ``clip-zh`` or ``small``.
         metadata: table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.
-        image_encoder, text_encoder: a name or a folder, in place of the preset's; ``characters`` needs no text model.
+        image_encoder: a name or a folder, in place of the preset's.
+        text_encoder: likewise; ``characters`` needs no text model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         precision: number format of the image tower; ``auto`` is the quickest that keeps its features.
         fps: frames kept per second of video.
