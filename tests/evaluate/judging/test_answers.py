@@ -65,7 +65,7 @@ def test_another_file_is_refused_and_left_as_it_is(tmp_path: Path):
     with closing(sqlite3.connect(other)) as connection:
         connection.execute("CREATE TABLE songs (name TEXT)")
 
-    with pytest.raises(RunError, match="cannot be used for judgements .*choose another with --answers"):
+    with pytest.raises(RunError, match=r"cannot be used for judgements .*choose another with --answers"):
         AnswerFile(path)
     with pytest.raises(RunError) as error:
         AnswerFile(other)

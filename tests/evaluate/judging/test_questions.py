@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_the_order_is_the_annotators_own_and_keeps_a_videos_tags_together(questi
     for order in orders.values():
         videos = [questions.asked[number].video for number in order]
         assert sorted(order) == list(range(5))
-        assert sum(one != other for one, other in zip(videos, videos[1:], strict=False)) == len(set(videos)) - 1
+        assert sum(one != other for one, other in pairwise(videos)) == len(set(videos)) - 1
 
 
 def test_the_order_does_not_depend_on_the_order_of_the_runs(two_runs: tuple[Path, Path]):
