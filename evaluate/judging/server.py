@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
+import socket
 import sqlite3
 import sys
 from http import HTTPStatus
@@ -24,7 +26,7 @@ LOOPBACK = "127.0.0.1"
 MAX_BODY = 4096
 CHUNK = 1 << 18
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
@@ -60,6 +62,7 @@ class JudgingServer(ThreadingHTTPServer):
             RunError: the port is in use or not allowed.
         """
         self.site = site
+        self._connections: set[socket.socket] = set()
         self.token = secrets.token_urlsafe(24)
         try:
             super().__init__((LOOPBACK, port), _Handler)
@@ -77,6 +80,23 @@ class JudgingServer(ThreadingHTTPServer):
     def url(self) -> str:
         """The address of the page."""
         return f"http://{self.hosts[0]}/{self.token}/"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remembers the connection until it ends."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Ends a connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Also ends the connections that browsers keep open: what the site reads from may be closed after this."""
+        super().server_close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that hangs up while a video is sent is no error."""

@@ -73,5 +73,5 @@ def test_missing_predictions(tmp_path: Path):
 def test_runs_on_different_videos_are_refused(two_runs: tuple[Path, Path], tmp_path: Path):
     other = write_run(tmp_path / "other", {"a": {}}, {"a": ("cat", "pet")})
 
-    with pytest.raises(RunError, match="other and .*first were not evaluated on the same videos and true tags"):
+    with pytest.raises(RunError, match=r"other and .*first were not evaluated on the same videos and true tags"):
         read_questions([two_runs[0], other], "test")
