@@ -14,7 +14,7 @@ from optsg.evaluate.judging.sources import MediaBytes
 from tests.evaluate.judging.conftest import Serve
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install -e '.[dev]')")
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright  # noqa: E402 - after the check
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE = {"width": 390, "height": 844}
