@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,17 +102,23 @@ class AnswerFile:
                 (*place, answer.verdict),
             )
 
-    def undo(self, annotator: str) -> tuple[str, str] | None:
+    def undo(self, annotator: str, among: Container[tuple[str, str]]) -> tuple[str, str] | None:
         """Takes the annotator's last answer back; the one before it stands again.
+
+        Args:
+            annotator: who answered.
+            among: videos and tags that may be meant; answers to others, given in another session, stay as they are.
 
         Returns:
             The video and the tag that it was about, ``None`` if there is nothing to take back.
         """
         with self._transaction() as connection:
-            row = connection.execute(
-                "SELECT number, video, tag, previous FROM history WHERE annotator = ? ORDER BY number DESC LIMIT 1",
+            rows = connection.execute(
+                "SELECT number, video, tag, previous FROM history WHERE annotator = ? ORDER BY number DESC",
                 (annotator,),
-            ).fetchone()
+            )
+            row = next((row for row in rows if (row[1], row[2]) in among), None)
+            rows.close()
             if row is None:
                 return None
             number, video, tag, previous = row
@@ -134,6 +140,12 @@ class AnswerFile:
         with closing(self._connect()) as connection:
             rows = connection.execute("SELECT video, tag, verdict FROM answers WHERE annotator = ?", (annotator,))
             return {(video, tag): verdict for video, tag, verdict in rows}
+
+    def annotators(self) -> list[str]:
+        """Everybody who answered, in alphabetical order."""
+        with closing(self._connect()) as connection:
+            rows = connection.execute("SELECT DISTINCT annotator FROM answers ORDER BY annotator")
+            return [str(name) for (name,) in rows]
 
     def all(self) -> list[Answer]:
         """Every answer, by video, tag and annotator."""

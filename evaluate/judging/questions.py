@@ -48,7 +48,7 @@ class Questions:
     Attributes:
         runs: a name for each run.
         videos: every video of the split, also those without a question; tag gain is a mean over all of them.
-        asked: in the order of the videos.
+        asked: by video, and by key within a video, so that a question's number does not tell which run wrote the tag.
     """
 
     runs: tuple[str, ...]
@@ -114,7 +114,7 @@ def _of_video(video: int, items: Sequence[ItemPrediction]) -> list[Question]:
             runs=tuple(novel),
             novel_in=tuple(run for run, is_novel in novel.items() if is_novel),
         )
-        for key, novel in writers.items()
+        for key, novel in sorted(writers.items())
     ]
 
 

@@ -1,20 +1,19 @@
-"""The results for people and for programs: text, a page, CSV."""
+"""The results for people and for programs: text and CSV. The page is in :mod:`.results_page`."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 from dataclasses import dataclass
 
-from .answers import AnswerFile
+from .answers import AnswerFile, Verdict
 from .questions import Questions
 from .statistics import Agreement, TagGain, TagVerdict, agreements, tag_gains, tag_verdicts
 
 READING = (
     "Tag gain: relevant novel tags / true tags, mean over videos (§4.2, Eq. 11). A tag is relevant if more than half of "
     "the annotators who judged it say so; a tie, unsure and a tag that nobody judged are not relevant. "
-    "Interval: 95 %, bootstrap over videos."
+    "Intervals: 95 %, by drawing the videos again (1,000 times); they say nothing about other annotators."
 )
 AGREEMENT_READING = (
     "Fleiss' kappa over relevant, not and unsure. It needs the same number of answers for every tag, so tags judged by "
@@ -22,61 +21,93 @@ AGREEMENT_READING = (
 )
 
 
+NO_AGREEMENT = "no tag was judged by two annotators yet"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Everything that the answers say about some runs."""
+    """Everything that the answers say about some runs.
+
+    Attributes:
+        given: each annotator's verdicts by question number, annotators in alphabetical order.
+    """
 
     questions: Questions
-    annotators: tuple[tuple[str, int], ...]
+    given: dict[str, dict[int, Verdict]]
     verdicts: tuple[TagVerdict, ...]
     gains: tuple[TagGain, ...]
     agreements: tuple[Agreement, ...]
 
 
 def results_of(questions: Questions, answers: AnswerFile) -> Results:
-    """The results as they stand; ``annotators`` are names with the number of these questions each answered."""
-    known = {(questions.videos[question.video].id, question.key) for question in questions.asked}
-    given = [answer for answer in answers.all() if (answer.video, answer.tag) in known]
-    names = sorted({answer.annotator for answer in given})
-    verdicts = tag_verdicts(questions, given)
+    """The results as they stand; answers to other questions are left out."""
+    number = {
+        (questions.videos[question.video].id, question.key): number for number, question in enumerate(questions.asked)
+    }
+    answered = [answer for answer in answers.all() if (answer.video, answer.tag) in number]
+    given: dict[str, dict[int, Verdict]] = {name: {} for name in sorted({answer.annotator for answer in answered})}
+    for answer in answered:
+        given[answer.annotator][number[answer.video, answer.tag]] = answer.verdict
+    verdicts = tag_verdicts(questions, answered)
     return Results(
         questions=questions,
-        annotators=tuple((name, sum(answer.annotator == name for answer in given)) for name in names),
+        given=given,
         verdicts=tuple(verdicts),
         gains=tuple(tag_gains(questions, verdicts)),
         agreements=tuple(agreements(verdicts)),
     )
 
 
-def _gain_rows(results: Results) -> list[tuple[str, ...]]:
-    return [
+def gain_rows(results: Results) -> list[tuple[str, ...]]:
+    """Tag gain as text: headings, then a row for each run. Of several runs, the last column is against the first."""
+    heads: tuple[str, ...] = (
+        "run",
+        "tag gain",
+        "95 % interval",
+        "matched tags per video",
+        "novel tags judged",
+        "at most",
+    )
+    rows: list[tuple[str, ...]] = [
         (
             gain.run,
             f"{100 * gain.gain:.2f} %",
-            f"{100 * gain.interval[0]:.2f}–{100 * gain.interval[1]:.2f} %",
+            f"{100 * gain.interval[0]:.2f} to {100 * gain.interval[1]:.2f} %",
             f"{gain.matched:.2f}",
             f"{gain.judged:,} of {gain.asked:,}",
-            "" if gain.judged == gain.asked else f"at most {100 * gain.highest:.2f} %",
+            f"{100 * gain.highest:.2f} %",
         )
         for gain in results.gains
     ]
+    if len(rows) > 1:
+        heads = (*heads, f"over {results.gains[0].run}")
+        rows = [(*row, _difference(gain)) for row, gain in zip(rows, results.gains, strict=True)]
+    return [heads, *rows]
 
 
-GAIN_HEADS = ("run", "tag gain", "interval", "matched tags per video", "novel tags judged", "if the rest were relevant")
+def _difference(gain: TagGain) -> str:
+    if gain.over_first is None:
+        return ""
+    low, high = gain.over_first.interval
+    return f"{100 * gain.over_first.gain:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
-def _agreement_lines(results: Results) -> list[str]:
+def kappa_text(group: Agreement) -> str:
+    """Kappa with three decimals, or why there is none."""
+    return "not defined (all answers are the same)" if group.kappa is None else f"{group.kappa:.3f}"
+
+
+def _agreement_line(results: Results) -> str:
     lines = []
     for group in results.agreements:
-        kappa = "not defined (all answers are the same)" if group.kappa is None else f"{group.kappa:.3f}"
         tags = "1 tag" if group.tags == 1 else f"{group.tags:,} tags"
-        lines.append(f"{group.annotators} annotators, {tags}: kappa {kappa}")
-    return lines or ["no tag was judged by two annotators yet"]
+        lines.append(f"{group.annotators} annotators, {tags}: kappa {kappa_text(group)}")
+    return "; ".join(lines) or NO_AGREEMENT
 
 
 def _annotator_line(results: Results) -> str:
     total = len(results.questions.asked)
-    return ", ".join(f"{name} {count:,} of {total:,}" for name, count in results.annotators) or "nobody yet"
+    return ", ".join(f"{name} {len(said):,} of {total:,}" for name, said in results.given.items()) or "nobody yet"
 
 
 def _verdict_rows(results: Results) -> list[tuple[str, ...]]:
@@ -108,10 +139,10 @@ def report_text(results: Results) -> str:
         if item.answers
     ]
     parts = [
-        _aligned([GAIN_HEADS, *_gain_rows(results)]),
+        _aligned(gain_rows(results)),
         READING,
         f"Annotators: {_annotator_line(results)}",
-        "Agreement: " + "; ".join(_agreement_lines(results)),
+        f"Agreement: {_agreement_line(results)}",
         AGREEMENT_READING,
     ]
     if tags:
@@ -127,33 +158,12 @@ def _aligned(rows: list[tuple[str, ...]]) -> str:
 
 
 def report_csv(results: Results) -> str:
-    """One line for each tag of each video: who wrote it, who said what, and the verdict."""
+    """One line for each tag of each video: which runs wrote it, the verdict, and what each annotator said."""
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([VERDICT_HEADS, *_verdict_rows(results)])
+    said = [
+        tuple(answers.get(number, "") for answers in results.given.values()) for number in range(len(results.verdicts))
+    ]
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow((*VERDICT_HEADS, *(f"by {name}" for name in results.given)))
+    writer.writerows((*row, *verdicts) for row, verdicts in zip(_verdict_rows(results), said, strict=True))
     return buffer.getvalue()
-
-
-def results_page(results: Results) -> str:
-    """The results as a page; it names the runs, so it is not for annotators who are still at work."""
-    agreement = "".join(f"<li>{html.escape(line)}</li>" for line in _agreement_lines(results))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Judgement: results</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="stylesheet" href="page.css"></head><body class="results"><main>'
-        "<h1>Tag gain by human judgement</h1>"
-        f"{_html_table('Tag gain', GAIN_HEADS, _gain_rows(results))}"
-        f"<p>{html.escape(READING)}</p><h2>Annotators</h2><p>{html.escape(_annotator_line(results))}</p>"
-        f"<h2>Agreement</h2><ul>{agreement}</ul><p>{html.escape(AGREEMENT_READING)}</p>"
-        '<h2>Tags</h2><p><a href="verdicts.csv" download="verdicts.csv">Save as CSV</a></p>'
-        f"{_html_table('Tags', VERDICT_HEADS, _verdict_rows(results))}"
-        "</main></body></html>"
-    )
-
-
-def _html_table(label: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    head = "".join(f'<th scope="col">{html.escape(name.replace("_", " "))}</th>' for name in heads)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(label)}"><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )

@@ -18,17 +18,21 @@ from .byte_ranges import UnsatisfiableRangeError, parse_range
 from .page import PAGE
 from .page_script import SCRIPT
 from .page_style import STYLE
-from .report import report_csv, results_page
+from .report import report_csv
+from .results_page import results_page
 from .site import BadRequestError, JudgingSite
 from .sources import MediaBytes
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY = 4096
+BAD_ANSWERS = "the file of answers cannot be used"
 CHUNK = 1 << 18
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+RESULTS_POLICY = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""The results page carries the rest of its policy itself, as the report does."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -115,14 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
         """A page, an annotator's questions, a video."""
         if (place := self._allowed_place()) is None:
             return
-        site = self.server.site
         name = place.partition("?")[0]
         if name in STATIC:
             self._send_text(*STATIC[name])
-        elif name == "results":
-            self._send_text(results_page(site.results()), "text/html; charset=utf-8")
-        elif name == "verdicts.csv":
-            self._send_text(report_csv(site.results()), "text/csv; charset=utf-8")
+        elif name in ("results", "verdicts.csv"):
+            self._send_results(name)
         elif match := MEDIA_ADDRESS.fullmatch(name):
             self._send_picture(match.group(1), int(match.group(2)))
         else:
@@ -153,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
             except BadRequestError as error:
                 self._refuse(HTTPStatus.BAD_REQUEST, str(error))
             except sqlite3.Error as error:
-                self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"the file of answers cannot be written: {error}")
+                self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{BAD_ANSWERS}: {error}")
 
     def _allowed_place(self) -> str | None:
         """What follows the token in the address; ``None`` if the request was refused."""
@@ -187,6 +188,18 @@ class _Handler(BaseHTTPRequestHandler):
         if not isinstance(body, dict):
             raise BadRequestError("expected a JSON object")
         return body
+
+    def _send_results(self, name: str) -> None:
+        try:
+            results = self.server.site.results()
+        except sqlite3.Error as error:
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{BAD_ANSWERS}: {error}")
+            return
+        if name == "results":
+            extra = {"Content-Security-Policy": RESULTS_POLICY}
+            self._send_text(results_page(results), "text/html; charset=utf-8", extra)
+        else:
+            self._send_text(report_csv(results), "text/csv; charset=utf-8")
 
     def _send_picture(self, kind: str, video: int) -> None:
         site = self.server.site
@@ -228,8 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True  # what the request's body holds is not read
         self._send(status, why.encode(), "text/plain; charset=utf-8", {"Connection": "close"})
 
-    def _send_text(self, text: str, kind: str) -> None:
-        self._send(HTTPStatus.OK, text.encode("utf-8", "backslashreplace"), kind)
+    def _send_text(self, text: str, kind: str, extra: dict[str, str] | None = None) -> None:
+        self._send(HTTPStatus.OK, text.encode("utf-8", "backslashreplace"), kind, extra)
 
     def _send(self, status: HTTPStatus, body: bytes, kind: str, extra: dict[str, str] | None = None) -> None:
         self._begin(status, kind, len(body), extra or {})

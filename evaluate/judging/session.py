@@ -82,8 +82,12 @@ def serve(options: Options, announce: Callable[[str], None], stop: threading.Eve
         )
         wanted = len({question.video for question in questions.asked})
         announce(f"{len(questions.asked):,} tags of {wanted:,} videos; answers: {options.answer_path}")
-        if len(media) < wanted:
-            announce(f"{wanted - len(media):,} videos were not found; a still stands in for each")
+        if missing := wanted - len(media):
+            announce(
+                "1 video was not found; a still stands in for it"
+                if missing == 1
+                else f"{missing:,} videos were not found; a still stands in for each"
+            )
         serve_site(site, options.port, announce, stop)
 
 

@@ -47,7 +47,7 @@ class JudgingSite:
 
     def queue(self, annotator: object) -> dict[str, Any]:
         """The annotator's questions in their order, with what they answered already; nothing tells who wrote a tag."""
-        name = _name(annotator)
+        name = self._known_spelling(_name(annotator))
         given = self._answers.of_annotator(name)
         questions = []
         for number in order_for(self._questions, name, self._seed):
@@ -78,12 +78,18 @@ class JudgingSite:
         return {"number": number, "verdict": verdict}
 
     def undo(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Takes back the last answer of ``{"annotator"}``; ``number`` is null if it was none of these questions."""
+        """Takes back the last answer of ``{"annotator"}`` to one of these questions; ``number`` is null if there is none."""
         name = _name(request.get("annotator"))
-        place = self._answers.undo(name)
+        place = self._answers.undo(name, self._number)
         if place is None:
             return {"number": None, "verdict": None}
-        return {"number": self._number.get(place), "verdict": self._answers.of_annotator(name).get(place)}
+        return {"number": self._number[place], "verdict": self._answers.of_annotator(name).get(place)}
+
+    def _known_spelling(self, name: str) -> str:
+        """The name as it was given before: one who writes "ann" and was "Ann" last time is no second annotator."""
+        known = self._answers.annotators()
+        alike = [other for other in known if other.casefold() == name.casefold()]
+        return name if name in known or not alike else alike[0]
 
     def still(self, video: int) -> bytes:
         """A small JPEG of a video, empty if there is none."""

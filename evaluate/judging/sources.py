@@ -38,7 +38,9 @@ class SourceFinder:
         parts = PurePosixPath(source)
         if parts.is_absolute() or ".." in parts.parts or "\0" in source or parts.suffix.lower() not in MEDIA_SUFFIXES:
             return None
-        kind = mimetypes.guess_type(parts.name)[0] or "application/octet-stream"
+        kind = mimetypes.guess_type(parts.name)[0] or ""
+        if not kind.startswith(("video/", "image/")):  # such as .ts, which is a language to some systems
+            kind = "application/octet-stream"
         for root in self._roots:
             path = root / parts
             if path.is_file():

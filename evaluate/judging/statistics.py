@@ -47,6 +47,19 @@ class TagVerdict:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How much higher a tag gain is than another on the same videos.
+
+    Attributes:
+        gain: the difference of the two.
+        interval: 95 %, both runs on the same drawings of videos.
+    """
+
+    gain: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class TagGain:
     """Tag gain of one run.
 
@@ -58,6 +71,7 @@ class TagGain:
         gain: relevant novel tags / true tags, mean over videos.
         interval: 95 %, by drawing the videos again with repetition.
         highest: the gain if every tag that is not judged yet were relevant.
+        over_first: against the first run; ``None`` for that run itself.
     """
 
     run: str
@@ -68,6 +82,7 @@ class TagGain:
     gain: float
     interval: tuple[float, float]
     highest: float
+    over_first: Difference | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,30 +109,41 @@ def tag_verdicts(questions: Questions, answers: Iterable[Answer]) -> list[TagVer
 
 def tag_gains(questions: Questions, verdicts: Sequence[TagVerdict]) -> list[TagGain]:
     """Tag gain of every run."""
-    return [_tag_gain(questions, verdicts, run) for run in range(len(questions.runs))]
-
-
-def _tag_gain(questions: Questions, verdicts: Sequence[TagVerdict], run: int) -> TagGain:
     true = np.array([video.true for video in questions.videos], np.float64)
     scored = true > 0
-    novel = [item for item in verdicts if run in item.question.novel_in and scored[item.question.video]]
+    gains: list[TagGain] = []
+    first = np.zeros(int(scored.sum()))
+    for number, run in enumerate(questions.runs):
+        novel = [item for item in verdicts if number in item.question.novel_in and scored[item.question.video]]
+        matched = _per_video(novel, {"relevant"}, len(true))[scored]
+        highest = _per_video(novel, {"relevant", "not judged"}, len(true))[scored]
+        by_video = matched / true[scored]
+        difference = None
+        if number == 0:
+            first = by_video
+        else:
+            ahead = by_video - first
+            difference = Difference(gain=_mean(ahead), interval=_interval(ahead))
+        gains.append(
+            TagGain(
+                run=run,
+                videos=len(by_video),
+                asked=len(novel),
+                judged=sum(item.answers > 0 for item in novel),
+                matched=_mean(matched),
+                gain=_mean(by_video),
+                interval=_interval(by_video),
+                highest=_mean(highest / true[scored]),
+                over_first=difference,
+            )
+        )
+    return gains
 
-    def per_video(outcomes: set[Outcome]) -> NDArray[np.float64]:
-        chosen = [item.question.video for item in novel if item.outcome in outcomes]
-        return np.bincount(chosen, minlength=len(true)).astype(np.float64)[scored]
 
-    matched = per_video({"relevant"})
-    gains = matched / true[scored]
-    return TagGain(
-        run=questions.runs[run],
-        videos=int(scored.sum()),
-        asked=len(novel),
-        judged=sum(item.answers > 0 for item in novel),
-        matched=_mean(matched),
-        gain=_mean(gains),
-        interval=_interval(gains),
-        highest=_mean(per_video({"relevant", "not judged"}) / true[scored]),
-    )
+def _per_video(novel: Sequence[TagVerdict], outcomes: set[Outcome], videos: int) -> NDArray[np.float64]:
+    """(videos,) tags with one of the outcomes."""
+    chosen = [item.question.video for item in novel if item.outcome in outcomes]
+    return np.bincount(chosen, minlength=videos).astype(np.float64)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

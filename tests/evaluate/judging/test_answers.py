@@ -9,6 +9,8 @@ import pytest
 from optsg.data.errors import RunError
 from optsg.evaluate.judging.answers import Answer, AnswerFile, Verdict
 
+BOTH = {("v", "cat"), ("v", "dog")}
+
 
 def answer(tag: str, verdict: Verdict, annotator: str = "Ann") -> Answer:
     return Answer(video="v", tag=tag, annotator=annotator, verdict=verdict)
@@ -31,12 +33,28 @@ def test_undo_goes_back_step_by_step_and_leaves_others_alone(answers: AnswerFile
     answers.save(answer("cat", "relevant"))
     answers.save(answer("cat", "unsure", "Bo"))
 
-    assert answers.undo("Ann") == ("v", "cat")
+    assert answers.undo("Ann", BOTH) == ("v", "cat")
     assert answers.of_annotator("Ann") == {("v", "cat"): "not", ("v", "dog"): "relevant"}
-    assert AnswerFile(answers.path).undo("Ann") == ("v", "dog")
-    assert answers.undo("Ann") == ("v", "cat")
-    assert answers.undo("Ann") is None
+    assert AnswerFile(answers.path).undo("Ann", BOTH) == ("v", "dog")
+    assert answers.undo("Ann", BOTH) == ("v", "cat")
+    assert answers.undo("Ann", BOTH) is None
     assert answers.all() == [answer("cat", "unsure", "Bo")]
+
+
+def test_undo_leaves_answers_to_other_questions_alone(answers: AnswerFile):
+    answers.save(answer("cat", "not"))
+    answers.save(answer("dog", "relevant"))
+
+    assert answers.undo("Ann", {("v", "cat")}) == ("v", "cat")
+    assert answers.undo("Ann", {("v", "cat")}) is None
+    assert answers.all() == [answer("dog", "relevant")]
+
+
+def test_annotators_are_everybody_who_answered(answers: AnswerFile):
+    for name in ("Bo", "Ann", "Bo"):
+        answers.save(answer("cat", "not", name))
+
+    assert answers.annotators() == ["Ann", "Bo"]
 
 
 def test_two_annotators_at_once_lose_nothing(answers: AnswerFile):

@@ -14,10 +14,10 @@ def test_a_tag_of_two_runs_is_asked_once_and_counts_for_both(questions: Question
     asked = [(questions.videos[item.video].id, item.tag, item.runs, item.novel_in) for item in questions.asked]
 
     assert asked == [
-        ("a", "Kitten", (0, 1), (0, 1)),
         ("a", "fluff", (0,), (0,)),
-        ("b", "puppy", (0,), (0,)),
+        ("a", "Kitten", (0, 1), (0, 1)),
         ("b", "lawn", (1,), (1,)),
+        ("b", "puppy", (0,), (0,)),
         ("d", "moon", (0,), (0,)),
     ]
     assert questions.runs == ("first", "second")
@@ -46,10 +46,10 @@ def test_the_order_is_the_annotators_own_and_keeps_a_videos_tags_together(questi
         assert sum(one != other for one, other in pairwise(videos)) == len(set(videos)) - 1
 
 
-def test_the_order_does_not_depend_on_the_order_of_the_runs(two_runs: tuple[Path, Path]):
-    def tags(runs: tuple[Path, Path]) -> list[tuple[int, str]]:
+def test_neither_order_nor_numbers_depend_on_the_order_of_the_runs(two_runs: tuple[Path, Path]):
+    def tags(runs: tuple[Path, Path]) -> list[tuple[int, int, str]]:
         questions = read_questions(runs, "test")
-        return [(questions.asked[n].video, questions.asked[n].key) for n in order_for(questions, "Ann", 0)]
+        return [(n, questions.asked[n].video, questions.asked[n].key) for n in order_for(questions, "Ann", 0)]
 
     assert tags(two_runs) == tags((two_runs[1], two_runs[0]))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from optsg.data.errors import RunError
-from optsg.evaluate.judging.answers import AnswerFile
+from optsg.evaluate.judging.answers import Answer, AnswerFile
 from optsg.evaluate.judging.byte_ranges import UnsatisfiableRangeError, parse_range
 from optsg.evaluate.judging.server import JudgingServer
 from optsg.evaluate.judging.sources import MediaBytes
@@ -164,16 +164,47 @@ def test_the_questions_do_not_tell_who_wrote_a_tag(serve: Serve, media: dict[int
 
 def test_answers_are_kept_over_a_restart_and_can_be_taken_back(serve: Serve, answers: AnswerFile):
     with serve({}) as server:
-        saved = ask(server, "answer", body={"annotator": "Ann", "number": 2, "verdict": "relevant"})
+        saved = ask(server, "answer", body={"annotator": "Ann", "number": 3, "verdict": "relevant"})
     assert saved.status == 200
     assert answers.of_annotator("Ann") == {("b", "puppy"): "relevant"}
 
     with serve({}) as server:
         told = json.loads(ask(server, "questions", body={"annotator": "Ann"}).body)["questions"]
         assert [question["tag"] for question in told if question["verdict"] == "relevant"] == ["puppy"]
-        assert json.loads(ask(server, "undo", body={"annotator": "Ann"}).body) == {"number": 2, "verdict": None}
+        assert json.loads(ask(server, "undo", body={"annotator": "Ann"}).body) == {"number": 3, "verdict": None}
         assert json.loads(ask(server, "undo", body={"annotator": "Ann"}).body) == {"number": None, "verdict": None}
     assert answers.all() == []
+
+
+def test_undo_does_not_touch_what_another_session_asked(serve: Serve, answers: AnswerFile):
+    answers.save(Answer(video="b", tag="puppy", annotator="Ann", verdict="not"))
+    answers.save(Answer(video="elsewhere", tag="x", annotator="Ann", verdict="not"))
+
+    with serve({}) as server:
+        assert json.loads(ask(server, "undo", body={"annotator": "Ann"}).body) == {"number": 3, "verdict": None}
+    assert [answer.video for answer in answers.all()] == ["elsewhere"]
+
+
+def test_a_name_in_other_capitals_is_the_same_annotator(serve: Serve, answers: AnswerFile):
+    answers.save(Answer(video="b", tag="puppy", annotator="Ann", verdict="not"))
+
+    with serve({}) as server:
+        assert json.loads(ask(server, "questions", body={"annotator": "aNN"}).body)["annotator"] == "Ann"
+        assert json.loads(ask(server, "questions", body={"annotator": "Anna"}).body)["annotator"] == "Anna"
+
+
+def test_a_file_of_answers_that_went_bad_is_told(serve: Serve, answers: AnswerFile):
+    with serve({}) as server:
+        for name in ("judgements.sqlite", "judgements.sqlite-wal", "judgements.sqlite-shm"):
+            (answers.path.parent / name).unlink(missing_ok=True)
+        replies = [
+            ask(server, "answer", body={"annotator": "Ann", "number": 0, "verdict": "not"}),
+            ask(server, "results"),
+            ask(server, "verdicts.csv"),
+        ]
+
+    for reply in replies:
+        assert (reply.status, reply.body) == (500, b"the file of answers cannot be used: no such table: answers")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +235,9 @@ def test_a_form_of_another_page_cannot_answer(serve: Serve):
 
 def test_results_and_csv(serve: Serve):
     with serve({}) as server:
-        assert b"Tag gain by human judgement" in ask(server, "results").body
+        page = ask(server, "results")
+        assert b"<h1>Tag gain by human judgement</h1>" in page.body
+        assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
         assert ask(server, "verdicts.csv").body.startswith(b"video,title,tag,runs,")
 
 

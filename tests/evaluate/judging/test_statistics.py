@@ -23,7 +23,7 @@ def test_tag_gain_by_hand(questions: Questions):
         ],
     )
 
-    assert [item.outcome for item in verdicts] == ["relevant", "not relevant", "not relevant", "not judged", "relevant"]
+    assert [item.outcome for item in verdicts] == ["not relevant", "relevant", "not judged", "not relevant", "relevant"]
     first, second = tag_gains(questions, verdicts)
     # Three videos have true tags (2, 4 and 1); the first run has one relevant novel tag, of a: (1/2 + 0 + 0) / 3.
     assert (first.videos, first.asked, first.judged) == (3, 3, 3)
@@ -34,6 +34,22 @@ def test_tag_gain_by_hand(questions: Questions):
     assert (second.asked, second.judged) == (2, 1)
     assert second.gain == pytest.approx(1 / 6)
     assert second.highest == pytest.approx(1 / 4)
+
+
+def test_the_difference_of_two_runs_is_paired_by_video(questions: Questions):
+    same, other = tag_gains(questions, tag_verdicts(questions, said("a", "kitten", "relevant")))
+
+    # Both runs gain from one and the same tag: each interval is wide, that of the difference has no width.
+    assert same.interval == other.interval
+    assert same.interval[1] > same.interval[0]
+    assert same.over_first is None
+    assert other.over_first is not None
+    assert (other.over_first.gain, other.over_first.interval) == (0.0, (0.0, 0.0))
+
+    _, better = tag_gains(questions, tag_verdicts(questions, said("b", "lawn", "relevant")))
+    assert better.over_first is not None
+    assert better.over_first.gain == better.gain == pytest.approx(1 / 12)
+    assert better.over_first.interval == better.interval
 
 
 def many(gains: list[int]) -> Questions:
