@@ -60,7 +60,15 @@ Examples:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Port of the page.  [default: a free one]"
 )
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of each annotator's order.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Ask about N videos drawn at random, the same for all annotators.  [default: all]",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the sample and of each annotator's order."
+)
 @click.option("--report", "only_report", is_flag=True, help="Print the results and end.")
 @click.option(
     "--csv", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="With --report: verdicts by tag."
@@ -75,6 +83,7 @@ def main(
     feats: Path | None,
     answers: Path | None,
     port: int,
+    sample: int | None,
     seed: int,
     only_report: bool,
     csv: Path | None,
@@ -93,12 +102,14 @@ def main(
         if len({folder.resolve() for folder in folders}) != len(folders):
             raise click.UsageError("one run is named twice")
         # PyTorch takes seconds to import; --help should not wait for it.
+        from .questions import Sample
         from .session import Options, report, serve
 
         options = Options(
             runs=folders,
             split=split,
             all_tags=all_tags,
+            sample=None if sample is None else Sample(videos=sample, seed=seed),
             answers=answers,
             feats=feats,
             videos=videos,

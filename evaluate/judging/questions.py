@@ -47,7 +47,7 @@ class Questions:
 
     Attributes:
         runs: a name for each run.
-        videos: every video of the split, also those without a question; tag gain is a mean over all of them.
+        videos: every video of the split or of the sample, also those without a question; tag gain is a mean over them.
         asked: by video, and by key within a video, so that a question's number does not tell which run wrote the tag.
     """
 
@@ -56,13 +56,29 @@ class Questions:
     asked: tuple[Question, ...]
 
 
-def read_questions(runs: Sequence[Path], split: Split, *, all_tags: bool = False) -> Questions:
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Videos drawn at random. Of one seed, a larger sample holds every smaller one, so that judging can go on."""
+
+    videos: int
+    seed: int
+
+    def draw(self, ids: Sequence[str]) -> list[int]:
+        """Numbers of the chosen videos in their order, all if there are no more."""
+        ranked = sorted(range(len(ids)), key=lambda number: _digest(str(self.seed), "sample", ids[number]))
+        return sorted(ranked[: self.videos])
+
+
+def read_questions(
+    runs: Sequence[Path], split: Split, *, all_tags: bool = False, sample: Sample | None = None
+) -> Questions:
     """The questions about runs that were evaluated on a split.
 
     Args:
         runs: run folders.
         split: whose predictions.
         all_tags: ask for every predicted tag, not for the novel ones alone.
+        sample: ask about some of the videos only, the same for every annotator.
 
     Raises:
         RunError: predictions are missing or damaged, or the runs were evaluated on different videos or true tags.
@@ -74,6 +90,9 @@ def read_questions(runs: Sequence[Path], split: Split, *, all_tags: bool = False
                 f"{run} and {runs[0]} were not evaluated on the same videos and true tags; "
                 f"evaluate both on one store: optsg-eval --run DIR --split {split} --feats PATH"
             )
+    if sample is not None:
+        chosen = sample.draw([item.id for item in predictions[0]])
+        predictions = [[items[number] for number in chosen] for items in predictions]
     videos = tuple(
         JudgedVideo(id=item.id, title=item.title, true=len({tag_key(tag) for tag in item.true}))
         for item in predictions[0]
@@ -131,12 +150,13 @@ def order_for(questions: Questions, annotator: str, seed: int) -> list[int]:
     number of the runs do not show in it.
     """
 
-    def place(*parts: str) -> bytes:
-        return hashlib.sha256("\0".join((str(seed), annotator, *parts)).encode("utf-8", "surrogatepass")).digest()
-
     def rank(number: int) -> tuple[bytes, bytes]:
         question = questions.asked[number]
         video = questions.videos[question.video].id
-        return place(video), place(video, question.key)
+        return _digest(str(seed), annotator, video), _digest(str(seed), annotator, video, question.key)
 
     return sorted(range(len(questions.asked)), key=rank)
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()

@@ -141,6 +141,7 @@ def report_text(results: Results) -> str:
     parts = [
         _aligned(gain_rows(results)),
         READING,
+        f"Videos with true tags: {results.gains[0].videos:,}",
         f"Annotators: {_annotator_line(results)}",
         f"Agreement: {_agreement_line(results)}",
         AGREEMENT_READING,

@@ -15,7 +15,7 @@ from ...train.config import RunConfig
 from ...train.run_folder import CONFIG
 from ..run_store import open_run_store
 from .answers import AnswerFile
-from .questions import Questions, read_questions
+from .questions import Questions, Sample, read_questions
 from .report import report_csv, report_text, results_of
 from .server import JudgingServer
 from .site import JudgingSite
@@ -31,6 +31,7 @@ class Options:
     runs: tuple[Path, ...]
     split: Split
     all_tags: bool
+    sample: Sample | None
     answers: Path | None
     feats: Path | None
     videos: Path | None
@@ -42,6 +43,10 @@ class Options:
         """The file of answers: by default in the first run's folder."""
         return self.answers or self.runs[0] / ANSWERS
 
+    def questions(self) -> Questions:
+        """What is asked; errors as :func:`read_questions`."""
+        return read_questions(self.runs, self.split, all_tags=self.all_tags, sample=self.sample)
+
 
 def report(options: Options, csv: Path | None, announce: Callable[[str], None]) -> None:
     """Announces the results as they stand, and writes them as CSV.
@@ -49,7 +54,7 @@ def report(options: Options, csv: Path | None, announce: Callable[[str], None]) 
     Raises:
         RunError: predictions or answers are missing, or a file cannot be written.
     """
-    questions = read_questions(options.runs, options.split, all_tags=options.all_tags)
+    questions = options.questions()
     if not options.answer_path.is_file():
         raise RunError(f"there are no answers at {options.answer_path}; judge first, or say where with --answers FILE")
     results = results_of(questions, AnswerFile(options.answer_path))
@@ -65,7 +70,7 @@ def serve(options: Options, announce: Callable[[str], None], stop: threading.Eve
         OptsgError: predictions are missing, the store or the answers cannot be opened, no video is found, or the port
             is taken.
     """
-    questions = read_questions(options.runs, options.split, all_tags=options.all_tags)
+    questions = options.questions()
     if not questions.asked:
         raise RunError(
             f"the runs wrote no novel tags for {options.split!r}, so there is nothing to judge"

@@ -55,6 +55,7 @@ def options(run: Path, **changes: Any) -> Options:
         "runs": (run,),
         "split": "test",
         "all_tags": False,
+        "sample": None,
         "answers": None,
         "feats": None,
         "videos": run.parent / "videos",
@@ -137,6 +138,7 @@ def test_the_report_and_its_csv(run: Path, tmp_path: Path):
         "test-01,title of test-01,night sky,night,night,1,0,0,relevant,relevant",
     ]
     assert judge("--run", run, "--report", "-q").stdout == ""
+    assert "\nVideos with true tags: 1\n" in judge("--run", run, "--report", "--sample", "1").stdout
 
 
 def test_a_report_without_answers(run: Path):

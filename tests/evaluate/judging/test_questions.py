@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.errors import RunError
-from optsg.evaluate.judging.questions import Questions, order_for, read_questions
+from optsg.evaluate.judging.questions import Questions, Sample, order_for, read_questions
 
 from tests.evaluate.judging.conftest import write_run
 
@@ -52,6 +52,30 @@ def test_neither_order_nor_numbers_depend_on_the_order_of_the_runs(two_runs: tup
         return [(n, questions.asked[n].video, questions.asked[n].key) for n in order_for(questions, "Ann", 0)]
 
     assert tags(two_runs) == tags((two_runs[1], two_runs[0]))
+
+
+def test_a_sample_is_of_videos_and_grows_without_losing_any(two_runs: tuple[Path, Path]):
+    def ids(count: int, seed: int = 0) -> list[str]:
+        questions = read_questions(two_runs, "test", sample=Sample(videos=count, seed=seed))
+        assert all(question.video < len(questions.videos) for question in questions.asked)
+        return [video.id for video in questions.videos]
+
+    samples = [ids(count) for count in range(1, 6)]
+
+    assert [len(sample) for sample in samples] == [1, 2, 3, 4, 4]
+    assert all(set(one) < set(more) for one, more in pairwise(samples[:4]))
+    assert samples[3] == samples[4] == ["a", "b", "c", "d"]
+    assert len({tuple(ids(1, seed)) for seed in range(8)}) > 1
+
+
+def test_the_questions_of_a_sample_are_those_of_its_videos(two_runs: tuple[Path, Path]):
+    expected: dict[str, set[str]] = {"a": {"Kitten", "fluff"}, "b": {"puppy", "lawn"}, "c": set(), "d": {"moon"}}
+
+    sampled = read_questions(two_runs, "test", sample=Sample(videos=2, seed=3))
+
+    assert {question.tag for question in sampled.asked} == set().union(
+        *(expected[video.id] for video in sampled.videos)
+    )
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path: Path):

@@ -44,6 +44,8 @@ def test_text(questions: Questions, answers: AnswerFile):
         "\n"
         f"{READING}\n"
         "\n"
+        "Videos with true tags: 3\n"
+        "\n"
         "Annotators: Ann 3 of 5, Bo 2 of 5\n"
         "\n"
         "Agreement: 2 annotators, 2 tags: kappa 1.000\n"
