@@ -30,6 +30,7 @@ async function once(failure, work) {
   } catch (error) {
     const reason = error instanceof TypeError ? "The server does not answer. Is optsg-judge still running?" : error.message;
     byId("trouble").textContent = `${failure} ${reason}`;
+    byId("last").textContent = "";
   } finally {
     busy = false;
   }

@@ -86,7 +86,7 @@ progress::-moz-progress-bar { background: var(--accent); border-radius: 4px; }
 [data-verdict="unsure"][aria-pressed="true"] { background: var(--unsure-fill); border-color: var(--unsure); }
 #last { min-height: 1.5em; margin-top: 14px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .keys { line-height: 1.9; }
-#trouble { color: var(--no); font-weight: 600; margin-top: 12px; }
+#trouble { color: var(--no); font-weight: 600; margin-top: 12px; position: sticky; bottom: 12px; }
 #trouble:not(:empty) { background: var(--no-fill); border-radius: 10px; padding: 10px 14px; }
 
 @media (min-width: 860px) {

@@ -25,6 +25,7 @@ from .sources import MediaBytes
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY = 4096
+OTHER_SITES = "requests of other sites are refused; paste the address that optsg-judge printed into the browser"
 BAD_ANSWERS = "the file of answers cannot be used"
 CHUNK = 1 << 18
 POLICY = (
@@ -165,10 +166,10 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         origin = self.headers.get("Origin")
         if origin is not None and origin.lower() not in [f"http://{host}" for host in self.server.hosts]:
-            self._refuse(HTTPStatus.FORBIDDEN, "requests of other sites are refused")
+            self._refuse(HTTPStatus.FORBIDDEN, OTHER_SITES)
             return None
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            self._refuse(HTTPStatus.FORBIDDEN, "requests of other sites are refused")
+            self._refuse(HTTPStatus.FORBIDDEN, OTHER_SITES)
             return None
         token, slash, place = self.path.removeprefix("/").partition("/")
         matches = secrets.compare_digest(token.encode("utf-8", "replace"), self.server.token.encode())

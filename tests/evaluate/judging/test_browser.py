@@ -201,6 +201,7 @@ def test_a_reload_and_a_restart_in_the_middle(
 
     page.keyboard.press("2")
     expect(page.locator("#trouble")).to_contain_text("Not saved. The server does not answer.")
+    expect(page.locator("#last")).to_be_empty()
     expect(page.locator("#count")).to_have_text("2 of 5 judged")
     assert len(answers.all()) == 2
 

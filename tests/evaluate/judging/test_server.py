@@ -80,7 +80,9 @@ def test_other_hosts_and_origins_are_refused(serve: Serve):
         assert ask(server, "", Host=f"localhost:{server.server_port}").status == 200
         assert ask(server, "", Origin="http://evil.example").status == 403
         assert ask(server, "", Origin="null").status == 403
-        assert ask(server, "", Sec_Fetch_Site="cross-site").status == 403
+        followed = ask(server, "", Sec_Fetch_Site="cross-site")
+        assert followed.status == 403
+        assert followed.body.endswith(b"paste the address that optsg-judge printed into the browser")
         assert ask(server, "undo", body={"annotator": "Ann"}, Origin=here).status == 200
 
 
