@@ -231,6 +231,13 @@ class TagReader:
         rows = zip(written.tokens.tolist(), written.log_probs.tolist(), written.nil_probs.tolist(), strict=True)
         return [self._unique([self._tag(tag) for tag in split_tags(*row)]) for row in rows]
 
+    def pieces(self, tag: PredictedTag) -> list[int]:
+        """Decoder ids that write a tag; none where the vocabulary cannot write it."""
+        key = tag_key(tag.text)
+        column = self.tag_table.column_of.get(key)
+        pieces = self._tokenizer.encode_tags([key])[0] if column is None else self.tag_table.tokens[column]
+        return self._vocabulary.encode(pieces) if self._vocabulary.can_spell(pieces) else []
+
     def _tag(self, written: WrittenTag) -> PredictedTag:
         pieces = self._vocabulary.decode(written.ids)
         known = self.tag_table.find(pieces)

@@ -6,6 +6,8 @@ Layers are pre-normalised. Legend: B videos, X queries, Y keys, H heads, D width
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,7 +43,12 @@ class Attention(nn.Module):
     """Multi-head attention whose keys and values can be projected once and used again.
 
     Attention weights are not dropped: that would rule out the fused kernels, and the residual paths are dropped anyway.
+
+    Attributes:
+        listener: told the attention weights (B, H, X, Y) of every call, which then runs without a fused kernel.
     """
+
+    listener: Callable[[Tensor], None] | None = None
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -62,7 +69,13 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None) -> Tensor:
         """(B, X, D) attending to projected keys; ``mask`` is boolean, broadcastable to (B, H, X, Y), true = may look."""
         key, value = key_value
-        attended = _attend(self._split(self.query(x)), key, value, mask)
+        query = self._split(self.query(x))
+        if self.listener is None:
+            attended = _attend(query, key, value, mask)
+        else:
+            weights = _weights(query, key, mask)
+            self.listener(weights)
+            attended = weights @ value
         projected: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return projected
 
@@ -75,11 +88,15 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> T
     """
     if query.device.type != "cpu" or not torch.is_grad_enabled():
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return _weights(query, key, mask) @ value
+
+
+def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    attended: Tensor = scores.softmax(dim=-1) @ value
-    return attended
+    weights: Tensor = scores.softmax(dim=-1)
+    return weights
 
 
 class CrossLayer(nn.Module):
