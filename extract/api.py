@@ -11,6 +11,7 @@ from .encoders.presets import DEFAULT_PRESET, PRESETS
 from .options import DEFAULT_TIMEOUT, ExtractionOptions
 
 if TYPE_CHECKING:
+    from ..data.corpus_part import CorpusPart
     from ..data.inputs import Inputs
     from .encoders.tower import Precision
     from .summary import ExtractSummary
@@ -37,6 +38,7 @@ def extract(
     timeout: float = DEFAULT_TIMEOUT,
     thumbnails: bool = True,
     limit: int | None = None,
+    part: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
@@ -63,6 +65,7 @@ def extract(
         timeout: seconds that reading one input may take.
         thumbnails: keep a small JPEG per input.
         limit: read only the first so many inputs.
+        part: ``"2/8"``: read only the inputs of part 2 of 8, for job arrays.
         strict: stop at the first failure.
         overwrite: replace ``out``.
         retry_failed: try inputs again that failed before.
@@ -88,7 +91,10 @@ def extract(
     )
     out = Path(out)
     check_out(out)
-    inputs = open_source(source, metadata=metadata, limit=limit)  # first, since its errors are the quickest to find
+    corpus_part = parse_part(part)
+    inputs = open_source(
+        source, metadata=metadata, limit=limit, part=corpus_part
+    )  # first, since its errors are the quickest to find
 
     from .decoding.sampling import Sampling
     from .encoders.image_encoder import open_image_encoder, parse_image_encoder
@@ -120,6 +126,7 @@ def extract(
             text_encoder=open_text_encoder(text_spec, device=device),
             sampling=sampling,
             preset=preset if image_encoder is None and text_encoder is None else None,
+            part=corpus_part,
             options=options,
             log=log,
             report=report,
@@ -127,11 +134,24 @@ def extract(
         )
 
 
-def open_source(source: str | Path, *, metadata: str | Path | None = None, limit: int | None = None) -> Inputs:
+def open_source(
+    source: str | Path,
+    *,
+    metadata: str | Path | None = None,
+    limit: int | None = None,
+    part: CorpusPart | None = None,
+) -> Inputs:
     """What ``source`` stands for; errors as :func:`optsg.data.inputs.open_inputs`."""
     from ..data.inputs import open_inputs
 
-    return open_inputs(Path(source), metadata=_path(metadata), limit=limit)
+    return open_inputs(Path(source), metadata=_path(metadata), limit=limit, part=part)
+
+
+def parse_part(text: str | None) -> CorpusPart | None:
+    """One part of the corpus out of ``I/N``; :class:`ConfigError` where it is something else."""
+    from ..data.corpus_part import CorpusPart
+
+    return None if text is None else CorpusPart.parse(text)
 
 
 def check_out(out: Path) -> None:

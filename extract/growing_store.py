@@ -75,7 +75,7 @@ class GrowingStore:
         """Parts to the finished store, which stays as it was where there are none; ``description`` is of the inputs.
 
         Raises:
-            InputError: nothing could be read, now or before.
+            InputError: nothing could be read, now or before; of a part of a corpus that may be, and the store is empty.
             StoreWriteError: ``out`` cannot be written; the parts are kept.
         """
         self._refuse_nothing(description)
@@ -99,7 +99,7 @@ class GrowingStore:
             self.log.warning(warning, self.summary.unknown_pieces)
 
     def _refuse_nothing(self, description: str) -> None:
-        if not self.summary.videos + self.summary.images + len(self.done.videos):
+        if self.header.part is None and not self.summary.videos + self.summary.images + len(self.done.videos):
             self.parts.remove()
             first = f"; the first: {_described(self.summary.examples[0])}" if self.summary.examples else ""
             failed = self.summary.failed + len(self.done)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..data.corpus_part import CorpusPart
 from ..data.inputs import Inputs
 from ..data.media import Failure, MediaItem
 from ..data.stop_signals import StopRequest, stop_on_signals
@@ -64,6 +65,7 @@ def run_extraction(
     text_encoder: TextEncoder,
     sampling: Sampling | None = None,
     preset: str | None = None,
+    part: CorpusPart | None = None,
     options: ExtractionOptions | None = None,
     log: EventLog | None = None,
     report: Report | None = None,
@@ -77,6 +79,7 @@ def run_extraction(
         image_encoder, text_encoder: frozen encoders.
         sampling: which frames; 1 per second and at most 60 by default.
         preset: recorded in the store.
+        part: recorded in the store: which part of the corpus ``inputs`` are, if not all of it.
         options: how to run.
         log: told about every input.
         report: called with the growing summary after every input.
@@ -92,7 +95,7 @@ def run_extraction(
     options = options or ExtractionOptions()
     sampling = sampling or Sampling()
     log = log or EventLog()
-    header = _header(image_encoder, text_encoder, sampling, preset)
+    header = _header(image_encoder, text_encoder, sampling, preset, part)
     with open_growing_store(out, header, options, log) as store:
         run = _Run(
             store=store,
@@ -186,7 +189,9 @@ class _Run:
         self.report(self.store.summary)
 
 
-def _header(image: ImageEncoder, text: TextEncoder, sampling: Sampling, preset: str | None) -> StoreHeader:
+def _header(
+    image: ImageEncoder, text: TextEncoder, sampling: Sampling, preset: str | None, part: CorpusPart | None
+) -> StoreHeader:
     return StoreHeader(
         frame_dim=image.frame_dim,
         patch_dim=image.patch_dim,
@@ -197,6 +202,7 @@ def _header(image: ImageEncoder, text: TextEncoder, sampling: Sampling, preset: 
         optsg_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         preset=preset,
+        part=None if part is None else str(part),
     )
 
 
