@@ -38,7 +38,8 @@ def test_parts_are_those_of_the_hash_that_is_promised() -> None:
 def test_every_part_has_its_share_of_each_split() -> None:
     part = CorpusPart.parse("1/4")
     splits = Counter(split_by_hash(name) for name in map(str, range(8000)) if part.holds(name))
-    assert all(abs(splits[split] / splits.total() - share) < 0.02 for split, share in (("val", 0.05), ("test", 0.05)))
+    assert abs(splits["val"] / splits.total() - 0.05) < 0.02
+    assert abs(splits["test"] / splits.total() - 0.05) < 0.02
 
 
 @pytest.mark.parametrize("text", ["", "0/4", "5/4", "1", "1/0", "-1/4", "1/4/8", "a/b", "1,/4", "2.0/4", "1/4\n"])

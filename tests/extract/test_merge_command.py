@@ -97,13 +97,14 @@ def assert_equal(one: Path, other: Path) -> None:
 def test_what_cannot_be_merged_is_one_sentence(tmp_path: Path) -> None:
     path = write_tiny_store(tmp_path / "a.h5", tiny_videos(2), part="1/2")
     other = write_tiny_store(tmp_path / "b.h5", tiny_videos(2))
-    for arguments, message in (
+    cases: list[tuple[list[str | Path], str]] = [
         ([path, other, "--out", tmp_path / "o.h5"], f"{path} and {other} overlap: the id 'video-0' is in both"),
         ([path, "--out", tmp_path / "o.tar"], f"--out {tmp_path / 'o.tar'} is not the name of a feature store"),
         ([path, "--out", tmp_path / "o.h5", "--metadata", "x"], "--metadata goes with --inputs"),
         ([tmp_path / "gone.h5", "--out", tmp_path / "o.h5"], f"there is no feature store at {tmp_path / 'gone.h5'}"),
         ([path, "--out", path, "--overwrite"], f"{path} is one of the stores to merge; choose another name"),
-    ):
+    ]
+    for arguments, message in cases:
         result = merge(*arguments)
         assert result.exit_code == 1
         assert result.output.startswith(f"error: {message}")
