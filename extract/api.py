@@ -39,6 +39,7 @@ def extract(
     thumbnails: bool = True,
     limit: int | None = None,
     part: str | None = None,
+    ray: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
@@ -61,11 +62,12 @@ def extract(
         max_frames: most frames kept of a video, spread over it.
         fast_resize: let the decoder shrink frames: quicker, not pixel-exact, recorded in the store.
         batch_size: pictures per call of the image encoder.
-        workers: decoding processes; by default one for each available processor.
+        workers: decoding processes, with ``ray`` those of each worker; by default one for each available processor.
         timeout: seconds that reading one input may take.
         thumbnails: keep a small JPEG per input.
         limit: read only the first so many inputs.
         part: ``"2/8"``: read only the inputs of part 2 of 8, for job arrays.
+        ray: decode and encode on this Ray cluster: ``"HOST:PORT"``, ``"auto"``, ``"local"``, or ``"nearest"`` as for ``--ray``.
         strict: stop at the first failure.
         overwrite: replace ``out``.
         retry_failed: try inputs again that failed before.
@@ -97,10 +99,11 @@ def extract(
     )  # first, since its errors are the quickest to find
 
     from .decoding.sampling import Sampling
-    from .encoders.image_encoder import open_image_encoder, parse_image_encoder
+    from .encoders.image_encoder import parse_image_encoder
     from .encoders.text_encoder import open_text_encoder, parse_text_encoder
+    from .engines import open_engine
     from .event_log import open_event_log
-    from .pipeline import run_extraction
+    from .pipeline import run_engine
     from .progress import show_progress
 
     sampling = Sampling(fps=fps, max_frames=max_frames, fast_resize=fast_resize)
@@ -112,6 +115,9 @@ def extract(
     with (
         show_progress(inputs.description, inputs.count, quiet=quiet) as display,
         open_event_log(_path(json_log)) as log,
+        open_engine(
+            image_spec, ray=ray, device=device, precision=precision, sampling=sampling, options=options
+        ) as engine,
     ):
 
         def report(summary: ExtractSummary) -> None:
@@ -119,15 +125,13 @@ def extract(
             if on_input is not None:
                 on_input(summary)
 
-        return run_extraction(
+        return run_engine(
             inputs,
             out,
-            image_encoder=open_image_encoder(image_spec, device=device, precision=precision),
-            text_encoder=open_text_encoder(text_spec, device=device),
-            sampling=sampling,
+            engine=engine,
+            text_encoder=open_text_encoder(text_spec, device=device if ray is None or device == "cpu" else "auto"),
             preset=preset if image_encoder is None and text_encoder is None else None,
             part=corpus_part,
-            options=options,
             log=log,
             report=report,
             report_merge=display.written,
