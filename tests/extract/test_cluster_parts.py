@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -203,7 +205,8 @@ def test_an_address_where_nothing_answers_is_refused_at_once(tmp_path: Path, mon
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: True)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    error = f"--ray 127.0.0.1:{port}: nothing answers there ([Errno 111] Connection refused)"
+    refused = OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    error = f"--ray 127.0.0.1:{port}: nothing answers there ({refused})"
     with pytest.raises(ClusterError, match=f"^{re.escape(error)}$"), connected(f"127.0.0.1:{port}"):
         pass
 
