@@ -24,9 +24,6 @@ from .parts import DoneInputs, PartFolder, check_settings
 from .summary import ExtractSummary
 from .unknown_pieces import UnknownPieces
 
-TITLE_LAYERS = 6
-"""Layers of the text model that start the title encoder (``method.md`` §2)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class GrowingStore:
@@ -91,7 +88,7 @@ class GrowingStore:
         """Notes in summary and log what the tokenizer did not know."""
         paths = self.parts.complete()
         unknown = UnknownPieces(text_encoder.spec())
-        tables = unknown.counting(text_encoder.tables(TITLE_LAYERS, StoredTexts(paths, base=self.base)))
+        tables = unknown.counting(text_encoder.tables(StoredTexts(paths, base=self.base)))
         merge_parts(paths, self.out, self.header, tables, base=self.base, progress=report_merge)
         self.summary.unknown_pieces = unknown.shares()
         if warning := unknown.warning():

@@ -12,7 +12,6 @@ from ..data.store.store_merge import merge_stores
 from ..data.store.writing import Progress
 from .api import check_out
 from .encoders.text_encoder import open_text_encoder
-from .growing_store import TITLE_LAYERS
 from .out_lock import lock_out
 
 
@@ -40,4 +39,4 @@ def join_stores(
 
 
 def _make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
-    return open_text_encoder(header.text_encoder, device="cpu").tables(TITLE_LAYERS, corpus)
+    return open_text_encoder(header.text_encoder, device="cpu").tables(corpus)

@@ -257,8 +257,8 @@ class TextModelTables:
 
     Attributes:
         tokenizer_json: a ``tokenizers.Tokenizer`` as JSON.
-        config_json: Hugging Face configuration of the title encoder, already cut to its first layers.
-        weights: state dict of that cut model, float32.
+        config_json: Hugging Face configuration of the text model, whose first layers start the title encoder.
+        weights: state dict of that model, float32.
         title_tokens: titles to word-piece ids with special tokens, at most 40 each.
         tag_tokens: tag keys to word-piece ids without special tokens.
         tag_embeddings: n tag keys to (n, E) float32.

@@ -178,7 +178,7 @@ def test_titles_tags_and_tables_reach_the_store(
     run, clips: list[MediaItem], tiny_text_encoder: TextEncoder, tmp_path: Path
 ) -> None:
     run(clips)
-    tables = tiny_text_encoder.tables(6)
+    tables = tiny_text_encoder.tables()
     with open_store(tmp_path / "feats.h5") as store:
         assert store.tag_keys[:3] == ["cat", "tag 0", "tag 1"]
         np.testing.assert_allclose(store.tag_embeddings, tables.tag_embeddings(store.tag_keys), rtol=1e-4, atol=1e-5)
