@@ -179,7 +179,7 @@ def _misfit(path: Path, name: str) -> StoreError:
 
 def release_pages(array: Array) -> None:
     """Lets the operating system take back the memory behind a mapped array; it stays usable."""
-    mapped = array
+    mapped: Any = array
     while isinstance(mapped, np.ndarray):  # an array over the map, or a view of one
         mapped = mapped.base
     if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
