@@ -15,10 +15,6 @@ from benchmarks.synthetic_store import TINY_TEXT, write_synthetic_store
 
 MODEL = ("--set", "width=32", "--set", "heads=2", "--set", "title_layers=1")
 
-webdataset_leaves_its_file_open = pytest.mark.filterwarnings(
-    "ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
 
 @pytest.fixture(scope="module")
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -57,7 +53,6 @@ def rows_of(section: str, table: int = 0) -> list[list[str]]:
     return rows[2:]
 
 
-@webdataset_leaves_its_file_open
 def test_reading(run: Callable[..., str]) -> None:
     sizes = ("--videos", 40, "--frames", 3, "--width", 8, "--batch-size", 4, "--batches", 3, "--workers", 0, 1)
     section = run(read_features.main, "Reading features", *sizes, "--repetitions", 1)
@@ -68,7 +63,6 @@ def test_reading(run: Callable[..., str]) -> None:
     assert len(rows_of(section, 1)) == read_features.PROFILE_LINES
 
 
-@webdataset_leaves_its_file_open
 def test_reading_cold(run: Callable[..., str]) -> None:
     sizes = ("--videos", 40, "--frames", 3, "--width", 8, "--batch-size", 4, "--batches", 3, "--workers", 0, "--cold")
     section = run(read_features.main, "Reading features from the disk", *sizes, "--repetitions", 1)
