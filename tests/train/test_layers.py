@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from optsg.train.layers import Dropout
-from torch import Tensor
+from optsg.train.title_encoder import TitleEncoder, use_quick_dropout
+from torch import Tensor, nn
+
+from tests.tiny_world import tiny_text_tables
 
 
 def dropped_plainly(x: Tensor, threshold: int) -> Tensor:
@@ -36,16 +39,31 @@ def test_dropout_is_a_mask_and_a_scale_to_the_last_bit(dtype: torch.dtype, rate:
     assert abs(float(kept) - (1 - threshold / 256)) < 0.15
 
 
-def test_dropout_takes_a_gradient_that_is_one_number() -> None:
-    x = torch.ones(4, 6, requires_grad=True)
-    torch.manual_seed(0)
-    y = Dropout(0.5).train()(x)
-    y.sum().backward()
-    assert x.grad is not None
-    assert torch.equal(x.grad, y.detach())
-
-
 def test_dropout_rests_in_evaluation_and_at_rate_zero() -> None:
     x = torch.randn(4)
     assert Dropout(0.5).eval()(x) is x
     assert Dropout(0.001).train()(x) is x
+
+
+def test_the_title_encoder_drops_as_the_rest_of_the_model_does() -> None:
+    tables = tiny_text_tables()
+    encoder = TitleEncoder(tables.config_json, 32, 0.2)
+    encoder.load_pretrained(tables.weights)
+    rates = [module.rate for module in encoder.modules() if isinstance(module, Dropout)]
+    assert rates == [0.2] * 5  # after the embeddings, and twice in each of two layers
+    assert {module.p for module in encoder.modules() if isinstance(module, nn.Dropout)} == {0.0}
+    tokens, mask = torch.tensor([[2, 5, 6, 3]]), torch.ones(1, 4, dtype=torch.bool)
+    torch.manual_seed(0)
+    assert not torch.equal(encoder.train()(tokens, mask), encoder(tokens, mask))
+    still = TitleEncoder(tables.config_json, 32, 0.0).eval()
+    still.load_pretrained(tables.weights)
+    assert torch.equal(encoder.eval()(tokens, mask), still(tokens, mask))
+
+
+def test_dropout_of_rate_zero_stays_what_it_is() -> None:
+    model = nn.Sequential(nn.Dropout(0.0), nn.Sequential(nn.Dropout(0.3)))
+    use_quick_dropout(model)
+    assert isinstance(model[0], nn.Dropout)
+    inner = model[1]
+    assert isinstance(inner, nn.Sequential)
+    assert isinstance(inner[0], Dropout)
