@@ -75,7 +75,7 @@ class ScriptedOutput:
         place = min(self.step[0], self.script.shape[-1] - 1)
         token = self.script[..., place].masked_fill(self.script[..., place] == PAD, EOS)
         self.step[0] += 1
-        return scores.scatter(-1, token.view(*scores.shape[:-1], 1), CERTAIN)
+        return scores.scatter_(-1, token.view(*scores.shape[:-1], 1), CERTAIN)
 
     def keep(self, rows: Tensor) -> ScriptedOutput:
         """For these videos alone."""
@@ -92,4 +92,4 @@ class ScriptedLogits:
         """(B, T) tokens so far, (B, V) scores."""
         place = min(input_ids.shape[1] - 1, self._script.shape[1] - 1)
         token = self._script[:, place]
-        return scores.scatter(1, token.masked_fill(token == PAD, EOS)[:, None], CERTAIN)
+        return scores.scatter_(1, token.masked_fill(token == PAD, EOS)[:, None], CERTAIN)
