@@ -3,8 +3,7 @@
 # make check       format, lint, types, import direction (each is a target of its own)
 # make test        check, then every test that is not slow
 # make test-slow   the slow tests
-# make bench       reading, training step, decoding, matching, scaling into benchmarks/RESULTS.md; less than an hour on two
-#                  cores, 37 GB of disk and 14 GB of memory; READ_VIDEOS=20000 does with 5 GB of disk
+# make bench       the benchmarks of training, into benchmarks/RESULTS.md; an hour, 37 GB of disk, with READ_VIDEOS=20000 5 GB
 # make bench-quick the same with small sizes, printed only: do they run? some minutes
 # make bench-gpu   training, decoding and image tower on the CUDA device, into benchmarks/RESULTS.md
 # make clean       remove what `make demo` wrote

@@ -38,7 +38,7 @@ class Dropout(nn.Module):
         # All bits where the byte reaches the threshold, none elsewhere: subtract, then spread the sign.
         kept = draws.to(BITS[x.element_size()]).sub_(threshold)
         kept = kept.bitwise_right_shift_(8 * x.element_size() - 1).bitwise_not_()
-        scaled: Tensor = _Keep.apply(x, kept, 256 / (256 - threshold))
+        scaled: Tensor = _Keep.apply(x, kept, 256 / (256 - threshold))  # type: ignore[no-untyped-call]
         return scaled
 
 
@@ -56,7 +56,7 @@ class _Keep(torch.autograd.Function):
         return _keep(x, kept, scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (kept,) = ctx.saved_tensors
         return _keep(gradient, kept, ctx.scale), None, None
 
