@@ -7,6 +7,7 @@ Layers are pre-normalised. Legend: B videos, X queries, Y keys, H heads, D width
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +35,35 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             return functional.dropout(x, self.rate)
         draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
-        dropped = draws.view(torch.uint8)[: x.numel()].view(x.shape) < threshold
-        kept: Tensor = x.masked_fill(dropped, 0.0) * (256 / (256 - threshold))
-        return kept
+        draws = draws.view(torch.uint8)[: x.numel()].view(x.shape)
+        # All bits where the byte reaches the threshold, none elsewhere: subtract, then spread the sign.
+        kept = draws.to(BITS[x.element_size()]).sub_(threshold)
+        kept = kept.bitwise_right_shift_(8 * x.element_size() - 1).bitwise_not_()
+        scaled: Tensor = _Keep.apply(x, kept, 256 / (256 - threshold))  # type: ignore[no-untyped-call]
+        return scaled
+
+
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Integers as wide as a number of so many bytes."""
+
+
+class _Keep(torch.autograd.Function):
+    """Elements under all-ones masks times a scale, 0 under the others; ``masked_fill`` takes five times as long."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kept: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(kept)
+        ctx.scale = scale
+        return _keep(x, kept, scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (kept,) = ctx.saved_tensors
+        return _keep(gradient, kept, ctx.scale), None, None
+
+
+def _keep(x: Tensor, kept: Tensor, scale: float) -> Tensor:
+    return (x.view(kept.dtype) & kept).view(x.dtype).mul_(scale)
 
 
 class Attention(nn.Module):
