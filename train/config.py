@@ -102,7 +102,9 @@ class TrainingConfig:
         validate_every: epochs between validations; 0 chooses about twelve validations a run.
         patience: validations without a better score after which training stops; 0 never stops early.
         max_tag_pieces: tags of more word pieces are no targets (a pasted sentence is no tag).
-        state_seconds: how often the resumable state is written.
+        state_seconds: how often the resumable state is written; less often where writing it takes long
+            (:data:`optsg.train.trainer.STATE_SHARE`).
+        keep_states: how many of the newest states are kept: the one before the newest serves where that is damaged.
     """
 
     epochs: int = 0
@@ -127,6 +129,7 @@ class TrainingConfig:
     patience: int = 6
     max_tag_pieces: int = 24
     state_seconds: float = 120.0
+    keep_states: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -140,6 +143,7 @@ class TrainingConfig:
         _require(0 <= self.nil_weight <= 1, "nil_weight", self.nil_weight, "0 ≤ nil_weight ≤ 1")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 ≤ label_smoothing < 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 ≤ ema < 1")
+        _require(self.keep_states >= 1, "keep_states", self.keep_states, "at least 1")
         _require(1 <= self.max_tag_pieces <= 32, "max_tag_pieces", self.max_tag_pieces, "1 to 32")
 
 

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__
-from ..data.command_line import INTERRUPTED
 from ..data.errors import ConfigError, RunError
 from ..data.store import FeatureStore, open_store
 from ..data.tag_table import TagTable
@@ -28,6 +27,7 @@ from .device import choose_device
 from .init_from import Source, open_source, write_start
 from .interruption import TrainingInterrupted
 from .resume import read_progress
+from .run_differences import differences
 from .run_folder import CONFIG, DECISION, create_run, point_latest
 from .systems.names import DEFAULT_SYSTEM
 from .systems.registry import find_system
@@ -73,6 +73,43 @@ def new_run(
         create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
     point_latest(folder)
     return folder
+
+
+def begun_run(
+    feats: Path,
+    run: Path | None,
+    *,
+    system: str | None = None,
+    size: str,
+    settings: Sequence[str],
+    seed: int | None,
+    device: str,
+    init_from: str | None = None,
+) -> Path:
+    """The run folder as it was begun, or a new one where there is none; arguments and errors as :func:`new_run`.
+
+    Raises:
+        RunError: the folder holds a run of other settings.
+    """
+    if run is None or not (run / CONFIG).is_file():
+        return new_run(
+            feats, run, system=system, size=size, settings=settings, seed=seed, device=device, init_from=init_from
+        )
+    found = _read_config(run)
+    source = None if init_from is None else open_source(init_from)
+    system = system or (source.config.system if source else DEFAULT_SYSTEM)
+    # What `auto` chose was right then; the job may be on another device by now.
+    chosen = found.size if size == "auto" else _size(size)
+    with open_store(feats) as store:
+        plan = plan_run(store, feats, system=system, size=chosen, settings=settings, seed=seed, source=source)
+    different = differences(found, plan.config)
+    if different:
+        name, have, want = different[0]
+        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        raise RunError(
+            f"{run} was begun with {name}={have}, this command wants {name}={want}{more}; choose another --run"
+        )
+    return run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +175,13 @@ def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) 
 
 def choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
     """The size itself, or what ``auto`` takes for this store on this device."""
-    if size in ("base", "small"):
-        return "base" if size == "base" else "small"
+    if size != "auto":
+        return _size(size)
     return "base" if device.type == "cuda" and len(store.indices("train")) >= BASE_VIDEOS else "small"
+
+
+def _size(name: str) -> Size:
+    return "base" if name == "base" else "small"
 
 
 def _free_name(runs: Path, stem: str) -> Path:
@@ -189,12 +230,7 @@ def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
     Raises:
         RunError: there is nothing to resume, or the run's store is not what it was.
     """
-    if not (run / CONFIG).is_file():
-        raise RunError(f"{run} holds no run to resume; start one with: optsg-train --feats STORE")
-    try:
-        config = RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
-    except ConfigError as error:
-        raise RunError(f"{run / CONFIG}: {error}") from error
+    config = _read_config(run)
     progress = read_progress(run) if resume else None
     if progress is not None and progress.finished:
         click.echo(f"{run} is finished: there is nothing to resume")
@@ -210,9 +246,9 @@ def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
             announce(f"warning: {warning}")
         try:
             done = trainer.train(resume=resume)
-        except TrainingInterrupted:
+        except TrainingInterrupted as interruption:
             click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
-            sys.exit(INTERRUPTED)
+            sys.exit(interruption.exit_code)
     if not quiet:
         decision = trainer.system.scalar.read(run / DECISION)
         click.echo(
@@ -220,6 +256,15 @@ def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
             f"{decision}\n"
             f"next: optsg-eval --run {run} --split test"
         )
+
+
+def _read_config(run: Path) -> RunConfig:
+    if not (run / CONFIG).is_file():
+        raise RunError(f"{run} holds no run to resume; start one with: optsg-train --feats STORE")
+    try:
+        return RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise RunError(f"{run / CONFIG}: {error}") from error
 
 
 def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None:

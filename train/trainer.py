@@ -6,7 +6,6 @@ interrupted run therefore continues with exactly the numbers that an uninterrupt
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from torch import nn
 
 from ..data.batching import bucketed_batches, collate, video_lengths
 from ..data.errors import StoreError
-from ..data.stop_signals import stop_on_signals
+from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
@@ -30,7 +29,7 @@ from .interruption import TrainingInterrupted
 from .log import TrainingLog
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .precision import MasterWeights, working_dtype
-from .resume import TrainingProgress, finish_state, load_state, read_progress, save_state
+from .resume import TrainingProgress, find_sound_state, finish_state, load_state, read_progress, save_state
 from .run_folder import DECISION, load_weights, save_weights, write_json
 from .systems.registry import start_system
 from .systems.system import StepLosses
@@ -38,6 +37,9 @@ from .validation import Validator, full_f1
 
 VALIDATIONS = 12
 """How many validations a run has unless ``validate_every`` says otherwise."""
+
+STATE_SHARE = 0.05
+"""Most of the time that may go into writing states while nobody asks to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,8 @@ class Trainer:
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
         self._validator = self._open_validator()
-        self._stop = threading.Event()
+        self._stop = StopRequest()
+        self._next_state = 0.0
 
     def _open_validator(self) -> Validator | None:
         try:
@@ -125,11 +128,9 @@ class Trainer:
         Raises:
             TrainingInterrupted: by Ctrl-C or SIGTERM, after the state was saved.
         """
-        progress = (read_progress(self.run_folder) if resume else None) or TrainingProgress()
+        progress = (self._restore() if resume else None) or TrainingProgress()
         if progress.finished:
             return progress
-        if progress.step:
-            load_state(self.run_folder, self._weights, self._optimiser, self._average)
         log = TrainingLog(
             self.run_folder,
             keep_epochs=progress.epochs_done if resume else None,
@@ -137,28 +138,44 @@ class Trainer:
         )
         try:
             with stop_on_signals(self._stop):
-                self._run_epochs(progress, log)
-            self._finish(progress, log)
+                if not progress.trained:
+                    self._run_epochs(progress, log)
+                    # Tuning may take long, and needs no step again.
+                    progress.trained = True
+                    self._save_state(progress)
+                self._finish(progress, log)
         finally:
             log.close()
         return progress
 
+    def _restore(self) -> TrainingProgress | None:
+        """Goes back to the newest sound state; ``None`` where there is no state."""
+        progress = read_progress(self.run_folder)
+        if progress is None or progress.finished:
+            return progress
+        state = find_sound_state(self.run_folder, lambda line: self._announce(f"warning: {line}"))
+        return None if state is None else load_state(state, self._weights, self._optimiser, self._average)
+
     def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
         started = time.monotonic() - progress.seconds
-        saved = time.monotonic()
+        self._next_state = time.monotonic() + self.training.state_seconds
         for epoch in range(progress.epochs_done, self.epochs):
             for step in self._epoch_steps(epoch, progress):
                 for name, value in step.logged().items():
                     progress.epoch_sums[name] = progress.epoch_sums.get(name, 0.0) + value
                 progress.epoch_steps += 1
                 progress.seconds = time.monotonic() - started
-                if self._stop.is_set() or time.monotonic() - saved > self.training.state_seconds:
-                    self._save_state(progress)
-                    saved = time.monotonic()
                 if self._stop.is_set():
-                    raise TrainingInterrupted
+                    self._save_state(progress)
+                    raise TrainingInterrupted(self._stop.number)
+                if time.monotonic() > self._next_state:
+                    self._save_state(progress)
             self._log_epoch(log, epoch, progress)
-            stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
+            try:
+                stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
+            except TrainingInterrupted:
+                self._save_state(progress)  # validation has changed nothing yet
+                raise
             progress.epochs_done, progress.epoch_sums, progress.epoch_steps = epoch + 1, {}, 0
             if stop:
                 return
@@ -217,8 +234,8 @@ class Trainer:
             self._keep(progress, epoch)
             return False
         with self._averaged_weights():
-            losses = self._validator.losses()
-            by_value = self._validator.scores_by_value(self.system.scalar.during_training)
+            losses = self._validator.losses(self._check_stop)
+            by_value = self._validator.scores_by_value(self.system.scalar.during_training, self._check_stop)
         value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
         score = full_f1(scores)
         if score > progress.best_score:
@@ -273,11 +290,18 @@ class Trainer:
         decision = scalar.not_tuned()
         if self._validator is not None:
             load_weights(self.model, self.run_folder)
-            by_value = self._validator.scores_by_value(scalar.candidates)
+            by_value = self._validator.scores_by_value(scalar.candidates, self._check_stop)
             decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
         write_json(self.run_folder / DECISION, decision)
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
         finish_state(self.run_folder, progress)
 
+    def _check_stop(self) -> None:
+        if self._stop.is_set():
+            raise TrainingInterrupted(self._stop.number)
+
     def _save_state(self, progress: TrainingProgress) -> None:
-        save_state(self.run_folder, progress, self._weights, self._optimiser, self._average)
+        keep, begun = self.training.keep_states, time.monotonic()
+        save_state(self.run_folder, progress, self._weights, self._optimiser, self._average, keep=keep)
+        now = time.monotonic()
+        self._next_state = now + max(self.training.state_seconds, (now - begun) / STATE_SHARE)

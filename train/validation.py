@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -41,22 +41,30 @@ class Validator:
         ]
 
     @torch.no_grad()
-    def losses(self) -> dict[str, float]:
-        """Mean loss over the split and its parts by name, with as little drawn at random as the system allows."""
+    def losses(self, between: Callable[[], None] = lambda: None) -> dict[str, float]:
+        """Mean loss over the split and its parts by name, with as little drawn at random as the system allows.
+
+        Args:
+            between: called before every batch; what it raises ends the validation.
+        """
         self._system.model.eval()
         rng = np.random.default_rng(0)
         sums: dict[str, float] = {}
         for batch in self._batches():
+            between()
             for name, value in self._system.losses(batch, rng).values().items():
                 sums[name] = sums.get(name, 0.0) + len(batch) * value
         return {name: value / len(self._rows) for name, value in sums.items()}
 
-    def scores_by_value(self, values: Sequence[float]) -> dict[float, Scores]:
-        """Metrics of the predicted tags by value of the tuned scalar, in the given order."""
+    def scores_by_value(
+        self, values: Sequence[float], between: Callable[[], None] = lambda: None
+    ) -> dict[float, Scores]:
+        """Metrics of the predicted tags by value of the tuned scalar, in the given order; ``between`` as above."""
         self._system.model.eval()
         predicted: dict[float, list[list[str]]] = {value: [] for value in values}
         key = cache(tag_key)  # at a low threshold a classifier predicts each tag very often
         for batch in self._batches():
+            between()
             for value, videos in zip(values, self._system.predict_each(batch, values), strict=True):
                 predicted[value] += [[key(tag.text) for tag in tags] for tags in videos]
         known = self._system.tag_table.count_of

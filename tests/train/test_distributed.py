@@ -93,7 +93,9 @@ def system_losses_and_gradients(feats: Path, run: Path, rows: list[int]) -> dict
     return values
 
 
-def in_two_processes(compute: Callable[..., dict[str, torch.Tensor]], arguments: list[tuple[Any, ...]], out: Path) -> Any:
+def in_two_processes(
+    compute: Callable[..., dict[str, torch.Tensor]], arguments: list[tuple[Any, ...]], out: Path
+) -> Any:
     """What ``compute`` gives in the first of two processes that form a group, each with its own arguments."""
     spawn(_worker, args=(compute, arguments, out), nprocs=2)
     return torch.load(out / "values.pt", weights_only=True)
