@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -89,18 +91,31 @@ def main(
     with one_sentence_errors(verbose):
         check_system_name(system or DEFAULT_SYSTEM)
         # PyTorch takes seconds to import; --help should not wait for it.
+        from .interruption import TrainingInterrupted
+        from .processes import MainProcessFailed, open_processes
         from .session import begun_run, new_run, train_run
 
-        if feats is not None:
-            begin = begun_run if resume == "auto" else new_run
-            run = begin(
-                feats,
-                run,
-                system=system,
-                init_from=init_from,
-                size=size,
-                settings=settings,
-                seed=seed,
-                device=device,
-            )
-        train_run(run or Path("runs/latest"), device=device, resume=resume is not None, quiet=quiet)
+        try:
+            with open_processes(device) as processes:
+                if feats is not None:
+                    begin = partial(
+                        begun_run if resume == "auto" else new_run,
+                        feats,
+                        run,
+                        system=system,
+                        init_from=init_from,
+                        size=size,
+                        settings=settings,
+                        seed=seed,
+                        device=device,
+                    )
+                    run = processes.by_main(begin)
+                train_run(run or Path("runs/latest"), processes=processes, resume=resume is not None, quiet=quiet)
+        except TrainingInterrupted as interruption:
+            sys.exit(interruption.exit_code)
+        except MainProcessFailed:
+            sys.exit(1)  # it has said why
+
+
+if __name__ == "__main__":  # for `accelerate launch -m optsg.train.cli`
+    main()

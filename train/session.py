@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingCo
 from .device import choose_device
 from .init_from import Source, open_source, write_start
 from .interruption import TrainingInterrupted
+from .processes import Processes
 from .resume import read_progress
 from .run_differences import differences
 from .run_folder import CONFIG, DECISION, create_run, point_latest
@@ -224,31 +224,35 @@ def from_nothing(
     return dataclasses.replace(model, frozen_title_layers=-1), training
 
 
-def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
-    """Trains a run folder to its end, with progress on the terminal.
+def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> None:
+    """Trains a run folder to its end, with progress on the terminal of the main process.
 
     Raises:
         RunError: there is nothing to resume, or the run's store is not what it was.
+        TrainingInterrupted: it was asked to stop; that has been said.
+        MainProcessFailed: as in :class:`optsg.train.processes.Processes`.
     """
     config = _read_config(run)
-    progress = read_progress(run) if resume else None
+    quiet = quiet or not processes.is_main
+    progress = processes.by_main(lambda: read_progress(run)) if resume else None
     if progress is not None and progress.finished:
-        click.echo(f"{run} is finished: there is nothing to resume")
+        if processes.is_main:
+            click.echo(f"{run} is finished: there is nothing to resume")
         return
-    place = choose_device(device)
     with open_store(Path(config.store["path"])) as store, _display(quiet) as (report, announce):
         _check_same_store(store, config, run)
         tag_table = TagTable.load(run / "tag_table.json")
         tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
-        trainer = Trainer(store, run, config, tag_table, tokenizer, place, report=report, announce=announce)
+        trainer = Trainer(store, run, config, tag_table, tokenizer, processes, report=report, announce=announce)
         announce(_introduction(trainer, run))
         for warning in trainer.warnings():
             announce(f"warning: {warning}")
         try:
             done = trainer.train(resume=resume)
-        except TrainingInterrupted as interruption:
-            click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
-            sys.exit(interruption.exit_code)
+        except TrainingInterrupted:
+            if processes.is_main:
+                click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
+            raise
     if not quiet:
         decision = trainer.system.scalar.read(run / DECISION)
         click.echo(
@@ -276,8 +280,13 @@ def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None
 def _introduction(trainer: Trainer, run: Path) -> str:
     return (
         f"training {trainer.config.system} ({trainer.config.size}, {trainer.model.parameter_count() / 1e6:.0f} M trained "
-        f"parameters) in {run} on {trainer.device}: {trainer.epochs} epochs of {trainer.steps_per_epoch} steps"
+        f"parameters) in {run} on {_place(trainer)}: {trainer.epochs} epochs of {trainer.steps_per_epoch} steps"
     )
+
+
+def _place(trainer: Trainer) -> str:
+    count, device = trainer.processes.count, trainer.device
+    return str(device) if count == 1 else f"{device.type} in {count} processes"
 
 
 @contextlib.contextmanager

@@ -1,15 +1,16 @@
 """The training loop (paper §3.3, §4.3): steps, validation, the best checkpoint, early stop, exact resumption.
 
 Every epoch's order and every step's random numbers come from generators seeded by (seed, epoch) and (seed, step). An
-interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn.
+interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn. A step's batch is
+the same whatever the number of processes, and each process computes its share of it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,25 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..data.batching import bucketed_batches, collate, video_lengths
+from ..data.batching import Batch, bucketed_batches, collate, tags_of, video_lengths
 from ..data.errors import StoreError
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from .config import RunConfig, default_epochs
+from .distributed import alone, exchange_through
 from .init_from import load_start
 from .interruption import TrainingInterrupted
 from .log import TrainingLog
+from .micro_batches import FirstPass, micro_batch_count, second_passes
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .precision import MasterWeights, working_dtype
+from .processes import Processes
 from .resume import TrainingProgress, find_sound_state, finish_state, load_state, read_progress, save_state
 from .run_folder import DECISION, load_weights, save_weights, write_json
 from .systems.registry import start_system
-from .systems.system import StepLosses
+from .systems.system import StepLosses, StepValues
 from .validation import Validator, full_f1
 
 VALIDATIONS = 12
@@ -79,12 +83,13 @@ class Trainer:
         config: RunConfig,
         tag_table: TagTable,
         tokenizer: TitleTokenizer,
-        device: torch.device,
+        processes: Processes,
         *,
         report: Reporter = lambda _: None,
         announce: Announcer = lambda _: None,
     ):
-        self.config, self.training, self.run_folder, self.device = config, config.training, run, device
+        self.config, self.training, self.run_folder = config, config.training, run
+        self.processes, self.device = processes, processes.device
         self._store, self._report, self._announce = store, report, announce
         self._rows = store.indices("train")
         self._lengths = video_lengths(store, self._rows)
@@ -95,11 +100,12 @@ class Trainer:
         self.system = start_system(store, config, tag_table, tokenizer)
         if config.init_from is not None:
             load_start(self.system.model, run)
-        self.model = self.system.model.to(device)
-        self.system.prepare(store, device)
+        self.model = self.system.model.to(self.device)
+        self.system.prepare(store, self.device)
+        processes.start_alike([parameter.detach() for parameter in self.model.parameters()])
         # Kept apart in float32: the working copy may be rounded.
         self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
-        self._weights = MasterWeights(self.model, working_dtype(device, self.training.precision))
+        self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
         self._validator = self._open_validator()
@@ -116,7 +122,8 @@ class Trainer:
                 f"stays {scalar.untuned:g}"
             )
             return None
-        return Validator(self._store, rows, self.system, self.device, max(64, self.training.batch_size))
+        batch_size = max(64, self.training.batch_size)
+        return Validator(self._store, rows, self.system, batch_size, self.processes, between=self._check_stop)
 
     def warnings(self) -> list[str]:
         """What a person should know about the data before a long training."""
@@ -132,12 +139,12 @@ class Trainer:
         if progress.finished:
             return progress
         log = TrainingLog(
-            self.run_folder,
+            self.run_folder if self.processes.is_main else None,
             keep_epochs=progress.epochs_done if resume else None,
             keep_steps=progress.epochs_done * self.steps_per_epoch,
         )
         try:
-            with stop_on_signals(self._stop):
+            with stop_on_signals(self._stop, insist=self.processes.count == 1):
                 if not progress.trained:
                     self._run_epochs(progress, log)
                     # Tuning may take long, and needs no step again.
@@ -150,11 +157,16 @@ class Trainer:
 
     def _restore(self) -> TrainingProgress | None:
         """Goes back to the newest sound state; ``None`` where there is no state."""
+        progress, state = self.processes.by_main(self._find_state)
+        if state is None:
+            return progress
+        return load_state(state, self._weights, self._optimiser, self._average)
+
+    def _find_state(self) -> tuple[TrainingProgress | None, Path | None]:
         progress = read_progress(self.run_folder)
         if progress is None or progress.finished:
-            return progress
-        state = find_sound_state(self.run_folder, lambda line: self._announce(f"warning: {line}"))
-        return None if state is None else load_state(state, self._weights, self._optimiser, self._average)
+            return progress, None
+        return None, find_sound_state(self.run_folder, lambda line: self._announce(f"warning: {line}"))
 
     def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
         started = time.monotonic() - progress.seconds
@@ -165,11 +177,7 @@ class Trainer:
                     progress.epoch_sums[name] = progress.epoch_sums.get(name, 0.0) + value
                 progress.epoch_steps += 1
                 progress.seconds = time.monotonic() - started
-                if self._stop.is_set():
-                    self._save_state(progress)
-                    raise TrainingInterrupted(self._stop.number)
-                if time.monotonic() > self._next_state:
-                    self._save_state(progress)
+                self._save_and_stop(progress)
             self._log_epoch(log, epoch, progress)
             try:
                 stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
@@ -183,36 +191,78 @@ class Trainer:
     def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepReport]:
         """The epoch's remaining steps."""
         rng = np.random.default_rng([self.training.seed, epoch])
-        batches = bucketed_batches(self._rows, self._lengths, self.training.batch_size, rng)
+        batches = bucketed_batches(
+            self._rows, self._lengths, self.training.batch_size, rng, window=self.training.shuffle_window
+        )
         for rows in batches[progress.step - epoch * self.steps_per_epoch :]:
-            losses = self._step(progress.step, rows)
+            values = self._step(progress.step, rows)
             progress.step += 1
             step = StepReport(
                 epoch=epoch + 1,
                 epochs=self.epochs,
                 step=progress.step,
                 total_steps=self.total_steps,
-                losses=losses.values(),
-                measures=losses.measures,
+                losses=values.losses,
+                measures=values.measures,
             )
             self._report(step)
             yield step
 
-    def _step(self, step: int, rows: NDArray[np.int64]) -> StepLosses:
-        torch.manual_seed(self.training.seed * 1_000_003 + step)
+    def _step(self, step: int, rows: NDArray[np.int64]) -> StepValues:
         self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
-        batch = collate(self._store, rows).to(self.device)
-        losses = self.system.losses(batch, np.random.default_rng([self.training.seed, step, 1]))
-        losses.total.backward()
-        self._weights.collect_gradients()
+        values = self._gradients(step, rows)
+        self.processes.average_gradients(self._weights.masters)
         nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self._average is not None:
             self._average.update(step)
         self._weights.publish()
-        return losses
+        return values
+
+    def _gradients(self, step: int, rows: NDArray[np.int64]) -> StepValues:
+        """Computes this process's share of a joint batch: its gradients are in the masters, averaged over its micro-batches."""
+        count = self.processes.count
+        if len(rows) < count:
+            # There is not a video for each: all compute the whole, with the same dropout.
+            with alone():
+                return self._compute(self._load(rows, rows), step, process=0)
+        parts = micro_batch_count(len(rows), count, self.training.micro_batch)
+        share = rows[self.processes.index :: count]
+        if parts == 1:
+            values = self._compute(self._load(share, rows), step, process=self.processes.index)
+        else:
+            values = self._compute_in_parts([self._load(part, rows) for part in np.array_split(share, parts)], step)
+        return values.mean_over(self.processes)
+
+    def _load(self, share: NDArray[np.int64], joint: NDArray[np.int64]) -> Batch:
+        batch = collate(self._store, share)
+        return batch if len(share) == len(joint) else replace(batch, joint_tags=tags_of(self._store, joint))
+
+    def _compute(self, batch: Batch, step: int, *, process: int, part: int = 0, parts: int = 1) -> StepValues:
+        losses = self._losses(batch, step, process, part)
+        (losses.total if parts == 1 else losses.total / parts).backward()
+        self._weights.collect_gradients()
+        return StepValues.of(losses)
+
+    def _losses(self, batch: Batch, step: int, process: int, part: int) -> StepLosses:
+        # Dropout differs between processes and micro-batches; everything else that is drawn follows the video.
+        torch.manual_seed(self.training.seed * 1_000_003 + step + (process << 40) + (part << 52))
+        rng = np.random.default_rng([self.training.seed, step, 1])
+        return self.system.losses(batch.to(self.device), rng)
+
+    def _compute_in_parts(self, batches: Sequence[Batch], step: int) -> StepValues:
+        firsts = [FirstPass(len(batches)) for _ in batches]
+        for part, (batch, first) in enumerate(zip(batches, firsts, strict=True)):
+            # With gradients that nobody asks for: the kernels are then those of the second pass, and so are the prompts.
+            with exchange_through(first):
+                self._losses(batch, step, self.processes.index, part)
+        values = []
+        for part, (batch, second) in enumerate(zip(batches, second_passes(firsts), strict=True)):
+            with exchange_through(second):
+                values.append(self._compute(batch, step, process=self.processes.index, part=part, parts=len(batches)))
+        return StepValues.mean(values)
 
     def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress) -> None:
         means = {name: value / progress.epoch_steps for name, value in progress.epoch_sums.items()}
@@ -234,8 +284,10 @@ class Trainer:
             self._keep(progress, epoch)
             return False
         with self._averaged_weights():
-            losses = self._validator.losses(self._check_stop)
-            by_value = self._validator.scores_by_value(self.system.scalar.during_training, self._check_stop)
+            losses = self._validator.losses()
+            by_value = self._validator.scores_by_value(self.system.scalar.during_training)
+        # Where processors differ, so may last digits; what follows from them must not.
+        losses, by_value = self.processes.by_main(lambda: (losses, by_value))
         value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
         score = full_f1(scores)
         if score > progress.best_score:
@@ -281,26 +333,38 @@ class Trainer:
         values = self._average.values if self._average is not None else self._weights.masters
         kept = {**self.model.state_dict(), **self._frozen, **dict(zip(self._weights.names, values, strict=True))}
         needed = {name: value for name, value in kept.items() if not name.startswith(self.model.training_only)}
-        save_weights(self.run_folder, needed)
+        self.processes.by_main(lambda: save_weights(self.run_folder, needed))
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
         """Tunes the system's scalar with the kept weights and closes the run."""
-        self.system.save(self.run_folder)
+        self.processes.by_main(lambda: self.system.save(self.run_folder))
         scalar = self.system.scalar
         decision = scalar.not_tuned()
         if self._validator is not None:
             load_weights(self.model, self.run_folder)
-            by_value = self._validator.scores_by_value(scalar.candidates, self._check_stop)
+            by_value = self._validator.scores_by_value(scalar.candidates)
             decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
-        write_json(self.run_folder / DECISION, decision)
+        self.processes.by_main(lambda: write_json(self.run_folder / DECISION, decision))
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
-        finish_state(self.run_folder, progress)
+        self.processes.by_main(lambda: finish_state(self.run_folder, progress))
+
+    def _save_and_stop(self, progress: TrainingProgress) -> None:
+        """After a step: saves the state when it is time, and where any process was asked to stop, saves it and stops."""
+        if self.processes.any(self._stop.is_set()):
+            self._save_state(progress)
+            raise TrainingInterrupted(self._stop.number)
+        if self.processes.is_main and time.monotonic() > self._next_state:
+            self._write_state(progress)
 
     def _check_stop(self) -> None:
-        if self._stop.is_set():
+        if self.processes.any(self._stop.is_set()):
             raise TrainingInterrupted(self._stop.number)
 
     def _save_state(self, progress: TrainingProgress) -> None:
+        """Saves the state; no process goes on before it is written."""
+        self.processes.by_main(lambda: self._write_state(progress))
+
+    def _write_state(self, progress: TrainingProgress) -> None:
         keep, begun = self.training.keep_states, time.monotonic()
         save_state(self.run_folder, progress, self._weights, self._optimiser, self._average, keep=keep)
         now = time.monotonic()

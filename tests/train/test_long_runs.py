@@ -5,29 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import random
-import select
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 from optsg.data.errors import RunError
 from optsg.train.resume import read_progress
 from optsg.train.state_files import state_files
 from optsg.train.trainer import Trainer
 from safetensors.torch import load_file
 
-from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
+from tests.tiny_world import as_options, tiny_videos, write_tiny_store
 from tests.train.command import train
+from tests.train.trainings import Trainings, assert_same_run, open_trainings
 
-ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = as_options(("epochs=4", "validate_every=1", "keep_states=3"))
 
 
@@ -43,16 +37,6 @@ def whole(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with contextlib.chdir(run.parent):
         assert train("--feats", feats, "--run", run, *as_options(), *SETTINGS).exit_code == 0
     return run
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    """Same weights to the last bit, same decision, same log."""
-    weights, others = (load_file(run / "model.safetensors") for run in (one, other))
-    assert weights.keys() == others.keys()
-    assert all(torch.equal(weights[name], others[name]) for name in weights)
-    assert (one / "decision.json").read_text() == (other / "decision.json").read_text()
-    events = [[{**event, "seconds": 0} for event in read_log(run)] for run in (one, other)]
-    assert events[0] == events[1]
 
 
 def train_until(monkeypatch: pytest.MonkeyPatch, step: int, feats: Path, run: str, *settings: str) -> None:
@@ -240,79 +224,42 @@ def test_resume_auto_needs_a_name(feats: Path) -> None:
 # --- signals ---
 
 
-@dataclass
-class Training:
-    """The process that starts trainings."""
-
-    process: subprocess.Popen[str]
-
-    def run(
-        self, *arguments: str, after: float | None = None, number: int = signal.SIGKILL, once: Path | None = None
-    ) -> tuple[int, float]:
-        """One training: exit code (−9 when a kill came before the end) and seconds.
-
-        Args:
-            after: seconds until the signal; counted from when ``once`` has a state, where that is a run.
-        """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        started = time.monotonic()
-        self.process.stdin.write(json.dumps(arguments) + "\n")
-        self.process.stdin.flush()
-        child = int(self.process.stdout.readline())
-        while once is not None and not state_files(once):
-            assert not select.select([self.process.stdout], [], [], 0.05)[0], "it ended before its first state"
-        if after is not None and not select.select([self.process.stdout], [], [], after)[0]:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-                os.kill(child, number)
-        return int(self.process.stdout.readline()), time.monotonic() - started
-
-
 @pytest.fixture
-def training(tmp_path: Path) -> Iterator[Training]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.train.killed_training"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield Training(process)
-        assert process.stdin is not None
-        process.stdin.close()
+def trainings(tmp_path: Path) -> Iterator[Trainings]:
+    with open_trainings(tmp_path) as opened:
+        yield opened
 
 
-def kill_at_random(training: Training, feats: Path, kills: int, *settings: str) -> None:
+def kill_at_random(trainings: Trainings, feats: Path, kills: int, *settings: str) -> None:
     """A run killed so many times, at random moments of its work, each time begun again by the same command."""
     rng = random.Random(5)
-    command = ["--feats", str(feats), *as_options(), *settings, "--set", "state_seconds=0", "--resume", "auto"]
-    code, seconds = training.run(*command, "--run", "runs/whole")
+    command = ["--feats", str(feats), *as_options(), *settings, "--set", "state_seconds=0", "--resume", "auto", "-q"]
+    [code], seconds = trainings.run(*command, "--run", "runs/whole")
     assert code == 0
     for _ in range(kills):
         # Setting up takes its share of every attempt, so that the run does not end before its last kill.
-        code, _ = training.run(*command, "--run", "runs/killed", after=rng.uniform(0.0, 2 * seconds / kills))
+        [code], _ = trainings.run(*command, "--run", "runs/killed", after=rng.uniform(0.0, 2 * seconds / kills))
         assert code == -signal.SIGKILL
         assert len(state_files(Path("runs/killed"))) <= 4
-    assert training.run(*command, "--run", "runs/killed")[0] == 0
+    assert trainings.run(*command, "--run", "runs/killed")[0] == [0]
     assert_same_run(Path("runs/whole"), Path("runs/killed"))
 
 
-def test_a_killed_run_ends_with_the_weights_of_the_uninterrupted_one(training: Training, feats: Path) -> None:
-    kill_at_random(training, feats, 3, *SETTINGS)
+def test_a_killed_run_ends_with_the_weights_of_the_uninterrupted_one(trainings: Trainings, feats: Path) -> None:
+    kill_at_random(trainings, feats, 3, *SETTINGS)
 
 
 @pytest.mark.slow
 def test_a_run_killed_twenty_times_ends_with_the_weights_of_the_uninterrupted_one(
-    training: Training, feats: Path
+    trainings: Trainings, feats: Path
 ) -> None:
-    kill_at_random(training, feats, 20, *as_options(("epochs=60", "keep_states=3")))
+    kill_at_random(trainings, feats, 20, *as_options(("epochs=60", "keep_states=3")))
 
 
-def test_sigterm_saves_and_ends_the_run(training: Training, feats: Path) -> None:
+def test_sigterm_saves_and_ends_the_run(trainings: Trainings, feats: Path) -> None:
     settings = [*as_options(("epochs=500", "state_seconds=0"))]
     command = ["--feats", str(feats), "--run", "runs/a", *as_options(), *settings, "--resume", "auto"]
-    code, _ = training.run(*command, number=signal.SIGTERM, once=Path("runs/a"), after=0.1)
+    [code], _ = trainings.run(*command, number=signal.SIGTERM, once=Path("runs/a"), after=0.1)
     assert code == 143
     progress = read_progress(Path("runs/a"))
     assert progress is not None
