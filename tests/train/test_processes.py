@@ -199,7 +199,8 @@ def test_micro_batches_are_alike_in_all_processes_and_never_too_large() -> None:
 
 
 def test_both_passes_draw_the_same_dropout(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    original, compared = SecondPass.gather_rows, []
+    original = SecondPass.gather_rows
+    compared: list[int] = []
 
     def comparing(self: SecondPass, x: torch.Tensor) -> torch.Tensor:
         joint = original(self, x)
