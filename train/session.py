@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__
 from ..data.errors import ConfigError, RunError
@@ -23,6 +20,7 @@ from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import build_vocabulary
 from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from .device import choose_device
+from .display import training_display
 from .init_from import Source, open_source, write_start
 from .interruption import TrainingInterrupted
 from .processes import Processes
@@ -31,7 +29,7 @@ from .run_differences import differences
 from .run_folder import CONFIG, DECISION, create_run, point_latest
 from .systems.names import DEFAULT_SYSTEM
 from .systems.registry import find_system
-from .trainer import StepReport, Trainer
+from .trainer import Trainer
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -239,13 +237,13 @@ def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> 
         if processes.is_main:
             click.echo(f"{run} is finished: there is nothing to resume")
         return
-    with open_store(Path(config.store["path"])) as store, _display(quiet) as (report, announce):
+    with open_store(Path(config.store["path"])) as store, training_display(quiet) as (report, announce):
         _check_same_store(store, config, run)
         tag_table = TagTable.load(run / "tag_table.json")
         tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
         trainer = Trainer(store, run, config, tag_table, tokenizer, processes, report=report, announce=announce)
         announce(_introduction(trainer, run))
-        for warning in trainer.warnings():
+        for warning in trainer.warnings() if processes.is_main else ():
             announce(f"warning: {warning}")
         try:
             done = trainer.train(resume=resume)
@@ -287,35 +285,3 @@ def _introduction(trainer: Trainer, run: Path) -> str:
 def _place(trainer: Trainer) -> str:
     count, device = trainer.processes.count, trainer.device
     return str(device) if count == 1 else f"{device.type} in {count} processes"
-
-
-@contextlib.contextmanager
-def _display(quiet: bool) -> Iterator[tuple[Callable[[StepReport], None], Callable[[str], None]]]:
-    """A progress bar with the losses on a terminal, plain lines elsewhere, nothing with ``quiet``."""
-    console = Console(stderr=True)
-    if quiet:
-        yield (lambda _: None), (lambda _: None)
-    elif not console.is_terminal:
-        yield (lambda _: None), (lambda line: click.echo(line, err=True))
-    else:
-        columns = (
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            TaskProgressColumn(show_speed=True),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("training", total=None, epoch="0", losses="")
-
-            def report(step: StepReport) -> None:
-                progress.update(
-                    task,
-                    completed=step.step,
-                    total=step.total_steps,
-                    epoch=f"{step.epoch}/{step.epochs}",
-                    losses=" ".join(f"{name} {value:.2f}" for name, value in step.losses.items()),
-                )
-
-            yield report, console.print

@@ -8,35 +8,32 @@ the same whatever the number of processes, and each process computes its share o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..data.batching import Batch, bucketed_batches, collate, tags_of, video_lengths
+from ..data.batching import bucketed_batches, video_lengths
 from ..data.errors import StoreError
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from .config import RunConfig, default_epochs
-from .distributed import alone, exchange_through
 from .init_from import load_start
 from .interruption import TrainingInterrupted
+from .joint_step import JointStep, StepValues
 from .log import TrainingLog
-from .micro_batches import FirstPass, micro_batch_count, second_passes
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .precision import MasterWeights, working_dtype
 from .processes import Processes
 from .resume import TrainingProgress, find_sound_state, finish_state, load_state, read_progress, save_state
 from .run_folder import DECISION, load_weights, save_weights, write_json
 from .systems.registry import start_system
-from .systems.system import StepLosses, StepValues
 from .validation import Validator, full_f1
 
 VALIDATIONS = 12
@@ -106,6 +103,7 @@ class Trainer:
         # Kept apart in float32: the working copy may be rounded.
         self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
         self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
+        self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
         self._validator = self._open_validator()
@@ -211,8 +209,7 @@ class Trainer:
     def _step(self, step: int, rows: NDArray[np.int64]) -> StepValues:
         self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
-        values = self._gradients(step, rows)
-        self.processes.average_gradients(self._weights.masters)
+        values = self._joint_step.gradients(step, rows)
         nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
         self._optimiser.step()
         self._optimiser.zero_grad()
@@ -220,49 +217,6 @@ class Trainer:
             self._average.update(step)
         self._weights.publish()
         return values
-
-    def _gradients(self, step: int, rows: NDArray[np.int64]) -> StepValues:
-        """Computes this process's share of a joint batch: its gradients are in the masters, averaged over its micro-batches."""
-        count = self.processes.count
-        if len(rows) < count:
-            # There is not a video for each: all compute the whole, with the same dropout.
-            with alone():
-                return self._compute(self._load(rows, rows), step, process=0)
-        parts = micro_batch_count(len(rows), count, self.training.micro_batch)
-        share = rows[self.processes.index :: count]
-        if parts == 1:
-            values = self._compute(self._load(share, rows), step, process=self.processes.index)
-        else:
-            values = self._compute_in_parts([self._load(part, rows) for part in np.array_split(share, parts)], step)
-        return values.mean_over(self.processes)
-
-    def _load(self, share: NDArray[np.int64], joint: NDArray[np.int64]) -> Batch:
-        batch = collate(self._store, share)
-        return batch if len(share) == len(joint) else replace(batch, joint_tags=tags_of(self._store, joint))
-
-    def _compute(self, batch: Batch, step: int, *, process: int, part: int = 0, parts: int = 1) -> StepValues:
-        losses = self._losses(batch, step, process, part)
-        (losses.total if parts == 1 else losses.total / parts).backward()
-        self._weights.collect_gradients()
-        return StepValues.of(losses)
-
-    def _losses(self, batch: Batch, step: int, process: int, part: int) -> StepLosses:
-        # Dropout differs between processes and micro-batches; everything else that is drawn follows the video.
-        torch.manual_seed(self.training.seed * 1_000_003 + step + (process << 40) + (part << 52))
-        rng = np.random.default_rng([self.training.seed, step, 1])
-        return self.system.losses(batch.to(self.device), rng)
-
-    def _compute_in_parts(self, batches: Sequence[Batch], step: int) -> StepValues:
-        firsts = [FirstPass(len(batches)) for _ in batches]
-        for part, (batch, first) in enumerate(zip(batches, firsts, strict=True)):
-            # With gradients that nobody asks for: the kernels are then those of the second pass, and so are the prompts.
-            with exchange_through(first):
-                self._losses(batch, step, self.processes.index, part)
-        values = []
-        for part, (batch, second) in enumerate(zip(batches, second_passes(firsts), strict=True)):
-            with exchange_through(second):
-                values.append(self._compute(batch, step, process=self.processes.index, part=part, parts=len(batches)))
-        return StepValues.mean(values)
 
     def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress) -> None:
         means = {name: value / progress.epoch_steps for name, value in progress.epoch_sums.items()}

@@ -24,7 +24,6 @@ from ...data.tag_table import TagTable
 from ...data.title_tokenizer import TitleTokenizer
 from ..config import RunConfig
 from ..generation import PredictedTag
-from ..processes import Processes
 from ..shared_encoder import VideoTitleModel
 from ..tuning import TunedScalar
 
@@ -50,39 +49,6 @@ class StepLosses:
         """The loss as ``loss`` and its parts by name, as numbers."""
         parts = {name: part.item() for name, part in self.parts.items()}
         return {"loss": sum(parts.values()), **parts}
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepValues:
-    """The losses of a batch and other measures, as numbers by name."""
-
-    losses: Mapping[str, float]
-    measures: Mapping[str, float]
-
-    @classmethod
-    def of(cls, losses: StepLosses) -> StepValues:
-        """The numbers of losses."""
-        return cls(losses=losses.values(), measures=losses.measures)
-
-    @classmethod
-    def mean(cls, shares: Sequence[StepValues]) -> StepValues:
-        """Means over shares of a joint batch: the losses are scaled so that this is the joint loss."""
-        first, count = shares[0], len(shares)
-        return cls(
-            losses={name: sum(share.losses[name] for share in shares) / count for name in first.losses},
-            measures={name: sum(share.measures[name] for share in shares) / count for name in first.measures},
-        )
-
-    def mean_over(self, processes: Processes) -> StepValues:
-        """Means over the processes; all have the same names."""
-        if processes.count == 1:
-            return self
-        names = [*self.losses, *self.measures]
-        sums = processes.sums([*self.losses.values(), *self.measures.values()])
-        means = dict(zip(names, (total / processes.count for total in sums), strict=True))
-        return StepValues(
-            losses={name: means[name] for name in self.losses}, measures={name: means[name] for name in self.measures}
-        )
 
 
 class System(ABC):
