@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .store import FeatureStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointBatch:
+    """The batch of several processes or micro-batches, as one of its shares sees it.
+
+    What is drawn at random for the videos is drawn for all of them, in order: a step is the same however it is shared out.
+
+    Attributes:
+        tags: of all its videos, as in :class:`Batch`.
+        places: (B,) where in it the share's own videos are.
+    """
+
+    tags: tuple[NDArray[np.int32], ...]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +44,7 @@ class Batch:
         title_tokens: (B, S) int64, ``title_mask`` (B, S).
         tags: per video, its tags as indices into the store's tag table; empty for videos outside a store.
         rows: (B,) the videos' rows in the store; ``None`` for videos outside a store.
-        joint_tags: the different tags of all videos of the joint batch that this one is a share of, sorted; ``None``
-            where it is a whole batch.
+        joint: the batch that this one is a share of; ``None`` where it is a whole one.
     """
 
     frames: Tensor
@@ -38,10 +55,19 @@ class Batch:
     title_mask: Tensor
     tags: tuple[NDArray[np.int32], ...] = ()
     rows: NDArray[np.int64] | None = None
-    joint_tags: NDArray[np.int64] | None = None
+    joint: JointBatch | None = None
 
     def __len__(self) -> int:
         return len(self.title_tokens)
+
+    @property
+    def every_tags(self) -> tuple[NDArray[np.int32], ...]:
+        """The tags of all videos of the joint batch."""
+        return self.tags if self.joint is None else self.joint.tags
+
+    def own(self, every: Sequence[T]) -> list[T]:
+        """Of something for each video of the joint batch, that for the own ones."""
+        return list(every) if self.joint is None else [every[place] for place in self.joint.places]
 
     @classmethod
     def from_features(
@@ -96,11 +122,6 @@ def collate(store: FeatureStore, rows: Sequence[int] | NDArray[np.int64]) -> Bat
         [store.tags(row) for row in numbers],
     )
     return replace(batch, rows=np.array(numbers, np.int64))
-
-
-def tags_of(store: FeatureStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The different tags of the store's videos ``rows``, sorted."""
-    return np.unique(np.concatenate([store.tags(int(row)) for row in rows])).astype(np.int64)
 
 
 def video_lengths(store: FeatureStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data.batching import Batch, collate, tags_of
+from ..data.batching import Batch, JointBatch, collate
 from ..data.store import FeatureStore
 from .config import TrainingConfig
 from .distributed import alone, exchange_through
@@ -83,17 +83,17 @@ class JointStep:
         if len(rows) < count:
             # There is not a video for each: all compute the whole, with the same dropout.
             with alone():
-                return self._compute(self._load(rows, rows), step, process=0)
+                return self._compute(collate(self._store, rows), step, process=0)
         parts = micro_batch_count(len(rows), count, self._training.micro_batch)
-        share = rows[index::count]
-        if parts == 1:
-            return self._compute(self._load(share, rows), step, process=index).mean_over(self._processes)
-        batches = [self._load(part, rows) for part in np.array_split(share, parts)]
-        return self._compute_in_parts(batches, step).mean_over(self._processes)
-
-    def _load(self, share: NDArray[np.int64], joint: NDArray[np.int64]) -> Batch:
-        batch = collate(self._store, share)
-        return batch if len(share) == len(joint) else replace(batch, joint_tags=tags_of(self._store, joint))
+        if count == parts == 1:
+            return self._compute(collate(self._store, rows), step, process=0)
+        tags = tuple(self._store.tags(int(row)) for row in rows)
+        batches = [
+            replace(collate(self._store, rows[places]), joint=JointBatch(tags=tags, places=places))
+            for places in np.array_split(np.arange(index, len(rows), count), parts)
+        ]
+        values = self._compute(batches[0], step, process=index) if parts == 1 else self._compute_in_parts(batches, step)
+        return values.mean_over(self._processes)
 
     def _compute_in_parts(self, batches: Sequence[Batch], step: int) -> StepValues:
         process, parts = self._processes.index, len(batches)
@@ -115,7 +115,7 @@ class JointStep:
         return StepValues(losses=losses.values(), measures=losses.measures)
 
     def _losses(self, batch: Batch, step: int, process: int, part: int) -> StepLosses:
-        # Dropout differs between processes and micro-batches; everything else that is drawn follows the video.
+        # Dropout differs between processes and micro-batches; all else is drawn alike for the joint batch.
         torch.manual_seed(self._training.seed * 1_000_003 + step + (process << 40) + (part << 52))
         rng = np.random.default_rng([self._training.seed, step, 1])
         return self._system.losses(batch.to(self._processes.device), rng)

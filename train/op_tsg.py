@@ -7,9 +7,8 @@ the store's tag table, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from ..data.vocabulary import MARKS, NIL, PAD
 from .classification_losses import binary_cross_entropy
 from .config import InputConfig, ModelConfig, TrainingConfig
 from .distributed import decide, gather_rows, mean_over_shares, share_count
-from .draws import VideoDraws
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
 from .losses import prompt_tag_contrastive_loss, weighted_token_loss
@@ -58,17 +56,14 @@ class TagTargets:
     pieces: Mapping[int, Sequence[int]]
     columns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def choose(
-        self, tags: NDArray[np.int32], prompts: int, rng: Callable[[], np.random.Generator]
-    ) -> NDArray[np.int64]:
+    def choose(self, tags: NDArray[np.int32], prompts: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
         usable = np.array([tag for tag in tags.tolist() if tag in self.pieces], np.int64)
-        return usable if len(usable) <= prompts else np.sort(rng().choice(usable, prompts, replace=False))
+        return usable if len(usable) <= prompts else np.sort(rng.choice(usable, prompts, replace=False))
 
     def choose_all(self, batch: Batch, prompts: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
         """:meth:`choose` for every video of a batch."""
-        draws = VideoDraws(rng, batch)
-        return [self.choose(tags, prompts, partial(draws.__getitem__, n)) for n, tags in enumerate(batch.tags)]
+        return batch.own([self.choose(tags, prompts, rng) for tags in batch.every_tags])
 
     def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int) -> list[str]:
         """A line for people about the tags of the videos ``rows`` that are no targets, if there are any."""
@@ -203,11 +198,10 @@ class OPTSG(VideoTitleModel):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tags matched to the prompts (B, N), and the order (B, N) in which the decoder is given the prompts."""
         assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
-        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
+        order = np.tile(np.arange(assignment.shape[1]), (len(batch.every_tags), 1))
         if training.shuffle and self.config.decoding == "sequential":
-            draws = VideoDraws(rng, batch)
-            order = np.stack([draws[number].permutation(row) for number, row in enumerate(order)])
-        return assignment, order
+            order = rng.permuted(order, axis=1)
+        return assignment, np.stack(batch.own(list(order)))
 
     def _contrastive_loss(
         self, prompts: Tensor, assignment: Tensor, targets: TagTargets, training: TrainingConfig

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from optsg.data.batching import collate, tags_of
+from optsg.data.batching import JointBatch, collate
 from optsg.data.store import open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
@@ -79,7 +79,9 @@ def system_losses_and_gradients(feats: Path, run: Path, rows: list[int], joint: 
         system = start_system(store, config, TagTable.from_store(store), tokenizer)
         system.prepare(store, torch.device("cpu"))
         system.model.eval()
-        batch = replace(collate(store, rows), joint_tags=tags_of(store, np.array(joint)))
+        tags = tuple(store.tags(row) for row in joint)
+        share = JointBatch(tags=tags, places=np.array([joint.index(row) for row in rows]))
+        batch = replace(collate(store, rows), joint=share)
         losses = system.losses(batch, np.random.default_rng(0))
     losses.total.backward()
     values = {name: part.detach() for name, part in losses.parts.items()}

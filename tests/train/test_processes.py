@@ -13,10 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from optsg.data.batching import collate
 from optsg.data.errors import ConfigError
-from optsg.data.store import FeatureStore
-from optsg.train.draws import VideoDraws
 from optsg.train.micro_batches import SecondPass, micro_batch_count
 from optsg.train.processes import open_processes
 from optsg.train.resume import read_progress
@@ -213,16 +210,6 @@ def test_both_passes_draw_the_same_dropout(command: list[str], monkeypatch: pyte
     result = train(*command, "--set", "micro_batch=4", "--set", "dropout=0.5")
     assert result.exit_code == 0, result.output
     assert len(compared) > 40
-
-
-def test_what_is_drawn_for_a_video_does_not_depend_on_its_batch(store: FeatureStore) -> None:
-    whole = VideoDraws(np.random.default_rng(3), collate(store, [4, 9, 7]))
-    part = VideoDraws(np.random.default_rng(3), collate(store, [7, 4]))
-    drawn = [whole[number].integers(2**60) for number in range(3)]
-    assert [part[number].integers(2**60) for number in range(2)] == [drawn[2], drawn[0]]
-    assert len(set(drawn)) == 3
-    other = VideoDraws(np.random.default_rng(4), collate(store, [4]))
-    assert other[0].integers(2**60) != drawn[0]
 
 
 @pytest.mark.parametrize("value", ["1", "-2"])

@@ -48,9 +48,8 @@ class LearnableTagEmbeddings(OpTsg):
         """
         assert self.model.tag_model is not None
         usable = self.targets.pieces
-        tags = [np.array([tag for tag in video.tolist() if tag in usable], np.int64) for video in batch.tags]
-        joint = np.unique(np.concatenate(tags)) if batch.joint_tags is None else batch.joint_tags
-        numbers = np.array([tag for tag in joint.tolist() if tag in usable], np.int64)
+        tags = [np.array([tag for tag in video.tolist() if tag in usable], np.int64) for video in batch.every_tags]
+        numbers = np.unique(np.concatenate(tags))
         # NIL is the last row: there is one row even where no video has a tag.
         embeddings = self.model.tag_model([*(self._texts[number] for number in numbers), self._texts[-1]])
         targets = TagTargets(
@@ -59,4 +58,5 @@ class LearnableTagEmbeddings(OpTsg):
             pieces={row: usable[number] for row, number in enumerate(numbers.tolist())},
         )
         local = tuple(np.searchsorted(numbers, video).astype(np.int32) for video in tags)
-        return replace(batch, tags=local), targets
+        joint = None if batch.joint is None else replace(batch.joint, tags=local)
+        return replace(batch, tags=tuple(batch.own(local)), joint=joint), targets

@@ -19,7 +19,6 @@ from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import start_encoder, tag_targets
 from ..config import RunConfig
-from ..draws import VideoDraws
 from ..generation import PredictedTag, TagReader, WrittenTokens
 from ..op_tsg import TagTargets
 from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
@@ -96,12 +95,12 @@ class OrderedWriter(System):
 
     def usable_tags(self, batch: Batch, rng: np.random.Generator) -> list[NDArray[np.int64]]:
         """Per video the tags that can be written, all of them: the sequence is cut where it gets too long."""
-        return [self.targets.choose(tags, len(tags), lambda: rng) for tags in batch.tags]
+        return [self.targets.choose(tags, len(tags), rng) for tags in batch.tags]
 
     def sequences(self, batch: Batch, rng: np.random.Generator) -> list[list[int]]:
         """Target tokens of every video."""
-        draws = VideoDraws(rng, batch)
-        ordered = [self.order(tags, draws[number]) for number, tags in enumerate(self.usable_tags(batch, rng))]
+        every = [self.targets.choose(tags, len(tags), rng) for tags in batch.every_tags]
+        ordered = batch.own([self.order(tags, rng) for tags in every])
         return [tag_sequence(tags.tolist(), self.targets.pieces, MAX_TARGET_TOKENS) for tags in ordered]
 
     def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
