@@ -39,8 +39,9 @@ class Batch:
     """Inputs of several videos; masks are true where there is something.
 
     Attributes:
-        frames: (B, M, frame_dim) float, ``frame_mask`` (B, M).
-        patches: (B, Q, patch_dim) float, ``patch_mask`` (B, Q).
+        frames: (B, M, frame_dim) float16, as they are stored; the model takes them to its own precision, on its device.
+            ``frame_mask`` (B, M).
+        patches: (B, Q, patch_dim) float16, ``patch_mask`` (B, Q).
         title_tokens: (B, S) int64, ``title_mask`` (B, S).
         tags: per video, its tags as indices into the store's tag table; empty for videos outside a store.
         rows: (B,) the videos' rows in the store; ``None`` for videos outside a store.
@@ -74,18 +75,13 @@ class Batch:
         cls,
         frames: Sequence[NDArray[np.float16]],
         patches: Sequence[NDArray[np.float16]],
-        title_tokens: Sequence[Sequence[int]],
+        title_tokens: Sequence[Sequence[int] | NDArray[np.int32]],
         tags: Sequence[NDArray[np.int32]] = (),
     ) -> Batch:
         """Pads per-video arrays (M, frame_dim), (Q, patch_dim) and token lists to one batch."""
         frame_values, frame_mask = _pad_vectors(frames)
         patch_values, patch_mask = _pad_vectors(patches)
-        lengths = torch.tensor([len(tokens) for tokens in title_tokens])
-        # A multiple of 4: few different shapes, for which a CPU prepares its matrix kernels one by one.
-        padded = torch.zeros(len(title_tokens), -(-int(lengths.max()) // 4) * 4, dtype=torch.int64)
-        for row, tokens in enumerate(title_tokens):
-            padded[row, : len(tokens)] = torch.as_tensor(np.asarray(tokens, np.int64))
-        title_mask = torch.arange(padded.shape[1]) < lengths[:, None]
+        padded, title_mask = _pad_tokens(title_tokens)
         return cls(
             frames=frame_values,
             frame_mask=frame_mask,
@@ -103,12 +99,24 @@ class Batch:
 
 
 def _pad_vectors(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
-    longest = max(len(row) for row in rows)
-    values = np.zeros((len(rows), longest, rows[0].shape[1]), np.float32)
-    mask = np.zeros((len(rows), longest), np.bool_)
-    for number, row in enumerate(rows):
-        values[number, : len(row)] = row
-        mask[number, : len(row)] = True
+    lengths = np.array([len(row) for row in rows])
+    longest, width = int(lengths.max()), rows[0].shape[1]
+    if lengths.min() == longest:
+        values = np.concatenate(rows).reshape(len(rows), longest, width)
+    else:
+        values = np.empty((len(rows), longest, width), np.float16)
+        for place, row in zip(values, rows, strict=True):
+            place[: len(row)] = row
+            place[len(row) :] = 0
+    return torch.from_numpy(values), torch.from_numpy(np.arange(longest) < lengths[:, None])
+
+
+def _pad_tokens(rows: Sequence[Sequence[int] | NDArray[np.int32]]) -> tuple[Tensor, Tensor]:
+    lengths = np.array([len(row) for row in rows])
+    # A multiple of 4: few different shapes, for which a CPU prepares its matrix kernels one by one.
+    mask = np.arange(-(-int(lengths.max()) // 4) * 4) < lengths[:, None]
+    values = np.zeros(mask.shape, np.int64)
+    values[mask] = np.concatenate(rows)
     return torch.from_numpy(values), torch.from_numpy(mask)
 
 
@@ -118,7 +126,7 @@ def collate(store: FeatureStore, rows: Sequence[int] | NDArray[np.int64]) -> Bat
     batch = Batch.from_features(
         [store.frames(row) for row in numbers],
         [store.patches(row) for row in numbers],
-        [store.title_tokens(row).tolist() for row in numbers],
+        [store.title_tokens(row) for row in numbers],
         [store.tags(row) for row in numbers],
     )
     return replace(batch, rows=np.array(numbers, np.int64))

@@ -56,6 +56,11 @@ class FileTagger:
         sampling = Sampling.from_spec(header.sampling)
         return cls(run, open_image_encoder(header.image_encoder, device=device), sampling)
 
+    @property
+    def system(self) -> str:
+        """The system that writes the tags (:mod:`optsg.train.systems.names`)."""
+        return self._run.config.system
+
     def tag(self, path: Path, title: str = "") -> list[PredictedTag]:
         """Tags of one video or image file, best score first.
 

@@ -6,7 +6,7 @@ prompts that a video keeps, T written tokens, E tag-embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,27 @@ class LabelledOPTSG(OPTSG):
         super().__init__(model, inputs, tags)
         self.label_head = nn.Linear(inputs.tag_dim, 1)
         init_weights(self.label_head)
+
+    def slot_log_probs(
+        self,
+        prompts: Tensor,
+        tags: NDArray[np.int64],
+        pieces: Mapping[int, Sequence[int]],
+        features: Tensor,
+        mask: Tensor,
+        batch: Batch,
+    ) -> Tensor:
+        """As in OP-TSG; the decoder sees the prompts with a tag."""
+        kept = [np.flatnonzero(row != NO_TAG).tolist() for row in tags]
+        chosen = keep_prompts(prompts, kept)
+        written = np.full(chosen.shape[:2], NO_TAG)
+        index = torch.zeros(chosen.shape[:2], dtype=torch.int64)
+        for row, numbers in enumerate(kept):
+            written[row, : len(numbers)] = tags[row, numbers]
+            index[row, : len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
+        found = super().slot_log_probs(chosen, written, pieces, features, mask, batch)
+        # Slots beyond a video's own have 0, which may be added anywhere.
+        return found.new_zeros(prompts.shape[:2]).scatter_add(1, index.to(found.device), found)
 
     def labels(self, prompts: Tensor) -> Tensor:
         """Logits of the labels, (B, N, E) -> (B, N), float32 whatever the weights are."""

@@ -79,7 +79,7 @@ def tag_sequence_loss(
 
     Args:
         logits: (K, V); in bfloat16 the kernel still sums in float32, at a third of the cost on a CPU.
-        targets, others: as in :func:`weighted_token_loss`.
+        targets: as in :func:`weighted_token_loss`, and so are all others.
     """
     per_token = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
     return weighted_token_loss(

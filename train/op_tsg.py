@@ -33,7 +33,7 @@ from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_e
 from .slot_parallel import slot_parallel_decode, slot_targets
 from .tag_decoder import TagDecoder
 from .tag_head import TagHead, multi_hot
-from .tag_sequence import target_batch, written_places
+from .tag_sequence import mean_by_slot, target_batch, written_places
 from .title_copier import TitleCopier
 
 INITIAL_TEMPERATURE = 0.07
@@ -232,7 +232,7 @@ class OPTSG(VideoTitleModel):
         index = torch.from_numpy(order).to(prompts.device)
         ordered = prompts.gather(1, index[..., None].expand_as(prompts))
         hidden, wanted = self._hidden_states(
-            ordered, np.take_along_axis(assignment, order, axis=1), features, mask, targets
+            ordered, np.take_along_axis(assignment, order, axis=1), features, mask, targets.pieces
         )
         places = written_places(wanted)
         token_losses = self._token_losses(hidden, wanted.flatten()[places], places, batch, features, training)
@@ -248,13 +248,18 @@ class OPTSG(VideoTitleModel):
         )
 
     def _hidden_states(
-        self, prompts: Tensor, tags: NDArray[np.int64], features: Tensor, mask: Tensor, targets: TagTargets
+        self,
+        prompts: Tensor,
+        tags: NDArray[np.int64],
+        features: Tensor,
+        mask: Tensor,
+        pieces: Mapping[int, Sequence[int]],
     ) -> tuple[Tensor, Tensor]:
         """The decoder's hidden states (B, T, D) and the tokens (B, T) that they are to write, for the slots' tags (B, N)."""
         if self.config.decoding == "parallel":
-            slots = slot_targets(tags, targets.pieces).to(prompts.device)
+            slots = slot_targets(tags, pieces).to(prompts.device)
             return self.decoder(prompts, slots.inputs, features, mask, slots.layout), slots.targets
-        inputs, wanted = (tokens.to(prompts.device) for tokens in target_batch(tags, targets.pieces))
+        inputs, wanted = (tokens.to(prompts.device) for tokens in target_batch(tags, pieces))
         return self.decoder(prompts, inputs, features, mask), wanted
 
     def _token_losses(
@@ -281,6 +286,28 @@ class OPTSG(VideoTitleModel):
             label_smoothing=smoothing,
             copy_weight=training.copy_weight if self.training else 0.0,
         )
+
+    def slot_log_probs(
+        self,
+        prompts: Tensor,
+        tags: NDArray[np.int64],
+        pieces: Mapping[int, Sequence[int]],
+        features: Tensor,
+        mask: Tensor,
+        batch: Batch,
+    ) -> Tensor:
+        """Mean log-probability of the word pieces of the tag in every slot, with gradients: (B, N), 0 for NIL.
+
+        Args:
+            prompts: (B, N, E).
+            tags: (B, N) tag of every slot, -1 for NIL; the pieces of a tag have read those of the tags before it.
+            pieces: decoder ids of every tag that occurs.
+            features: F (B, S, D) with mask (B, S) of the batch.
+        """
+        hidden, wanted = self._hidden_states(prompts, tags, features, mask, pieces)
+        places = written_places(wanted)
+        losses = self._token_losses(hidden, wanted.flatten()[places], places, batch, features, TrainingConfig())
+        return mean_by_slot(-losses, wanted, places, prompts.shape[1], nil_ends=self.config.decoding == "parallel")
 
     @torch.no_grad()
     def write(

@@ -52,6 +52,11 @@ class Processes:
     count: int
     device: torch.device
 
+    @classmethod
+    def alone(cls, device: torch.device) -> Processes:
+        """One process, which trains without others."""
+        return cls(index=0, count=1, device=device)
+
     @property
     def is_main(self) -> bool:
         """Whether this is the one that writes and speaks."""
@@ -154,7 +159,7 @@ def open_processes(device: str) -> Iterator[Processes]:
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
-        yield Processes(index=0, count=1, device=choose_device(device))
+        yield Processes.alone(choose_device(device))
         return
     on_cpu = _check_devices(device, count)
     from accelerate.state import PartialState

@@ -164,9 +164,14 @@ def _with_default_point(table: Table, size: Size, settings: Sequence[str]) -> Ta
 def _without_idle_settings(choice: Choice, size: Size, settings: Sequence[str]) -> Choice:
     """The choice without settings that say what runs have anyway."""
     kept = list(choice.settings)
+    whole = apply_settings(*SIZES[size], [*settings, *kept])
     for setting in choice.settings:
         rest = [other for other in kept if other != setting]
-        if apply_settings(*SIZES[size], [*settings, *rest]) == apply_settings(*SIZES[size], [*settings, *kept]):
+        try:
+            is_idle = apply_settings(*SIZES[size], [*settings, *rest]) == whole
+        except ConfigError:  # the others are possible only beside this one
+            continue
+        if is_idle:
             kept = rest
     return replace(choice, settings=tuple(kept))
 

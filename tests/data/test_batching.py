@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from optsg.data.batching import Batch, bucketed_batches, collate, sequential_batches, video_lengths
 from optsg.data.store import open_store
 
@@ -22,6 +23,21 @@ def test_padding_is_masked_and_values_are_kept() -> None:
     assert batch.frames[batch.frame_mask].sum(dim=1).tolist() == [3.0] * 2 + [6.0] * 4
     assert batch.title_tokens.tolist() == [[7, 8, 9, 0], [7, 9, 0, 0]]  # filled up to a multiple of 4
     assert batch.title_mask.tolist() == [[True] * 3 + [False], [True, True, False, False]]
+
+
+def test_features_stay_as_they_are_stored_and_padding_is_zero() -> None:
+    random = np.random.default_rng(0)
+    for lengths in ((3, 3, 3), (4, 0, 2)):
+        rows = [random.standard_normal((length, 5)).astype(np.float16) for length in lengths]
+        batch = Batch.from_features(rows, rows, [np.array([1, 2], np.int32), [3], [4, 5, 6, 7, 8]])
+        expected = torch.zeros(3, max(lengths), 5, dtype=torch.float16)
+        for place, row in zip(expected, rows, strict=True):
+            place[: len(row)] = torch.from_numpy(row)
+        for values, mask in ((batch.frames, batch.frame_mask), (batch.patches, batch.patch_mask)):
+            assert torch.equal(values, expected)
+            assert mask.sum(dim=1).tolist() == list(lengths)
+        assert batch.title_tokens.tolist() == [[1, 2] + [0] * 6, [3] + [0] * 7, [4, 5, 6, 7, 8, 0, 0, 0]]
+        assert batch.title_tokens.dtype == torch.int64
 
 
 def test_collate_mixes_videos_and_images(tmp_path: Path) -> None:

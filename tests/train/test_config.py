@@ -77,7 +77,7 @@ def test_impossible_settings(setting: str, message: str) -> None:
 
 
 def test_epochs_fit_the_store() -> None:
-    assert default_epochs("small", 1485, 64) == 50
+    assert default_epochs("small", 1485, 64) == 30
     assert default_epochs("small", 20, 64) == 120
     assert default_epochs("base", 205_000, 256) == 37
     assert default_epochs("base", 3_000_000, 256) == 8

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ..build import start_encoder
 from ..config import RunConfig
@@ -25,7 +26,7 @@ from ..matching import NO_TAG, assign_tags
 from ..op_tsg import MAX_INVERSE_TEMPERATURE, TagTargets, prompts_used
 from ..prompt_classifier import NIL_COLUMN, PromptClassifier
 from .op_tsg import NIL_BIAS
-from .system import StepLosses, System
+from .system import StepLosses, System, pad_scores
 
 NO_TARGET = -1
 
@@ -109,6 +110,22 @@ class PromptClassification(System):
             self._targets.embeddings,
             self.model.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
             false_negatives=self.config.training.false_negatives,
+        )
+
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """Log-probabilities of the tags for the prompts that stand for them."""
+        log_probs = self.model.classify(self.model.prompts(batch)).log_softmax(-1)
+        columns = self.tag_table.column_of
+        return pad_scores(
+            [
+                [
+                    row[tag.prompt, NIL_COLUMN + 1 + columns[tag_key(tag.text)]]
+                    for tag in video
+                    if tag.prompt is not None
+                ]
+                for row, video in zip(log_probs, tags, strict=True)
+            ],
+            log_probs.device,
         )
 
     def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:

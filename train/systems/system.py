@@ -118,6 +118,24 @@ class System(ABC):
     def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
         """Tags of every video of the batch, best score first, each tag once, with ``value`` for the tuned scalar."""
 
+    @abstractmethod
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """How sure the model is of given tags, with gradients: the logarithm of what their scores are made of.
+
+        Args:
+            tags: per video, tags that :meth:`predict` gave.
+
+        Returns:
+            (B, L), L the most tags of a video; 0 where a video has fewer.
+        """
+
     def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
         """:meth:`predict` for several values; a system that can do this at the cost of one overrides it."""
         return [self.predict(batch, value) for value in values]
+
+
+def pad_scores(scores: Sequence[Sequence[Tensor]], device: torch.device) -> Tensor:
+    """Scalars per video -> (B, L), 0 where a video has fewer than the longest."""
+    longest = max(1, *(len(row) for row in scores))
+    zero = torch.zeros((), device=device)
+    return torch.stack([torch.stack([*row, *[zero] * (longest - len(row))]) for row in scores])
