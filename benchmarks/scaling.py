@@ -46,6 +46,7 @@ def train_and_decode(path: Path) -> dict[str, float]:
     from optsg.data.vocabulary import Vocabulary
     from optsg.train.generation import TagReader
     from optsg.train.op_tsg import OPTSG
+    from optsg.train.processes import Processes
     from optsg.train.session import plan_run
     from optsg.train.slot_parallel import slot_parallel_decode
     from optsg.train.systems.op_tsg import OpTsg
@@ -53,14 +54,15 @@ def train_and_decode(path: Path) -> dict[str, float]:
 
     with open_store(path) as store, tempfile.TemporaryDirectory() as folder:
         plan = plan_run(store, path, system="op-tsg", size="small", settings=MODEL, seed=0)
-        trainer = Trainer(store, Path(folder), plan.config, plan.tag_table, plan.tokenizer, torch.device("cpu"))
+        processes = Processes.alone(torch.device("cpu"))
+        trainer = Trainer(store, Path(folder), plan.config, plan.tag_table, plan.tokenizer, processes)
         assert isinstance(trainer.system, OpTsg)
         model: OPTSG = trainer.system.model
         rows = store.indices("train")
         started = time.perf_counter()
         batches = bucketed_batches(rows, video_lengths(store, rows), BATCH, np.random.default_rng(0))
         for step, batch_rows in enumerate(batches):
-            trainer._step(step, batch_rows).values()
+            trainer._step(step, batch_rows)
         trained = time.perf_counter()
         model.eval()
         pieces = {tag: list(ids) for tag, ids in trainer.system.targets.pieces.items()}

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optsg.train.trainer as trainer_module
+import optsg.train.joint_step as joint_step_module
 import torch
 from numpy.typing import NDArray
 from optsg.data.batching import Batch, bucketed_batches, collate, video_lengths
@@ -31,6 +31,7 @@ from optsg.data.store import FeatureStore, open_store
 from optsg.train.config import SIZES, RunConfig, Size
 from optsg.train.op_tsg import OPTSG
 from optsg.train.precision import working_dtype
+from optsg.train.processes import Processes
 from optsg.train.session import plan_run
 from optsg.train.shared_encoder import VideoTitleModel
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
@@ -64,20 +65,20 @@ class StepsOfOurs:
     def __init__(self, store: FeatureStore, run: Path, size: Size, settings: Sequence[str], device: torch.device):
         plan = plan_run(store, store.path, system="op-tsg", size=size, settings=settings, seed=0)
         self.config: RunConfig = plan.config
-        self.trainer = Trainer(store, run, plan.config, plan.tag_table, plan.tokenizer, device)
+        self.trainer = Trainer(store, run, plan.config, plan.tag_table, plan.tokenizer, Processes.alone(device))
         self._taken = 0
 
     def step(self, rows: NDArray[np.int64]) -> float:
         """One step; returns the loss, as training does for its log."""
-        losses = self.trainer._step(self._taken, rows)
+        values = self.trainer._step(self._taken, rows)
         self._taken += 1
-        return losses.values()["loss"]
+        return values.losses["loss"]
 
 
 def places_of_parts() -> dict[tuple[Any, str], str]:
     """The functions whose time is that of a part; what a whole step does beside them is the optimiser."""
     return {
-        (trainer_module, "collate"): "data wait",
+        (joint_step_module, "collate"): "data wait",
         (Batch, "to"): "data wait",
         (VideoTitleModel, "encode"): "encoder",
         (OPTSG, "order_prompts"): "encoder",

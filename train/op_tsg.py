@@ -23,7 +23,7 @@ from ..data.store import FeatureStore
 from ..data.vocabulary import MARKS, NIL, PAD
 from .classification_losses import binary_cross_entropy
 from .config import InputConfig, ModelConfig, TrainingConfig
-from .distributed import gather_rows, mean_over_processes
+from .distributed import decide, gather_rows, mean_over_shares, share_count
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
 from .losses import prompt_tag_contrastive_loss, weighted_token_loss
@@ -60,6 +60,10 @@ class TagTargets:
         """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
         usable = np.array([tag for tag in tags.tolist() if tag in self.pieces], np.int64)
         return usable if len(usable) <= prompts else np.sort(rng.choice(usable, prompts, replace=False))
+
+    def choose_all(self, batch: Batch, prompts: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+        """:meth:`choose` for every video of a batch."""
+        return batch.own([self.choose(tags, prompts, rng) for tags in batch.every_tags])
 
     def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int) -> list[str]:
         """A line for people about the tags of the videos ``rows`` that are no targets, if there are any."""
@@ -166,7 +170,7 @@ class OPTSG(VideoTitleModel):
         self, prompts: Tensor, batch: Batch, targets: TagTargets, rng: np.random.Generator, *, match_nil: bool
     ) -> NDArray[np.int64]:
         """Tag of the store's tag table matched to each prompt, -1 for NIL: (B, N) (Eq. 2–3)."""
-        chosen = [targets.choose(tags, prompts.shape[1], rng) for tags in batch.tags]
+        chosen = targets.choose_all(batch, prompts.shape[1], rng)
         return assign_tags(prompts, chosen, targets.embeddings, targets.nil if match_nil else None)
 
     def forward(self, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator) -> Losses:
@@ -176,16 +180,17 @@ class OPTSG(VideoTitleModel):
         """
         features, mask = self.encode(batch)
         prompts = self.order_prompts(features, mask)
-        assignment, order = self._assign_and_order(prompts, batch, targets, training, rng)
-        contrastive = self._contrastive_loss(prompts, assignment, targets, training)
+        assignment, order = decide(lambda: self._assign_and_order(prompts, batch, targets, training, rng))
+        joint = gather_rows(torch.from_numpy(assignment).to(prompts.device))
+        contrastive = self._contrastive_loss(prompts, joint, targets, training)
         generation = self._generation_loss(prompts, features, mask, batch, assignment, order, targets, training)
-        used = int(np.any(assignment != NO_TAG, axis=0).sum())
         recognition = None
         if self.tag_head is not None:
             wanted = multi_hot(batch, targets.columns, self.tag_head.out_features)
             recognition = training.head_weight * binary_cross_entropy(
-                self.tag_head.score(features, mask), wanted, count_mean=mean_over_processes
+                self.tag_head.score(features, mask), wanted, count_mean=mean_over_shares
             )
+        used = prompts_used(assignment, joint)
         return Losses(contrastive=contrastive, generation=generation, recognition=recognition, prompts_used=used)
 
     def _assign_and_order(
@@ -193,20 +198,21 @@ class OPTSG(VideoTitleModel):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tags matched to the prompts (B, N), and the order (B, N) in which the decoder is given the prompts."""
         assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
-        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
+        order = np.tile(np.arange(assignment.shape[1]), (len(batch.every_tags), 1))
         if training.shuffle and self.config.decoding == "sequential":
             order = rng.permuted(order, axis=1)
-        return assignment, order
+        return assignment, np.stack(batch.own(list(order)))
 
     def _contrastive_loss(
-        self, prompts: Tensor, assignment: NDArray[np.int64], targets: TagTargets, training: TrainingConfig
+        self, prompts: Tensor, assignment: Tensor, targets: TagTargets, training: TrainingConfig
     ) -> Tensor:
+        """Loss of prompts (B, N, E) and the assignment (ΣB, N) of all shares of the joint batch."""
         if not training.contrastive:
             return torch.zeros((), device=prompts.device)
-        # Negatives come from all processes: each computes the joint loss.
+        # Negatives come from all shares: each computes the joint loss.
         return prompt_tag_contrastive_loss(
             gather_rows(prompts),
-            gather_rows(torch.from_numpy(assignment).to(prompts.device)),
+            assignment,
             targets.embeddings,
             self.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
             false_negatives=training.false_negatives,
@@ -237,7 +243,8 @@ class OPTSG(VideoTitleModel):
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
-            weight_mean=mean_over_processes,
+            weight_mean=mean_over_shares,
+            shares=share_count(),
         )
 
     def _hidden_states(
@@ -330,3 +337,9 @@ class OPTSG(VideoTitleModel):
         return greedy_decode(
             self.decoder, prompts, features, mask, nil_bias=nil_bias, output=output, use_cache=use_cache
         )
+
+
+def prompts_used(assignment: NDArray[np.int64], joint: Tensor) -> int:
+    """How many prompts have a tag in some video: of the own assignment (B, N), or of all shares' (ΣB, N) where there are more."""
+    matched = assignment if share_count() == 1 else joint.cpu().numpy()
+    return int(np.any(matched != NO_TAG, axis=0).sum())

@@ -17,7 +17,7 @@ from torch.nn import functional
 from ..data.batching import Batch
 from ..data.vocabulary import MARKS, NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
-from .distributed import mean_over_processes
+from .distributed import mean_over_shares, share_count
 from .generation import NoRepeats, WrittenTokens, drop_unfinished, greedy_decode
 from .layers import init_weights
 from .losses import weighted_token_loss
@@ -82,7 +82,8 @@ class TagWriter(VideoTitleModel):
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
-            weight_mean=mean_over_processes,
+            weight_mean=mean_over_shares,
+            shares=share_count(),
         )
 
     def tag_log_probs(

@@ -72,6 +72,32 @@ def test_batches_hold_similar_lengths_and_change_every_epoch() -> None:
     assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
 
 
+@pytest.mark.parametrize(("count", "window"), [(5000, 320), (5000, 1000), (5003, 700), (300, 320), (1, 320)])
+def test_a_window_mixes_few_stretches_and_every_row_occurs_once(count: int, window: int) -> None:
+    """Read in this order, a store is read in sequence but for a few places at a time."""
+    rows = np.flatnonzero(np.arange(3 * count) % 3 == 1)
+    lengths = np.random.default_rng(1).integers(1, 60, count)
+    seen = []
+    for epoch in range(3):
+        batches = bucketed_batches(rows, lengths, 16, np.random.default_rng([7, epoch]), window=window)
+        assert len(batches) == -(-count // 16)
+        assert max(len(batch) for batch in batches) <= 16
+        assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
+        size = -(-window // 128) * 128
+        order = np.searchsorted(rows, np.concatenate(batches))
+        for start in range(0, count - size, size):
+            here = np.sort(order[start : start + size])
+            assert np.sum(np.diff(here) > 1) <= 17
+        seen.append({tuple(sorted(batch.tolist())) for batch in batches})
+        again = bucketed_batches(rows, lengths, 16, np.random.default_rng([7, epoch]), window=window)
+        assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
+    if count > 1:
+        assert not seen[0] & seen[1]
+    if count > 2 * window:
+        spread = np.mean([np.ptp(batch) for batch in batches])
+        assert spread > 3 * window  # rows from all over the store
+
+
 def test_lengths_count_frames_patches_and_tags(tmp_path: Path) -> None:
     with open_store(write_tiny_store(tmp_path / "s.h5", tiny_videos(16))) as store:
         expected = [len(store.frames(r)) + len(store.patches(r)) + 4 * len(store.tags(r)) for r in (3, 7)]

@@ -102,7 +102,8 @@ class OrderedWriter(System):
 
     def sequences(self, batch: Batch, rng: np.random.Generator) -> list[list[int]]:
         """Target tokens of every video."""
-        ordered = [self.order(tags, rng) for tags in self.usable_tags(batch, rng)]
+        every = [self.targets.choose(tags, len(tags), rng) for tags in batch.every_tags]
+        ordered = batch.own([self.order(tags, rng) for tags in every])
         return [tag_sequence(tags.tolist(), self.targets.pieces, MAX_TARGET_TOKENS) for tags in ordered]
 
     def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
