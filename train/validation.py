@@ -13,6 +13,7 @@ from ..data.batching import Batch, collate, sequential_batches
 from ..data.metrics import Scores, score_predictions
 from ..data.store import FeatureStore
 from ..data.tags import tag_key
+from .confidence.rated_tags import RatedTags, rate_tags
 from .systems.system import System
 
 
@@ -61,6 +62,13 @@ class Validator:
                 predicted[value] += [[key(tag.text) for tag in tags] for tags in videos]
         known = self._system.tag_table.count_of
         return {value: score_predictions(self._true, keys, known) for value, keys in predicted.items()}
+
+    def candidates(self) -> RatedTags:
+        """Predicted tags at the most permissive value of the tuned scalar, for calibration."""
+        self._system.model.eval()
+        value = self._system.permissive
+        predicted = [tags for batch in self._batches() for tags in self._system.predict(batch, value)]
+        return rate_tags(self._true, predicted)
 
 
 def full_f1(scores: Scores) -> float:

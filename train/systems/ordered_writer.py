@@ -19,6 +19,7 @@ from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import start_encoder, tag_targets
 from ..config import RunConfig
+from ..constraints.tag_control import BatchControl
 from ..generation import PredictedTag, TagReader, WrittenTokens
 from ..op_tsg import TagTargets
 from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
@@ -107,10 +108,12 @@ class OrderedWriter(System):
         loss = self.model(batch, self.sequences(batch, rng), self.config.training)
         return StepLosses(parts={"generation": loss})
 
-    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Tags that the decoder writes with this bias on the end."""
-        return self._reader.read(self.write(batch, value))
+        return self._reader.read(self.write(batch, value, control=control), control.names if control else None)
 
-    def write(self, batch: Batch, eos_bias: float, *, use_cache: bool = True) -> WrittenTokens:
+    def write(
+        self, batch: Batch, eos_bias: float, *, use_cache: bool = True, control: BatchControl | None = None
+    ) -> WrittenTokens:
         """Tokens for a batch."""
-        return self.model.write(batch, eos_bias=eos_bias, repeats=self.repeats, use_cache=use_cache)
+        return self.model.write(batch, eos_bias=eos_bias, repeats=self.repeats, use_cache=use_cache, control=control)
