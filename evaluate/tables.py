@@ -28,6 +28,7 @@ def metrics_table(evaluation: Evaluation) -> Group:
         Text(
             f"{evaluation.tags_per_item:.1f} tags a video ({evaluation.true_tags_per_item:.1f} annotated), "
             f"{novel['predicted_per_item']:.2f} of them novel; {evaluation.decision}"
+            + "".join(f"; {name.lower()} {value}" for name, value in evaluation.options.items())
         ),
     )
 
@@ -61,11 +62,19 @@ def tags_table(title: str, tags: Sequence[PredictedTag]) -> Group:
         table.add_row(
             Text(tag.text),
             f"{tag.score:.2f}",
-            Text("novel", style="magenta") if tag.novel else Text("known", style="dim"),
+            _origin(tag),
         )
     if not tags:
         table.add_row(Text("no tags", style="dim"), "", "")
     return Group(_heading(title), table)
+
+
+def _origin(tag: PredictedTag) -> Text:
+    if tag.pinned:
+        return Text("pinned", style="green")
+    if tag.written is not None:
+        return Text(f"for “{tag.written}”, distance {tag.distance:.2f}", style="magenta")
+    return Text("novel", style="magenta") if tag.novel else Text("known", style="dim")
 
 
 def _heading(text: str) -> Text:

@@ -145,6 +145,10 @@ class RunTagger:
         self.control = control
         self._replace = replace
 
+    def at(self, point: OperatingPoint) -> RunTagger:
+        """The same at another operating point."""
+        return RunTagger(self.run, point=point, control=self.control, replace=self._replace)
+
     def predict(self, batch: Batch, videos: Sequence[VideoTags] | None = None) -> list[list[PredictedTag]]:
         """Tags of every video of a batch: pinned ones, then the others, best first.
 

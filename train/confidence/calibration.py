@@ -66,6 +66,10 @@ class Calibration:
         """Rated tags with calibrated scores."""
         return scale(rated, self.known, self.novel)
 
+    def unscale(self, rated: RatedTags) -> RatedTags:
+        """Rated tags with the scores that they had before :meth:`scale`."""
+        return scale(rated, self.known.inverse, self.novel.inverse)
+
     def calibrate(self, tags: Sequence[PredictedTag]) -> list[PredictedTag]:
         """The tags of one video with calibrated scores, best first."""
         if not tags:

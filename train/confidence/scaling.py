@@ -34,6 +34,11 @@ class Scaling:
     temperature: float = 1.0
     offset: float = 0.0
 
+    @property
+    def inverse(self) -> Scaling:
+        """What takes calibrated scores back."""
+        return Scaling(temperature=1 / self.temperature, offset=-self.offset * self.temperature)
+
     def apply(self, scores: Scores) -> Scores:
         """Calibrated scores of any shape."""
         if self == UNSCALED:

@@ -109,8 +109,8 @@ class Steering:
             nodes = sorted({row.node for row in rows})
             place = {node: index for index, node in enumerate(nodes)}
             allowed = _allowed(trie, nodes, scores.shape[1])[[place[row.node] for row in rows]]
-            for index, row in enumerate(rows):
-                allowed[index, list(row.allowance.dead_pieces(row.node))] = False
+            for place_in_group, row in enumerate(rows):
+                allowed[place_in_group, list(row.allowance.dead_pieces(row.node))] = False
             index = torch.tensor(numbers, device=scores.device)
             scores[index] = scores[index].masked_fill(~allowed.to(scores.device), NEVER)
 

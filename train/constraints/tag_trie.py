@@ -57,4 +57,4 @@ class TagTrie:
     def holds(self, tag: Sequence[int]) -> bool:
         """Whether these pieces are a tag."""
         nodes = self.path(tag)
-        return bool(nodes) and self.ends[nodes[-1]]
+        return nodes is not None and len(nodes) > 0 and self.ends[nodes[-1]]

@@ -127,7 +127,9 @@ def test_any_choice_among_what_is_allowed_writes_free_tags_alone(seed: int) -> N
     dice = np.random.default_rng(seed)
     tags = {tuple(dice.integers(6, 10, size=dice.integers(1, 4)).tolist()) for _ in range(12)}
     taken = {tag for tag in tags if dice.random() < 0.4}
-    steering, pieces, found = Steering([Allowance(TagTrie(tags), taken)], repeats=False), [], []
+    steering = Steering([Allowance(TagTrie(tags), taken)], repeats=False)
+    pieces: list[int] = []
+    found: list[tuple[int, ...]] = []
     for _ in range(200):
         choices = [token for token in allowed(steering)[0] if token != NIL]
         token = int(dice.choice(choices))
