@@ -101,7 +101,10 @@ def evaluate_run(
         document = render_report(
             evaluation,
             history=history,
-            facts=[*run_facts(run, store, history), *((f"Option: {name.lower()}", value) for name, value in opened.facts)],
+            facts=[
+                *run_facts(run, store, history),
+                *((f"Option: {name.lower()}", value) for name, value in opened.facts),
+            ],
             thumbnail=lambda video: store.thumbnail(row_of[video]),
         )
         write_report(folder / "report.html", document)
