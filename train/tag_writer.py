@@ -100,13 +100,20 @@ class TagWriter(VideoTitleModel):
         repeats: bool = True,
         use_cache: bool = True,
         control: BatchControl | None = None,
+        follow_pins: bool = False,
     ) -> WrittenTokens:
         """Tokens for a batch; without ``repeats`` no tag can be completed twice.
 
-        With a control only allowed tags are written, after the pinned ones, which the others therefore follow from.
+        With a control only allowed tags are written; with ``follow_pins`` after the pinned ones, so that they follow
+        from them.
         """
         return self.write_from(
-            *self.encode(batch), eos_bias=eos_bias, repeats=repeats, use_cache=use_cache, control=control
+            *self.encode(batch),
+            eos_bias=eos_bias,
+            repeats=repeats,
+            use_cache=use_cache,
+            control=control,
+            follow_pins=follow_pins,
         )
 
     def write_from(
@@ -119,6 +126,7 @@ class TagWriter(VideoTitleModel):
         use_cache: bool,
         output: TokenOutput | None = None,
         control: BatchControl | None = None,
+        follow_pins: bool = False,
     ) -> WrittenTokens:
         """:meth:`write` from features F (B, S, D) with mask (B, S)."""
         written = greedy_decode(
@@ -128,16 +136,17 @@ class TagWriter(VideoTitleModel):
             mask,
             eos_bias=eos_bias,
             output=output,
-            steering=_steering(len(features), repeats, control),
+            steering=_steering(len(features), repeats, control, follow_pins),
             use_cache=use_cache,
         )
         return drop_unfinished(written)
 
 
-def _steering(videos: int, repeats: bool, control: BatchControl | None) -> Steering | None:
+def _steering(videos: int, repeats: bool, control: BatchControl | None, follow_pins: bool) -> Steering | None:
     if control is not None:
         # Half of the longest sequence is left for what the model adds.
-        pins = [control.spelled_pins(row, MAX_TARGET_TOKENS, MAX_TARGET_TOKENS // 2) for row in range(videos)]
+        room = MAX_TARGET_TOKENS // 2 if follow_pins else 0
+        pins = [control.spelled_pins(row, MAX_TARGET_TOKENS, room) for row in range(videos)]
         return control.steer_sequences(pins, repeats=repeats)
     return None if repeats else Steering([Allowance() for _ in range(videos)], repeats=False)
 

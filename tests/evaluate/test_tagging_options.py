@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 from optsg.data.batching import collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.store import FeatureStore
@@ -45,7 +46,8 @@ def optsg_eval(run: Path, *options: str) -> Result:
 
 
 def metrics(run: Path, folder: str) -> dict[str, Any]:
-    return json.loads((run / "eval" / folder / "metrics.json").read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads((run / "eval" / folder / "metrics.json").read_text(encoding="utf-8"))
+    return document
 
 
 def test_training_leaves_a_calibration_and_tag_embeddings(run: Run, store: FeatureStore) -> None:
@@ -187,7 +189,7 @@ def test_tags_of_a_list_that_cannot_be_produced_are_told(run: Run, tmp_path: Pat
 class FakeEncoder:
     """Two tags are as near as they have letters in common."""
 
-    def embed(self, texts: list[str]) -> np.ndarray:
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return np.array(
             [[float(letter in text) for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts], np.float32
         )

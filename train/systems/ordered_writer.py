@@ -44,11 +44,14 @@ class OrderedWriter(System):
     Attributes:
         order_name: the order, for people.
         repeats: whether a tag may be written twice; it is read once either way.
+        follows_pins: whether pinned tags are written first, so that the others follow from them. Where the order means
+            something they are not: a rare tag in front says that all frequent ones have been, or that there are none.
     """
 
     scalar = EOS_BIAS
     order_name: ClassVar[str]
     repeats: ClassVar[bool] = True
+    follows_pins: ClassVar[bool] = False
     model: TagWriter
 
     def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
@@ -116,4 +119,11 @@ class OrderedWriter(System):
         self, batch: Batch, eos_bias: float, *, use_cache: bool = True, control: BatchControl | None = None
     ) -> WrittenTokens:
         """Tokens for a batch."""
-        return self.model.write(batch, eos_bias=eos_bias, repeats=self.repeats, use_cache=use_cache, control=control)
+        return self.model.write(
+            batch,
+            eos_bias=eos_bias,
+            repeats=self.repeats,
+            use_cache=use_cache,
+            control=control,
+            follow_pins=self.follows_pins,
+        )
