@@ -17,7 +17,7 @@ def confidence_section(confidence: Confidence) -> Html:
     else:
         body = [
             element("div", _reliability(confidence), _precision_recall(confidence), class_="plots"),
-            _errors(confidence),
+            element("div", _errors(confidence), class_="tables"),
         ]
     return element("section", element("h2", "Confidence"), *body, id="confidence")
 

@@ -111,7 +111,7 @@ class LabelledOPTSG(OPTSG):
         chances = self.labels(prompts).sigmoid()
         kept, steering = _above(chances, label_threshold), None
         if control is not None:
-            pins, chosen = self._place_pins(prompts, features, mask, None, control)
+            pins, chosen = self._place_pins(prompts, features, mask, None, control, silent=chances <= label_threshold)
             kept = [
                 [*own, *(number for number in row if number not in own)] for own, row in zip(chosen, kept, strict=True)
             ]

@@ -291,8 +291,8 @@ class OPTSG(VideoTitleModel):
     ) -> WrittenTokens:
         """Tokens for a batch, prompts in their natural order (paper §3.3) or in another one, a permutation (N,).
 
-        With a control only allowed tags are written. Pinned tags are written by the prompts that would write them most
-        likely, in sequential decoding before all others: what the other prompts write follows from them.
+        With a control only allowed tags are written. Pinned tags are written by prompts that write them anyway or nothing,
+        in sequential decoding before all others: what the other prompts write follows from them.
         """
         features, mask = self.encode(batch)
         return self.write_from(
@@ -317,7 +317,7 @@ class OPTSG(VideoTitleModel):
         output = None if self.title_copier is None else self.title_copier.output(self.decoder, batch, features)
         numbers, steering = None, None
         if control is not None:
-            pins, chosen = self._place_pins(prompts, features, mask, output, control)
+            pins, chosen = self._place_pins(prompts, features, mask, output, control, nil_bias=nil_bias)
             if self.config.decoding == "parallel":
                 places = [dict(zip(*video, strict=True)) for video in zip(chosen, pins, strict=True)]
                 steering = control.steer_slots(prompts.shape[1], places)
@@ -344,9 +344,21 @@ class OPTSG(VideoTitleModel):
         return replace(written, prompts=numbers)
 
     def _place_pins(
-        self, prompts: Tensor, features: Tensor, mask: Tensor, output: TokenOutput | None, control: BatchControl
+        self,
+        prompts: Tensor,
+        features: Tensor,
+        mask: Tensor,
+        output: TokenOutput | None,
+        control: BatchControl,
+        *,
+        nil_bias: float = 0.0,
+        silent: Tensor | None = None,
     ) -> tuple[list[list[Pieces]], list[list[int]]]:
-        """Per video the pinned tags that can be written, and the prompts that write them."""
+        """Per video the pinned tags that can be written, and the prompts that write them.
+
+        Args:
+            silent: (B, N) which prompts would write no tag; without it those whose first piece is [NIL].
+        """
         parallel = self.config.decoding == "parallel"
         # Half of the longest sequence is left for what the model adds.
         room = prompts.shape[1] * MAX_STEPS if parallel else MAX_TARGET_TOKENS // 2
@@ -356,8 +368,9 @@ class OPTSG(VideoTitleModel):
             rows = torch.tensor(some, device=prompts.device)
             kept = None if output is None else output.keep(rows)
             first = self.first_pieces(prompts[rows], features[rows], mask[rows], kept)
-            for row, scores in zip(some, first, strict=True):
-                chosen[row] = choose_prompts(scores, pins[row])
+            quiet = first[..., NIL] - nil_bias > first[..., MARKS:].amax(dim=-1) if silent is None else silent[rows]
+            for row, scores, free in zip(some, first, quiet, strict=True):
+                chosen[row] = choose_prompts(scores, free, pins[row])
         return pins, chosen
 
     def first_pieces(

@@ -172,7 +172,7 @@ def test_the_nil_bias_is_the_dial_of_systems_that_have_one(run: Run, store: Feat
         config=run.config,
         system=system,
         device=run.device,
-        decision=run.decision,  # type: ignore[arg-type]
+        decision=run.decision,
     )
     with pytest.raises(
         ConfigError, match=r"^the system op-tsg has no NIL bias; its recall is set by its threshold: --decision VALUE$"

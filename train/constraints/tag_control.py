@@ -70,10 +70,10 @@ class TagControl:
         self._vocabulary = vocabulary
         listed = {key: self.pieces_of(key) for key in tags.spelling_of}
         self.names: dict[Pieces, str] = {}
-        """What the word pieces of listed tags and aliases spell."""
+        """The keys of listed tags and aliases by their word pieces; :meth:`BatchControl.finish` knows how they are spelled."""
         for key, pieces in listed.items():
             if pieces is not None:
-                self.names.setdefault(pieces, tags.spelling_of[key])
+                self.names.setdefault(pieces, key)
         self.trie = TagTrie(self.names) if self._decoded.closed else None
 
     def pieces_of(self, tag: str) -> Pieces | None:

@@ -147,11 +147,25 @@ def test_any_choice_among_what_is_allowed_writes_free_tags_alone(seed: int) -> N
 
 def test_pinned_tags_go_to_the_prompts_that_write_them_most_likely() -> None:
     scores = torch.tensor(np.random.default_rng(0).normal(size=(5, 12)))
-    pins = [(3, 4), (7,), (9, 1, 1)]
+    pins = [(6, 4), (7,), (9, 1, 1)]
+    silent = torch.ones(5, dtype=torch.bool)
     best = max(
         itertools.permutations(range(5), 3),
         key=lambda chosen: sum(scores[n, p[0]] for n, p in zip(chosen, pins, strict=True)),
     )
-    assert tuple(choose_prompts(scores, pins)) == best
-    assert choose_prompts(scores, []) == []
+    assert tuple(choose_prompts(scores, silent, pins)) == best
+    assert choose_prompts(scores, silent, []) == []
     assert prompts_in_front([[3, 1], []], 4, torch.device("cpu")).tolist() == [[3, 1, 0, 2], [0, 1, 2, 3]]
+
+
+def test_a_pinned_tag_takes_no_prompt_from_another_tag_while_one_is_silent() -> None:
+    """Prompt 0 writes 8 and would write 7 with more chance than the silent prompt 2; prompt 1 writes 7 itself."""
+    scores = torch.full((3, 10), -9.0)
+    scores[0, [8, 7]] = torch.tensor([-0.1, -2.0])
+    scores[1, 7] = -3.0
+    scores[2, [NIL, 7]] = torch.tensor([-0.1, -5.0])
+    silent = torch.tensor([False, False, True])
+    assert choose_prompts(scores, silent, [(7,)]) == [1]
+    assert choose_prompts(scores, silent, [(9,)]) == [2]
+    assert sorted(choose_prompts(scores, silent, [(9,), (9, 8)])) != [0, 1]
+    assert choose_prompts(scores[:1], silent[:1], [(9,)]) == [0]
