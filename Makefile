@@ -3,7 +3,11 @@
 # make check       format, lint, types, import direction (each is a target of its own)
 # make test        check, then every test that is not slow
 # make test-slow   the slow tests
-# make clean       remove what `make demo` wrote
+# make docs        the documentation as a site in site/
+# make bench       the benchmarks of training, into benchmarks/RESULTS.md; an hour, 37 GB of disk, with READ_VIDEOS=20000 5 GB
+# make bench-quick the same with small sizes, printed only: do they run? some minutes
+# make bench-gpu   training, decoding and image tower on the CUDA device, into benchmarks/RESULTS.md
+# make clean       remove what `make demo` and `make docs` wrote
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,8 +19,12 @@ DEMO := demo
 #   make setup PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_OPTIONS ?=
 
+# Where the benchmarks keep their stores, and the videos of the one that is read.
+BENCH_WORK ?= /tmp/optsg-benchmark
+READ_VIDEOS ?= 200000
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types imports test test-slow clean
+.PHONY: help setup demo check format lint types imports docs test test-slow bench bench-quick bench-gpu clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -29,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools
 	$(BIN)/python -m pip install -c constraints.txt --no-deps $(PIP_OPTIONS) torch torchvision
-	$(BIN)/python -m pip install -c constraints.txt $(PIP_OPTIONS) --no-build-isolation -e '.[small,dev]'
+	$(BIN)/python -m pip install -c constraints.txt $(PIP_OPTIONS) --no-build-isolation -e '.[small,ray,dev]'
 	touch $(READY)
 
 demo: $(READY)
@@ -56,11 +64,35 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports --no-logo
 
-test: check
+# Fails on any warning: a dead link, an argument that a docstring names and a function lacks.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+test: check docs
 	$(BIN)/pytest -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
+bench: $(READY)
+	$(BIN)/python benchmarks/matching.py --work $(BENCH_WORK) --write
+	$(BIN)/python benchmarks/decoding.py --work $(BENCH_WORK) --write
+	$(BIN)/python benchmarks/training_step.py --work $(BENCH_WORK) --write
+	$(BIN)/python benchmarks/scaling.py --work $(BENCH_WORK) --write
+	$(BIN)/python benchmarks/read_features.py --work $(BENCH_WORK) --videos $(READ_VIDEOS) --write
+
+QUICK := --work $(BENCH_WORK) --repetitions 2
+QUICK_MODEL := --videos 500 --sizes small --set width=96 --set heads=2
+
+bench-quick: $(READY)
+	$(BIN)/python benchmarks/matching.py $(QUICK)
+	$(BIN)/python benchmarks/decoding.py $(QUICK) $(QUICK_MODEL) --batch-size 8
+	$(BIN)/python benchmarks/training_step.py $(QUICK) $(QUICK_MODEL) --batch-size 8
+	$(BIN)/python benchmarks/scaling.py $(QUICK) --videos 100 --frames 10 --width 64 --factors 1 4
+	$(BIN)/python benchmarks/read_features.py $(QUICK) --videos 2000 --batches 20 --workers 0 1
+
+bench-gpu: $(READY)
+	$(BIN)/python benchmarks/gpu.py --work $(BENCH_WORK) --write
+
 clean:
-	rm -rf $(DEMO)
+	rm -rf $(DEMO) site

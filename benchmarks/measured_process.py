@@ -31,6 +31,7 @@ class Usage:
         wall: seconds from start to end.
         cpu: processor seconds, user and system, of the command and all children it waited for.
         main_mib: peak resident memory of the command itself.
+        main_anonymous_mib: the same without the pages of mapped files, as seen every 50 ms.
         largest_child_mib: peak of the process below it that had the highest.
         children: how many processes were seen below it.
         stdout: what it printed.
@@ -39,13 +40,14 @@ class Usage:
     wall: float
     cpu: float
     main_mib: float
+    main_anonymous_mib: float
     largest_child_mib: float
     children: int
     stdout: str
 
     def costs(self) -> dict[str, float]:
         """The numbers."""
-        names = ("wall", "cpu", "main_mib", "largest_child_mib", "children")
+        names = ("wall", "cpu", "main_mib", "main_anonymous_mib", "largest_child_mib", "children")
         return {name: float(getattr(self, name)) for name in names}
 
 
@@ -62,11 +64,13 @@ class _Watch(threading.Thread):
         self._pid = pid
         self._stopped = threading.Event()
         self.marks: dict[int, float] = {}
+        self.anonymous_mib = 0.0
 
     def run(self) -> None:
         while not self._stopped.wait(POLL_SECONDS):
             for pid in _with_descendants(self._pid):
-                self.marks[pid] = max(self.marks.get(pid, 0.0), _high_water_mib(pid))
+                self.marks[pid] = max(self.marks.get(pid, 0.0), _memory_mib(pid, "VmHWM"))
+            self.anonymous_mib = max(self.anonymous_mib, _memory_mib(self._pid, "RssAnon"))
 
     def stop(self) -> None:
         self._stopped.set()
@@ -109,6 +113,7 @@ def run_measured(
         wall=wall,
         cpu=usage.ru_utime + usage.ru_stime,
         main_mib=main,
+        main_anonymous_mib=watch.anonymous_mib,
         largest_child_mib=max(watch.marks.values(), default=0.0),
         children=len(watch.marks),
         stdout=printed,
@@ -123,8 +128,8 @@ def _with_descendants(pid: int) -> list[int]:
     return found
 
 
-def _high_water_mib(pid: int) -> float:
-    lines = [line for line in _read(PROC / str(pid) / "status").splitlines() if line.startswith("VmHWM:")]
+def _memory_mib(pid: int, field: str) -> float:
+    lines = [line for line in _read(PROC / str(pid) / "status").splitlines() if line.startswith(f"{field}:")]
     return int(lines[0].split()[1]) / 1024 if lines else 0.0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,17 +16,36 @@ from torch import Tensor
 
 from .store import FeatureStore
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointBatch:
+    """The batch of several processes or micro-batches, as one of its shares sees it.
+
+    What is drawn at random for the videos is drawn for all of them, in order: a step is the same however it is shared out.
+
+    Attributes:
+        tags: of all its videos, as in :class:`Batch`.
+        places: (B,) where in it the share's own videos are.
+    """
+
+    tags: tuple[NDArray[np.int32], ...]
+    places: NDArray[np.int64]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Inputs of several videos; masks are true where there is something.
 
     Attributes:
-        frames: (B, M, frame_dim) float, ``frame_mask`` (B, M).
-        patches: (B, Q, patch_dim) float, ``patch_mask`` (B, Q).
+        frames: (B, M, frame_dim) float16, as they are stored; the model takes them to its own precision, on its device.
+            ``frame_mask`` (B, M).
+        patches: (B, Q, patch_dim) float16, ``patch_mask`` (B, Q).
         title_tokens: (B, S) int64, ``title_mask`` (B, S).
         tags: per video, its tags as indices into the store's tag table; empty for videos outside a store.
         rows: (B,) the videos' rows in the store; ``None`` for videos outside a store.
+        joint: the batch that this one is a share of; ``None`` where it is a whole one.
     """
 
     frames: Tensor
@@ -36,27 +56,32 @@ class Batch:
     title_mask: Tensor
     tags: tuple[NDArray[np.int32], ...] = ()
     rows: NDArray[np.int64] | None = None
+    joint: JointBatch | None = None
 
     def __len__(self) -> int:
         return len(self.title_tokens)
+
+    @property
+    def every_tags(self) -> tuple[NDArray[np.int32], ...]:
+        """The tags of all videos of the joint batch."""
+        return self.tags if self.joint is None else self.joint.tags
+
+    def own(self, every: Sequence[T]) -> list[T]:
+        """Of something for each video of the joint batch, that for the own ones."""
+        return list(every) if self.joint is None else [every[place] for place in self.joint.places]
 
     @classmethod
     def from_features(
         cls,
         frames: Sequence[NDArray[np.float16]],
         patches: Sequence[NDArray[np.float16]],
-        title_tokens: Sequence[Sequence[int]],
+        title_tokens: Sequence[Sequence[int] | NDArray[np.int32]],
         tags: Sequence[NDArray[np.int32]] = (),
     ) -> Batch:
         """Pads per-video arrays (M, frame_dim), (Q, patch_dim) and token lists to one batch."""
         frame_values, frame_mask = _pad_vectors(frames)
         patch_values, patch_mask = _pad_vectors(patches)
-        lengths = torch.tensor([len(tokens) for tokens in title_tokens])
-        # A multiple of 4: few different shapes, for which a CPU prepares its matrix kernels one by one.
-        padded = torch.zeros(len(title_tokens), -(-int(lengths.max()) // 4) * 4, dtype=torch.int64)
-        for row, tokens in enumerate(title_tokens):
-            padded[row, : len(tokens)] = torch.as_tensor(np.asarray(tokens, np.int64))
-        title_mask = torch.arange(padded.shape[1]) < lengths[:, None]
+        padded, title_mask = _pad_tokens(title_tokens)
         return cls(
             frames=frame_values,
             frame_mask=frame_mask,
@@ -74,12 +99,24 @@ class Batch:
 
 
 def _pad_vectors(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
-    longest = max(len(row) for row in rows)
-    values = np.zeros((len(rows), longest, rows[0].shape[1]), np.float32)
-    mask = np.zeros((len(rows), longest), np.bool_)
-    for number, row in enumerate(rows):
-        values[number, : len(row)] = row
-        mask[number, : len(row)] = True
+    lengths = np.array([len(row) for row in rows])
+    longest, width = int(lengths.max()), rows[0].shape[1]
+    if lengths.min() == longest:
+        values = np.concatenate(rows).reshape(len(rows), longest, width)
+    else:
+        values = np.empty((len(rows), longest, width), np.float16)
+        for place, row in zip(values, rows, strict=True):
+            place[: len(row)] = row
+            place[len(row) :] = 0
+    return torch.from_numpy(values), torch.from_numpy(np.arange(longest) < lengths[:, None])
+
+
+def _pad_tokens(rows: Sequence[Sequence[int] | NDArray[np.int32]]) -> tuple[Tensor, Tensor]:
+    lengths = np.array([len(row) for row in rows])
+    # A multiple of 4: few different shapes, for which a CPU prepares its matrix kernels one by one.
+    mask = np.arange(-(-int(lengths.max()) // 4) * 4) < lengths[:, None]
+    values = np.zeros(mask.shape, np.int64)
+    values[mask] = np.concatenate(rows)
     return torch.from_numpy(values), torch.from_numpy(mask)
 
 
@@ -89,7 +126,7 @@ def collate(store: FeatureStore, rows: Sequence[int] | NDArray[np.int64]) -> Bat
     batch = Batch.from_features(
         [store.frames(row) for row in numbers],
         [store.patches(row) for row in numbers],
-        [store.title_tokens(row).tolist() for row in numbers],
+        [store.title_tokens(row) for row in numbers],
         [store.tags(row) for row in numbers],
     )
     return replace(batch, rows=np.array(numbers, np.int64))
@@ -101,27 +138,54 @@ def video_lengths(store: FeatureStore, rows: NDArray[np.int64]) -> NDArray[np.in
     return store.visual_lengths()[rows] + 4 * tags
 
 
+POOL_BATCHES = 8
+"""Batches whose videos are sorted by length together."""
+
+WINDOW_STRETCHES = 16
+"""Stretches of consecutive videos that are mixed in a window."""
+
+
 def bucketed_batches(
     rows: NDArray[np.int64],
     lengths: NDArray[np.int64],
     batch_size: int,
     rng: np.random.Generator,
     *,
-    pool_batches: int = 8,
+    window: int = 0,
 ) -> list[NDArray[np.int64]]:
     """Shuffled batches of videos of similar length.
 
-    The rows are shuffled, cut into pools of ``pool_batches`` batches, sorted by length within a pool, and the batches
+    The rows are shuffled, cut into pools of :data:`POOL_BATCHES` batches, sorted by length within a pool, and the batches
     are shuffled: each row occurs exactly once, every epoch groups other rows, and little of a batch is padding.
+
+    Args:
+        rows: in the order of the store.
+        window: for a store that is read well only in sequence: at any time the batches come from this many videos (at
+            least a pool's), which lie in :data:`WINDOW_STRETCHES` stretches of the store. 0 mixes all rows.
     """
-    order = rng.permutation(len(rows))
+    pool = batch_size * POOL_BATCHES
+    window = -(-window // pool) * pool or max(pool, len(rows))
+    order = rng.permutation(len(rows)) if window >= len(rows) else _mixed_stretches(len(rows), window, rng)
     batches: list[NDArray[np.int64]] = []
-    pool = batch_size * pool_batches
-    for start in range(0, len(order), pool):
-        chunk = order[start : start + pool]
-        chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
-        batches += [rows[chunk[i : i + batch_size]] for i in range(0, len(chunk), batch_size)]
-    return [batches[number] for number in rng.permutation(len(batches))]
+    for begin in range(0, len(order), window):
+        mixed: list[NDArray[np.int64]] = []
+        for start in range(begin, min(begin + window, len(order)), pool):
+            chunk = order[start : min(start + pool, begin + window)]
+            chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+            mixed += [rows[chunk[i : i + batch_size]] for i in range(0, len(chunk), batch_size)]
+        batches += [mixed[number] for number in rng.permutation(len(mixed))]
+    return batches
+
+
+def _mixed_stretches(count: int, window: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The numbers below ``count``: stretches of consecutive ones in random order, shuffled within each window."""
+    stretch = -(-window // WINDOW_STRETCHES)
+    # The first stretch is of a random length, or the same videos would always come together.
+    cuts = [0, *range(int(rng.integers(1, stretch + 1)), count, stretch), count]
+    order = np.concatenate([np.arange(cuts[n], cuts[n + 1]) for n in rng.permutation(len(cuts) - 1)])
+    for begin in range(0, count, window):
+        rng.shuffle(order[begin : begin + window])
+    return order
 
 
 def sequential_batches(rows: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:

@@ -9,6 +9,7 @@
     ├── StoreError          a feature store is missing, damaged or does not fit
     │   ├── StoreVersionError   it was written by a newer optsg
     │   └── StoreWriteError     it cannot be written (a full disk, no permission)
+    ├── ClusterError        a Ray cluster cannot be had, or its workers cannot do the work
     ├── RunError            a run folder is missing a file or does not fit
     └── ConfigError         a setting is out of range or unknown
 
@@ -45,6 +46,10 @@ class StoreVersionError(StoreError):
 
 class StoreWriteError(StoreError):
     """A feature store cannot be written, for instance because the disk is full."""
+
+
+class ClusterError(OptsgError):
+    """A Ray cluster cannot be had, or its workers cannot do the work."""
 
 
 class RunError(OptsgError):

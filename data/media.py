@@ -25,6 +25,38 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class TarMember:
+    """Where the bytes of a video or image lie in a tar file: only whoever decodes them reads them.
+
+    Attributes:
+        path: of the tar file.
+        offset: of the first byte.
+        size: bytes.
+    """
+
+    path: Path
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """The bytes.
+
+        Raises:
+            OSError: the tar file cannot be read any more, or has become shorter.
+        """
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            data = file.read(self.size)
+        if len(data) != self.size:
+            raise OSError(f"it goes on after the end of {self.path.name}")
+        return data
+
+
+Payload = Path | bytes | TarMember
+"""A file, bytes, or a member of a tar file."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class MediaItem:
     """One input with everything that is known about it before decoding.
 
@@ -35,7 +67,7 @@ class MediaItem:
         title: at most :data:`MAX_TITLE_CHARACTERS` characters; empty if there is none.
         tags: cleaned spellings (:func:`optsg.data.tags.clean_tag`), one per tag key, in input order.
         split: the set it belongs to.
-        payload: the file, or its bytes where it came out of a tar shard.
+        payload: where its bytes are.
     """
 
     id: str
@@ -44,7 +76,7 @@ class MediaItem:
     title: str
     tags: tuple[str, ...]
     split: Split
-    payload: Path | bytes
+    payload: Payload
 
 
 FailureStatus = Literal["failed", "timeout", "crashed"]

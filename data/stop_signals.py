@@ -21,8 +21,14 @@ class StopRequest(threading.Event):
 
 
 @contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set ``stop``; a second Ctrl-C interrupts at once. Only the main thread can listen."""
+def stop_on_signals(stop: threading.Event, *, insist: bool = True) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set ``stop``; a second Ctrl-C interrupts at once. Only the main thread can listen.
+
+    More SIGTERMs change nothing: a cluster's scheduler and the launcher of a job each send their own.
+
+    Args:
+        insist: whether a second Ctrl-C interrupts; under a launcher one Ctrl-C arrives twice.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -32,7 +38,8 @@ def stop_on_signals(stop: threading.Event) -> Iterator[None]:
         if isinstance(stop, StopRequest):
             stop.number = number
         stop.set()
-        signal.signal(number, previous[number])
+        if insist and number == signal.SIGINT:
+            signal.signal(number, previous[number])
 
     for awaited in (signal.SIGINT, signal.SIGTERM):
         previous[int(awaited)] = signal.signal(awaited, handle)

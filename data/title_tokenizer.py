@@ -67,6 +67,17 @@ class TitleTokenizer:
             piece.truncate(room)
         return [self._tokenizer.post_process(piece).ids for piece in pieces]
 
+    def title_words(self, title: str) -> list[tuple[int, int] | None]:
+        """For each id of :meth:`encode_titles`: where its word stands in the title, ``None`` for special tokens."""
+        pieces = self._tokenizer.encode(title[:MAX_TITLE_CHARACTERS], add_special_tokens=False)
+        spans: dict[int, tuple[int, int]] = {}
+        for word, (start, end) in zip(pieces.word_ids, pieces.offsets, strict=True):
+            assert word is not None  # only special tokens belong to no word
+            first, last = spans.get(word, (start, end))
+            spans[word] = (min(first, start), max(last, end))
+        pieces.truncate(MAX_TITLE_TOKENS - self._tokenizer.num_special_tokens_to_add(is_pair=False))
+        return [None if word is None else spans[word] for word in self._tokenizer.post_process(pieces).word_ids]
+
     def encode_tags(self, tags: Sequence[str]) -> list[list[int]]:
         """Ids without special tokens."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(tags), add_special_tokens=False)]

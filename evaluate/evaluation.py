@@ -110,7 +110,7 @@ def evaluate_items(
     Args:
         items: the videos of one split.
         train_counts: training occurrences of every tag key.
-        run, split, system, decision, spellings, cost, confidence, options: as in :class:`Evaluation`.
+        run: as in :class:`Evaluation`, and so are all others.
     """
     true = [[tag_key(tag) for tag in item.true] for item in items]
     predicted = [[tag_key(tag.text) for tag in item.tags] for item in items]

@@ -52,8 +52,8 @@ def _rates_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def tags_table(title: str, tags: Sequence[PredictedTag]) -> Group:
-    """Tags of one file with their scores, the title above them."""
+def tags_table(path: str, tags: Sequence[PredictedTag], *, system: str) -> Group:
+    """Tags of one file with their scores; above them the system that wrote them and the path, wrapped where it is long."""
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("tag")
     table.add_column("score", justify="right")
@@ -66,7 +66,7 @@ def tags_table(title: str, tags: Sequence[PredictedTag]) -> Group:
         )
     if not tags:
         table.add_row(Text("no tags", style="dim"), "", "")
-    return Group(_heading(title), table)
+    return Group(Text(f"{system}: {path}", style="bold", overflow="fold"), table)
 
 
 def _origin(tag: PredictedTag) -> Text:

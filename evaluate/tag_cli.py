@@ -86,7 +86,7 @@ def _tag_file(tagger: FileTagger, path: Path, title: str, wishes: VideoTags, *, 
     except DecodeError as error:
         _print_failure(path, str(error), as_json=as_json)
         return False
-    _print_tags(path, title, tags, as_json=as_json)
+    _print_tags(path, title, tags, system=tagger.system, as_json=as_json)
     return True
 
 
@@ -99,11 +99,11 @@ def _print_failure(path: Path, error: str, *, as_json: bool) -> None:
         click.echo(f"error: {error}", err=True)
 
 
-def _print_tags(path: Path, title: str, tags: list[PredictedTag], *, as_json: bool) -> None:
+def _print_tags(path: Path, title: str, tags: list[PredictedTag], *, system: str, as_json: bool) -> None:
     from .prediction import json_line, tag_rows
     from .tables import tags_table
 
     if as_json:
         click.echo(json_line({"path": str(path), "title": title, "tags": tag_rows(tags)}))
     else:
-        Console().print(tags_table(str(path), tags))
+        Console().print(tags_table(str(path), tags, system=system))

@@ -66,6 +66,11 @@ class FileTagger:
         encoder = open_image_encoder(header.image_encoder, device=device)
         return cls(run, encoder, sampling, opened)
 
+    @property
+    def system(self) -> str:
+        """The system that writes the tags (:mod:`optsg.train.systems.names`)."""
+        return self._run.config.system
+
     def tag(self, path: Path, title: str = "", wishes: VideoTags | None = None) -> list[PredictedTag]:
         """Tags of one video or image file, pinned ones first, then best score first.
 

@@ -11,6 +11,7 @@ from .encoders.presets import DEFAULT_PRESET, PRESETS
 from .options import DEFAULT_TIMEOUT, ExtractionOptions
 
 if TYPE_CHECKING:
+    from ..data.corpus_part import CorpusPart
     from ..data.inputs import Inputs
     from .encoders.tower import Precision
     from .summary import ExtractSummary
@@ -37,6 +38,8 @@ def extract(
     timeout: float = DEFAULT_TIMEOUT,
     thumbnails: bool = True,
     limit: int | None = None,
+    part: str | None = None,
+    ray: str | None = None,
     strict: bool = False,
     overwrite: bool = False,
     retry_failed: bool = False,
@@ -51,17 +54,20 @@ def extract(
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         preset: pair of frozen encoders: ``clip``, ``clip-zh`` or ``small``.
         metadata: table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.
-        image_encoder, text_encoder: a name or a folder, in place of the preset's; ``characters`` needs no text model.
+        image_encoder: a name or a folder, in place of the preset's.
+        text_encoder: likewise; ``characters`` needs no text model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
         precision: number format of the image tower; ``auto`` is the quickest that keeps its features.
         fps: frames kept per second of video.
         max_frames: most frames kept of a video, spread over it.
         fast_resize: let the decoder shrink frames: quicker, not pixel-exact, recorded in the store.
         batch_size: pictures per call of the image encoder.
-        workers: decoding processes; by default one for each available processor.
+        workers: decoding processes, with ``ray`` those of each worker; by default one for each available processor.
         timeout: seconds that reading one input may take.
         thumbnails: keep a small JPEG per input.
         limit: read only the first so many inputs.
+        part: ``"2/8"``: read only the inputs of part 2 of 8, for job arrays.
+        ray: decode and encode on this Ray cluster: ``"HOST:PORT"``, ``"auto"``, ``"local"``, or ``"nearest"`` as for ``--ray``.
         strict: stop at the first failure.
         overwrite: replace ``out``.
         retry_failed: try inputs again that failed before.
@@ -87,13 +93,17 @@ def extract(
     )
     out = Path(out)
     check_out(out)
-    inputs = open_source(source, metadata=metadata, limit=limit)  # first, since its errors are the quickest to find
+    corpus_part = parse_part(part)
+    inputs = open_source(
+        source, metadata=metadata, limit=limit, part=corpus_part
+    )  # first, since its errors are the quickest to find
 
     from .decoding.sampling import Sampling
-    from .encoders.image_encoder import open_image_encoder, parse_image_encoder
+    from .encoders.image_encoder import parse_image_encoder
     from .encoders.text_encoder import open_text_encoder, parse_text_encoder
+    from .engines import open_engine
     from .event_log import open_event_log
-    from .pipeline import run_extraction
+    from .pipeline import run_engine
     from .progress import show_progress
 
     sampling = Sampling(fps=fps, max_frames=max_frames, fast_resize=fast_resize)
@@ -105,6 +115,9 @@ def extract(
     with (
         show_progress(inputs.description, inputs.count, quiet=quiet) as display,
         open_event_log(_path(json_log)) as log,
+        open_engine(
+            image_spec, ray=ray, device=device, precision=precision, sampling=sampling, options=options
+        ) as engine,
     ):
 
         def report(summary: ExtractSummary) -> None:
@@ -112,25 +125,37 @@ def extract(
             if on_input is not None:
                 on_input(summary)
 
-        return run_extraction(
+        return run_engine(
             inputs,
             out,
-            image_encoder=open_image_encoder(image_spec, device=device, precision=precision),
-            text_encoder=open_text_encoder(text_spec, device=device),
-            sampling=sampling,
+            engine=engine,
+            text_encoder=open_text_encoder(text_spec, device=device if ray is None or device == "cpu" else "auto"),
             preset=preset if image_encoder is None and text_encoder is None else None,
-            options=options,
+            part=corpus_part,
             log=log,
             report=report,
             report_merge=display.written,
         )
 
 
-def open_source(source: str | Path, *, metadata: str | Path | None = None, limit: int | None = None) -> Inputs:
+def open_source(
+    source: str | Path,
+    *,
+    metadata: str | Path | None = None,
+    limit: int | None = None,
+    part: CorpusPart | None = None,
+) -> Inputs:
     """What ``source`` stands for; errors as :func:`optsg.data.inputs.open_inputs`."""
     from ..data.inputs import open_inputs
 
-    return open_inputs(Path(source), metadata=_path(metadata), limit=limit)
+    return open_inputs(Path(source), metadata=_path(metadata), limit=limit, part=part)
+
+
+def parse_part(text: str | None) -> CorpusPart | None:
+    """One part of the corpus out of ``I/N``; :class:`ConfigError` where it is something else."""
+    from ..data.corpus_part import CorpusPart
+
+    return None if text is None else CorpusPart.parse(text)
 
 
 def check_out(out: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..data.command_line import one_sentence_errors
-from .api import extract, open_source
+from .api import extract, open_source, parse_part
 from .encoders.presets import DEFAULT_PRESET, PRESETS
 from .options import DEFAULT_TIMEOUT
 
@@ -22,6 +22,8 @@ Examples:
   optsg-extract 'shards/{00000..00012}.tar' --out feats.h5 --preset clip-zh
   optsg-extract videos/ --metadata tags.csv --out feats.h5 --dry-run
   optsg-extract videos/ --metadata create_210k/ --out feats.h5 --preset clip-zh
+  optsg-extract videos/ --out parts/$I.h5 --part $I/8     (optsg-store merge)
+  optsg-extract videos/ --out feats/ --ray head:6379      (pip install 'optsg[ray]')
   optsg-extract videos/ --out feats.h5 --retry-failed --json-log extract.jsonl
   optsg-extract videos/ --out feats.h5 --image-encoder ViT-L-14/openai --text-encoder roberta-base
 
@@ -73,13 +75,26 @@ Exit codes:
     help="Arithmetic of the image tower; auto keeps its features.",
 )
 @click.option("--batch-size", default=64, show_default=True, help="Pictures per call of the image encoder.")
-@click.option("--workers", type=int, help="Decoding processes.  [default: one per available processor]")
+@click.option(
+    "--workers",
+    type=int,
+    help="Decoding processes (with --ray, of each worker).  [default: one per available processor]",
+)
 @click.option("--timeout", default=DEFAULT_TIMEOUT, show_default=True, help="Seconds that reading one input may take.")
 @click.option("--fps", default=1.0, show_default=True, help="Frames kept per second of video.")
 @click.option("--max-frames", default=60, show_default=True, help="Most frames kept of a video, spread over it.")
 @click.option("--fast-resize", is_flag=True, help="Let decoders shrink frames: quicker, not pixel-exact.")
 @click.option("--no-thumbnails", is_flag=True, help="Keep no small pictures for reports.")
 @click.option("--limit", type=int, help="Read only the first N inputs.")
+@click.option("--part", metavar="I/N", help="Read only part I of N, for job arrays; optsg-store merge joins the parts.")
+@click.option(
+    "--ray",
+    metavar="[ADDRESS]",
+    is_flag=False,
+    flag_value="nearest",
+    help="Decode and encode on a Ray cluster: HOST:PORT, auto (one that is running), local (a new one on this machine); "
+    "without ADDRESS auto if there is one, else local.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be read, with which metadata, and stop.")
 @click.option("--retry-failed", is_flag=True, help="Try inputs again that failed before.")
 @click.option("--strict", is_flag=True, help="Stop at the first input that fails.")
@@ -93,7 +108,8 @@ def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **o
         if dry_run:
             from .dry_run import dry_run_lines
 
-            inputs = open_source(source, metadata=options["metadata"], limit=options["limit"])
+            part = parse_part(options["part"])
+            inputs = open_source(source, metadata=options["metadata"], limit=options["limit"], part=part)
             click.echo("\n".join(dry_run_lines(inputs, out)))
         else:
             _extract(source, out, quiet=quiet, **options)

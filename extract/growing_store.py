@@ -24,9 +24,6 @@ from .parts import DoneInputs, PartFolder, check_settings
 from .summary import ExtractSummary
 from .unknown_pieces import UnknownPieces
 
-TITLE_LAYERS = 6
-"""Layers of the text model that start the title encoder (``method.md`` §2)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class GrowingStore:
@@ -75,7 +72,7 @@ class GrowingStore:
         """Parts to the finished store, which stays as it was where there are none; ``description`` is of the inputs.
 
         Raises:
-            InputError: nothing could be read, now or before.
+            InputError: nothing could be read, now or before; of a part of a corpus that may be, and the store is empty.
             StoreWriteError: ``out`` cannot be written; the parts are kept.
         """
         self._refuse_nothing(description)
@@ -91,7 +88,7 @@ class GrowingStore:
         """Notes in summary and log what the tokenizer did not know."""
         paths = self.parts.complete()
         unknown = UnknownPieces(text_encoder.spec())
-        tables = unknown.counting(text_encoder.tables(TITLE_LAYERS, StoredTexts(paths, base=self.base)))
+        tables = unknown.counting(text_encoder.tables(StoredTexts(paths, base=self.base)))
         merge_parts(paths, self.out, self.header, tables, base=self.base, progress=report_merge)
         self.summary.unknown_pieces = unknown.shares()
         if warning := unknown.warning():
@@ -99,7 +96,7 @@ class GrowingStore:
             self.log.warning(warning, self.summary.unknown_pieces)
 
     def _refuse_nothing(self, description: str) -> None:
-        if not self.summary.videos + self.summary.images + len(self.done.videos):
+        if self.header.part is None and not self.summary.videos + self.summary.images + len(self.done.videos):
             self.parts.remove()
             first = f"; the first: {_described(self.summary.examples[0])}" if self.summary.examples else ""
             failed = self.summary.failed + len(self.done)

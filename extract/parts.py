@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..data.corpus_part import described_part
 from ..data.errors import StoreError
 from ..data.media import Failure, MediaItem
 from ..data.store import FeatureStore, open_part
@@ -52,12 +53,21 @@ class DoneInputs:
 
 
 def check_settings(path: Path, what: str, there: StoreHeader, now: StoreHeader) -> None:
-    """Raises :class:`StoreError` with every difference where an extraction would go on with other settings."""
+    """Raises :class:`StoreError` with every difference where an extraction would go on with other settings or another part."""
     if differences := there.before_corpus().differences(now.before_corpus()):
         raise StoreError(
             f"{path} {what} with other settings (there ≠ now): {'; '.join(differences)}. Repeat the command with the "
             "old settings, choose another --out, or add --overwrite to begin anew"
         )
+    if there.part != now.part:
+        raise StoreError(
+            f"{path} {what} of {described_part(there.part)}, and this command extracts {described_part(now.part)}; "
+            f"repeat it {_part_option(there.part)}, choose another --out, or add --overwrite to begin anew"
+        )
+
+
+def _part_option(part: str | None) -> str:
+    return "without --part" if part is None else f"with --part {part}"
 
 
 class PartFolder:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..data.inputs import Inputs
-from ..data.media import MediaItem
+from ..data.media import MediaItem, TarMember
 from ..data.store import FeatureStore
 from ..data.store.schema import VideoFeatures
 from ..data.store.verification import Check
@@ -53,11 +53,16 @@ def check_sources(store: FeatureStore, inputs: Inputs, encoder: ImageEncoder, *,
 
 
 def _problems(item: MediaItem, stored: VideoFeatures, encoder: ImageEncoder, plan: Preparation) -> Iterator[str]:
-    digest = source_digest(item.payload)
+    try:
+        payload = item.payload.read() if isinstance(item.payload, TarMember) else item.payload
+    except OSError as error:
+        yield f"it cannot be read any more: {error.strerror or error}"
+        return
+    digest = source_digest(payload)
     if stored.digest and digest != stored.digest:
         yield f"its bytes are not those of the features ({digest[:19]}… ≠ {stored.digest[:19]}…)"
         return
-    prepared = prepare(item.kind, item.payload, plan)
+    prepared = prepare(item.kind, payload, plan)
     if isinstance(prepared, Unreadable):
         yield f"it cannot be read any more: {prepared.error}"
         return

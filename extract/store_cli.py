@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ Examples:
   optsg-store verify feats.h5 --sources videos/
   optsg-store convert feats.h5 feats-shards
   optsg-store convert feats-shards feats.h5 --overwrite
+  optsg-store merge parts/*.h5 --out feats.h5
   optsg-store import-features clip/ --metadata create_210k/ --out feats.h5 --preset clip-zh
 """
 
@@ -121,11 +122,44 @@ def convert(source: Path, out: Path, overwrite: bool, quiet: bool, verbose: bool
         from ..data.store.conversion import convert_store
         from .store_info import size_bytes
 
-        with _progress(source, quiet) as progress:
+        with _progress("converting", [source], quiet) as progress:
             convert_store(source, out, overwrite=overwrite, progress=progress)
         if not quiet:
             with open_store(out) as store:
                 click.echo(f"{out}: {len(store):,} videos, {size_bytes(store) / 2**20:.1f} MiB")
+
+
+@main.command()
+@click.argument("parts", metavar="PART...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
+)
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path),
+    help="Input of the extractions: the videos come in its order.  [default: by part]",
+)
+@click.option("--metadata", type=click.Path(path_type=Path), help="The table that the extractions were given, if any.")
+@click.option("--overwrite", is_flag=True, help="Replace the store at OUT.")
+@quiet_and_verbose
+def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Write one store out of stores of parts (optsg-extract --part), or of any stores with the same encoders.
+
+    Refused where encoders, sampling or text models differ and where an input is in two stores.
+    """
+    with one_sentence_errors(verbose, on_interrupt=f"{out} is as it was before"):
+        from ..data.store import open_store
+        from .store_info import size_bytes
+        from .store_joining import join_stores
+
+        with _progress("merging", parts, quiet) as progress:
+            warnings = join_stores(parts, out, progress=progress, **options)
+        for warning in warnings:
+            click.echo(f"warning: {warning}", err=True)
+        if not quiet:
+            with open_store(out) as store:
+                sizes = f"{len(store):,} videos, {len(store.failures):,} failed, {size_bytes(store) / 2**20:.1f} MiB"
+                click.echo(f"{out}: {sizes}, out of {_counted(len(parts), 'store')}")
 
 
 @main.command("import-features")
@@ -174,7 +208,7 @@ def import_features_command(features: Path, out: Path, quiet: bool, verbose: boo
 
 
 @contextmanager
-def _progress(source: Path, quiet: bool) -> Iterator[Progress | None]:
+def _progress(label: str, sources: Sequence[Path], quiet: bool) -> Iterator[Progress | None]:
     """A bar on a terminal, nothing elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -185,9 +219,11 @@ def _progress(source: Path, quiet: bool) -> Iterator[Progress | None]:
     if quiet or not console.is_terminal:
         yield None
         return
-    with open_store(source) as store:
-        videos = len(store)
-    columns = (TextColumn("converting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    videos = 0
+    for source in sources:
+        with open_store(source) as store:
+            videos += len(store)
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("converting", total=videos)
+        task = bar.add_task(label, total=videos)
         yield lambda count: bar.advance(task, count)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.corpus_part import described_part
 from ..data.media import FAILURE_STATUSES, FEATURE_STATUSES, SPLITS
 from ..data.store import FeatureStore
 from ..data.store.hdf5_columns import all_texts
@@ -23,6 +24,7 @@ def info_lines(store: FeatureStore, *, failures: int | None) -> list[str]:
     return [
         f"{store.path}: {size_bytes(store) / 2**20:.1f} MiB, made {header.created} by optsg {header.optsg_version}",
         f"  form           {_form(store)}",
+        *([] if header.part is None else [f"  inputs of      {described_part(header.part)}"]),
         f"  preset         {header.preset or 'none, encoders named one by one'}",
         f"  image encoder  {_encoder(header.image_encoder)}",
         *_preprocessing(header.image_encoder),

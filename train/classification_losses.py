@@ -19,7 +19,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, *, count_mean: Callabl
     Args:
         logits: (B, K) float32.
         targets: (B, K), 1 where the video has the tag, else 0.
-        count_mean: takes B to its mean over the processes that share the batch.
+        count_mean: takes B to its mean over the shares of the joint batch.
     """
     total = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
     return total / count_mean(total.new_tensor(len(logits)))

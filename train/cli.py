@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,6 +17,7 @@ Examples:
   optsg-train --feats feats.h5 --run runs/first --seed 1
   optsg-train --feats feats.h5 --system asy
   optsg-train --run runs/first --resume
+  optsg-train --feats feats.h5 --run runs/first --resume auto
   optsg-train --feats small.h5 --init-from runs/pre --set epochs=20
   optsg-train --feats feats.h5 --size base --set epochs=20 --set prompts=30
 """
@@ -43,7 +46,15 @@ Examples:
 @click.option(
     "--run", type=click.Path(path_type=Path), metavar="DIR", help="Run folder to write.  [default: runs/SYSTEM-SIZE-N]"
 )
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run; ends with an uninterrupted one's weights.")
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="run",
+    type=click.Choice(["run", "auto"]),
+    metavar="[auto]",
+    help="Go on with an interrupted run; ends with an uninterrupted one's weights. With auto, the same command begins the "
+    "run where there is none, goes on with it, and does nothing when it is finished: for jobs that are queued again.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of config.json; may be repeated."
 )
@@ -57,7 +68,7 @@ def main(
     system: str | None,
     size: str,
     run: Path | None,
-    resume: bool,
+    resume: str | None,
     settings: tuple[str, ...],
     seed: int | None,
     device: str,
@@ -68,26 +79,43 @@ def main(
 
     Size and number of epochs fit the store and the device unless told otherwise. runs/latest points at the run.
     """
-    if resume and (feats is not None or init_from is not None or system is not None or settings or seed is not None):
+    choices = (feats, init_from, system, settings or None, seed)
+    if resume == "run" and any(choice is not None for choice in choices):
         raise click.UsageError(
             "--resume goes on with the run's own settings; leave --feats, --init-from, --system, --set and --seed out"
         )
+    if resume == "auto" and run is None:
+        raise click.UsageError("--resume auto needs --run: which run to begin or to go on with")
     if not resume and feats is None:
         raise click.UsageError("--feats is missing: which feature store? optsg-extract makes one")
     with one_sentence_errors(verbose):
         check_system_name(system or DEFAULT_SYSTEM)
         # PyTorch takes seconds to import; --help should not wait for it.
-        from .session import new_run, train_run
+        from .interruption import TrainingInterrupted
+        from .processes import MainProcessFailed, open_processes
+        from .session import begun_run, new_run, train_run
 
-        if feats is not None:
-            run = new_run(
-                feats,
-                run,
-                system=system,
-                init_from=init_from,
-                size=size,
-                settings=settings,
-                seed=seed,
-                device=device,
-            )
-        train_run(run or Path("runs/latest"), device=device, resume=resume, quiet=quiet)
+        try:
+            with open_processes(device) as processes:
+                if feats is not None:
+                    begin = partial(
+                        begun_run if resume == "auto" else new_run,
+                        feats,
+                        run,
+                        system=system,
+                        init_from=init_from,
+                        size=size,
+                        settings=settings,
+                        seed=seed,
+                        device=device,
+                    )
+                    run = processes.by_main(begin)
+                train_run(run or Path("runs/latest"), processes=processes, resume=resume is not None, quiet=quiet)
+        except TrainingInterrupted as interruption:
+            sys.exit(interruption.exit_code)
+        except MainProcessFailed:
+            sys.exit(1)  # it has said why
+
+
+if __name__ == "__main__":  # for `accelerate launch -m optsg.train.cli`
+    main()

@@ -90,6 +90,11 @@ class TrainingConfig:
 
     Attributes:
         epochs: passes over the training split; 0 chooses by the size of the store (:func:`default_epochs`).
+        batch_size: videos of a step, over all processes.
+        micro_batch: most videos that a process computes at a time, for batches larger than its memory; the loss is that
+            of the whole batch (:mod:`optsg.train.micro_batches`). 0 computes its share at once.
+        shuffle_window: videos that are mixed at a time, for a store that is read well only in sequence
+            (:func:`optsg.data.batching.bucketed_batches`); 0 mixes the whole split in every epoch.
         learning_rate: peak; pre-trained parts use ``pretrained_learning_rate``.
         warmup: share of all steps in which the learning rate rises.
         nil_weight: λ of Eq. 8.
@@ -102,11 +107,15 @@ class TrainingConfig:
         validate_every: epochs between validations; 0 chooses about twelve validations a run.
         patience: validations without a better score after which training stops; 0 never stops early.
         max_tag_pieces: tags of more word pieces are no targets (a pasted sentence is no tag).
-        state_seconds: how often the resumable state is written.
+        state_seconds: how often the resumable state is written; less often where writing it takes long
+            (:data:`optsg.train.trainer.STATE_SHARE`).
+        keep_states: how many of the newest states are kept: the one before the newest serves where that is damaged.
     """
 
     epochs: int = 0
     batch_size: int = 256
+    micro_batch: int = 0
+    shuffle_window: int = 0
     learning_rate: float = 2e-4
     pretrained_learning_rate: float = 5e-5
     weight_decay: float = 0.002
@@ -127,11 +136,16 @@ class TrainingConfig:
     patience: int = 6
     max_tag_pieces: int = 24
     state_seconds: float = 120.0
+    keep_states: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 0, "epochs", self.epochs, "0 (automatic) or more")
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
+        _require(
+            self.micro_batch != 1 and self.micro_batch >= 0, "micro_batch", self.micro_batch, "0 (off) or at least 2"
+        )
+        _require(self.shuffle_window >= 0, "shuffle_window", self.shuffle_window, "0 (off) or more")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "0 ≤ warmup < 1")
         _require(self.gradient_norm > 0, "gradient_norm", self.gradient_norm, "more than 0")
@@ -140,6 +154,7 @@ class TrainingConfig:
         _require(0 <= self.nil_weight <= 1, "nil_weight", self.nil_weight, "0 ≤ nil_weight ≤ 1")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 ≤ label_smoothing < 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 ≤ ema < 1")
+        _require(self.keep_states >= 1, "keep_states", self.keep_states, "at least 1")
         _require(1 <= self.max_tag_pieces <= 32, "max_tag_pieces", self.max_tag_pieces, "1 to 32")
 
 

@@ -1,15 +1,37 @@
-"""What the losses need to know of other processes: all their prompts, and the mean of a number over them.
+"""What the losses need to know of the other shares of a joint batch: their prompts, and the mean of a number over them.
 
-With one process, or none, both give their argument back. Gradients are scaled so that averaging them over the processes,
-as DistributedDataParallel does, gives exactly the gradient of the joint batch in one process.
+The shares are those of several processes, and, within one, of its micro-batches (:mod:`optsg.train.micro_batches`). A whole
+batch in one process has no other share, and everything gives its argument back. Gradients are scaled so that averaging them
+over the shares gives exactly the gradient of the joint batch in one process.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, distributed
+
+T = TypeVar("T")
+
+
+class Exchange(Protocol):
+    """How the shares of a joint batch tell each other; the functions below have what its methods do.
+
+    Attributes:
+        shares: how many there are.
+    """
+
+    @property
+    def shares(self) -> int: ...  # noqa: D102
+
+    def gather_rows(self, x: Tensor) -> Tensor: ...  # noqa: D102
+
+    def mean(self, x: Tensor) -> Tensor: ...  # noqa: D102
+
+    def decide(self, make: Callable[[], T]) -> T: ...  # noqa: D102
 
 
 def process_count() -> int:
@@ -17,41 +39,122 @@ def process_count() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def gather_rows(x: Tensor) -> Tensor:
-    """Rows of all processes, in order of their ranks: (B, …) -> (ΣB, …). Processes may have different B.
+class _Processes:
+    """Each process has one share."""
 
-    Every process computes the same joint loss from the gathered rows, so the gradient of its own rows is complete
+    @property
+    def shares(self) -> int:
+        return process_count()
+
+    def gather_rows(self, x: Tensor) -> Tensor:
+        if self.shares == 1:
+            return x
+        joint, start = gather_process_rows(x.detach())
+        return place_rows(x, joint, start, self.shares)
+
+    def mean(self, x: Tensor) -> Tensor:
+        return x if self.shares == 1 else sum_over_processes(x) / self.shares
+
+    def decide(self, make: Callable[[], T]) -> T:
+        return make()
+
+
+class _Alone:
+    """What is computed is a whole batch, whatever other processes do."""
+
+    shares = 1
+
+    def gather_rows(self, x: Tensor) -> Tensor:
+        return x
+
+    def mean(self, x: Tensor) -> Tensor:
+        return x
+
+    def decide(self, make: Callable[[], T]) -> T:
+        return make()
+
+
+_exchange: Exchange = _Processes()
+
+
+def share_count() -> int:
+    """Number of shares of the joint batch."""
+    return _exchange.shares
+
+
+def gather_rows(x: Tensor) -> Tensor:
+    """Rows of all shares, in the same order in every share: (B, …) -> (ΣB, …). Shares may have different B.
+
+    Every share computes the same joint loss from the gathered rows, so the gradient of its own rows is complete
     without any exchange on the way back.
     """
-    if process_count() == 1:
-        return x
-    gathered: Tensor = _GatherRows.apply(x)  # type: ignore[no-untyped-call]
-    return gathered
+    return _exchange.gather_rows(x)
 
 
-def mean_over_processes(x: Tensor) -> Tensor:
-    """Mean of a scalar over the processes, without gradient."""
+def mean_over_shares(x: Tensor) -> Tensor:
+    """Mean of a scalar over the shares, without gradient."""
+    return _exchange.mean(x)
+
+
+def decide(make: Callable[[], T]) -> T:
+    """What ``make`` gives, made once a step for a share, though a share may be computed twice (matching, for instance)."""
+    return _exchange.decide(make)
+
+
+@contextmanager
+def exchange_through(exchange: Exchange) -> Iterator[None]:
+    """Inside, the shares tell each other in this way."""
+    global _exchange
+    before, _exchange = _exchange, exchange
+    try:
+        yield
+    finally:
+        _exchange = before
+
+
+def alone() -> Any:
+    """Inside, what is computed is a whole batch: a context manager."""
+    return exchange_through(_Alone())
+
+
+@torch.no_grad()
+def gather_process_rows(x: Tensor) -> tuple[Tensor, int]:
+    """Rows of all processes in order of their ranks, and where the own ones begin; no gradient."""
     if process_count() == 1:
-        return x
+        return x, 0
+    counts = [torch.zeros(1, dtype=torch.int64, device=x.device) for _ in range(process_count())]
+    distributed.all_gather(counts, torch.tensor([len(x)], device=x.device))
+    lengths = [int(count) for count in counts]
+    padded = x.new_zeros((max(lengths), *x.shape[1:]))
+    padded[: len(x)] = x
+    parts = [torch.empty_like(padded) for _ in lengths]
+    distributed.all_gather(parts, padded)
+    joint = torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+    return joint, sum(lengths[: distributed.get_rank()])
+
+
+def sum_over_processes(x: Tensor) -> Tensor:
+    """Sum of a tensor over the processes, without gradient."""
     total = x.detach().clone()
-    distributed.all_reduce(total)
-    return total / process_count()
+    if process_count() > 1:
+        distributed.all_reduce(total)
+    return total
 
 
-class _GatherRows(torch.autograd.Function):
+def place_rows(x: Tensor, joint: Tensor, start: int, shares: int) -> Tensor:
+    """``joint`` (ΣB, …), whose rows from ``start`` are x (B, …) with its gradient, made ``shares`` times larger."""
+    placed: Tensor = _PlaceRows.apply(x, joint, start, shares)  # type: ignore[no-untyped-call]
+    return placed
+
+
+class _PlaceRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        counts = [torch.zeros(1, dtype=torch.int64, device=x.device) for _ in range(process_count())]
-        distributed.all_gather(counts, torch.tensor([len(x)], device=x.device))
-        lengths = [int(count) for count in counts]
-        padded = x.new_zeros((max(lengths), *x.shape[1:]))
-        padded[: len(x)] = x
-        parts = [torch.empty_like(padded) for _ in lengths]
-        distributed.all_gather(parts, padded)
-        ctx.start = sum(lengths[: distributed.get_rank()])
-        ctx.count = len(x)
-        return torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+    def forward(ctx: Any, x: Tensor, joint: Tensor, start: int, shares: int) -> Tensor:
+        ctx.start, ctx.count, ctx.shares = start, len(x), shares
+        placed = joint.clone()
+        placed[start : start + len(x)] = x
+        return placed
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0][ctx.start : ctx.start + ctx.count] * process_count()
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return gradients[0][ctx.start : ctx.start + ctx.count] * ctx.shares, None, None, None

@@ -23,9 +23,10 @@ from ..data.vocabulary import MARKS
 from .config import ModelConfig, RunConfig
 from .hybrid_encoder import HybridEncoder
 from .prompt_classifier import PromptClassifier
-from .resume import START, STATE_FOLDER
+from .resume import START
 from .run_folder import MODEL, fetch_run, load_model_file, read_system
 from .shared_encoder import VideoTitleModel
+from .state_files import STATE_FOLDER
 from .systems.registry import start_system
 from .systems.system import System
 from .tag_decoder import TagDecoder

@@ -6,7 +6,7 @@ prompts that a video keeps, T written tokens, E tag-embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,12 +19,12 @@ from ..data.batching import Batch
 from ..data.vocabulary import NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
 from .constraints.tag_control import BatchControl
-from .distributed import mean_over_processes
+from .distributed import decide, gather_rows, mean_over_shares, share_count
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
 from .losses import tag_sequence_loss
 from .matching import NO_TAG
-from .op_tsg import OPTSG, Losses, TagTargets
+from .op_tsg import OPTSG, Losses, TagTargets, prompts_used
 from .tag_sequence import MAX_TARGET_TOKENS, sequence_batch, slots_of, tag_sequence, written_places
 
 
@@ -52,6 +52,27 @@ class LabelledOPTSG(OPTSG):
         self.label_head = nn.Linear(inputs.tag_dim, 1)
         init_weights(self.label_head)
 
+    def slot_log_probs(
+        self,
+        prompts: Tensor,
+        tags: NDArray[np.int64],
+        pieces: Mapping[int, Sequence[int]],
+        features: Tensor,
+        mask: Tensor,
+        batch: Batch,
+    ) -> Tensor:
+        """As in OP-TSG; the decoder sees the prompts with a tag."""
+        kept = [np.flatnonzero(row != NO_TAG).tolist() for row in tags]
+        chosen = keep_prompts(prompts, kept)
+        written = np.full(chosen.shape[:2], NO_TAG)
+        index = torch.zeros(chosen.shape[:2], dtype=torch.int64)
+        for row, numbers in enumerate(kept):
+            written[row, : len(numbers)] = tags[row, numbers]
+            index[row, : len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
+        found = super().slot_log_probs(chosen, written, pieces, features, mask, batch)
+        # Slots beyond a video's own have 0, which may be added anywhere.
+        return found.new_zeros(prompts.shape[:2]).scatter_add(1, index.to(found.device), found)
+
     def labels(self, prompts: Tensor) -> Tensor:
         """Logits of the labels, (B, N, E) -> (B, N), float32 whatever the weights are."""
         logits = functional.linear(prompts.float(), self.label_head.weight.float(), self.label_head.bias.float())
@@ -63,7 +84,8 @@ class LabelledOPTSG(OPTSG):
         """The losses of a batch; the decoder sees the prompts matched to a tag. Arguments as in OP-TSG."""
         features, mask = self.encode(batch)
         prompts = self.order_prompts(features, mask)
-        assignment, order = self._assign_and_order(prompts, batch, targets, training, rng)
+        assignment, order = decide(lambda: self._assign_and_order(prompts, batch, targets, training, rng))
+        joint = gather_rows(torch.from_numpy(assignment).to(prompts.device))
         kept = [[int(n) for n in row if tags[n] != NO_TAG] for row, tags in zip(order, assignment, strict=True)]
         written = [[int(tags[n]) for n in row] for row, tags in zip(kept, assignment, strict=True)]
         inputs, wanted = sequence_batch([tag_sequence(row, targets.pieces, MAX_TARGET_TOKENS) for row in written])
@@ -77,14 +99,15 @@ class LabelledOPTSG(OPTSG):
             nil=NIL,
             nil_weight=training.nil_weight,  # of no effect: NIL is in no target
             normalisation=training.normalisation,
-            weight_mean=mean_over_processes,
+            weight_mean=mean_over_shares,
+            shares=share_count(),
             label_smoothing=training.label_smoothing if self.training else 0.0,
         )
         return LabelledLosses(
-            contrastive=self._contrastive_loss(prompts, assignment, targets, training),
+            contrastive=self._contrastive_loss(prompts, joint, targets, training),
             generation=generation,
             label=prompt_label_loss(self.labels(prompts), assignment),
-            prompts_used=int(np.any(assignment != NO_TAG, axis=0).sum()),
+            prompts_used=prompts_used(assignment, joint),
         )
 
     @torch.no_grad()
@@ -135,7 +158,7 @@ def prompt_label_loss(logits: Tensor, assignment: NDArray[np.int64]) -> Tensor:
     """Binary cross-entropy of labels (B, N), 1 where the assignment (B, N) has a tag: mean over the prompts."""
     labels = torch.from_numpy(assignment != NO_TAG).to(logits.device, logits.dtype)
     total = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-    return total / mean_over_processes(total.new_tensor(logits.numel()))
+    return total / mean_over_shares(total.new_tensor(logits.numel()))
 
 
 def keep_prompts(prompts: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:

@@ -16,12 +16,15 @@ class TrainingLog:
     """Appends events of a run.
 
     Args:
+        run: the run folder; ``None`` in the processes that write nothing.
         keep_epochs: on resumption, the number of finished epochs: events of later ones are dropped, they come again.
         keep_steps: the number of steps of those epochs.
     """
 
-    def __init__(self, run: Path, *, keep_epochs: int | None = None, keep_steps: int = 0):
-        self._path = run / LOG
+    def __init__(self, run: Path | None, *, keep_epochs: int | None = None, keep_steps: int = 0):
+        self._path = None if run is None else run / LOG
+        if run is None or self._path is None:
+            return
         if keep_epochs is not None and self._path.exists():
             kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_kept(line, keep_epochs)]
             write_text(self._path, (line + "\n" for line in kept))
@@ -30,6 +33,8 @@ class TrainingLog:
 
     def write(self, event: str, step: int, **values: Any) -> None:
         """One line; numbers also become TensorBoard scalars ``event/name``."""
+        if self._path is None:
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, "step": step, **values}, ensure_ascii=False) + "\n")
         for name, value in values.items():
@@ -38,7 +43,8 @@ class TrainingLog:
 
     def close(self) -> None:
         """Flushes both."""
-        self._board.close()
+        if self._path is not None:
+            self._board.close()
 
 
 def _is_kept(line: str, epochs: int) -> bool:

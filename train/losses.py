@@ -72,13 +72,14 @@ def tag_sequence_loss(
     nil_weight: float,
     normalisation: Normalisation = "weights",
     weight_mean: Callable[[Tensor], Tensor] = lambda total: total,
+    shares: int = 1,
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """Token cross-entropy with weight Γ = λ on [NIL] and 1 elsewhere (Eq. 8–9).
 
     Args:
         logits: (K, V); in bfloat16 the kernel still sums in float32, at a third of the cost on a CPU.
-        targets, others: as in :func:`weighted_token_loss`.
+        targets: as in :func:`weighted_token_loss`, and so are all others.
     """
     per_token = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
     return weighted_token_loss(
@@ -89,6 +90,7 @@ def tag_sequence_loss(
         nil_weight=nil_weight,
         normalisation=normalisation,
         weight_mean=weight_mean,
+        shares=shares,
     )
 
 
@@ -101,6 +103,7 @@ def weighted_token_loss(
     nil_weight: float,
     normalisation: Normalisation = "weights",
     weight_mean: Callable[[Tensor], Tensor] = lambda total: total,
+    shares: int = 1,
 ) -> Tensor:
     """Losses of single tokens, put together with weight λ on [NIL] and 1 elsewhere (Eq. 8–9).
 
@@ -112,8 +115,9 @@ def weighted_token_loss(
         nil_weight: λ.
         normalisation: ``weights`` divides by the summed weights; ``sum`` is Eq. 9 to the letter, whose scale grows
             with the batch and drowns the contrastive loss, which is a mean.
-        weight_mean: takes the summed weights to their mean over the processes that share the batch.
+        weight_mean: takes the summed weights to their mean over the shares of the joint batch.
+        shares: how many there are; the mean of their losses is the joint one.
     """
     weights = torch.where(targets == nil, nil_weight, 1.0).masked_fill(targets == pad, 0.0)
     total = (weights * per_token.float()).sum()
-    return total if normalisation == "sum" else total / weight_mean(weights.sum()).clamp(min=1e-8)
+    return total * shares if normalisation == "sum" else total / weight_mean(weights.sum()).clamp(min=1e-8)

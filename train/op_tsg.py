@@ -26,7 +26,7 @@ from .config import InputConfig, ModelConfig, TrainingConfig
 from .constraints.allowance import Pieces
 from .constraints.pinned_prompts import choose_prompts, prompts_in_front
 from .constraints.tag_control import BatchControl
-from .distributed import gather_rows, mean_over_processes
+from .distributed import decide, gather_rows, mean_over_shares, share_count
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
 from .losses import prompt_tag_contrastive_loss, weighted_token_loss
@@ -36,7 +36,7 @@ from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_e
 from .slot_parallel import MAX_STEPS, slot_parallel_decode, slot_targets
 from .tag_decoder import TagDecoder
 from .tag_head import TagHead, multi_hot
-from .tag_sequence import MAX_TARGET_TOKENS, target_batch, written_places
+from .tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, target_batch, written_places
 from .title_copier import TitleCopier
 from .token_output import PlainOutput, TokenOutput
 
@@ -64,6 +64,10 @@ class TagTargets:
         """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
         usable = np.array([tag for tag in tags.tolist() if tag in self.pieces], np.int64)
         return usable if len(usable) <= prompts else np.sort(rng.choice(usable, prompts, replace=False))
+
+    def choose_all(self, batch: Batch, prompts: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+        """:meth:`choose` for every video of a batch."""
+        return batch.own([self.choose(tags, prompts, rng) for tags in batch.every_tags])
 
     def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int) -> list[str]:
         """A line for people about the tags of the videos ``rows`` that are no targets, if there are any."""
@@ -170,7 +174,7 @@ class OPTSG(VideoTitleModel):
         self, prompts: Tensor, batch: Batch, targets: TagTargets, rng: np.random.Generator, *, match_nil: bool
     ) -> NDArray[np.int64]:
         """Tag of the store's tag table matched to each prompt, -1 for NIL: (B, N) (Eq. 2–3)."""
-        chosen = [targets.choose(tags, prompts.shape[1], rng) for tags in batch.tags]
+        chosen = targets.choose_all(batch, prompts.shape[1], rng)
         return assign_tags(prompts, chosen, targets.embeddings, targets.nil if match_nil else None)
 
     def forward(self, batch: Batch, targets: TagTargets, training: TrainingConfig, rng: np.random.Generator) -> Losses:
@@ -180,16 +184,17 @@ class OPTSG(VideoTitleModel):
         """
         features, mask = self.encode(batch)
         prompts = self.order_prompts(features, mask)
-        assignment, order = self._assign_and_order(prompts, batch, targets, training, rng)
-        contrastive = self._contrastive_loss(prompts, assignment, targets, training)
+        assignment, order = decide(lambda: self._assign_and_order(prompts, batch, targets, training, rng))
+        joint = gather_rows(torch.from_numpy(assignment).to(prompts.device))
+        contrastive = self._contrastive_loss(prompts, joint, targets, training)
         generation = self._generation_loss(prompts, features, mask, batch, assignment, order, targets, training)
-        used = int(np.any(assignment != NO_TAG, axis=0).sum())
         recognition = None
         if self.tag_head is not None:
             wanted = multi_hot(batch, targets.columns, self.tag_head.out_features)
             recognition = training.head_weight * binary_cross_entropy(
-                self.tag_head.score(features, mask), wanted, count_mean=mean_over_processes
+                self.tag_head.score(features, mask), wanted, count_mean=mean_over_shares
             )
+        used = prompts_used(assignment, joint)
         return Losses(contrastive=contrastive, generation=generation, recognition=recognition, prompts_used=used)
 
     def _assign_and_order(
@@ -197,20 +202,21 @@ class OPTSG(VideoTitleModel):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The tags matched to the prompts (B, N), and the order (B, N) in which the decoder is given the prompts."""
         assignment = self.assign(prompts, batch, targets, rng, match_nil=training.match_nil)
-        order = np.tile(np.arange(assignment.shape[1]), (len(assignment), 1))
+        order = np.tile(np.arange(assignment.shape[1]), (len(batch.every_tags), 1))
         if training.shuffle and self.config.decoding == "sequential":
             order = rng.permuted(order, axis=1)
-        return assignment, order
+        return assignment, np.stack(batch.own(list(order)))
 
     def _contrastive_loss(
-        self, prompts: Tensor, assignment: NDArray[np.int64], targets: TagTargets, training: TrainingConfig
+        self, prompts: Tensor, assignment: Tensor, targets: TagTargets, training: TrainingConfig
     ) -> Tensor:
+        """Loss of prompts (B, N, E) and the assignment (ΣB, N) of all shares of the joint batch."""
         if not training.contrastive:
             return torch.zeros((), device=prompts.device)
-        # Negatives come from all processes: each computes the joint loss.
+        # Negatives come from all shares: each computes the joint loss.
         return prompt_tag_contrastive_loss(
             gather_rows(prompts),
-            gather_rows(torch.from_numpy(assignment).to(prompts.device)),
+            assignment,
             targets.embeddings,
             self.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
             false_negatives=training.false_negatives,
@@ -230,7 +236,7 @@ class OPTSG(VideoTitleModel):
         index = torch.from_numpy(order).to(prompts.device)
         ordered = prompts.gather(1, index[..., None].expand_as(prompts))
         hidden, wanted = self._hidden_states(
-            ordered, np.take_along_axis(assignment, order, axis=1), features, mask, targets
+            ordered, np.take_along_axis(assignment, order, axis=1), features, mask, targets.pieces
         )
         places = written_places(wanted)
         token_losses = self._token_losses(hidden, wanted.flatten()[places], places, batch, features, training)
@@ -241,17 +247,23 @@ class OPTSG(VideoTitleModel):
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
-            weight_mean=mean_over_processes,
+            weight_mean=mean_over_shares,
+            shares=share_count(),
         )
 
     def _hidden_states(
-        self, prompts: Tensor, tags: NDArray[np.int64], features: Tensor, mask: Tensor, targets: TagTargets
+        self,
+        prompts: Tensor,
+        tags: NDArray[np.int64],
+        features: Tensor,
+        mask: Tensor,
+        pieces: Mapping[int, Sequence[int]],
     ) -> tuple[Tensor, Tensor]:
         """The decoder's hidden states (B, T, D) and the tokens (B, T) that they are to write, for the slots' tags (B, N)."""
         if self.config.decoding == "parallel":
-            slots = slot_targets(tags, targets.pieces).to(prompts.device)
+            slots = slot_targets(tags, pieces).to(prompts.device)
             return self.decoder(prompts, slots.inputs, features, mask, slots.layout), slots.targets
-        inputs, wanted = (tokens.to(prompts.device) for tokens in target_batch(tags, targets.pieces))
+        inputs, wanted = (tokens.to(prompts.device) for tokens in target_batch(tags, pieces))
         return self.decoder(prompts, inputs, features, mask), wanted
 
     def _token_losses(
@@ -278,6 +290,28 @@ class OPTSG(VideoTitleModel):
             label_smoothing=smoothing,
             copy_weight=training.copy_weight if self.training else 0.0,
         )
+
+    def slot_log_probs(
+        self,
+        prompts: Tensor,
+        tags: NDArray[np.int64],
+        pieces: Mapping[int, Sequence[int]],
+        features: Tensor,
+        mask: Tensor,
+        batch: Batch,
+    ) -> Tensor:
+        """Mean log-probability of the word pieces of the tag in every slot, with gradients: (B, N), 0 for NIL.
+
+        Args:
+            prompts: (B, N, E).
+            tags: (B, N) tag of every slot, -1 for NIL; the pieces of a tag have read those of the tags before it.
+            pieces: decoder ids of every tag that occurs.
+            features: F (B, S, D) with mask (B, S) of the batch.
+        """
+        hidden, wanted = self._hidden_states(prompts, tags, features, mask, pieces)
+        places = written_places(wanted)
+        losses = self._token_losses(hidden, wanted.flatten()[places], places, batch, features, TrainingConfig())
+        return mean_by_slot(-losses, wanted, places, prompts.shape[1], nil_ends=self.config.decoding == "parallel")
 
     @torch.no_grad()
     def write(
@@ -390,3 +424,9 @@ class OPTSG(VideoTitleModel):
             in_front = prompts[:, [slot, *(other for other in range(slots) if other != slot)]]
             first.append(output(self.decoder(in_front, begin, features, mask)).float().log_softmax(-1))
         return torch.cat(first, dim=1)
+
+
+def prompts_used(assignment: NDArray[np.int64], joint: Tensor) -> int:
+    """How many prompts have a tag in some video: of the own assignment (B, N), or of all shares' (ΣB, N) where there are more."""
+    matched = assignment if share_count() == 1 else joint.cpu().numpy()
+    return int(np.any(matched != NO_TAG, axis=0).sum())

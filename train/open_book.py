@@ -23,7 +23,7 @@ from .copy_gate import CopyGate, CopySource
 from .generation import WrittenTokens
 from .layers import Dropout
 from .retrieval import RetrievalIndex
-from .tag_writer import TagWriter
+from .tag_writer import TagWriter, TokenLoss
 from .token_output import CopyingOutput
 
 MAX_TAGS = 32
@@ -137,11 +137,18 @@ class OpenBookWriter(TagWriter):
     ) -> Tensor:
         """Mean cross-entropy of the tokens under the mixture."""
         memory, mask, source = self.read(batch, pages)
+        return self.sequence_loss(memory, mask, sequences, training, self._copying_loss(source))
 
+    def open_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int, pages: OpenPages) -> Tensor:
+        """:meth:`tag_log_probs` under the mixture."""
+        memory, mask, source = self.read(batch, pages)
+        return self.tag_log_probs(memory, mask, sequences, tags, self._copying_loss(source))
+
+    def _copying_loss(self, source: CopySource) -> TokenLoss:
         def token_loss(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
             return self.copy_gate.cross_entropy(hidden, logits, targets, source, places, label_smoothing=smoothing)
 
-        return self.sequence_loss(memory, mask, sequences, training, token_loss)
+        return token_loss
 
     @torch.no_grad()
     def open_write(

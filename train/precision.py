@@ -39,11 +39,16 @@ class MasterWeights:
         model.to(dtype)
 
     def collect_gradients(self) -> None:
-        """Moves the working copy's gradients to the masters."""
+        """Adds the working copy's gradients to the masters'; several small ones would vanish in bfloat16's sum."""
         if self.shared:
             return
         for master, parameter in zip(self.masters, self.parameters, strict=True):
-            master.grad = None if parameter.grad is None else parameter.grad.float()
+            if parameter.grad is None:
+                continue
+            if master.grad is None:
+                master.grad = parameter.grad.float()
+            else:
+                master.grad += parameter.grad
             parameter.grad = None
 
     @torch.no_grad()

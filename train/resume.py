@@ -2,11 +2,13 @@
 
 Nothing random is stored: every step draws from generators seeded by the run's seed and the step's number, so a state is
 the weights, the optimiser's moments, the averaged weights, and how far training has come.
+The files are those of :mod:`optsg.train.state_files`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,10 +21,17 @@ from ..data.errors import RunError
 from .optimiser import AveragedWeights
 from .precision import MasterWeights
 from .run_folder import write_json
-from .tensor_files import save_tensors
+from .state_files import (
+    PROGRESS,
+    STATE_FOLDER,
+    StateDamaged,
+    check_digest,
+    remove_states,
+    state_files,
+    state_progress,
+    write_state,
+)
 
-STATE_FOLDER = "state"
-PROGRESS = "progress.json"
 START = "start.safetensors"
 """The weights that a run with ``--init-from`` starts with; it needs the other run no more."""
 
@@ -40,6 +49,7 @@ class TrainingProgress:
         validations_without_gain: since the best score.
         best_score, best_epoch: of the kept checkpoint; ``best_epoch`` counts from 1, 0 if there is none yet.
         seconds: training time so far, over all interruptions.
+        trained: all steps are done, or training stopped early; what is left is tuning with the kept weights.
         finished: training has ended; there is nothing to resume.
     """
 
@@ -51,6 +61,7 @@ class TrainingProgress:
     best_score: float = -1.0
     best_epoch: int = 0
     seconds: float = 0.0
+    trained: bool = False
     finished: bool = False
 
 
@@ -60,10 +71,15 @@ def save_state(
     weights: MasterWeights,
     optimiser: torch.optim.Optimizer,
     average: AveragedWeights | None,
+    *,
+    keep: int,
 ) -> None:
-    """Writes the tensors under a name of their own and then, atomically, the file that points to them."""
-    folder = run / STATE_FOLDER
-    folder.mkdir(exist_ok=True)
+    """Writes a state beside the ``keep`` - 1 before it.
+
+    Raises:
+        RunError: it cannot be written; earlier ones are kept.
+    """
+    (run / STATE_FOLDER).mkdir(exist_ok=True)
     tensors: dict[str, Tensor] = {}
     for number, (name, master) in enumerate(zip(weights.names, weights.masters, strict=True)):
         tensors[f"weight/{name}"] = master.detach()
@@ -71,57 +87,100 @@ def save_state(
             tensors[f"{moment}/{name}"] = value
         if average is not None:
             tensors[f"average/{name}"] = average.values[number]
-    file = f"step-{progress.step:09d}.safetensors"
-    save_tensors(folder / file, tensors)
-    write_json(folder / PROGRESS, {"tensors": file, **asdict(progress)})
-    for old in folder.glob("step-*.safetensors*"):
-        if old.name != file:
-            old.unlink()
+    write_state(run, progress.step, json.dumps(asdict(progress)), tensors, keep=keep)
 
 
 def finish_state(run: Path, progress: TrainingProgress) -> None:
-    """Marks the run as finished and removes the tensors, which are of no more use."""
+    """Marks the run as finished and removes the states, which are of no more use."""
     folder = run / STATE_FOLDER
     folder.mkdir(exist_ok=True)
     progress.finished = True
-    write_json(folder / PROGRESS, {"tensors": "", **asdict(progress)})
-    for old in (*folder.glob("step-*.safetensors*"), folder / START):
-        old.unlink(missing_ok=True)
+    write_json(folder / PROGRESS, asdict(progress))
+    remove_states(run)
+    (folder / START).unlink(missing_ok=True)
 
 
 def read_progress(run: Path) -> TrainingProgress | None:
-    """How far the run has come; ``None`` where no state was ever written.
+    """How far the run has come by its newest readable state; ``None`` where no state was ever written.
 
     Raises:
-        RunError: the state is damaged.
+        RunError: what there is is damaged.
     """
     path = run / STATE_FOLDER / PROGRESS
-    if not path.is_file():
-        return None
+    if path.is_file():
+        try:
+            progress = _parse(path.read_text(encoding="utf-8"))
+        except (StateDamaged, OSError) as error:
+            raise RunError(f"{path} is damaged ({error}); start a new run") from error
+        if progress.finished or not state_files(run):
+            return progress
+    reason: StateDamaged | None = None
+    for state in state_files(run):
+        try:
+            return _parse(state_progress(state))
+        except StateDamaged as error:
+            reason = error
+    if reason is not None:
+        raise RunError(_unusable(run, reason))
+    return None
+
+
+def _parse(text: str) -> TrainingProgress:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values.pop("tensors")
+        values = json.loads(text)
+        values.pop("tensors", None)
         if isinstance(sums := values["epoch_sums"], list):
             # Written before there were other systems than OP-TSG.
             names = ("train_contrastive", "train_generation", "prompts_used")
             values["epoch_sums"] = dict(zip(names, sums, strict=True))
         return TrainingProgress(**values)
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged ({error}); start a new run") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateDamaged(str(error)) from error
+
+
+def _unusable(run: Path, reason: object) -> str:
+    return f"{run / STATE_FOLDER} does not hold a usable training state ({reason}); start a new run"
+
+
+def find_sound_state(run: Path, warn: Callable[[str], None]) -> Path | None:
+    """The newest state whose bytes are those that were written; ``None`` where there is no state.
+
+    Args:
+        warn: told a line for every damaged state that is passed over.
+
+    Raises:
+        RunError: all are damaged.
+    """
+    reason: StateDamaged | None = None
+    passed: list[str] = []
+    for state in state_files(run):
+        try:
+            check_digest(state)
+            step = _parse(state_progress(state)).step
+        except StateDamaged as error:
+            reason = error
+            passed.append(f"{state} is damaged ({error})")
+            continue
+        for line in passed:
+            warn(f"{line}; going on from the state of step {step}")
+        return state
+    if reason is not None:
+        raise RunError(_unusable(run, reason))
+    return None
 
 
 @torch.no_grad()
 def load_state(
-    run: Path, weights: MasterWeights, optimiser: torch.optim.Optimizer, average: AveragedWeights | None
-) -> None:
-    """Puts the saved tensors back in place.
+    state: Path, weights: MasterWeights, optimiser: torch.optim.Optimizer, average: AveragedWeights | None
+) -> TrainingProgress:
+    """Puts the tensors of a state back in place; returns how far training had come.
 
     Raises:
-        RunError: they are missing or do not fit the model.
+        RunError: they do not fit the model.
     """
-    folder = run / STATE_FOLDER
     try:
-        tensors = load_file(folder / json.loads((folder / PROGRESS).read_text(encoding="utf-8"))["tensors"])
+        progress = _parse(state_progress(state))
+        tensors = load_file(state)
         for number, (name, master) in enumerate(zip(weights.names, weights.masters, strict=True)):
             master.copy_(tensors[f"weight/{name}"])
             moments = {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS if f"{moment}/{name}" in tensors}
@@ -129,6 +188,7 @@ def load_state(
                 optimiser.state[master] = {key: value.to(master.device) for key, value in moments.items()}
             if average is not None:
                 average.values[number].copy_(tensors[f"average/{name}"])
-    except (SafetensorError, OSError, KeyError, RuntimeError) as error:
-        raise RunError(f"{folder} does not hold a usable training state ({error}); start a new run") from error
+    except (StateDamaged, SafetensorError, OSError, KeyError, RuntimeError) as error:
+        raise RunError(_unusable(state.parents[1], error)) from error
     weights.publish()
+    return progress

@@ -152,9 +152,9 @@ def load_model_file(model: VideoTitleModel, path: Path) -> None:
 def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:
     """Makes the run folder and writes everything that is known before training."""
     path.mkdir(parents=True, exist_ok=True)
-    write_text(path / CONFIG, [config.to_json()])
     write_text(path / TOKENIZER, [tokenizer.to_json()])
     tag_table.save(path / TAG_TABLE)
+    write_text(path / CONFIG, [config.to_json()])  # last: a folder without it holds no run
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from .. import __version__
-from ..data.command_line import INTERRUPTED
 from ..data.errors import ConfigError, RunError
 from ..data.store import FeatureStore, open_store
 from ..data.tag_table import TagTable
@@ -25,13 +20,16 @@ from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import build_vocabulary
 from .config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from .device import choose_device
+from .display import training_display
 from .init_from import Source, open_source, write_start
 from .interruption import TrainingInterrupted
+from .processes import Processes
 from .resume import read_progress
+from .run_differences import differences
 from .run_folder import CONFIG, DECISION, create_run, point_latest
 from .systems.names import DEFAULT_SYSTEM
 from .systems.registry import find_system
-from .trainer import StepReport, Trainer
+from .trainer import Trainer
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -73,6 +71,43 @@ def new_run(
         create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
     point_latest(folder)
     return folder
+
+
+def begun_run(
+    feats: Path,
+    run: Path | None,
+    *,
+    system: str | None = None,
+    size: str,
+    settings: Sequence[str],
+    seed: int | None,
+    device: str,
+    init_from: str | None = None,
+) -> Path:
+    """The run folder as it was begun, or a new one where there is none; arguments and errors as :func:`new_run`.
+
+    Raises:
+        RunError: the folder holds a run of other settings.
+    """
+    if run is None or not (run / CONFIG).is_file():
+        return new_run(
+            feats, run, system=system, size=size, settings=settings, seed=seed, device=device, init_from=init_from
+        )
+    found = _read_config(run)
+    source = None if init_from is None else open_source(init_from)
+    system = system or (source.config.system if source else DEFAULT_SYSTEM)
+    # What `auto` chose was right then; the job may be on another device by now.
+    chosen = found.size if size == "auto" else _size(size)
+    with open_store(feats) as store:
+        plan = plan_run(store, feats, system=system, size=chosen, settings=settings, seed=seed, source=source)
+    different = differences(found, plan.config)
+    if different:
+        name, have, want = different[0]
+        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        raise RunError(
+            f"{run} was begun with {name}={have}, this command wants {name}={want}{more}; choose another --run"
+        )
+    return run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +173,13 @@ def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) 
 
 def choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
     """The size itself, or what ``auto`` takes for this store on this device."""
-    if size in ("base", "small"):
-        return "base" if size == "base" else "small"
+    if size != "auto":
+        return _size(size)
     return "base" if device.type == "cuda" and len(store.indices("train")) >= BASE_VIDEOS else "small"
+
+
+def _size(name: str) -> Size:
+    return "base" if name == "base" else "small"
 
 
 def _free_name(runs: Path, stem: str) -> Path:
@@ -183,36 +222,35 @@ def from_nothing(
     return dataclasses.replace(model, frozen_title_layers=-1), training
 
 
-def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
-    """Trains a run folder to its end, with progress on the terminal.
+def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> None:
+    """Trains a run folder to its end, with progress on the terminal of the main process.
 
     Raises:
         RunError: there is nothing to resume, or the run's store is not what it was.
+        TrainingInterrupted: it was asked to stop; that has been said.
+        MainProcessFailed: as in :class:`optsg.train.processes.Processes`.
     """
-    if not (run / CONFIG).is_file():
-        raise RunError(f"{run} holds no run to resume; start one with: optsg-train --feats STORE")
-    try:
-        config = RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
-    except ConfigError as error:
-        raise RunError(f"{run / CONFIG}: {error}") from error
-    progress = read_progress(run) if resume else None
+    config = _read_config(run)
+    quiet = quiet or not processes.is_main
+    progress = processes.by_main(lambda: read_progress(run)) if resume else None
     if progress is not None and progress.finished:
-        click.echo(f"{run} is finished: there is nothing to resume")
+        if processes.is_main:
+            click.echo(f"{run} is finished: there is nothing to resume")
         return
-    place = choose_device(device)
-    with open_store(Path(config.store["path"])) as store, _display(quiet) as (report, announce):
+    with open_store(Path(config.store["path"])) as store, training_display(quiet) as (report, announce):
         _check_same_store(store, config, run)
         tag_table = TagTable.load(run / "tag_table.json")
         tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
-        trainer = Trainer(store, run, config, tag_table, tokenizer, place, report=report, announce=announce)
+        trainer = Trainer(store, run, config, tag_table, tokenizer, processes, report=report, announce=announce)
         announce(_introduction(trainer, run))
-        for warning in trainer.warnings():
+        for warning in trainer.warnings() if processes.is_main else ():
             announce(f"warning: {warning}")
         try:
             done = trainer.train(resume=resume)
         except TrainingInterrupted:
-            click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
-            sys.exit(INTERRUPTED)
+            if processes.is_main:
+                click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
+            raise
     if not quiet:
         decision = trainer.system.scalar.read(run / DECISION)
         click.echo(
@@ -220,6 +258,15 @@ def train_run(run: Path, *, device: str, resume: bool, quiet: bool) -> None:
             f"{decision}\n"
             f"next: optsg-eval --run {run} --split test"
         )
+
+
+def _read_config(run: Path) -> RunConfig:
+    if not (run / CONFIG).is_file():
+        raise RunError(f"{run} holds no run to resume; start one with: optsg-train --feats STORE")
+    try:
+        return RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
+    except ConfigError as error:
+        raise RunError(f"{run / CONFIG}: {error}") from error
 
 
 def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None:
@@ -231,37 +278,10 @@ def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None
 def _introduction(trainer: Trainer, run: Path) -> str:
     return (
         f"training {trainer.config.system} ({trainer.config.size}, {trainer.model.parameter_count() / 1e6:.0f} M trained "
-        f"parameters) in {run} on {trainer.device}: {trainer.epochs} epochs of {trainer.steps_per_epoch} steps"
+        f"parameters) in {run} on {_place(trainer)}: {trainer.epochs} epochs of {trainer.steps_per_epoch} steps"
     )
 
 
-@contextlib.contextmanager
-def _display(quiet: bool) -> Iterator[tuple[Callable[[StepReport], None], Callable[[str], None]]]:
-    """A progress bar with the losses on a terminal, plain lines elsewhere, nothing with ``quiet``."""
-    console = Console(stderr=True)
-    if quiet:
-        yield (lambda _: None), (lambda _: None)
-    elif not console.is_terminal:
-        yield (lambda _: None), (lambda line: click.echo(line, err=True))
-    else:
-        columns = (
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            TaskProgressColumn(show_speed=True),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("training", total=None, epoch="0", losses="")
-
-            def report(step: StepReport) -> None:
-                progress.update(
-                    task,
-                    completed=step.step,
-                    total=step.total_steps,
-                    epoch=f"{step.epoch}/{step.epochs}",
-                    losses=" ".join(f"{name} {value:.2f}" for name, value in step.losses.items()),
-                )
-
-            yield report, console.print
+def _place(trainer: Trainer) -> str:
+    count, device = trainer.processes.count, trainer.device
+    return str(device) if count == 1 else f"{device.type} in {count} processes"

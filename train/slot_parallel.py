@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
+from ..data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 from .constraints.steering import Steering
-from .generation import WrittenTokens, spread
+from .generation import WrittenTokens, likeliest, spread
 from .tag_decoder import TagDecoder, TokenLayout
 from .token_output import PlainOutput, TokenOutput
 
@@ -126,14 +126,15 @@ def slot_parallel_decode(
         now = own if step else torch.ones_like(own)
         log_prob = output(decoder.step_slots(state, tokens, torch.cat([earlier, now], dim=2)[:, None])).float()
         log_prob = log_prob.log_softmax(-1)
-        scores = log_prob.clone()
-        scores[..., NIL] -= nil_bias
-        scores[..., [PAD, BOS, EOS, NIL if step else SEPARATOR]] = float("-inf")
-        if steering is not None:
-            steering.limit(scores.view(-1, scores.shape[-1]))
-        token = scores.argmax(-1)
+        # What is preferred or forbidden are marks, the first columns: they alone are changed and put back.
+        marks = log_prob[..., :MARKS].clone()
+        log_prob[..., NIL] -= nil_bias
+        log_prob[..., PAD : EOS + 1] = float("-inf")
+        log_prob[..., NIL if step else SEPARATOR] = float("-inf")
+        token = likeliest(log_prob if steering is None else steering.limited(log_prob))
         if steering is not None:
             steering.read(token)
+        log_prob[..., :MARKS] = marks
         found = (token.masked_fill(~open_, PAD), _pick(log_prob, token), log_prob[..., NIL].exp())
         steps.append(tuple(spread(values, rows, videos, PAD) for values in found))
         # Ended tags write on, unread: what they have written so far stays in sight of the others.

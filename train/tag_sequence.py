@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
+from ..data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 
 MAX_TARGET_TOKENS = 160
 
@@ -72,6 +72,28 @@ def written_places(wanted: Tensor, multiple: int = 256) -> Tensor:
     flat = wanted.flatten()
     written, padding = torch.nonzero(flat != PAD).squeeze(1), torch.nonzero(flat == PAD).squeeze(1)
     return torch.cat([written, padding[: -len(written) % multiple]])
+
+
+def mean_by_slot(values: Tensor, wanted: Tensor, places: Tensor, slots: int, *, nil_ends: bool = False) -> Tensor:
+    """Mean over the word pieces of every slot: (B, N), 0 where a slot has none.
+
+    Args:
+        values: (P,) of the places.
+        wanted: (B, T) targets.
+        places: (P,) flat indices into (B, T), as :func:`written_places` gives them.
+        slots: N.
+        nil_ends: whether no separator stands after [NIL], as in slot-parallel targets.
+    """
+    ends = (wanted == SEPARATOR) | ((wanted == NIL) & nil_ends)
+    slot = ends.long().cumsum(dim=1) - ends.long()
+    flat = slot + slots * torch.arange(len(wanted), device=wanted.device)[:, None]
+    is_piece = (wanted.flatten()[places] >= MARKS) & (slot.flatten()[places] < slots)
+    index = flat.flatten()[places][is_piece]
+    sums, counts = values.new_zeros(2, len(wanted) * slots)
+    sums = sums.index_add(0, index, values[is_piece])
+    counts = counts.index_add(0, index, torch.ones_like(values[is_piece]))
+    means: Tensor = (sums / counts.clamp(min=1.0)).view(len(wanted), slots)
+    return means
 
 
 def slots_of(tokens: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ from .config import InputConfig, ModelConfig, TrainingConfig
 from .constraints.allowance import Allowance
 from .constraints.steering import Steering
 from .constraints.tag_control import BatchControl
-from .distributed import mean_over_processes
+from .distributed import mean_over_shares, share_count
 from .generation import WrittenTokens, drop_unfinished, greedy_decode
 from .layers import init_weights
 from .losses import weighted_token_loss
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import NO_PROMPTS, TagDecoder
-from .tag_sequence import MAX_TARGET_TOKENS, sequence_batch, written_places
+from .tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, sequence_batch, written_places
 from .token_output import TokenOutput
 
 TokenLoss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
@@ -76,20 +76,46 @@ class TagWriter(VideoTitleModel):
         token_loss: TokenLoss | None = None,
     ) -> Tensor:
         """:meth:`forward` from features F (B, S, D) with mask (B, S), by default with the decoder's own cross-entropy."""
-        inputs, wanted = (tokens.to(features.device) for tokens in sequence_batch(sequences))
-        hidden = self.decoder(None, inputs, features, mask)
-        places = written_places(wanted)
-        targets, logits = wanted.flatten()[places], self.decoder.logits(hidden.flatten(0, 1)[places])
         smoothing = training.label_smoothing if self.training else 0.0
+        losses, wanted, places = self._token_losses(features, mask, sequences, smoothing, token_loss)
         return weighted_token_loss(
-            (token_loss or _cross_entropy)(hidden, logits, targets, places, smoothing),
-            targets,
+            losses,
+            wanted.flatten()[places],
             pad=PAD,
             nil=NIL,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
-            weight_mean=mean_over_processes,
+            weight_mean=mean_over_shares,
+            shares=share_count(),
         )
+
+    def tag_log_probs(
+        self,
+        features: Tensor,
+        mask: Tensor,
+        sequences: Sequence[Sequence[int]],
+        tags: int,
+        token_loss: TokenLoss | None = None,
+    ) -> Tensor:
+        """Mean log-probability of the word pieces of every tag of the sequences, (B, ``tags``); 0 beyond the last."""
+        losses, wanted, places = self._token_losses(features, mask, sequences, 0.0, token_loss)
+        return mean_by_slot(-losses, wanted, places, tags)
+
+    def _token_losses(
+        self,
+        features: Tensor,
+        mask: Tensor,
+        sequences: Sequence[Sequence[int]],
+        smoothing: float,
+        token_loss: TokenLoss | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses (P,) of the sequences' tokens, the targets (B, T), and the losses' flat places (P,) in them."""
+        inputs, wanted = (tokens.to(features.device) for tokens in sequence_batch(sequences))
+        hidden = self.decoder(None, inputs, features, mask)
+        places = written_places(wanted)
+        logits = self.decoder.logits(hidden.flatten(0, 1)[places])
+        losses = (token_loss or _cross_entropy)(hidden, logits, wanted.flatten()[places], places, smoothing)
+        return losses, wanted, places
 
     @torch.no_grad()
     def write(

@@ -1,12 +1,12 @@
 """The training loop (paper §3.3, §4.3): steps, validation, the best checkpoint, early stop, exact resumption.
 
 Every epoch's order and every step's random numbers come from generators seeded by (seed, epoch) and (seed, step). An
-interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn.
+interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn. A step's batch is
+the same whatever the number of processes, and each process computes its share of it.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..data.batching import bucketed_batches, collate, video_lengths
+from ..data.batching import bucketed_batches, video_lengths
 from ..data.errors import StoreError
-from ..data.stop_signals import stop_on_signals
+from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
@@ -28,18 +27,22 @@ from .confidence.calibration import CALIBRATION, Calibration
 from .config import RunConfig, default_epochs
 from .init_from import load_start
 from .interruption import TrainingInterrupted
+from .joint_step import JointStep, StepValues
 from .log import TrainingLog
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .precision import MasterWeights, working_dtype
-from .resume import TrainingProgress, finish_state, load_state, read_progress, save_state
+from .processes import Processes
+from .resume import TrainingProgress, find_sound_state, finish_state, load_state, read_progress, save_state
 from .run_folder import DECISION, load_weights, save_weights, write_json
 from .systems.registry import start_system
-from .systems.system import StepLosses
 from .tag_embeddings import save_tag_embeddings
 from .validation import Validator, full_f1
 
 VALIDATIONS = 12
 """How many validations a run has unless ``validate_every`` says otherwise."""
+
+STATE_SHARE = 0.05
+"""Most of the time that may go into writing states while nobody asks to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +82,13 @@ class Trainer:
         config: RunConfig,
         tag_table: TagTable,
         tokenizer: TitleTokenizer,
-        device: torch.device,
+        processes: Processes,
         *,
         report: Reporter = lambda _: None,
         announce: Announcer = lambda _: None,
     ):
-        self.config, self.training, self.run_folder, self.device = config, config.training, run, device
+        self.config, self.training, self.run_folder = config, config.training, run
+        self.processes, self.device = processes, processes.device
         self._store, self._report, self._announce = store, report, announce
         self._rows = store.indices("train")
         self._lengths = video_lengths(store, self._rows)
@@ -95,15 +99,18 @@ class Trainer:
         self.system = start_system(store, config, tag_table, tokenizer)
         if config.init_from is not None:
             load_start(self.system.model, run)
-        self.model = self.system.model.to(device)
-        self.system.prepare(store, device)
+        self.model = self.system.model.to(self.device)
+        self.system.prepare(store, self.device)
+        processes.start_alike([parameter.detach() for parameter in self.model.parameters()])
         # Kept apart in float32: the working copy may be rounded.
         self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
-        self._weights = MasterWeights(self.model, working_dtype(device, self.training.precision))
+        self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
+        self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
         self._validator = self._open_validator()
-        self._stop = threading.Event()
+        self._stop = StopRequest()
+        self._next_state = 0.0
 
     def _open_validator(self) -> Validator | None:
         try:
@@ -115,7 +122,8 @@ class Trainer:
                 f"stays {scalar.untuned:g}"
             )
             return None
-        return Validator(self._store, rows, self.system, self.device, max(64, self.training.batch_size))
+        batch_size = max(64, self.training.batch_size)
+        return Validator(self._store, rows, self.system, batch_size, self.processes, between=self._check_stop)
 
     def warnings(self) -> list[str]:
         """What a person should know about the data before a long training."""
@@ -127,40 +135,55 @@ class Trainer:
         Raises:
             TrainingInterrupted: by Ctrl-C or SIGTERM, after the state was saved.
         """
-        progress = (read_progress(self.run_folder) if resume else None) or TrainingProgress()
+        progress = (self._restore() if resume else None) or TrainingProgress()
         if progress.finished:
             return progress
-        if progress.step:
-            load_state(self.run_folder, self._weights, self._optimiser, self._average)
         log = TrainingLog(
-            self.run_folder,
+            self.run_folder if self.processes.is_main else None,
             keep_epochs=progress.epochs_done if resume else None,
             keep_steps=progress.epochs_done * self.steps_per_epoch,
         )
         try:
-            with stop_on_signals(self._stop):
-                self._run_epochs(progress, log)
-            self._finish(progress, log)
+            with stop_on_signals(self._stop, insist=self.processes.count == 1):
+                if not progress.trained:
+                    self._run_epochs(progress, log)
+                    # Tuning may take long, and needs no step again.
+                    progress.trained = True
+                    self._save_state(progress)
+                self._finish(progress, log)
         finally:
             log.close()
         return progress
 
+    def _restore(self) -> TrainingProgress | None:
+        """Goes back to the newest sound state; ``None`` where there is no state."""
+        progress, state = self.processes.by_main(self._find_state)
+        if state is None:
+            return progress
+        return load_state(state, self._weights, self._optimiser, self._average)
+
+    def _find_state(self) -> tuple[TrainingProgress | None, Path | None]:
+        progress = read_progress(self.run_folder)
+        if progress is None or progress.finished:
+            return progress, None
+        return None, find_sound_state(self.run_folder, lambda line: self._announce(f"warning: {line}"))
+
     def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
         started = time.monotonic() - progress.seconds
-        saved = time.monotonic()
+        self._next_state = time.monotonic() + self.training.state_seconds
         for epoch in range(progress.epochs_done, self.epochs):
             for step in self._epoch_steps(epoch, progress):
                 for name, value in step.logged().items():
                     progress.epoch_sums[name] = progress.epoch_sums.get(name, 0.0) + value
                 progress.epoch_steps += 1
                 progress.seconds = time.monotonic() - started
-                if self._stop.is_set() or time.monotonic() - saved > self.training.state_seconds:
-                    self._save_state(progress)
-                    saved = time.monotonic()
-                if self._stop.is_set():
-                    raise TrainingInterrupted
+                self._save_and_stop(progress)
             self._log_epoch(log, epoch, progress)
-            stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
+            try:
+                stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
+            except TrainingInterrupted:
+                self._save_state(progress)  # validation has changed nothing yet
+                raise
             progress.epochs_done, progress.epoch_sums, progress.epoch_steps = epoch + 1, {}, 0
             if stop:
                 return
@@ -168,36 +191,34 @@ class Trainer:
     def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepReport]:
         """The epoch's remaining steps."""
         rng = np.random.default_rng([self.training.seed, epoch])
-        batches = bucketed_batches(self._rows, self._lengths, self.training.batch_size, rng)
+        batches = bucketed_batches(
+            self._rows, self._lengths, self.training.batch_size, rng, window=self.training.shuffle_window
+        )
         for rows in batches[progress.step - epoch * self.steps_per_epoch :]:
-            losses = self._step(progress.step, rows)
+            values = self._step(progress.step, rows)
             progress.step += 1
             step = StepReport(
                 epoch=epoch + 1,
                 epochs=self.epochs,
                 step=progress.step,
                 total_steps=self.total_steps,
-                losses=losses.values(),
-                measures=losses.measures,
+                losses=values.losses,
+                measures=values.measures,
             )
             self._report(step)
             yield step
 
-    def _step(self, step: int, rows: NDArray[np.int64]) -> StepLosses:
-        torch.manual_seed(self.training.seed * 1_000_003 + step)
+    def _step(self, step: int, rows: NDArray[np.int64]) -> StepValues:
         self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
-        batch = collate(self._store, rows).to(self.device)
-        losses = self.system.losses(batch, np.random.default_rng([self.training.seed, step, 1]))
-        losses.total.backward()
-        self._weights.collect_gradients()
+        values = self._joint_step.gradients(step, rows)
         nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self._average is not None:
             self._average.update(step)
         self._weights.publish()
-        return losses
+        return values
 
     def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress) -> None:
         means = {name: value / progress.epoch_steps for name, value in progress.epoch_sums.items()}
@@ -221,6 +242,8 @@ class Trainer:
         with self._averaged_weights():
             losses = self._validator.losses()
             by_value = self._validator.scores_by_value(self.system.scalar.during_training)
+        # Where processors differ, so may last digits; what follows from them must not.
+        losses, by_value = self.processes.by_main(lambda: (losses, by_value))
         value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
         score = full_f1(scores)
         if score > progress.best_score:
@@ -266,22 +289,42 @@ class Trainer:
         values = self._average.values if self._average is not None else self._weights.masters
         kept = {**self.model.state_dict(), **self._frozen, **dict(zip(self._weights.names, values, strict=True))}
         needed = {name: value for name, value in kept.items() if not name.startswith(self.model.training_only)}
-        save_weights(self.run_folder, needed)
+        self.processes.by_main(lambda: save_weights(self.run_folder, needed))
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
         """Tunes the system's scalar and calibrates its scores with the kept weights, and closes the run."""
-        self.system.save(self.run_folder)
+        self.processes.by_main(lambda: self.system.save(self.run_folder))
         scalar = self.system.scalar
         decision = scalar.not_tuned()
         if self._validator is not None:
             load_weights(self.model, self.run_folder)
             by_value = self._validator.scores_by_value(scalar.candidates)
             decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
-            Calibration.fit(self._validator.candidates()).save(self.run_folder / CALIBRATION)
-        save_tag_embeddings(self.run_folder, self._store, self.system.tag_table)
-        write_json(self.run_folder / DECISION, decision)
+            candidates = self._validator.candidates()
+            self.processes.by_main(lambda: Calibration.fit(candidates).save(self.run_folder / CALIBRATION))
+        self.processes.by_main(lambda: save_tag_embeddings(self.run_folder, self._store, self.system.tag_table))
+        self.processes.by_main(lambda: write_json(self.run_folder / DECISION, decision))
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
-        finish_state(self.run_folder, progress)
+        self.processes.by_main(lambda: finish_state(self.run_folder, progress))
+
+    def _save_and_stop(self, progress: TrainingProgress) -> None:
+        """After a step: saves the state when it is time, and where any process was asked to stop, saves it and stops."""
+        if self.processes.any(self._stop.is_set()):
+            self._save_state(progress)
+            raise TrainingInterrupted(self._stop.number)
+        if self.processes.is_main and time.monotonic() > self._next_state:
+            self._write_state(progress)
+
+    def _check_stop(self) -> None:
+        if self.processes.any(self._stop.is_set()):
+            raise TrainingInterrupted(self._stop.number)
 
     def _save_state(self, progress: TrainingProgress) -> None:
-        save_state(self.run_folder, progress, self._weights, self._optimiser, self._average)
+        """Saves the state; no process goes on before it is written."""
+        self.processes.by_main(lambda: self._write_state(progress))
+
+    def _write_state(self, progress: TrainingProgress) -> None:
+        keep, begun = self.training.keep_states, time.monotonic()
+        save_state(self.run_folder, progress, self._weights, self._optimiser, self._average, keep=keep)
+        now = time.monotonic()
+        self._next_state = now + max(self.training.state_seconds, (now - begun) / STATE_SHARE)

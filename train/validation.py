@@ -1,9 +1,14 @@
-"""Validation: the losses and the scores of predicted tags on the validation split, for every system."""
+"""Validation: the losses and the scores of predicted tags on the validation split, for every system.
+
+The processes take turns at the batches, which are whole ones, and each is told what all have found.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,8 +18,13 @@ from ..data.batching import Batch, collate, sequential_batches
 from ..data.metrics import Scores, score_predictions
 from ..data.store import FeatureStore
 from ..data.tags import tag_key
-from .confidence.rated_tags import RatedTags, rate_tags
+from .confidence.rated_tags import MOST_CANDIDATES, RatedTags, rate_tags
+from .distributed import alone
+from .generation import PredictedTag
+from .processes import Processes
 from .systems.system import System
+
+T = TypeVar("T")
 
 
 class Validator:
@@ -23,52 +33,77 @@ class Validator:
     Args:
         rows: the split's videos.
         system: its model may change between calls.
+        between: called before every batch, by all processes as often; what it raises ends the validation.
     """
 
     def __init__(
-        self, store: FeatureStore, rows: NDArray[np.int64], system: System, device: torch.device, batch_size: int
+        self,
+        store: FeatureStore,
+        rows: NDArray[np.int64],
+        system: System,
+        batch_size: int,
+        processes: Processes,
+        *,
+        between: Callable[[], None] = lambda: None,
     ):
         self._store = store
         # Sorted by visual length, so that little of a batch is padding; scores do not depend on the order.
         self._rows = rows[np.argsort(store.visual_lengths()[rows], kind="stable")]
         self._system = system
-        self._device = device
-        self._batch_size = batch_size
+        self._batches = list(sequential_batches(self._rows, batch_size))
+        self._processes = processes
+        self._between = between
         self._true = [[store.tag_keys[tag] for tag in store.tags(int(row))] for row in self._rows]
 
-    def _batches(self) -> list[Batch]:
-        return [
-            collate(self._store, rows).to(self._device) for rows in sequential_batches(self._rows, self._batch_size)
-        ]
+    def _by_batch(self, compute: Callable[[Batch], T]) -> list[T]:
+        """What ``compute`` gives for every batch, in order."""
+        processes = self._processes
+        found: list[tuple[int, T]] = []
+        with alone():
+            for start in range(0, len(self._batches), processes.count):
+                self._between()
+                number = start + processes.index
+                if number < len(self._batches):
+                    batch = collate(self._store, self._batches[number]).to(processes.device)
+                    found.append((number, compute(batch)))
+        return [result for _, result in sorted(processes.gather(found), key=itemgetter(0))]
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
         """Mean loss over the split and its parts by name, with as little drawn at random as the system allows."""
         self._system.model.eval()
-        rng = np.random.default_rng(0)
         sums: dict[str, float] = {}
-        for batch in self._batches():
-            for name, value in self._system.losses(batch, rng).values().items():
-                sums[name] = sums.get(name, 0.0) + len(batch) * value
+        found = self._by_batch(lambda batch: self._system.losses(batch, np.random.default_rng(0)).values())
+        for rows, values in zip(self._batches, found, strict=True):
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + len(rows) * value
         return {name: value / len(self._rows) for name, value in sums.items()}
 
     def scores_by_value(self, values: Sequence[float]) -> dict[float, Scores]:
         """Metrics of the predicted tags by value of the tuned scalar, in the given order."""
         self._system.model.eval()
-        predicted: dict[float, list[list[str]]] = {value: [] for value in values}
         key = cache(tag_key)  # at a low threshold a classifier predicts each tag very often
-        for batch in self._batches():
-            for value, videos in zip(values, self._system.predict_each(batch, values), strict=True):
-                predicted[value] += [[key(tag.text) for tag in tags] for tags in videos]
+
+        def predict(batch: Batch) -> list[list[list[str]]]:
+            by_value = self._system.predict_each(batch, values)
+            return [[[key(tag.text) for tag in tags] for tags in videos] for videos in by_value]
+
+        found = self._by_batch(predict)
         known = self._system.tag_table.count_of
-        return {value: score_predictions(self._true, keys, known) for value, keys in predicted.items()}
+        return {
+            value: score_predictions(self._true, [tags for batch in found for tags in batch[number]], known)
+            for number, value in enumerate(values)
+        }
 
     def candidates(self) -> RatedTags:
         """Predicted tags at the most permissive value of the tuned scalar, for calibration."""
         self._system.model.eval()
         value = self._system.permissive
-        predicted = [tags for batch in self._batches() for tags in self._system.predict(batch, value)]
-        return rate_tags(self._true, predicted)
+
+        def predict(batch: Batch) -> list[list[PredictedTag]]:
+            return [tags[:MOST_CANDIDATES] for tags in self._system.predict(batch, value)]
+
+        return rate_tags(self._true, [tags for batch in self._by_batch(predict) for tags in batch])
 
 
 def full_f1(scores: Scores) -> float:

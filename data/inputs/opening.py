@@ -15,6 +15,7 @@ from glob import glob
 from pathlib import Path
 from typing import Protocol
 
+from ..corpus_part import CorpusPart
 from ..errors import ConfigError, InputError
 from ..media import Failure, MediaItem
 from .create_annotations import (
@@ -51,7 +52,9 @@ class Inputs(Protocol):
     def __iter__(self) -> Iterator[MediaItem | Failure]: ...
 
 
-def open_inputs(path: Path, *, metadata: Path | None = None, limit: int | None = None) -> Inputs:
+def open_inputs(
+    path: Path, *, metadata: Path | None = None, limit: int | None = None, part: CorpusPart | None = None
+) -> Inputs:
     """Open a folder of videos and images, or WebDataset shards.
 
     Args:
@@ -59,6 +62,7 @@ def open_inputs(path: Path, *, metadata: Path | None = None, limit: int | None =
         metadata: table to use instead of what lies in the folder; its file names are relative to the folder. Or
             annotations of CREATE: one of its JSON files, or a folder with those of one set.
         limit: stop after this many items (failures on the way do not count).
+        part: keep only what belongs to it, of these items and failures.
 
     Raises:
         InputError: missing, empty or ambiguous input, or a metadata table that cannot be used.
@@ -66,7 +70,8 @@ def open_inputs(path: Path, *, metadata: Path | None = None, limit: int | None =
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit is {limit}, expected 1 or more")
-    return _UniqueInputs(_open(path, metadata), limit=limit)
+    inputs = _UniqueInputs(_open(path, metadata), limit=limit)
+    return inputs if part is None else _PartOfInputs(inputs, part)
 
 
 class _UniqueInputs:
@@ -97,6 +102,24 @@ class _UniqueInputs:
                 seen.add(item.id)
                 if len(seen) == self._limit:
                     return
+
+
+class _PartOfInputs:
+    """Items and failures of ``inputs`` whose ids belong to ``part``: all parts together are ``inputs``.
+
+    Attributes:
+        description: one line for people.
+        count: ``None``: it takes reading all ids.
+    """
+
+    def __init__(self, inputs: Inputs, part: CorpusPart) -> None:
+        self._inputs = inputs
+        self._part = part
+        self.count: int | None = None
+        self.description = f"{inputs.description} ({part.described()})"
+
+    def __iter__(self) -> Iterator[MediaItem | Failure]:
+        return (item for item in self._inputs if self._part.holds(item.id))
 
 
 def _duplicate(item: MediaItem) -> Failure:

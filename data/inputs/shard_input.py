@@ -104,7 +104,7 @@ def _item(shard: Shard, sample: TarSample) -> MediaItem | Failure:
 def _metadata(sample: TarSample) -> dict[str, Any]:
     """The sample's ``.json``, empty if there is none."""
     try:
-        metadata = json.loads(sample.members.get(".json", b"{}"))
+        metadata = json.loads(sample.texts.get(".json", b"{}"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"its .json is not JSON ({error})") from error
     if not isinstance(metadata, dict):
@@ -147,7 +147,7 @@ def _caption(sample: TarSample, metadata: Mapping[str, Any]) -> str:
     if isinstance(caption, str) and caption:
         return caption
     try:
-        return sample.members.get(".txt", b"").decode("utf-8-sig")
+        return sample.texts.get(".txt", b"").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"its .txt is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
 

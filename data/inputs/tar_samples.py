@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from ..media import TarMember
 from .media_folder import media_kind
 from .relative_paths import is_hidden
 
@@ -29,11 +30,13 @@ class TarSample:
 
     Attributes:
         key: name of its members without their last suffix, so a key may hold dots and slashes.
-        members: bytes by suffix (lower case, with the dot) of its videos, images, ``.json`` and ``.txt``, in tar order.
+        members: its videos, images, ``.json`` and ``.txt`` by suffix (lower case, with the dot), in tar order.
+        texts: bytes of those that are ``.json`` or ``.txt``.
     """
 
     key: str
-    members: dict[str, bytes] = field(default_factory=dict)
+    members: dict[str, TarMember] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def roles(self) -> set[str]:
@@ -50,7 +53,7 @@ class TarProblem:
 
 
 def read_samples(path: Path) -> Iterator[TarSample | TarProblem]:
-    """Samples of a shard in order, one in memory at a time.
+    """Samples of a shard in order, one in memory at a time; of videos and images only the headers are read.
 
     A shard that is cut short or damaged gives the samples before that place and then one problem. The sample in which it
     ends counts if it has all that the one before it had, or a ``.json`` and a ``.txt`` where it is the first.
@@ -70,7 +73,9 @@ def read_samples(path: Path) -> Iterator[TarSample | TarProblem]:
                     yield sample
                     usual, count, sample = sample.roles, count + 1, None
                 sample = sample or TarSample(key=key)
-                sample.members[suffix] = _read(file, tar, member)
+                sample.members[suffix] = _place(file, path, member)
+                if suffix in TEXT_SUFFIXES:
+                    sample.texts[suffix] = _read(tar, member)
     except _DAMAGE as error:
         damage = error
     if sample is not None and (damage is None or sample.roles >= usual):
@@ -120,12 +125,17 @@ def _members(file: IO[bytes], tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]
         raise tarfile.ReadError(f"no end mark at byte {archive.offset:,}")
 
 
-def _read(file: IO[bytes], tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    """Bytes of a member, refused before reading where the file is shorter than the header says."""
-    stream = tar.extractfile(member)
+def _place(file: IO[bytes], path: Path, member: tarfile.TarInfo) -> TarMember:
+    """Where a member lies, refused where the file is shorter than the header says."""
     size = os.fstat(file.fileno()).st_size
-    if stream is None or member.offset_data + member.size > size:
+    if member.offset_data + member.size > size:
         raise tarfile.ReadError(f"{member.name!r} goes on after the end of the file, byte {size:,}")
+    return TarMember(path=path, offset=member.offset_data, size=member.size)
+
+
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(member)
+    assert stream is not None  # it is a regular file
     return stream.read()
 
 

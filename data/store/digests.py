@@ -44,6 +44,14 @@ def digest_problems(store: FeatureStore, recorded: dict[str, str]) -> Iterator[s
             yield f"{name} is not what was written: its digest differs from the recorded one"
 
 
+def text_digest(store: FeatureStore, name: str) -> str:
+    """Digest of an array of the text model, or of the title encoder's weights: as recorded, else computed."""
+    recorded = store.digests().get(name)
+    if recorded is not None:
+        return recorded
+    return _weights_digest(store) if name == schema.TEXT_WEIGHTS else _array_digest(store.array(name))
+
+
 def _array_digest(array: NDArray[Any]) -> str:
     digest = hashlib.sha256()
     for chunk in chunks(array):

@@ -57,7 +57,7 @@ def merge_parts(
     sources = ([] if base is None else [_Source(base, is_part=False)]) + [_Source(path, is_part=True) for path in parts]
     selections, plan = _plan(sources, header.before_corpus(), header.with_corpus(text.corpus_digest))
     earlier = selections[0] if base is not None else None
-    write_store(out, plan, _blocks(selections, text), lambda: _text_tables(text, plan, earlier), progress=progress)
+    write_store(out, plan, _blocks(selections, text), lambda: text_tables(text, plan, earlier), progress=progress)
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _blocks(selections: Sequence[_Selection], text: TextModelTables) -> Iterator
                 block = store.block(start, stop)
                 tags = block.ragged["videos/tags"]
                 known = None if text.corpus_digest else block.ragged.get(schema.TITLE_TOKENS)
-                tokens = known or _title_tokens(block, text)
+                tokens = known or title_tokens(block, text)
                 changed = {
                     "videos/tags": replace(tags, values=selection.tag_numbers[tags.values]),
                     schema.TITLE_TOKENS: tokens,
@@ -133,11 +133,13 @@ def _blocks(selections: Sequence[_Selection], text: TextModelTables) -> Iterator
                 store.release()
 
 
-def _title_tokens(block: RowBlock, text: TextModelTables) -> RaggedBlock:
+def title_tokens(block: RowBlock, text: TextModelTables) -> RaggedBlock:
+    """Word pieces of the titles."""
     return RaggedBlock.of_rows(text.title_tokens(block.ragged["videos/title"].texts()))
 
 
-def _text_tables(text: TextModelTables, plan: StorePlan, earlier: _Selection | None) -> TextTables:
+def text_tables(text: TextModelTables, plan: StorePlan, earlier: _Selection | None) -> TextTables:
+    """Everything of the text model for the tags of a plan; embeddings that an earlier store has are taken over."""
     keys = plan.tag_keys
     batches = [keys[start : start + TEXT_BATCH] for start in range(0, len(keys), TEXT_BATCH)]
     return TextTables(

@@ -148,6 +148,8 @@ class StoreHeader:
         sampling: which frames were taken.
         optsg_version, created: of the extraction; ``created`` is ISO 8601, UTC.
         preset: name of the preset, or ``None`` where the encoders were named one by one.
+        part: which part of the corpus it holds, as :class:`optsg.data.corpus_part.CorpusPart` writes it; ``None`` for all of
+            it.
     """
 
     frame_dim: int
@@ -159,10 +161,12 @@ class StoreHeader:
     optsg_version: str
     created: str
     preset: str | None = None
+    part: str | None = None
 
     def to_json(self) -> str:
-        """The header as JSON text with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """The header as JSON text with sorted keys; a store of the whole corpus says nothing of parts."""
+        values = {name: value for name, value in asdict(self).items() if name != "part" or value is not None}
+        return json.dumps(values, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> StoreHeader:
@@ -177,7 +181,7 @@ class StoreHeader:
     def differences(self, other: StoreHeader) -> list[str]:
         """Settings in which two extractions differ, one line each.
 
-        Versions, dates, preset names and folders of imported features do not count.
+        Versions, dates, preset names, parts and folders of imported features do not count.
         """
         lines: list[str] = []
         for name in ("frame_dim", "patch_dim", "tag_dim", "image_encoder", "text_encoder", "sampling"):
@@ -253,8 +257,8 @@ class TextModelTables:
 
     Attributes:
         tokenizer_json: a ``tokenizers.Tokenizer`` as JSON.
-        config_json: Hugging Face configuration of the title encoder, already cut to its first layers.
-        weights: state dict of that cut model, float32.
+        config_json: Hugging Face configuration of the text model, whose first layers start the title encoder.
+        weights: state dict of that model, float32.
         title_tokens: titles to word-piece ids with special tokens, at most 40 each.
         tag_tokens: tag keys to word-piece ids without special tokens.
         tag_embeddings: n tag keys to (n, E) float32.

@@ -19,7 +19,7 @@ class TagTableBuilder:
 
     def add(self, tag: str) -> int:
         """Number of the tag."""
-        return self._count(tag_key(tag), clean_tag(tag), 1)
+        return self.count(tag_key(tag), clean_tag(tag), 1)
 
     def add_all(self, keys: list[str], spellings: list[str], used: NDArray[np.int32]) -> NDArray[np.int32]:
         """Takes over the tags of another store, as if its videos were added one by one.
@@ -35,10 +35,11 @@ class TagTableBuilder:
         tags, first, counts = np.unique(used, return_index=True, return_counts=True)
         for place in np.argsort(first).tolist():
             tag = int(tags[place])
-            numbers[tag] = self._count(keys[tag], spellings[tag], int(counts[place]))
+            numbers[tag] = self.count(keys[tag], spellings[tag], int(counts[place]))
         return numbers
 
-    def _count(self, key: str, spelling: str, times: int) -> int:
+    def count(self, key: str, spelling: str, times: int) -> int:
+        """Counts so many uses of a tag in one spelling; its number."""
         index = self._index.setdefault(key, len(self._index))
         if index == len(self._spellings):
             self._spellings.append(Counter())

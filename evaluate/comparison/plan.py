@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -184,20 +183,3 @@ def _name(choice: Choice, seed: int) -> str:
         settings = ["paper", *(setting for setting in settings if setting not in PAPER_SETTINGS)]
     words = [choice.system, *settings, *start, f"seed-{seed}"]
     return "-".join(re.sub(r"[^\w.+-]+", "-", word) for word in words)
-
-
-def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
-    """(setting, its value in ``found``, in ``wanted``) wherever the two would train different models."""
-    rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
-    for part in ("model", "training"):
-        have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
-        rows += [(name, have[name], want[name]) for name in want if name != "state_seconds"]
-    had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
-    rows.append(("the pre-trained weights", had, wants))
-    have, want = found.store["header"], wanted.store["header"]
-    rows += [(f"the store's {name}", have.get(name), want.get(name)) for name in {**have, **want}]
-    return [(name, _written(one), _written(other)) for name, one, other in rows if one != other]
-
-
-def _written(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

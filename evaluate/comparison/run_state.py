@@ -9,8 +9,9 @@ from typing import Literal
 from ...data.errors import ConfigError, RunError
 from ...train.config import RunConfig
 from ...train.resume import read_progress
+from ...train.run_differences import differences
 from ...train.run_folder import CONFIG
-from .plan import PlannedRun, differences
+from .plan import PlannedRun
 
 State = Literal["missing", "begun", "interrupted", "trained", "finished"]
 """Not there; there without a saved state; training can go on; only evaluation is missing; all is done."""

@@ -36,6 +36,7 @@ DEFAULT_WIDTH = 384
 
 LONGEST_GRAM = 3
 POSITIONS = 64
+TITLE_LAYERS = 6
 SEED = 0
 START, END = "\x02", "\x03"
 """Marks of a tag's beginning and end; no tag holds control characters."""
@@ -76,10 +77,10 @@ class CharacterTextEncoder:
             TITLE_ENCODER: UNTRAINED,
         }
 
-    def tables(self, title_layers: int, corpus: Iterable[str] = ()) -> TextModelTables:
+    def tables(self, corpus: Iterable[str] = ()) -> TextModelTables:
         """The store's text tables; ``corpus`` is read once through."""
         tokenizer = TitleTokenizer(character_tokenizer(corpus))
-        config_json, weights = untrained_title_encoder(len(tokenizer.pieces), self.tag_dim, title_layers)
+        config_json, weights = untrained_title_encoder(len(tokenizer.pieces), self.tag_dim)
         tokenizer_json = tokenizer.to_json()
         described = json.dumps([self.spec(), config_json, tokenizer_json], sort_keys=True)
         return TextModelTables(
@@ -137,7 +138,7 @@ def character_tokenizer(corpus: Iterable[str]) -> Tokenizer:
     return tokenizer
 
 
-def untrained_title_encoder(pieces: int, width: int, layers: int) -> tuple[str, dict[str, NDArray[Any]]]:
+def untrained_title_encoder(pieces: int, width: int) -> tuple[str, dict[str, NDArray[Any]]]:
     """Configuration and state dict of a BERT at its initialisation; the same for the same sizes."""
     ensure_torchvision_importable()
     import torch
@@ -146,7 +147,7 @@ def untrained_title_encoder(pieces: int, width: int, layers: int) -> tuple[str, 
     config = BertConfig(
         vocab_size=pieces,
         hidden_size=width,
-        num_hidden_layers=layers,
+        num_hidden_layers=TITLE_LAYERS,
         num_attention_heads=width // (64 if width % 64 == 0 else 32),
         intermediate_size=4 * width,
         max_position_embeddings=POSITIONS,

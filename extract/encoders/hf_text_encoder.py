@@ -5,7 +5,6 @@ Legend: n texts, S tokens of the longest of them, E width of the model.
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -70,14 +69,16 @@ class HfTextEncoder:
             "dtype": "float32",
         }
 
-    def tables(self, title_layers: int, corpus: Iterable[str] = ()) -> TextModelTables:  # noqa: ARG002 (it has a vocabulary)
-        """The store's text tables; the title encoder keeps the first ``min(title_layers, layers)`` layers."""
+    def tables(self, corpus: Iterable[str] = ()) -> TextModelTables:  # noqa: ARG002 (it has a vocabulary)
+        """The store's text tables, the whole model among them.
+
+        Title encoders start from its first layers; a tag language model that is trained (Table 7, D) needs all.
+        """
         titles = TitleTokenizer.from_json(self._tokenizer_json)
-        cut = _first_layers(self._model, min(title_layers, self._layers))
         return TextModelTables(
             tokenizer_json=self._tokenizer_json,
-            config_json=_config_json(cut.config),
-            weights={name: tensor.cpu().numpy() for name, tensor in cut.state_dict().items()},
+            config_json=_config_json(self._model.config),
+            weights={name: tensor.cpu().numpy() for name, tensor in self._model.state_dict().items()},
             title_tokens=titles.encode_titles,
             tag_tokens=titles.encode_tags,
             tag_embeddings=self.embed,
@@ -187,20 +188,6 @@ def _load(name: str, *, local_files_only: bool) -> tuple[Any, str]:
     except TypeError:  # a model that never has a pooler
         model = AutoModel.from_pretrained(name, **options)
     return model.float().eval().requires_grad_(False), str(tokenizer.backend_tokenizer.to_str())
-
-
-def _first_layers(model: Any, layers: int) -> Any:
-    """A copy of the model cut to its first layers, on the CPU; all other parts are kept."""
-    config = copy.deepcopy(model.config)
-    config.num_hidden_layers = layers
-    with quiet_libraries():
-        try:
-            cut = AutoModel.from_config(config, add_pooling_layer=False)
-        except TypeError:
-            cut = AutoModel.from_config(config)
-    state = model.state_dict()
-    cut.load_state_dict({name: state[name] for name in cut.state_dict()}, strict=True)
-    return cut.float().eval()
 
 
 def _config_json(config: Any) -> str:

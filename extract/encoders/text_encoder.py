@@ -1,4 +1,4 @@
-"""The frozen text encoder: tag embeddings, and the title encoder's tokenizer and first layers."""
+"""The frozen text encoder: tag embeddings, and what the title encoder starts from."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TextEncoder(Protocol):
 
     tag_dim: int
 
-    def tables(self, title_layers: int, corpus: Iterable[str] = ()) -> TextModelTables:
-        """Everything that stage two needs of this model, with the title encoder cut to its first layers.
+    def tables(self, corpus: Iterable[str] = ()) -> TextModelTables:
+        """Everything that stage two needs of this model.
 
         ``corpus`` gives every title and tag key of the store, for encoders that make their vocabulary from them.
         """

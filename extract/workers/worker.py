@@ -11,10 +11,12 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...data.media import TarMember
 from ..decoding.sampling import Sampling
 from ..encoders.pixel_plan import PixelPlan
 from . import wire
@@ -48,17 +50,30 @@ def main() -> None:
         for number in range(1, RETIRE_FILES + 1):
             request, (source,) = wire.receive(requests)
             _limit_time(request["seconds"] + GRACE_SECONDS)
-            payload = bytes(source) if request["in_memory"] else Path(os.fsdecode(bytes(source)))
-            digest = source_digest(payload)
+            payload = _payload(request, source)
+            digest = "" if isinstance(payload, Unreadable) else source_digest(payload)
             wire.send(answers, {"digest": digest})
             started = processor_seconds()
-            result = prepare(request["kind"], payload, how)
+            result = payload if isinstance(payload, Unreadable) else prepare(request["kind"], payload, how)
             result = replace(result, digest=digest, seconds=processor_seconds() - started)
             _limit_time(0)
             retiring = number == RETIRE_FILES or resident_bytes() > RETIRE_BYTES
             _answer(answers, result, retiring)
             if retiring:
                 return
+
+
+def _payload(request: Mapping[str, Any], source: memoryview) -> Path | bytes | Unreadable:
+    if request["in_memory"]:
+        return bytes(source)
+    path = Path(os.fsdecode(bytes(source)))
+    if request["member"] is None:
+        return path
+    offset, size = request["member"]
+    try:
+        return TarMember(path=path, offset=offset, size=size).read()
+    except OSError as error:
+        return Unreadable(error=f"its bytes cannot be read from the tar file: {error.strerror or error}")
 
 
 def _private_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -17,13 +17,12 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
 
 from ...data.errors import OptsgError
-from ...data.media import MediaKind
+from ...data.media import MediaKind, Payload, TarMember
 from . import wire
 from .preparation import Preparation, Prepared, Unreadable
 
@@ -96,18 +95,17 @@ class WorkerProcess:
                 self.close()
                 raise WorkerStartError(f"a decoding process could not be started ({reason})") from error
 
-    def prepare(self, kind: MediaKind, payload: Path | bytes) -> Prepared | Unreadable | None:
+    def prepare(self, kind: MediaKind, payload: Payload) -> Prepared | Unreadable | None:
         """Lets the process read one input; if it takes too long or dies, the process is of no more use.
 
         ``None``: it had died before it got the input, which is not the input's fault.
         """
         seconds = self._settings.seconds
-        in_memory = isinstance(payload, bytes)
-        source = payload if isinstance(payload, bytes) else os.fsencode(payload)
+        source, where = _wire_form(payload)
         digest, broken = "", False
         with self._time_limit(seconds):
             try:
-                self._send({"kind": kind, "in_memory": in_memory, "seconds": seconds}, source)
+                self._send({"kind": kind, **where, "seconds": seconds}, source)
             except OSError:
                 self.close()
                 return None
@@ -187,6 +185,15 @@ class WorkerProcess:
         self._words.seek(0)
         lines = self._words.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _wire_form(payload: Payload) -> tuple[bytes, dict[str, Any]]:
+    """Bytes or name of a file, and how they are to be taken."""
+    if isinstance(payload, bytes):
+        return payload, {"in_memory": True}
+    if isinstance(payload, TarMember):
+        return os.fsencode(payload.path), {"in_memory": False, "member": [payload.offset, payload.size]}
+    return os.fsencode(payload), {"in_memory": False, "member": None}
 
 
 def _result(fields: dict[str, Any], blocks: list[memoryview]) -> Prepared | Unreadable:

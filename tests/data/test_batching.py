@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from optsg.data.batching import Batch, bucketed_batches, collate, sequential_batches, video_lengths
 from optsg.data.store import open_store
 
@@ -22,6 +23,21 @@ def test_padding_is_masked_and_values_are_kept() -> None:
     assert batch.frames[batch.frame_mask].sum(dim=1).tolist() == [3.0] * 2 + [6.0] * 4
     assert batch.title_tokens.tolist() == [[7, 8, 9, 0], [7, 9, 0, 0]]  # filled up to a multiple of 4
     assert batch.title_mask.tolist() == [[True] * 3 + [False], [True, True, False, False]]
+
+
+def test_features_stay_as_they_are_stored_and_padding_is_zero() -> None:
+    random = np.random.default_rng(0)
+    for lengths in ((3, 3, 3), (4, 0, 2)):
+        rows = [random.standard_normal((length, 5)).astype(np.float16) for length in lengths]
+        batch = Batch.from_features(rows, rows, [np.array([1, 2], np.int32), [3], [4, 5, 6, 7, 8]])
+        expected = torch.zeros(3, max(lengths), 5, dtype=torch.float16)
+        for place, row in zip(expected, rows, strict=True):
+            place[: len(row)] = torch.from_numpy(row)
+        for values, mask in ((batch.frames, batch.frame_mask), (batch.patches, batch.patch_mask)):
+            assert torch.equal(values, expected)
+            assert mask.sum(dim=1).tolist() == list(lengths)
+        assert batch.title_tokens.tolist() == [[1, 2] + [0] * 6, [3] + [0] * 7, [4, 5, 6, 7, 8, 0, 0, 0]]
+        assert batch.title_tokens.dtype == torch.int64
 
 
 def test_collate_mixes_videos_and_images(tmp_path: Path) -> None:
@@ -54,6 +70,32 @@ def test_batches_hold_similar_lengths_and_change_every_epoch() -> None:
     assert {tuple(sorted(b)) for b in batches} != {tuple(sorted(b)) for b in other}
     again = bucketed_batches(rows, lengths, 16, np.random.default_rng(0))
     assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
+
+
+@pytest.mark.parametrize(("count", "window"), [(5000, 320), (5000, 1000), (5003, 700), (300, 320), (1, 320)])
+def test_a_window_mixes_few_stretches_and_every_row_occurs_once(count: int, window: int) -> None:
+    """Read in this order, a store is read in sequence but for a few places at a time."""
+    rows = np.flatnonzero(np.arange(3 * count) % 3 == 1)
+    lengths = np.random.default_rng(1).integers(1, 60, count)
+    seen = []
+    for epoch in range(3):
+        batches = bucketed_batches(rows, lengths, 16, np.random.default_rng([7, epoch]), window=window)
+        assert len(batches) == -(-count // 16)
+        assert max(len(batch) for batch in batches) <= 16
+        assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
+        size = -(-window // 128) * 128
+        order = np.searchsorted(rows, np.concatenate(batches))
+        for start in range(0, count - size, size):
+            here = np.sort(order[start : start + size])
+            assert np.sum(np.diff(here) > 1) <= 17
+        seen.append({tuple(sorted(batch.tolist())) for batch in batches})
+        again = bucketed_batches(rows, lengths, 16, np.random.default_rng([7, epoch]), window=window)
+        assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
+    if count > 1:
+        assert not seen[0] & seen[1]
+    if count > 2 * window:
+        spread = np.mean([np.ptp(batch) for batch in batches])
+        assert spread > 3 * window  # rows from all over the store
 
 
 def test_lengths_count_frames_patches_and_tags(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def described(item: object) -> tuple[object, ...]:
 
 def bytes_of(item: object) -> bytes:
     assert isinstance(item, MediaItem)
-    return item.payload.read_bytes() if isinstance(item.payload, Path) else item.payload
+    assert not isinstance(item.payload, bytes)
+    return item.payload.read_bytes() if isinstance(item.payload, Path) else item.payload.read()
 
 
 def test_shards_and_folder_give_the_same_items(sample_dir, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from optsg.data.errors import InputError
 from optsg.data.inputs import open_inputs
-from optsg.data.media import Failure, MediaItem
+from optsg.data.media import Failure, MediaItem, TarMember
 
 
 def write_tar(path: Path, members: dict[str, bytes | str | dict[str, Any]]) -> Path:
@@ -56,30 +56,37 @@ def read_error(tmp_path: Path, members: dict[str, Any]) -> str:
     return failures[0].error
 
 
+def bytes_of(item: MediaItem) -> bytes:
+    assert isinstance(item.payload, TarMember)
+    return item.payload.read()
+
+
 # --- what a sample becomes
 
 
 def test_a_sample_with_everything(tmp_path):
     members = sample("000", id="v1", title="A title", tags=["x", "y"], split="validation")
-    assert read_one(tmp_path, members) == MediaItem(
+    item = read_one(tmp_path, members)
+    assert bytes_of(item) == b"video 000"
+    assert item == MediaItem(
         id="v1",
         source="0.tar/000.mp4",
         kind="video",
         title="A title",
         tags=("x", "y"),
         split="val",
-        payload=b"video 000",
+        payload=item.payload,
     )
 
 
 def test_the_order_of_the_members_does_not_matter_and_other_members_are_skipped(tmp_path):
     members = {"a.txt": "t", "a.json": {"tags": "x"}, "a.m4a": b"sound", "a.WEBM": b"v", "a.srt": "s"}
     item = read_one(tmp_path, members)
-    assert (item.id, item.kind, item.title, item.tags, item.payload) == ("a", "video", "t", ("x",), b"v")
+    assert (item.id, item.kind, item.title, item.tags, bytes_of(item)) == ("a", "video", "t", ("x",), b"v")
 
 
 def test_a_picture_beside_a_video_is_its_thumbnail(tmp_path):
-    assert read_one(tmp_path, {"a.jpg": b"picture", "a.mp4": b"video", "a.json": {}}).payload == b"video"
+    assert bytes_of(read_one(tmp_path, {"a.jpg": b"picture", "a.mp4": b"video", "a.json": {}})) == b"video"
 
 
 def test_a_sample_with_a_picture_alone_is_an_image_without_metadata(tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import mmap
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -74,8 +76,11 @@ def test_a_store_of_version_1_opens_with_defaults(tmp_path: Path) -> None:
 
 def test_finished_values_are_mapped_not_read(tmp_path: Path) -> None:
     with open_store(write_tiny_store(tmp_path / "out.h5", tiny_videos(12))) as store:
-        frames = store.frames(0)
-        assert isinstance(frames.base, np.memmap) or isinstance(frames, np.memmap)
+        behind: Any = store.frames(0)
+        assert type(behind) is np.ndarray  # rows of numpy's own class of mapped arrays are slow to take
+        while isinstance(behind, np.ndarray):
+            behind = behind.base
+        assert isinstance(behind, mmap.mmap)
 
 
 def test_store_of_images_only_and_without_patches(tmp_path: Path) -> None:

@@ -50,9 +50,9 @@ def test_the_metrics_table():
 
 
 def test_the_tags_of_a_file_as_plain_text_even_where_they_look_like_markup():
-    lines = rendered(tags_table("[b]clip.mp4", [tag("[red]cat"), tag("sun", novel=True)]))
-    assert lines == ["[b]clip.mp4", "tag score", "[red]cat 0.50 known", "sun 0.50 novel"]
+    lines = rendered(tags_table("[b]clip.mp4", [tag("[red]cat"), tag("sun", novel=True)], system="asy"))
+    assert lines == ["asy: [b]clip.mp4", "tag score", "[red]cat 0.50 known", "sun 0.50 novel"]
 
 
 def test_a_file_without_tags_says_so():
-    assert rendered(tags_table("a.mp4", []))[-1] == "no tags"
+    assert rendered(tags_table("a.mp4", [], system="op-tsg"))[-1] == "no tags"

@@ -209,7 +209,7 @@ def test_a_novel_tag_becomes_the_nearest_allowed_one_and_the_distance_is_kept() 
         "tag": "Cat", "score": 0.8, "novel": True, "prompt": None, "written": "cart", "distance": found[1].distance,
     }  # fmt: skip
     console = Console(width=100, record=True)
-    console.print(tags_table("a", found))
+    console.print(tags_table("a", found, system="op-tsg"))
     assert "for “cart”, distance 0.13" in console.export_text()
     assert Snapper(TagList(), {}, FakeEncoder().embed)(tags) == tags
 

@@ -25,7 +25,7 @@ CORPUS = ["你好，李焕英", "Ｔ恤", "how to", "café", "👩‍🚀", "[SE
 
 
 def test_every_character_of_the_corpus_is_a_piece_and_text_comes_back() -> None:
-    tables = CharacterTextEncoder(32).tables(2, CORPUS)
+    tables = CharacterTextEncoder(32).tables(CORPUS)
     tokenizer = TitleTokenizer.from_json(tables.tokenizer_json)
     pieces = tokenizer.pieces
     assert [pieces[piece] for piece in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", " ", "!")] == [
@@ -52,7 +52,7 @@ def test_every_character_of_the_corpus_is_a_piece_and_text_comes_back() -> None:
 
 def test_the_same_corpus_gives_the_same_tables_in_any_order_and_another_one_others() -> None:
     encoder = CharacterTextEncoder(32)
-    one, two, other = encoder.tables(2, CORPUS), encoder.tables(2, reversed(CORPUS)), encoder.tables(2, [*CORPUS, "猫"])
+    one, two, other = encoder.tables(CORPUS), encoder.tables(reversed(CORPUS)), encoder.tables([*CORPUS, "猫"])
     assert (one.tokenizer_json, one.config_json, one.corpus_digest) == (
         two.tokenizer_json,
         two.config_json,
@@ -61,7 +61,7 @@ def test_the_same_corpus_gives_the_same_tables_in_any_order_and_another_one_othe
     assert all(np.array_equal(one.weights[name], two.weights[name]) for name in one.weights)
     assert one.corpus_digest != other.corpus_digest
     settings = json.loads(one.config_json)
-    assert (settings["model_type"], settings["num_hidden_layers"], settings["hidden_size"]) == ("bert", 2, 32)
+    assert (settings["model_type"], settings["num_hidden_layers"], settings["hidden_size"]) == ("bert", 6, 32)
     words = one.weights["embeddings.word_embeddings.weight"]
     assert words.shape == (settings["vocab_size"], 32)
     assert 0.015 < words[1:].std() < 0.025
@@ -73,7 +73,7 @@ def test_tag_embeddings_have_unit_length_and_follow_the_spelling() -> None:
     assert np.linalg.norm([cat, kitten, dog], axis=1) == pytest.approx(1, abs=1e-5)
     assert np.array_equal(cat, again)
     assert cat @ kitten > 0.3 > 0.1 > abs(cat @ dog)
-    tables = encoder.tables(1)
+    tables = encoder.tables()
     assert np.array_equal(tables.nil_embedding, encoder.embed(["[PAD]"])[0])
     assert character_grams("ab") == ["a", "b", "\x02a", "ab", "b\x03", "\x02ab", "ab\x03"]
     assert encoder.embed(["a"])[0, :4].tolist() == pytest.approx(FIRST_OF_A, abs=1e-6)
@@ -133,7 +133,7 @@ def merged(folder: Path, name: str, parts: Sequence[Sequence[VideoFeatures]], ba
                 writer.append(features)
             writer.finish()
     out = folder / name
-    merge_parts(paths, out, header(), CharacterTextEncoder(32).tables(2, StoredTexts(paths, base=base)), base=base)
+    merge_parts(paths, out, header(), CharacterTextEncoder(32).tables(StoredTexts(paths, base=base)), base=base)
     return out
 
 

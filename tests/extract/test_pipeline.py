@@ -23,7 +23,7 @@ from optsg.data.inputs import open_inputs
 from optsg.data.media import Failure, MediaItem
 from optsg.data.store import open_store
 from optsg.data.store.schema import VideoFeatures
-from optsg.extract import pipeline
+from optsg.extract import ordered_encoding, pipeline
 from optsg.extract.decoding import decode_image, decode_video
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import ImageEncoder
@@ -178,7 +178,7 @@ def test_titles_tags_and_tables_reach_the_store(
     run, clips: list[MediaItem], tiny_text_encoder: TextEncoder, tmp_path: Path
 ) -> None:
     run(clips)
-    tables = tiny_text_encoder.tables(6)
+    tables = tiny_text_encoder.tables()
     with open_store(tmp_path / "feats.h5") as store:
         assert store.tag_keys[:3] == ["cat", "tag 0", "tag 1"]
         np.testing.assert_allclose(store.tag_embeddings, tables.tag_embeddings(store.tag_keys), rtol=1e-4, atol=1e-5)
@@ -482,7 +482,7 @@ def test_hangs_and_crashes_are_recorded_and_cost_nothing_else(
     assert [(status, count) for (status, _, _), count in summary.failures.items()] == [("timeout", 1), ("crashed", 2)]
     with open_store(tmp_path / "feats.h5") as store:
         assert [(f.id, f.stage, f.status, f.digest) for f in store.failures] == [
-            (b.id, "decode", status, source_digest(b.payload))
+            (b.id, "decode", status, source_digest(b.id.encode()))
             for b, status in zip(bad, ("timeout", "crashed", "crashed"), strict=True)
         ]
         assert store.failures[0].seconds == 3.0
@@ -504,7 +504,7 @@ def test_a_slow_input_is_waited_for_within_bounds(
     run, clips: list[MediaItem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_process, "_PROGRAM", PROGRAM)
-    monkeypatch.setattr(pipeline, "HELD_BUDGET", 20_000)
+    monkeypatch.setattr(ordered_encoding, "HELD_BUDGET", 20_000)
     slow = [item("slow", b"wait2.5"), *(replace(clip, id=f"{clip.id}-{n}") for n in range(4) for clip in clips)]
     most = 0
     put = InOrder.put

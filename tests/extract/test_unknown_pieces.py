@@ -9,8 +9,8 @@ from optsg.extract.unknown_pieces import UnknownPieces
 def counted(titles: list[str], tags: list[str]) -> UnknownPieces:
     """Texts cut by a tokenizer that knows ASCII alone."""
     unknown = UnknownPieces({"name": "bert-base-uncased"})
-    tables = unknown.counting(CharacterTextEncoder(32).tables(1, []))
-    assert tables.title_tokens(titles) == CharacterTextEncoder(32).tables(1, []).title_tokens(titles)
+    tables = unknown.counting(CharacterTextEncoder(32).tables([]))
+    assert tables.title_tokens(titles) == CharacterTextEncoder(32).tables([]).title_tokens(titles)
     tables.tag_tokens(tags)
     return unknown
 

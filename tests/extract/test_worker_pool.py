@@ -9,11 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from optsg.data.media import Failure, MediaItem
+from optsg.data.media import Failure, MediaItem, Payload, TarMember
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.pixel_plan import PixelPlan
 from optsg.extract.workers import worker, worker_pool, worker_process
@@ -35,13 +36,13 @@ def misbehaving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "_PROGRAM", PROGRAM)
 
 
-def item(number: int, payload: Path | bytes) -> MediaItem:
+def item(number: int, payload: Payload) -> MediaItem:
     return MediaItem(
         id=str(number), source=f"{number}.mp4", kind="video", title="", tags=(), split="none", payload=payload
     )
 
 
-def read(payloads: Sequence[Path | bytes], *, workers: int = 2, seconds: float = 60.0, **settings) -> list[Decoded]:
+def read(payloads: Sequence[Payload], *, workers: int = 2, seconds: float = 60.0, **settings) -> list[Decoded]:
     items = [item(number, payload) for number, payload in enumerate(payloads)]
     process = ProcessSettings(how=HOW, seconds=seconds, **settings)
     with WorkerPool(items, process, workers=workers) as pool:
@@ -62,6 +63,23 @@ def test_files_and_bytes_are_decoded(make_clip: ClipMaker) -> None:
     assert from_file.seconds > 0
 
 
+def test_members_of_tar_files_are_decoded_where_they_lie(make_clip: ClipMaker, tmp_path: Path) -> None:
+    path = make_clip("h264.mp4", frames=36)
+    tar = tmp_path / "0.tar"
+    tar.write_bytes(b"before" + path.read_bytes() + b"after")
+    member = TarMember(path=tar, offset=6, size=path.stat().st_size)
+    cut, gone = replace(member, size=member.size + 6), replace(member, path=tmp_path / "1.tar")
+    from_file, from_tar, *unreadable = (decoded.result for decoded in read([path, member, cut, gone]))
+    assert isinstance(from_file, Prepared)
+    assert isinstance(from_tar, Prepared)
+    assert np.array_equal(from_file.pixels, from_tar.pixels)
+    assert from_tar.digest == source_digest(path)
+    assert [replace(one, seconds=0.0) for one in unreadable if isinstance(one, Unreadable)] == [
+        Unreadable(error="its bytes cannot be read from the tar file: it goes on after the end of 0.tar"),
+        Unreadable(error="its bytes cannot be read from the tar file: No such file or directory"),
+    ]
+
+
 def test_decoding_processes_do_not_load_torch() -> None:
     code = "import optsg.extract.workers.worker, sys; print(sorted({'torch', 'torchvision', 'transformers'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -71,7 +89,7 @@ def test_decoding_processes_do_not_load_torch() -> None:
 def test_whatever_a_process_does_costs_one_input(make_clip: ClipMaker) -> None:
     good = make_clip("h264.mp4", frames=36)
     orders = [b"hang", b"crash", b"exit", b"lie", b"print", b"memory"]
-    payloads: list[Path | bytes] = [good]
+    payloads: list[Payload] = [good]
     for order in orders:
         payloads += [order, good]
     results = [decoded.result for decoded in read(payloads, seconds=3.0)]

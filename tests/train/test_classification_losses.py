@@ -108,7 +108,7 @@ def test_an_absent_tag_below_the_margin_costs_and_teaches_nothing() -> None:
 
 
 @pytest.mark.parametrize("loss", [binary_cross_entropy, asymmetric_loss])
-def test_the_mean_over_processes_is_the_loss_of_the_joint_batch(loss) -> None:
+def test_the_mean_over_shares_is_the_loss_of_the_joint_batch(loss) -> None:
     """Two processes with five and three videos: each divides by their mean of four."""
     torch.manual_seed(0)
     logits, targets = torch.randn(8, 6), (torch.rand(8, 6) < 0.3).float()

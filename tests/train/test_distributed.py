@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from optsg.data.batching import collate
+from optsg.data.batching import JointBatch, collate
 from optsg.data.store import open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
@@ -69,8 +70,8 @@ def _all_pieces() -> Vocabulary:
     return Vocabulary(range(4, 99))
 
 
-def system_losses_and_gradients(feats: Path, run: Path, rows: list[int]) -> dict[str, torch.Tensor]:
-    """Parts of a system's loss and all gradients on some rows, averaged over the processes if there are several."""
+def system_losses_and_gradients(feats: Path, run: Path, rows: list[int], joint: list[int]) -> dict[str, torch.Tensor]:
+    """Parts of a system's loss and all gradients on some of the joint rows, averaged over the processes if there are several."""
     torch.set_num_threads(1)
     config = RunConfig.from_json((run / "config.json").read_text())
     with open_store(feats) as store:
@@ -78,7 +79,10 @@ def system_losses_and_gradients(feats: Path, run: Path, rows: list[int]) -> dict
         system = start_system(store, config, TagTable.from_store(store), tokenizer)
         system.prepare(store, torch.device("cpu"))
         system.model.eval()
-        losses = system.losses(collate(store, rows), np.random.default_rng(0))
+        tags = tuple(store.tags(row) for row in joint)
+        share = JointBatch(tags=tags, places=np.array([joint.index(row) for row in rows]))
+        batch = replace(collate(store, rows), joint=share)
+        losses = system.losses(batch, np.random.default_rng(0))
     losses.total.backward()
     values = {name: part.detach() for name, part in losses.parts.items()}
     values |= {
@@ -122,8 +126,9 @@ def test_an_ablation_in_two_processes_equals_one_with_the_joint_batch(
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(16), text_tables=tiny_text_tables(contextual=True))
     shares = [[0, 1, 2, 3, 4], [5, 6, 7]]
     run = new_run(feats, None, system=name, size="small", settings=TINY_SETTINGS, seed=0, device="cpu")
-    joint = system_losses_and_gradients(feats, run, [*shares[0], *shares[1]])
-    parts = in_two_processes(system_losses_and_gradients, [(feats, run, share) for share in shares], tmp_path)
+    rows = [*shares[0], *shares[1]]
+    joint = system_losses_and_gradients(feats, run, rows, rows)
+    parts = in_two_processes(system_losses_and_gradients, [(feats, run, share, rows) for share in shares], tmp_path)
     assert parts.keys() == joint.keys()
     assert any(key.startswith("tag_model.") for key in joint) == (name == "learnable-tag-embeddings")
     for key, value in joint.items():

@@ -10,7 +10,7 @@ import torch
 from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR, Vocabulary
-from optsg.train.generation import TagReader, WrittenTokens, greedy_decode, join_punctuation, split_tags
+from optsg.train.generation import TagReader, WrittenTokens, greedy_decode, join_punctuation, likeliest, split_tags
 from optsg.train.tag_decoder import TagDecoder
 
 from tests.tiny_world import tiny_tokenizer
@@ -106,3 +106,12 @@ def test_videos_that_have_ended_are_left_behind_and_the_others_are_written_as_al
         assert alone.tokens[0].tolist() == together.tokens[row, :length].tolist()
         assert torch.allclose(alone.log_probs[0], together.log_probs[row, :length], atol=1e-5)
         assert torch.allclose(alone.nil_probs[0], together.nil_probs[row, :length], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 40), (2, 5, 40)])
+def test_likeliest_is_the_first_of_the_largest(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    scores = torch.randint(0, 6, shape).float()
+    scores[0] = float("-inf")
+    rows = scores.flatten(0, -2).tolist()
+    assert likeliest(scores).flatten().tolist() == [row.index(max(row)) for row in rows]

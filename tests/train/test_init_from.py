@@ -54,7 +54,7 @@ def small_world() -> list[VideoFeatures]:
 
 def character_store(path: Path, videos: list[VideoFeatures]) -> Path:
     encoder = CharacterTextEncoder(32)
-    tables = encoder.tables(2, [text for video in videos for text in (video.title, *video.tags)])
+    tables = encoder.tables([text for video in videos for text in (video.title, *video.tags)])
     return write_tiny_store(path, videos, text_tables=tables, text_encoder=encoder.spec())
 
 

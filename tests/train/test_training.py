@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -135,28 +133,6 @@ def test_resumed_training_equals_uninterrupted(
     assert (Path("runs/whole") / "decision.json").read_text() == (Path("runs/parts") / "decision.json").read_text()
     events = [[{**e, "seconds": 0} for e in read_log(Path(f"runs/{name}"))] for name in ("whole", "parts")]
     assert events[0] == events[1]
-
-
-@pytest.mark.slow
-def test_a_killed_training_resumes_to_the_same_weights(feats: Path) -> None:
-    settings = [*as_options(), "--set", "epochs=12", "--set", "state_seconds=0.01", "--device", "cpu"]
-    assert train("--feats", feats, "--run", "runs/whole", *settings).exit_code == 0
-    command = [sys.executable, "-c", "from optsg.train.cli import main; main()", "--run", "runs/killed", "-q"]
-    first = True
-    for _ in range(4):
-        arguments = ["--feats", str(feats), *settings] if first else ["--resume"]
-        process = subprocess.Popen([*command, *arguments], stderr=subprocess.DEVNULL)
-        progress = Path("runs/killed/state/progress.json")
-        before = progress.read_text() if progress.exists() else ""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and (not progress.exists() or progress.read_text() == before):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        first = False
-    subprocess.run([*command, "--resume"], check=True)
-    whole, killed = weights_of(Path("runs/whole")), weights_of(Path("runs/killed"))
-    assert all(torch.equal(whole[name], killed[name]) for name in whole)
 
 
 def test_early_stop(feats: Path) -> None:

@@ -80,6 +80,12 @@ class Steering:
         """Keeps only these rows."""
         self._rows = [self._rows[row] for row in rows.tolist()]
 
+    def limited(self, scores: Tensor) -> Tensor:
+        """Scores (…, V) of R rows in all, with -inf for what may not come next."""
+        rows = scores.flatten(0, -2).clone()
+        self.limit(rows)
+        return rows.view_as(scores)
+
     def limit(self, scores: Tensor) -> None:
         """Sets the scores (R, V) of what may not come next to -inf."""
         self._limit_to_tries(scores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..classification_losses import asymmetric_loss
-from ..distributed import mean_over_processes
+from ..distributed import mean_over_shares
 from .classifier import Classifier
 
 GAMMA_POSITIVE, GAMMA_NEGATIVE, MARGIN = 0.0, 4.0, 0.05
@@ -22,5 +22,5 @@ class Asy(Classifier):
             gamma_positive=GAMMA_POSITIVE,
             gamma_negative=GAMMA_NEGATIVE,
             margin=MARGIN,
-            count_mean=mean_over_processes,
+            count_mean=mean_over_shares,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ..classification_losses import binary_cross_entropy
-from ..distributed import mean_over_processes
+from ..distributed import mean_over_shares
 from .classifier import Classifier
 
 
@@ -14,4 +14,4 @@ class Bin(Classifier):
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Binary cross-entropy, summed over tags, divided by the batch."""
-        return binary_cross_entropy(logits, targets, count_mean=mean_over_processes)
+        return binary_cross_entropy(logits, targets, count_mean=mean_over_shares)

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ..build import start_encoder
 from ..config import RunConfig
@@ -24,7 +26,7 @@ from ..generation import PredictedTag
 from ..tag_classifier import TagClassifier
 from ..tag_head import columns_of, multi_hot, ranked_columns
 from ..tuning import TunedScalar
-from .system import StepLosses, System
+from .system import StepLosses, System, pad_scores
 
 THRESHOLD = TunedScalar(
     name="threshold",
@@ -90,6 +92,15 @@ class Classifier(System):
             probabilities = control.mask_columns(probabilities, -1.0)
         ranked = [self._ranked(row, min(values)) for row in probabilities.cpu().numpy()]
         return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
+
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """Logarithms of the probabilities."""
+        log_probs = functional.logsigmoid(self.model(batch))
+        columns = self.tag_table.column_of
+        return pad_scores(
+            [[row[columns[tag_key(tag.text)]] for tag in video] for row, video in zip(log_probs, tags, strict=True)],
+            log_probs.device,
+        )
 
     def _ranked(self, probabilities: NDArray[np.float32], least: float) -> list[PredictedTag]:
         """The tags of one video with at least this probability, best first."""

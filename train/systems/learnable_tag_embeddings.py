@@ -6,13 +6,11 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.title_tokenizer import WholeText
 from ..config import InputConfig, ModelConfig
-from ..distributed import gather_rows
 from ..op_tsg import OPTSG, TagTargets
 from ..tag_language_model import TagLanguageModel, open_tag_language_model, tag_texts
 from .op_tsg import PAPER_SETTINGS, OpTsg
@@ -45,14 +43,13 @@ class LearnableTagEmbeddings(OpTsg):
     def step_targets(self, batch: Batch) -> tuple[Batch, TagTargets]:
         """The batch and its tags' present embeddings, numbered by the tags that occur in this step.
 
-        Matching takes no gradient through them, the contrastive loss does. The tags of all processes are embedded, so
-        that all number them alike and each computes the joint loss.
+        Matching takes no gradient through them, the contrastive loss does. Every share embeds the tags of the joint
+        batch, so that all number them alike and each computes the joint loss.
         """
         assert self.model.tag_model is not None
         usable = self.targets.pieces
-        tags = [np.array([tag for tag in video.tolist() if tag in usable], np.int64) for video in batch.tags]
-        own = torch.from_numpy(np.concatenate(tags)).to(batch.title_tokens.device)
-        numbers = np.unique(gather_rows(own).cpu().numpy())
+        tags = [np.array([tag for tag in video.tolist() if tag in usable], np.int64) for video in batch.every_tags]
+        numbers = np.unique(np.concatenate(tags))
         # NIL is the last row: there is one row even where no video has a tag.
         embeddings = self.model.tag_model([*(self._texts[number] for number in numbers), self._texts[-1]])
         targets = TagTargets(
@@ -61,4 +58,5 @@ class LearnableTagEmbeddings(OpTsg):
             pieces={row: usable[number] for row, number in enumerate(numbers.tolist())},
         )
         local = tuple(np.searchsorted(numbers, video).astype(np.int32) for video in tags)
-        return replace(batch, tags=local), targets
+        joint = None if batch.joint is None else replace(batch.joint, tags=local)
+        return replace(batch, tags=tuple(batch.own(local)), joint=joint), targets

@@ -9,10 +9,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import tag_targets, text_encoder_weights
@@ -20,10 +23,11 @@ from ..config import RunConfig
 from ..constraints.tag_control import BatchControl
 from ..fusion import FUSED_THRESHOLD, WRITING_BIAS, fuse
 from ..generation import PredictedTag, TagReader, WrittenTokens
+from ..matching import NO_TAG
 from ..op_tsg import OPTSG, TagTargets
 from ..tag_head import columns_of
 from ..tuning import TunedScalar
-from .system import StepLosses, System
+from .system import StepLosses, System, pad_scores
 
 NIL_BIAS = TunedScalar(
     name="nil_bias",
@@ -116,6 +120,33 @@ class OpTsg(System):
         if self.model.tag_head is not None:
             return self.predict_each(batch, [value], control)[0]
         return self._read(self.model.write(batch, nil_bias=value, control=control), control)
+
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """Mean log-probabilities of the pieces as their prompts write them; with a tag head, fused as scores are."""
+        features, mask = self.model.encode(batch)
+        prompts = self.model.order_prompts(features, mask)
+        slots = np.full(prompts.shape[:2], NO_TAG)
+        pieces: dict[int, list[int]] = {}
+        for row, video in enumerate(tags):
+            for tag in video:
+                if tag.prompt is not None and (ids := self._reader.pieces(tag)):
+                    slots[row, tag.prompt] = len(pieces)
+                    pieces[len(pieces)] = ids
+        zero = torch.zeros((), device=features.device)
+        written = self.model.slot_log_probs(prompts, slots, pieces, features, mask, batch)
+        head = self.model.tag_head
+        recognised = None if head is None else functional.logsigmoid(head.score(features, mask))
+        scores: list[list[Tensor]] = []
+        for row, video in enumerate(tags):
+            scores.append([])
+            for tag in video:
+                is_written = tag.prompt is not None and slots[row, tag.prompt] != NO_TAG
+                parts = [written[row, tag.prompt]] if is_written else []
+                column = self.tag_table.column_of.get(tag_key(tag.text))
+                if recognised is not None and column is not None:
+                    parts.append(recognised[row, column])
+                scores[-1].append(torch.stack(parts).logsumexp(0) if parts else zero)
+        return pad_scores(scores, features.device)
 
     @torch.no_grad()
     def predict_each(

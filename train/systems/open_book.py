@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ...data.batching import Batch
 from ...data.store import FeatureStore
@@ -73,6 +75,10 @@ class OpenBook(FrequencyFirst):
         pages = self.pages(batch, exclude_own=True)
         loss = self.model.open_loss(batch, self.sequences(batch, rng), pages, self.config.training)
         return StepLosses(parts={"generation": loss})
+
+    def sequence_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int) -> Tensor:
+        """The neighbours' tags can be copied."""
+        return self.model.open_log_probs(batch, sequences, tags, self.pages(batch, exclude_own=False))
 
     def write(
         self, batch: Batch, eos_bias: float, *, use_cache: bool = True, control: BatchControl | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.batching import Batch
+from ..distributed import decide
 from ..model_order import model_order
 from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
 from .ordered_writer import OrderedWriter
@@ -30,7 +31,7 @@ class OrderFree(OrderedWriter):
         """One part, ``generation``; the video is encoded once for both passes."""
         tags = [self.order(usable, rng).tolist() for usable in self.usable_tags(batch, rng)]
         (features, mask), pieces = self.model.encode(batch), self.targets.pieces
-        ordered = model_order(self.model.decoder, features, mask, tags, pieces)
+        ordered = decide(lambda: model_order(self.model.decoder, features, mask, tags, pieces))
         sequences = [tag_sequence(chosen, pieces, MAX_TARGET_TOKENS) for chosen in ordered]
         loss = self.model.sequence_loss(features, mask, sequences, self.config.training)
         return StepLosses(parts={"generation": loss})

@@ -6,15 +6,18 @@ Legend: B videos, U tags of the store's tag table.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import start_encoder, tag_targets
@@ -25,7 +28,7 @@ from ..op_tsg import TagTargets
 from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
 from ..tag_writer import TagWriter
 from ..tuning import TunedScalar
-from .system import StepLosses, System
+from .system import StepLosses, System, pad_scores
 
 EOS_BIAS = TunedScalar(
     name="eos_bias",
@@ -103,13 +106,39 @@ class OrderedWriter(System):
 
     def sequences(self, batch: Batch, rng: np.random.Generator) -> list[list[int]]:
         """Target tokens of every video."""
-        ordered = [self.order(tags, rng) for tags in self.usable_tags(batch, rng)]
+        every = [self.targets.choose(tags, len(tags), rng) for tags in batch.every_tags]
+        ordered = batch.own([self.order(tags, rng) for tags in every])
         return [tag_sequence(tags.tolist(), self.targets.pieces, MAX_TARGET_TOKENS) for tags in ordered]
 
     def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
         """One part, ``generation``."""
         loss = self.model(batch, self.sequences(batch, rng), self.config.training)
         return StepLosses(parts={"generation": loss})
+
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """Mean log-probabilities of the tags' pieces, written from frequent to rare in training, novel ones last."""
+        columns, last = self.tag_table.column_of, len(self.tag_table)
+        places: list[list[int]] = []
+        sequences: list[list[int]] = []
+        for video in tags:
+            pieces = dict(enumerate(map(self._reader.pieces, video)))
+            order = sorted(
+                (number for number, ids in pieces.items() if ids),
+                key=lambda number: columns.get(tag_key(video[number].text), last),
+            )
+            places.append([order.index(number) if number in order else -1 for number in pieces])
+            sequences.append(tag_sequence(order, pieces, MAX_TARGET_TOKENS))
+        most = max(1, *(len(video) for video in tags))
+        found = self.sequence_log_probs(batch, sequences, most)
+        zero = found.new_zeros(())
+        return pad_scores(
+            [[row[place] if place >= 0 else zero for place in video] for row, video in zip(found, places, strict=True)],
+            found.device,
+        )
+
+    def sequence_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int) -> Tensor:
+        """Mean log-probability of the pieces of each tag of a sequence per video, (B, ``tags``)."""
+        return self.model.tag_log_probs(*self.model.encode(batch), sequences, tags)
 
     def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Tags that the decoder writes with this bias on the end."""

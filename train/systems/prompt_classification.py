@@ -15,18 +15,19 @@ from torch import Tensor
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ..build import start_encoder
 from ..config import RunConfig
 from ..constraints.tag_control import BatchControl
-from ..distributed import gather_rows, mean_over_processes
+from ..distributed import decide, gather_rows, mean_over_shares, share_count
 from ..generation import PredictedTag
 from ..losses import prompt_tag_contrastive_loss, tag_sequence_loss
 from ..matching import NO_TAG, assign_tags
-from ..op_tsg import MAX_INVERSE_TEMPERATURE, TagTargets
+from ..op_tsg import MAX_INVERSE_TEMPERATURE, TagTargets, prompts_used
 from ..prompt_classifier import NIL_COLUMN, PromptClassifier
 from .op_tsg import NIL_BIAS
-from .system import StepLosses, System
+from .system import StepLosses, System, pad_scores
 
 NO_TARGET = -1
 
@@ -76,13 +77,11 @@ class PromptClassification(System):
 
     def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
         """The contrastive loss (Eq. 5) and, after matching, the cross-entropy with weight λ on NIL as in Eq. 8."""
-        assert self._targets is not None
         training = self.config.training
         prompts = self.model.prompts(batch)
-        chosen = [self._targets.choose(tags, prompts.shape[1], rng) for tags in batch.tags]
-        nil = self._targets.nil if training.match_nil else None
-        assignment = assign_tags(prompts, chosen, self._targets.embeddings, nil)
-        contrastive = {"contrastive": self._contrastive_loss(prompts, assignment)} if training.contrastive else {}
+        assignment = decide(lambda: self._assign(prompts, batch, rng))
+        joint = gather_rows(torch.from_numpy(assignment).to(prompts.device))
+        contrastive = {"contrastive": self._contrastive_loss(prompts, joint)} if training.contrastive else {}
         columns = np.where(assignment == NO_TAG, NIL_COLUMN, self._columns[assignment])
         classification = tag_sequence_loss(
             self.model.classify(prompts).flatten(0, 1),
@@ -91,20 +90,43 @@ class PromptClassification(System):
             nil=NIL_COLUMN,
             nil_weight=training.nil_weight,
             normalisation=training.normalisation,
-            weight_mean=mean_over_processes,
+            weight_mean=mean_over_shares,
+            shares=share_count(),
             label_smoothing=training.label_smoothing if self.model.training else 0.0,
         )
-        used = int(np.any(assignment != NO_TAG, axis=0).sum())
+        used = prompts_used(assignment, joint)
         return StepLosses(parts={**contrastive, "classification": classification}, measures={"prompts_used": used})
 
-    def _contrastive_loss(self, prompts: Tensor, assignment: NDArray[np.int64]) -> Tensor:
+    def _assign(self, prompts: Tensor, batch: Batch, rng: np.random.Generator) -> NDArray[np.int64]:
+        assert self._targets is not None
+        chosen = self._targets.choose_all(batch, prompts.shape[1], rng)
+        nil = self._targets.nil if self.config.training.match_nil else None
+        return assign_tags(prompts, chosen, self._targets.embeddings, nil)
+
+    def _contrastive_loss(self, prompts: Tensor, assignment: Tensor) -> Tensor:
         assert self._targets is not None
         return prompt_tag_contrastive_loss(
             gather_rows(prompts),
-            gather_rows(torch.from_numpy(assignment).to(prompts.device)),
+            assignment,
             self._targets.embeddings,
             self.model.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
             false_negatives=self.config.training.false_negatives,
+        )
+
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """Log-probabilities of the tags for the prompts that stand for them."""
+        log_probs = self.model.classify(self.model.prompts(batch)).log_softmax(-1)
+        columns = self.tag_table.column_of
+        return pad_scores(
+            [
+                [
+                    row[tag.prompt, NIL_COLUMN + 1 + columns[tag_key(tag.text)]]
+                    for tag in video
+                    if tag.prompt is not None
+                ]
+                for row, video in zip(log_probs, tags, strict=True)
+            ],
+            log_probs.device,
         )
 
     def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:

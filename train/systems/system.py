@@ -127,8 +127,26 @@ class System(ABC):
         With a control, decoding is steered by it; :meth:`BatchControl.finish` makes its last word of what comes out.
         """
 
+    @abstractmethod
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """How sure the model is of given tags, with gradients: the logarithm of what their scores are made of.
+
+        Args:
+            tags: per video, tags that :meth:`predict` gave.
+
+        Returns:
+            (B, L), L the most tags of a video; 0 where a video has fewer.
+        """
+
     def predict_each(
         self, batch: Batch, values: Sequence[float], control: BatchControl | None = None
     ) -> list[list[list[PredictedTag]]]:
         """:meth:`predict` for several values; a system that can do this at the cost of one overrides it."""
         return [self.predict(batch, value, control) for value in values]
+
+
+def pad_scores(scores: Sequence[Sequence[Tensor]], device: torch.device) -> Tensor:
+    """Scalars per video -> (B, L), 0 where a video has fewer than the longest."""
+    longest = max(1, *(len(row) for row in scores))
+    zero = torch.zeros((), device=device)
+    return torch.stack([torch.stack([*row, *[zero] * (longest - len(row))]) for row in scores])

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from optsg.data.errors import ConfigError
 from optsg.evaluate.comparison.grid import PAPER, SYSTEMS, TABLES, Choice, Row, Table
-from optsg.evaluate.comparison.plan import Plan, choose_tables, differences, quick_epochs
+from optsg.evaluate.comparison.plan import Plan, choose_tables, quick_epochs
+from optsg.train.run_differences import differences
 
 
 def table(*choices: Choice) -> Table:

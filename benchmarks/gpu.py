@@ -1,0 +1,227 @@
+"""On a GPU: training of ``base``, decoding, and CLIP ViT-B/32, each with ``torch.compile`` off and on.
+
+    make bench-gpu
+    python benchmarks/gpu.py --device cpu --tiny      (no figures of interest; that everything runs)
+
+Training is :class:`optsg.train.trainer.Trainer` in bfloat16 with batches of 256 videos of 60 frames × 512 from a store
+made once (in ``--work``), beside ``newcomer_model.py`` in float32; its FLOPs, counted by PyTorch, are set against the best
+plain matrix product in bfloat16, measured here. Compilation is layer by layer. Decoding is that of
+``benchmarks/decoding.py``. The image tower is a randomly initialised open_clip ViT-B-32; frames are 224 × 224 and start in
+the computer's memory. Without a CUDA device it says so and ends with exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from optsg.data.batching import bucketed_batches, collate, video_lengths
+from optsg.data.store import FeatureStore, open_store
+from optsg.extract.encoders.image_encoder import open_image_encoder, parse_image_encoder
+from optsg.train.layers import CrossLayer
+from optsg.train.precision import working_dtype
+from torch import nn
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # a script finds only its own folder
+
+from benchmarks import decoding  # noqa: E402
+from benchmarks.alternating import Timings, alternate  # noqa: E402
+from benchmarks.matrix_rate import measured_matrix_rate, wait  # noqa: E402
+from benchmarks.newcomer_model import NewcomerModel, NewcomerTargets, NewcomerTraining  # noqa: E402
+from benchmarks.options import parser, publish  # noqa: E402
+from benchmarks.results_file import table  # noqa: E402
+from benchmarks.synthetic_store import TINY_TEXT, write_synthetic_store  # noqa: E402
+from benchmarks.training_step import PARTS, StepsOfOurs, flops_of_step, shares_of_parts  # noqa: E402
+
+NO_CUDA = "no CUDA device here: benchmarks/gpu.py needs one (or --device cpu --tiny, to see that it runs)"
+NO_CUDA_EXIT = 2
+PEAK_TARGET, SPEED_TARGET = 0.4, 2.0
+TINY_SETTINGS = ("width=32", "heads=2", "hybrid_layers=1", "prompt_layers=1", "decoder_layers=1", "prompts=8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is run.
+
+    Attributes:
+        batch_size: of training.
+        decoding_batch: videos decoded at once.
+        frames: pictures encoded at once.
+        steps: of training in one measurement.
+        settings: of the model, beside those of ``base``.
+        encoder: folder of the image tower.
+        backend: of ``torch.compile``.
+    """
+
+    device: torch.device
+    batch_size: int
+    decoding_batch: int
+    frames: int
+    steps: int
+    repetitions: int
+    settings: tuple[str, ...]
+    encoder: Path
+    backend: str
+
+
+def compile_layers(model: nn.Module, backend: str) -> None:
+    """Compiles every layer of the model in place: they are alike, so that one compilation serves many."""
+    title_encoder = getattr(model, "title_encoder", None)
+    layers = [module for module in model.modules() if isinstance(module, CrossLayer)]
+    for module in layers if title_encoder is None else [*layers, title_encoder.model]:
+        module.compile(backend=backend, dynamic=True)
+
+
+def training(store: FeatureStore, plan: Plan) -> str:
+    """Samples/s of ours, plain and compiled, and of the newcomer's model."""
+    rows = store.indices("train")
+    rng = np.random.default_rng(0)
+    batches = bucketed_batches(rows, video_lengths(store, rows), plan.batch_size, rng)[: plan.steps]
+    settings = [f"batch_size={plan.batch_size}", "state_seconds=1e9", *plan.settings]
+    if plan.device.type == "cuda":
+        settings.append("precision=bf16")
+    with tempfile.TemporaryDirectory() as folder:
+        ours, compiled = (StepsOfOurs(store, Path(folder), "base", settings, plan.device) for _ in range(2))
+    compile_layers(compiled.trainer.model, plan.backend)
+    newcomer_model = NewcomerModel(ours.config.model, ours.config.inputs).to(plan.device)
+    newcomer = NewcomerTraining(newcomer_model, NewcomerTargets.of(store, plan.device))
+    runs: dict[str, Callable[[], object]] = {
+        "newcomer": lambda: [newcomer.step(collate(store, rows).to(plan.device)) for rows in batches],
+        "ours": lambda: _steps(ours, batches),
+        "compiled": lambda: _steps(compiled, batches),
+    }
+    timings = alternate(runs, plan.repetitions, warm_up=2, synchronise=lambda: wait(plan.device))
+    flops = sum(flops_of_step(ours, rows) for rows in batches)
+    dtype = working_dtype(plan.device, ours.config.training.precision)
+    peak = measured_matrix_rate(dtype, plan.device)
+    shares = shares_of_parts(ours, batches, plan.device)
+    return _training_report(timings, plan, flops=flops, peak=peak, dtype=dtype, shares=shares)
+
+
+def _steps(ours: StepsOfOurs, batches: Sequence[NDArray[np.int64]]) -> None:
+    for rows in batches:
+        ours.step(rows)
+
+
+def _training_report(
+    timings: Timings, plan: Plan, *, flops: int, peak: float, dtype: torch.dtype, shares: dict[str, float]
+) -> str:
+    precision = str(dtype).removeprefix("torch.")
+    shown = {
+        "ours": f"`base`, {precision}",
+        "compiled": f"`base`, {precision}, compiled",
+        "newcomer": "`base`, written plainly, float32",
+    }
+    rows = []
+    samples = plan.steps * plan.batch_size
+    for name, title in shown.items():
+        seconds = timings.wall(name)
+        own = name != "newcomer"
+        share = f"{100 * flops / seconds / peak:.0f} %" if own else ""
+        speed = str(timings.ratio("newcomer", name)) if own else ""
+        rows.append([title, f"{1e3 * seconds / plan.steps:.1f}", f"{samples / seconds:,.1f}", share, speed])
+    whole = sum(shares.values())
+    split = [[f"{1e3 * shares[part]:.1f} ({100 * shares[part] / whole:.1f} %)" for part in PARTS]]
+    header = ["training", "ms a step", "samples/s", "share of the measured peak", "speed over the plain model"]
+    note = (
+        f"Batches of {plan.batch_size}; {flops / plan.steps / 1e12:.2f} TFLOP a step; matrix products reach "
+        f"{peak / 1e12:.0f} TFLOP/s in {precision}. Targets: {100 * PEAK_TARGET:.0f} % of that, {SPEED_TARGET:.0f} times the plain model's "
+        "speed. Below, ms a step by part, the device being waited for after each."
+    )
+    return f"{table(header, rows)}\n\n{note}\n\n{table(PARTS, split)}"
+
+
+def decoding_speed(store: FeatureStore, plan: Plan) -> str:
+    """Videos/s of every way of decoding."""
+    result = decoding.measure(
+        store,
+        "base",
+        batch_size=plan.decoding_batch,
+        repetitions=plan.repetitions,
+        settings=plan.settings,
+        device=plan.device,
+    )
+    return decoding.report([result])
+
+
+def encoding_speed(plan: Plan) -> str:
+    """Frames/s of the image tower, plain and compiled."""
+    encoder = open_image_encoder(parse_image_encoder(str(plan.encoder)), device=str(plan.device))
+    side = encoder.plan.crop
+    pixels = torch.randint(0, 256, (plan.frames, *side, 3), dtype=torch.uint8)
+    compiled = torch.compile(encoder._loaded.pooled, backend=plan.backend)
+    runs: dict[str, Callable[[], object]] = {
+        "plain": lambda: encoder.encode_frames(pixels),
+        "compiled": lambda: encoder._tower.submit(compiled, pixels).result(),
+    }
+    timings = alternate(runs, plan.repetitions, warm_up=2, synchronise=lambda: wait(plan.device))
+    rows = [
+        [f"{plan.encoder.name}, {encoder.spec()['dtype']}{note}", f"{plan.frames / timings.wall(name):,.0f}", ratio]
+        for name, note, ratio in (
+            ("plain", "", ""),
+            ("compiled", ", compiled", str(timings.ratio("plain", "compiled"))),
+        )
+    ]
+    return table([f"image tower, {plan.frames} frames at once", "frames/s", "speed over not compiled"], rows)
+
+
+def image_tower(work: Path, *, tiny: bool) -> Path:
+    """Folder of a randomly initialised tower."""
+    script = ROOT / "benchmarks" / "random_models.py"
+    models = work / ("tiny-models" if tiny else "models")
+    words = [sys.executable, str(script), str(models), *(["--tiny"] if tiny else [])]
+    subprocess.run(words, check=True)  # noqa: S603
+    return models / ("timm" if tiny else "vit-b-32")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Prints the tables as Markdown."""
+    options = parser(__doc__, repetitions=7)
+    options.add_argument("--device", default="cuda", help="[cuda]")
+    options.add_argument("--batch-size", type=int, default=256, help="of training [%(default)s]")
+    options.add_argument("--decoding-batch", type=int, default=256, help="videos decoded at once [%(default)s]")
+    options.add_argument("--frames", type=int, default=512, help="pictures encoded at once [%(default)s]")
+    options.add_argument("--steps", type=int, default=4, help="of training in one measurement [%(default)s]")
+    options.add_argument("--compile-backend", default="inductor", help="of torch.compile [inductor]")
+    options.add_argument("--tiny", action="store_true", help="small models, batches and store")
+    arguments: argparse.Namespace = options.parse_args(words)
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        print(NO_CUDA, file=sys.stderr)
+        sys.exit(NO_CUDA_EXIT)
+    tiny, work = arguments.tiny, arguments.work
+    store_path = (
+        write_synthetic_store(work / "gpu-tiny.h5", videos=40, frames=4, width=16, text=TINY_TEXT)
+        if tiny
+        else write_synthetic_store(work / "train-8000.h5", videos=8_000)
+    )
+    plan = Plan(
+        device=torch.device(arguments.device),
+        batch_size=8 if tiny else arguments.batch_size,
+        decoding_batch=8 if tiny else arguments.decoding_batch,
+        frames=2 if tiny else arguments.frames,
+        steps=2 if tiny else arguments.steps,
+        repetitions=arguments.repetitions,
+        settings=TINY_SETTINGS if tiny else (),
+        encoder=image_tower(work, tiny=tiny),
+        backend=arguments.compile_backend,
+    )
+    with open_store(store_path) as store:
+        blocks = [training(store, plan), decoding_speed(store, plan)]
+    blocks.append(encoding_speed(plan))
+    name = torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else arguments.device
+    note = f"Device: {name}; torch.compile with {plan.backend}."
+    packages = ("torch", "transformers", "open_clip_torch")
+    publish(arguments, "GPU", "\n\n".join(blocks), note=note, packages=packages)
+
+
+if __name__ == "__main__":
+    main()

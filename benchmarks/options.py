@@ -1,0 +1,37 @@
+"""What the benchmarks of training and decoding have in common on their command lines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.results_file import RESULTS, command, described_machine, write_results
+
+WORK = Path(tempfile.gettempdir()) / "optsg-benchmark"
+
+
+def parser(description: str | None, *, repetitions: int) -> argparse.ArgumentParser:
+    """``--repetitions``, ``--work``, ``--write``."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--repetitions", type=int, default=repetitions, help="[%(default)s]")
+    made.add_argument("--work", type=Path, default=WORK, help="folder for stores that are made once [%(default)s]")
+    made.add_argument("--write", action="store_true", help="put the tables into the results")
+    made.add_argument("--results", type=Path, default=RESULTS, help="where --write puts them [benchmarks/RESULTS.md]")
+    return made
+
+
+def publish(
+    arguments: argparse.Namespace, heading: str, body: str, *, note: str = "", packages: Sequence[str] = ("torch",)
+) -> None:
+    """Prints the tables under the command and the machine, and with ``--write`` puts them into the results."""
+    import torch
+
+    threads = torch.get_num_threads()
+    conditions = f"PyTorch uses {threads} thread{'s' * (threads > 1)}; repetitions: {arguments.repetitions}."
+    text = f"`{command()}`\n\n{described_machine(packages)} {conditions} {note}".rstrip() + f"\n\n{body}"
+    sys.stdout.write(text + "\n")
+    if arguments.write:
+        write_results(heading, text, arguments.results)

@@ -1,0 +1,1 @@
+"""Extraction on a Ray cluster: ``optsg-extract … --ray``. See ``docs/extraction-on-a-cluster.md``."""
