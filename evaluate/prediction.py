@@ -55,7 +55,8 @@ def json_line(document: dict[str, Any]) -> str:
 def tag_rows(tags: Iterable[PredictedTag]) -> list[dict[str, Any]]:
     """Predicted tags as they stand in JSON: ``{"tag", "score", "novel", "prompt"}``; no prompt is ``null``.
 
-    A pinned tag also has ``"pinned": true``, one that took a novel tag's place ``"written"`` and ``"distance"``.
+    A pinned tag also has ``"pinned": true``, one with another name than the model wrote ``"written"``, and one that took
+    the place of a tag that is not allowed ``"distance"``.
     """
     return [_tag_row(tag) for tag in tags]
 
@@ -65,7 +66,9 @@ def _tag_row(tag: PredictedTag) -> dict[str, Any]:
     if tag.pinned:
         row["pinned"] = True
     if tag.written is not None:
-        row |= {"written": tag.written, "distance": tag.distance}
+        row["written"] = tag.written
+    if tag.distance is not None:
+        row["distance"] = tag.distance
     return row
 
 

@@ -73,7 +73,8 @@ def _origin(tag: PredictedTag) -> Text:
     if tag.pinned:
         return Text("pinned", style="green")
     if tag.written is not None:
-        return Text(f"for “{tag.written}”, distance {tag.distance:.2f}", style="magenta")
+        distance = "" if tag.distance is None else f", distance {tag.distance:.2f}"
+        return Text(f"for “{tag.written}”{distance}", style="magenta")
     return Text("novel", style="magenta") if tag.novel else Text("known", style="dim")
 
 

@@ -34,8 +34,8 @@ class PredictedTag:
         novel: not a tag of the training split.
         prompt: number of the order prompt that wrote it; ``None`` in a system without prompts.
         pinned: it was given, not predicted.
-        written: what the model wrote where an allowed tag took its place; ``distance``, 1 − cosine of the two tags'
-            embeddings, says how far that is.
+        written: what the model wrote where that has another name, an alias or a tag whose place an allowed one took.
+        distance: in the latter case, 1 − cosine of the two tags' embeddings.
     """
 
     text: str

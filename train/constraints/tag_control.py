@@ -159,8 +159,9 @@ class BatchControl:
             text = control.tags.resolve(tag.text)
             if text is None or (key := tag_key(text)) in self._forbidden[row] or key in control.tags.blocked:
                 continue
+            written = tag.written or (None if tag_key(tag.text) == key else tag.text)
             novel = not control.tag_table.is_known(key)
-            found.setdefault(key, replace(tag, text=text, novel=novel))
+            found.setdefault(key, replace(tag, text=text, novel=novel, written=written))
         given = [
             PredictedTag(
                 text=pin,

@@ -217,6 +217,8 @@ def test_a_list_gives_its_own_spellings_and_blocks_what_it_blocks(make: Make, ba
     closed = checked(predict(run, batch, replace(tags, closed=True)))
     assert {tag.text for video in closed for tag in video} <= {"CAT", "Canine", "creature"}
     assert any(closed)
+    names = {"Canine": {"dog", "fox"}, "creature": {"pet", "animal"}}
+    assert all(tag.written is None or tag_key(tag.written) in names[tag.text] for video in closed for tag in video)
 
 
 def test_a_listed_tag_unknown_to_training_is_written_where_pieces_are(make: Make, batch: Batch) -> None:
