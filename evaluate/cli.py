@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -11,6 +11,7 @@ from rich.console import Console
 from ..data.command_line import one_sentence_errors, quiet_and_verbose
 from .latest_run import find_run
 from .progress import progress_bar
+from .tagging_options import TaggingOptions, tagging_options
 
 if TYPE_CHECKING:
     from ..data.media import Split
@@ -20,6 +21,8 @@ Examples:
   optsg-eval --split test
   optsg-eval --run runs/small-1 --split val
   optsg-eval --feats moved/feats.h5 --split test --batch-size 16
+  optsg-eval --split test --min-precision 0.9
+  optsg-eval --split test --vocabulary tags.txt
 """
 
 
@@ -48,14 +51,23 @@ Examples:
     "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Videos at a time."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@tagging_options
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
 def main(
-    run: Path | None, feats: Path | None, split: Split, batch_size: int, device: str, quiet: bool, verbose: bool
+    run: Path | None,
+    feats: Path | None,
+    split: Split,
+    batch_size: int,
+    device: str,
+    quiet: bool,
+    verbose: bool,
+    **tagging: Any,
 ) -> None:
     """Scores a trained run on the videos of a split.
 
-    Writes metrics.json, predictions.jsonl and report.html to DIR/eval/SPLIT and prints the metrics.
+    Writes metrics.json, predictions.jsonl and report.html to DIR/eval/SPLIT and prints the metrics. Where tags are
+    predicted otherwise than the run was tuned, the folder is named after that too: DIR/eval/SPLIT-known.
     """
     with one_sentence_errors(verbose):
         folder = find_run(run)
@@ -70,6 +82,8 @@ def main(
             batch_size=batch_size,
             device=device,
             progress=lambda name, total: progress_bar(name, total, quiet=quiet),
+            options=TaggingOptions(**tagging),
+            warn=lambda line: click.echo(f"warning: {line}", err=True),
         )
     if not quiet:
         Console().print(metrics_table(evaluation))

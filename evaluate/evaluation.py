@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..data.metrics import Scores, TagScore, per_tag_scores, score_predictions
 from ..data.tags import tag_key
 from ..data.whole_files import write_text
 from ..train.tuning import Decision
+from .confidence import Confidence
 from .prediction import ItemPrediction
 
 
@@ -48,6 +49,8 @@ class Evaluation:
         per_tag: scores of every tag that occurs in training and in the split, most frequent in training first.
         spellings: how a tag key is written for people.
         cost: what the predictions cost, where it was measured.
+        confidence: what the scores are worth.
+        options: how tags were predicted otherwise than the run was tuned, as name and value.
     """
 
     run: str
@@ -59,6 +62,8 @@ class Evaluation:
     per_tag: Sequence[TagScore]
     spellings: Mapping[str, str]
     cost: Cost | None = None
+    confidence: Confidence | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tags_per_item(self) -> float:
@@ -82,6 +87,8 @@ class Evaluation:
             self.decision.scalar.name: self.decision.value,
             "optsg_version": __version__,
             **({} if self.cost is None else {"cost": asdict(self.cost)}),
+            **({"options": dict(self.options)} if self.options else {}),
+            **({} if self.confidence is None else {"confidence": self.confidence.document()}),
         }
 
 
@@ -95,6 +102,8 @@ def evaluate_items(
     decision: Decision,
     spellings: Mapping[str, str],
     cost: Cost | None = None,
+    confidence: Confidence | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Scores predictions against the annotated tags.
 
@@ -115,6 +124,8 @@ def evaluate_items(
         per_tag=per_tag_scores(true, predicted, train_counts),
         spellings=spellings,
         cost=cost,
+        confidence=confidence,
+        options=options or {},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,9 +53,23 @@ def json_line(document: dict[str, Any]) -> str:
 
 
 def tag_rows(tags: Iterable[PredictedTag]) -> list[dict[str, Any]]:
-    """Predicted tags as they stand in JSON: ``{"tag", "score", "novel", "prompt"}``; no prompt is ``null``."""
-    rows = [asdict(tag) for tag in tags]
-    return [{"tag": row.pop("text"), **row} for row in rows]
+    """Predicted tags as they stand in JSON: ``{"tag", "score", "novel", "prompt"}``; no prompt is ``null``.
+
+    A pinned tag also has ``"pinned": true``, one with another name than the model wrote ``"written"``, and one that took
+    the place of a tag that is not allowed ``"distance"``.
+    """
+    return [_tag_row(tag) for tag in tags]
+
+
+def _tag_row(tag: PredictedTag) -> dict[str, Any]:
+    row: dict[str, Any] = {"tag": tag.text, "score": tag.score, "novel": tag.novel, "prompt": tag.prompt}
+    if tag.pinned:
+        row["pinned"] = True
+    if tag.written is not None:
+        row["written"] = tag.written
+    if tag.distance is not None:
+        row["distance"] = tag.distance
+    return row
 
 
 def predict_rows(
@@ -113,7 +127,15 @@ def _parse_line(line: str, place: str) -> ItemPrediction:
     try:
         row = json.loads(line)
         tags = tuple(
-            PredictedTag(text=tag["tag"], score=tag["score"], novel=tag["novel"], prompt=tag["prompt"])
+            PredictedTag(
+                text=tag["tag"],
+                score=tag["score"],
+                novel=tag["novel"],
+                prompt=tag["prompt"],
+                pinned=tag.get("pinned", False),
+                written=tag.get("written"),
+                distance=tag.get("distance"),
+            )
             for tag in row["tags"]
         )
         return ItemPrediction(id=row["id"], title=row["title"], true=tuple(row["true"]), tags=tags)

@@ -8,6 +8,7 @@ from pathlib import Path
 from .. import __version__
 from ..data.whole_files import write_text
 from .evaluation import Evaluation
+from .report_confidence import confidence_section
 from .report_markup import Html
 from .report_overview import facts_section, header_section, metrics_section
 from .report_page import page
@@ -19,6 +20,7 @@ from .training_history import TrainingHistory
 LINKS = (
     ("metrics", "Metrics"),
     ("frequency", "F1 by frequency"),
+    ("confidence", "Confidence"),
     ("samples", "Sample videos"),
     ("training", "Training"),
     ("tags", "Every tag"),
@@ -44,10 +46,11 @@ def render_report(
     return page(
         f"{evaluation.run}: {evaluation.split}",
         header_section(evaluation),
-        LINKS,
+        [link for link in LINKS if link[0] != "confidence" or evaluation.confidence is not None],
         (
             metrics_section(evaluation),
             frequency_section(evaluation.per_tag),
+            *(() if evaluation.confidence is None else (confidence_section(evaluation.confidence),)),
             samples_section(evaluation, thumbnail),
             training_section(history),
             per_tag_section(evaluation.per_tag, evaluation.spellings),

@@ -27,6 +27,14 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A named point beside the lines."""
+
+    name: str
+    point: Point
+
+
+@dataclass(frozen=True)
 class Axis:
     """A linear axis from ``low`` to ``high`` with its ticks."""
 
@@ -70,6 +78,8 @@ def line_chart(
     y_label: str,
     best_x: float | None = None,
     from_zero: bool = False,
+    axes: tuple[Axis, Axis] | None = None,
+    mark: Mark | None = None,
 ) -> Html:
     """A figure with one or more lines, a legend and, at ``best_x``, a mark.
 
@@ -79,16 +89,21 @@ def line_chart(
         x_label, y_label: what the axes show, with the unit.
         best_x: x of a vertical mark labelled "best".
         from_zero: whether the vertical axis starts at zero.
+        axes: the horizontal and the vertical axis; by default they hold all points, the horizontal one in whole numbers.
+        mark: a point to point out.
     """
     points = [point for line in series for point in line.points]
-    x_axis = Axis.around([x for x, _ in points], count=6, whole=True)
-    y_axis = Axis.around([y for _, y in points], from_zero=from_zero)
+    x_axis, y_axis = axes or (
+        Axis.around([x for x, _ in points], count=6, whole=True),
+        Axis.around([y for _, y in points], from_zero=from_zero),
+    )
     drawing = element(
         "svg",
         *_grid(x_axis, y_axis),
         *_axis_titles(x_label, y_label),
         *(_best_mark(x_axis, best_x) if best_x is not None else ()),
         *(_line(number, line, x_axis, y_axis) for number, line in enumerate(series) if line.points),
+        *(_point_mark(mark, x_axis, y_axis) if mark is not None else ()),
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",
         aria_label=f"{title}: {_summary(series)}",
@@ -139,6 +154,22 @@ def _best_mark(axis: Axis, best_x: float) -> list[Html]:
             f"best: {best_x:g}",
             x=x - 5 if on_right_half else x + 5,
             y=TOP - 4,
+            class_="label end" if on_right_half else "label",
+        ),
+    ]
+
+
+def _point_mark(mark: Mark, x_axis: Axis, y_axis: Axis) -> list[Html]:
+    x, y = _x(x_axis, mark.point[0]), _y(y_axis, mark.point[1])
+    on_right_half = x_axis.place(mark.point[0]) > 0.5
+    values = f"{mark.point[0]:.2f}, {mark.point[1]:.2f}"
+    return [
+        element("circle", element("title", f"{mark.name}: {values}"), cx=x, cy=y, r=6, class_="mark"),
+        element(
+            "text",
+            f"{mark.name}: {values}",
+            x=x - 11 if on_right_half else x + 11,
+            y=y - 9,
             class_="label end" if on_right_half else "label",
         ),
     ]

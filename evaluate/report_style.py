@@ -78,6 +78,9 @@ figcaption { font-weight: 600; }
 .s1 circle { fill: var(--s1); }
 .s2 polyline, .s2 line { stroke: var(--s2); stroke-dasharray: 6 4; }
 .s2 circle { fill: var(--s2); }
+.s3 polyline, .s3 line { stroke: var(--quiet); stroke-dasharray: 1 4; }
+.s3 circle { fill: var(--quiet); }
+.mark { fill: none; stroke: var(--ink); stroke-width: 2; }
 
 .legend { list-style: none; margin: 0 0 28px; padding: 0; display: grid; gap: 6px; font-size: .875rem; color: var(--quiet); }
 .legend li { display: grid; grid-template-columns: 6.5rem 1fr; align-items: baseline; }

@@ -5,18 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from ..data.media import SPLITS, Split
 from ..data.store import FeatureStore
+from ..train.confidence.calibration import CALIBRATION
 from ..train.device import device_name
 from ..train.run_folder import LOG, Run, load_run
+from ..train.run_tagger import RunTagger, candidates_point
+from .confidence import fit_calibration, measure_confidence
 from .evaluation import Cost, Evaluation, evaluate_items, write_metrics
+from .open_tagger import open_tagger
 from .prediction import ItemPrediction, predict_rows, write_predictions
 from .report import render_report, write_report
 from .run_store import encoder_name, open_run_store
+from .tagging_options import TaggingOptions
 from .training_history import TrainingHistory, read_training_history
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -31,8 +37,13 @@ def evaluate_run(
     batch_size: int,
     device: str,
     progress: Progress,
+    options: TaggingOptions | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> tuple[Evaluation, Path]:
     """Evaluates a run folder and writes ``eval/SPLIT/{metrics.json,predictions.jsonl,report.html}`` into it.
+
+    With options the folder is named after them too, ``eval/test-known``: what the run does as it was tuned stays. On the
+    validation split a run that has no calibration yet is calibrated.
 
     Args:
         path: the run folder.
@@ -41,6 +52,8 @@ def evaluate_run(
         batch_size: videos at a time.
         device: as in :func:`optsg.train.run_folder.load_run`.
         progress: shows how far prediction is.
+        options: how to predict.
+        warn: told one sentence for each thing that a person should know.
 
     Returns:
         The evaluation and the folder with the files.
@@ -48,24 +61,39 @@ def evaluate_run(
     Raises:
         OptsgError: the run or store cannot be used, or a file cannot be written.
     """
+    options = options or TaggingOptions()
     run = load_run(path, device=device)
     with open_run_store(run.config.store, feats) as store:
         rows = store.indices(split)
-        with progress("predicting", len(rows)) as advance:
-            started = time.perf_counter()
-            items = predict_rows(run, store, rows, batch_size=batch_size, on_batch=advance)
-            seconds = time.perf_counter() - started
+
+        def predict(tagger: RunTagger, name: str) -> list[ItemPrediction]:
+            with progress(name, len(rows)) as advance:
+                return predict_rows(tagger, store, rows, batch_size=batch_size, on_batch=advance)
+
+        if split == "val" and run.calibration is None:
+            found = predict(RunTagger(run, point=candidates_point(run)), "calibrating")
+            run = replace(run, calibration=fit_calibration(found, path / CALIBRATION))
+        opened = open_tagger(run, options, device=device)
+        for warning in opened.warnings:
+            warn(warning)
+        tagger = opened.tagger
+        started = time.perf_counter()
+        items = predict(tagger, "predicting")
+        seconds = time.perf_counter() - started
+        candidates = predict(tagger.at(candidates_point(run)), "measuring confidence")
         evaluation = evaluate_items(
             items,
             run.tag_table.count_of,
             run=str(path),
             split=split,
             system=run.config.system,
-            decision=run.decision,
+            decision=replace(run.decision, value=tagger.point.value),
             spellings=run.tag_table.spelling_of,
             cost=_cost(run, items, seconds),
+            confidence=measure_confidence(items, candidates, run.calibration),
+            options=dict(opened.facts),
         )
-        folder = path / "eval" / split
+        folder = path / "eval" / (f"{split}-{options.slug}" if options.slug else split)
         history = read_training_history(path / LOG)
         write_predictions(folder / "predictions.jsonl", items)
         write_metrics(folder / "metrics.json", evaluation)
@@ -73,7 +101,10 @@ def evaluate_run(
         document = render_report(
             evaluation,
             history=history,
-            facts=run_facts(run, store, history),
+            facts=[
+                *run_facts(run, store, history),
+                *((f"Option: {name.lower()}", value) for name, value in opened.facts),
+            ],
             thumbnail=lambda video: store.thumbnail(row_of[video]),
         )
         write_report(folder / "report.html", document)

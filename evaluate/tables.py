@@ -28,6 +28,7 @@ def metrics_table(evaluation: Evaluation) -> Group:
         Text(
             f"{evaluation.tags_per_item:.1f} tags a video ({evaluation.true_tags_per_item:.1f} annotated), "
             f"{novel['predicted_per_item']:.2f} of them novel; {evaluation.decision}"
+            + "".join(f"; {name.lower()} {value}" for name, value in evaluation.options.items())
         ),
     )
 
@@ -61,11 +62,20 @@ def tags_table(path: str, tags: Sequence[PredictedTag], *, system: str) -> Group
         table.add_row(
             Text(tag.text),
             f"{tag.score:.2f}",
-            Text("novel", style="magenta") if tag.novel else Text("known", style="dim"),
+            _origin(tag),
         )
     if not tags:
         table.add_row(Text("no tags", style="dim"), "", "")
     return Group(Text(f"{system}: {path}", style="bold", overflow="fold"), table)
+
+
+def _origin(tag: PredictedTag) -> Text:
+    if tag.pinned:
+        return Text("pinned", style="green")
+    if tag.written is not None:
+        distance = "" if tag.distance is None else f", distance {tag.distance:.2f}"
+        return Text(f"for “{tag.written}”{distance}", style="magenta")
+    return Text("novel", style="magenta") if tag.novel else Text("known", style="dim")
 
 
 def _heading(text: str) -> Text:

@@ -19,9 +19,13 @@ from ..data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, MediaKind
 from ..extract.decoding.sampling import Sampling
 from ..extract.encoders.image_encoder import ImageEncoder, open_image_encoder
 from ..extract.workers.preparation import Preparation, Unreadable, prepare
+from ..train.constraints.tag_control import VideoTags
 from ..train.generation import PredictedTag
 from ..train.run_folder import Run, load_run
+from ..train.run_tagger import RunTagger
+from .open_tagger import OpenedTagger, open_tagger
 from .run_store import trained_header
+from .tagging_options import TaggingOptions
 
 FRAMES_AT_A_TIME = 16
 
@@ -35,41 +39,48 @@ class FileTagger:
         run: the trained run.
         encoder: the encoder that the run's features came from.
         sampling: which frames the run was trained on.
+        opened: what predicts; the run as it was tuned by default.
     """
 
-    def __init__(self, run: Run, encoder: ImageEncoder, sampling: Sampling):
+    def __init__(self, run: Run, encoder: ImageEncoder, sampling: Sampling, opened: OpenedTagger | None = None):
         self._run = run
+        self._tagger = opened.tagger if opened else RunTagger(run)
+        self.warnings = opened.warnings if opened else ()
         self._encoder = encoder
         self._preparation = Preparation(plan=encoder.plan, sampling=sampling, thumbnails=False)
         self._reads_patches = run.config.inputs.patch_dim > 0
 
     @classmethod
-    def open(cls, path: Path, *, device: str = "auto") -> FileTagger:
+    def open(cls, path: Path, *, device: str = "auto", options: TaggingOptions | None = None) -> FileTagger:
         """Loads a run folder and opens its image encoder.
 
         Raises:
             RunError: the run folder cannot be used.
             EncoderError: the encoder or its weights cannot be had.
+            OptsgError: as :func:`open_tagger`, for the options.
         """
         run = load_run(path, device=device)
+        opened = open_tagger(run, options or TaggingOptions(), device=device)
         header = trained_header(run.config.store)
         sampling = Sampling.from_spec(header.sampling)
-        return cls(run, open_image_encoder(header.image_encoder, device=device), sampling)
+        encoder = open_image_encoder(header.image_encoder, device=device)
+        return cls(run, encoder, sampling, opened)
 
     @property
     def system(self) -> str:
         """The system that writes the tags (:mod:`optsg.train.systems.names`)."""
         return self._run.config.system
 
-    def tag(self, path: Path, title: str = "") -> list[PredictedTag]:
-        """Tags of one video or image file, best score first.
+    def tag(self, path: Path, title: str = "", wishes: VideoTags | None = None) -> list[PredictedTag]:
+        """Tags of one video or image file, pinned ones first, then best score first.
 
         Raises:
             DecodeError: the file is not there, not a video or image, or cannot be decoded.
+            ConfigError: a tag is pinned that is forbidden or blocked.
         """
         frames, patches = self.encode(path)
         batch = Batch.from_features([frames], [patches], self._run.tokenizer.encode_titles([title]))
-        return self._run.predict(batch)[0]
+        return self._tagger.predict(batch, None if wishes is None else [wishes])[0]
 
     def encode(self, path: Path) -> tuple[Features, Features]:
         """Frame features (M, frame_dim) and patch features (Q, patch_dim), as a feature store would hold them.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..data.tag_table import TagTable
 from ..data.tags import clean_tag, tag_key
 from ..data.title_tokenizer import TitleTokenizer
 from ..data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR, Vocabulary
+from .constraints.steering import Steering
 from .tag_decoder import TagDecoder
 from .tag_sequence import MAX_TARGET_TOKENS
 from .token_output import PlainOutput, TokenOutput
@@ -29,56 +30,34 @@ class PredictedTag:
 
     Attributes:
         text: the tag in its own spelling if it is known, put together from word pieces if it is novel.
-        score: confidence in [0, 1].
+        score: confidence in [0, 1]; 1 for a pinned tag.
         novel: not a tag of the training split.
         prompt: number of the order prompt that wrote it; ``None`` in a system without prompts.
+        pinned: it was given, not predicted.
+        written: what the model wrote where that has another name, an alias or a tag whose place an allowed one took.
+        distance: in the latter case, 1 − cosine of the two tags' embeddings.
     """
 
     text: str
     score: float
     novel: bool
     prompt: int | None = None
+    pinned: bool = False
+    written: str | None = None
+    distance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenTokens:
-    """What greedy decoding wrote: ``tokens`` (B, T), their ``log_probs`` (B, T) and p(NIL) at each place (B, T)."""
+    """What greedy decoding wrote: ``tokens`` (B, T), their ``log_probs`` (B, T) and p(NIL) at each place (B, T).
+
+    ``prompts`` (B, N) are the numbers of the prompts that the slots stand for, where that is not their natural order.
+    """
 
     tokens: Tensor
     log_probs: Tensor
     nil_probs: Tensor
-
-
-class NoRepeats:
-    """Keeps greedy decoding from completing a tag that a video has already (Chen et al., AAAI 2018).
-
-    Two tags are the same here if their word pieces are.
-    """
-
-    def __init__(self, videos: int):
-        self._written: list[set[tuple[int, ...]]] = [set() for _ in range(videos)]
-        self._current: list[tuple[int, ...]] = [() for _ in range(videos)]
-
-    def read(self, tokens: Tensor) -> None:
-        """Takes in the token that was written for each video, (B,)."""
-        for row, token in enumerate(tokens.tolist()):
-            if token == SEPARATOR:
-                self._written[row].add(self._current[row])
-                self._current[row] = ()
-            elif token >= MARKS:
-                self._current[row] += (token,)
-
-    def keep(self, rows: Tensor) -> None:
-        """Keeps only these videos."""
-        numbers = rows.tolist()
-        self._written = [self._written[row] for row in numbers]
-        self._current = [self._current[row] for row in numbers]
-
-    def forbid(self, scores: Tensor) -> None:
-        """Sets the scores (B, V) of the separator and the end to -inf where the pieces so far are a tag written before."""
-        repeated = [row for row, tag in enumerate(self._current) if tag in self._written[row]]
-        if repeated:
-            scores[torch.tensor(repeated)[:, None], torch.tensor([SEPARATOR, EOS])] = float("-inf")
+    prompts: Tensor | None = None
 
 
 @torch.no_grad()
@@ -91,7 +70,7 @@ def greedy_decode(
     nil_bias: float = 0.0,
     eos_bias: float = 0.0,
     output: TokenOutput | None = None,
-    no_repeats: NoRepeats | None = None,
+    steering: Steering | None = None,
     use_cache: bool = True,
 ) -> WrittenTokens:
     """Writes the likeliest token at each place until every video has ended.
@@ -105,7 +84,7 @@ def greedy_decode(
         nil_bias: taken off the logit of [NIL]; more of it, more tags. Probabilities are reported without it.
         eos_bias: taken off the logit of the end mark, likewise.
         output: hidden states (B, 1, D) to scores (B, 1, V); the decoder's own output without it.
-        no_repeats: forbids tags that were written before; probabilities are reported without it.
+        steering: limits what may be written; probabilities are reported without it.
         use_cache: whether keys and values of earlier positions are kept; the result is the same.
     """
     output = output or PlainOutput(decoder)
@@ -135,16 +114,14 @@ def greedy_decode(
         else:
             # N prompts, N slots: after the last one comes the end and no further slot.
             log_prob[:, SEPARATOR].masked_fill_(separators >= prompts.shape[1] - 1, float("-inf"))
-        if no_repeats is not None:
-            no_repeats.forbid(log_prob)
-        token = likeliest(log_prob).masked_fill(ended, PAD)
+        token = likeliest(log_prob if steering is None else steering.limited(log_prob)).masked_fill(ended, PAD)
         log_prob[:, :MARKS] = marks
         chosen.append(spread(token, rows, videos, PAD))
         log_probs.append(spread(log_prob.gather(1, token[:, None])[:, 0], rows, videos, 0.0))
         nil_probs.append(spread(log_prob[:, NIL].exp(), rows, videos, 0.0))
         tokens = torch.cat([tokens, token[:, None]], dim=1)
-        if no_repeats is not None:
-            no_repeats.read(token)
+        if steering is not None:
+            steering.read(token)
         separators += token == SEPARATOR
         ended = ended | (token == EOS)
         going = torch.nonzero(~ended).squeeze(1)
@@ -157,8 +134,8 @@ def greedy_decode(
             output = output.keep(going)
             if state is not None:
                 state.keep(going)
-            if no_repeats is not None:
-                no_repeats.keep(going)
+            if steering is not None:
+                steering.keep(going)
     return WrittenTokens(
         tokens=torch.stack(chosen, 1), log_probs=torch.stack(log_probs, 1), nil_probs=torch.stack(nil_probs, 1)
     )
@@ -236,10 +213,24 @@ class TagReader:
         self._vocabulary = vocabulary
         self._tokenizer = tokenizer
 
-    def read(self, written: WrittenTokens) -> list[list[PredictedTag]]:
-        """Tags of every video, best first; a tag written twice counts once, with its better score."""
+    def read(
+        self, written: WrittenTokens, names: Callable[[int], Mapping[tuple[int, ...], str]] | None = None
+    ) -> list[list[PredictedTag]]:
+        """Tags of every video, best first; a tag written twice counts once, with its better score.
+
+        Args:
+            names: what word pieces (decoder ids) spell for a video of the batch, before the tag table is asked.
+        """
         rows = zip(written.tokens.tolist(), written.log_probs.tolist(), written.nil_probs.tolist(), strict=True)
-        return [self._unique([self._tag(tag) for tag in split_tags(*row)]) for row in rows]
+        numbers = None if written.prompts is None else written.prompts.tolist()
+        videos = []
+        for video, row in enumerate(rows):
+            own = names(video) if names else {}
+            tags = [self._tag(tag, own.get(tag.ids)) for tag in split_tags(*row)]
+            if numbers is not None:
+                tags = [replace(tag, prompt=None if tag.prompt is None else numbers[video][tag.prompt]) for tag in tags]
+            videos.append(self._unique(tags))
+        return videos
 
     def pieces(self, tag: PredictedTag) -> list[int]:
         """Decoder ids that write a tag; none where the vocabulary cannot write it."""
@@ -248,10 +239,12 @@ class TagReader:
         pieces = self._tokenizer.encode_tags([key])[0] if column is None else self.tag_table.tokens[column]
         return self._vocabulary.encode(pieces) if self._vocabulary.can_spell(pieces) else []
 
-    def _tag(self, written: WrittenTag) -> PredictedTag:
+    def _tag(self, written: WrittenTag, name: str | None) -> PredictedTag:
         pieces = self._vocabulary.decode(written.ids)
         known = self.tag_table.find(pieces)
-        if known is not None:
+        if name is not None:
+            text, novel = name, not self.tag_table.is_known(tag_key(name))
+        elif known is not None:
             text, novel = self.tag_table.spellings[known], False
         else:
             # Other pieces can spell a known tag too ("ca ##t"); it is still that tag, in its own spelling.

@@ -7,7 +7,7 @@ prompts that a video keeps, T written tokens, E tag-embedding width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch.nn import functional
 from ..data.batching import Batch
 from ..data.vocabulary import NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
+from .constraints.tag_control import BatchControl
 from .distributed import decide, gather_rows, mean_over_shares, share_count
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
@@ -117,12 +118,13 @@ class LabelledOPTSG(OPTSG):
         nil_bias: float = 0.0,
         use_cache: bool = True,
         order: Tensor | None = None,
+        control: BatchControl | None = None,
         label_threshold: float = 0.5,
     ) -> WrittenTokens:
         """Tokens for a batch from the prompts whose label is more than the threshold, in their natural or another order.
 
-        The slots stand for these prompts, so slot s is the s-th of :meth:`kept_prompts`. p(NIL) is what the label
-        leaves, and ``nil_bias`` has nothing to act on: no slot is NIL.
+        The slots stand for these prompts, before which come those of pinned tags. p(NIL) is what the label leaves, and
+        ``nil_bias`` has nothing to act on: no slot is NIL.
         """
         del nil_bias
         features, mask = self.encode(batch)
@@ -130,16 +132,26 @@ class LabelledOPTSG(OPTSG):
         if order is not None:
             prompts = prompts[:, order]
         chances = self.labels(prompts).sigmoid()
-        kept = _above(chances, label_threshold)
+        kept, steering = _above(chances, label_threshold), None
+        if control is not None:
+            pins, chosen = self._place_pins(prompts, features, mask, None, control, silent=chances <= label_threshold)
+            kept = [
+                [*own, *(number for number in row if number not in own)] for own, row in zip(chosen, kept, strict=True)
+            ]
+            steering = control.steer_sequences(pins, repeats=True)
         written = greedy_decode(
-            self.decoder, keep_prompts(prompts, kept), features, mask, nil_bias=float("inf"), use_cache=use_cache
+            self.decoder,
+            keep_prompts(prompts, kept),
+            features,
+            mask,
+            nil_bias=float("inf"),
+            steering=steering,
+            use_cache=use_cache,
         )
-        return _cut_to_slots(written, keep_prompts(chances[..., None], kept)[..., 0], [len(row) for row in kept])
-
-    @torch.no_grad()
-    def kept_prompts(self, batch: Batch, label_threshold: float) -> list[list[int]]:
-        """Numbers of the prompts that :meth:`write` is given, for every video."""
-        return _above(self.labels(self.order_prompts(*self.encode(batch))).sigmoid(), label_threshold)
+        cut = _cut_to_slots(written, keep_prompts(chances[..., None], kept)[..., 0], [len(row) for row in kept])
+        natural = torch.arange(prompts.shape[1], device=prompts.device) if order is None else order
+        numbers = keep_prompts(natural.expand(len(prompts), -1)[..., None], kept)[..., 0]
+        return replace(cut, prompts=numbers)
 
 
 def prompt_label_loss(logits: Tensor, assignment: NDArray[np.int64]) -> Tensor:

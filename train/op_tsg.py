@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,12 @@ from torch.nn import functional
 from ..data.batching import Batch
 from ..data.errors import RunError
 from ..data.store import FeatureStore
-from ..data.vocabulary import MARKS, NIL, PAD
+from ..data.vocabulary import BOS, MARKS, NIL, PAD
 from .classification_losses import binary_cross_entropy
 from .config import InputConfig, ModelConfig, TrainingConfig
+from .constraints.allowance import Pieces
+from .constraints.pinned_prompts import choose_prompts, prompts_in_front
+from .constraints.tag_control import BatchControl
 from .distributed import decide, gather_rows, mean_over_shares, share_count
 from .generation import WrittenTokens, greedy_decode
 from .layers import init_weights
@@ -30,11 +33,12 @@ from .losses import prompt_tag_contrastive_loss, weighted_token_loss
 from .matching import NO_TAG, assign_tags
 from .prompt_encoder import PromptEncoder
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
-from .slot_parallel import slot_parallel_decode, slot_targets
+from .slot_parallel import MAX_STEPS, slot_parallel_decode, slot_targets
 from .tag_decoder import TagDecoder
 from .tag_head import TagHead, multi_hot
-from .tag_sequence import mean_by_slot, target_batch, written_places
+from .tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, target_batch, written_places
 from .title_copier import TitleCopier
+from .token_output import PlainOutput, TokenOutput
 
 INITIAL_TEMPERATURE = 0.07
 MAX_INVERSE_TEMPERATURE = 100.0
@@ -311,11 +315,23 @@ class OPTSG(VideoTitleModel):
 
     @torch.no_grad()
     def write(
-        self, batch: Batch, *, nil_bias: float = 0.0, use_cache: bool = True, order: Tensor | None = None
+        self,
+        batch: Batch,
+        *,
+        nil_bias: float = 0.0,
+        use_cache: bool = True,
+        order: Tensor | None = None,
+        control: BatchControl | None = None,
     ) -> WrittenTokens:
-        """Tokens for a batch, prompts in their natural order (paper §3.3) or in another one, a permutation (N,)."""
+        """Tokens for a batch, prompts in their natural order (paper §3.3) or in another one, a permutation (N,).
+
+        With a control only allowed tags are written. Pinned tags are written by prompts that write them anyway or nothing,
+        in sequential decoding before all others: what the other prompts write follows from them.
+        """
         features, mask = self.encode(batch)
-        return self.write_from(features, mask, batch, nil_bias=nil_bias, use_cache=use_cache, order=order)
+        return self.write_from(
+            features, mask, batch, nil_bias=nil_bias, use_cache=use_cache, order=order, control=control
+        )
 
     def write_from(
         self,
@@ -326,17 +342,88 @@ class OPTSG(VideoTitleModel):
         nil_bias: float,
         use_cache: bool = True,
         order: Tensor | None = None,
+        control: BatchControl | None = None,
     ) -> WrittenTokens:
         """:meth:`write` from features F (B, S, D) with mask (B, S) of the batch."""
         prompts = self.order_prompts(features, mask)
         if order is not None:
             prompts = prompts[:, order]
         output = None if self.title_copier is None else self.title_copier.output(self.decoder, batch, features)
+        numbers, steering = None, None
+        if control is not None:
+            pins, chosen = self._place_pins(prompts, features, mask, output, control, nil_bias=nil_bias)
+            if self.config.decoding == "parallel":
+                places = [dict(zip(*video, strict=True)) for video in zip(chosen, pins, strict=True)]
+                steering = control.steer_slots(prompts.shape[1], places)
+            else:
+                steering = control.steer_sequences(pins, repeats=True)
+                if any(pins):
+                    numbers = prompts_in_front(chosen, prompts.shape[1], prompts.device)
+                    prompts = prompts.gather(1, numbers[..., None].expand_as(prompts))
         if self.config.decoding == "parallel":
-            return slot_parallel_decode(self.decoder, prompts, features, mask, nil_bias=nil_bias, output=output)
-        return greedy_decode(
-            self.decoder, prompts, features, mask, nil_bias=nil_bias, output=output, use_cache=use_cache
-        )
+            written = slot_parallel_decode(
+                self.decoder, prompts, features, mask, nil_bias=nil_bias, output=output, steering=steering
+            )
+        else:
+            written = greedy_decode(
+                self.decoder,
+                prompts,
+                features,
+                mask,
+                nil_bias=nil_bias,
+                output=output,
+                steering=steering,
+                use_cache=use_cache,
+            )
+        return replace(written, prompts=numbers)
+
+    def _place_pins(
+        self,
+        prompts: Tensor,
+        features: Tensor,
+        mask: Tensor,
+        output: TokenOutput | None,
+        control: BatchControl,
+        *,
+        nil_bias: float = 0.0,
+        silent: Tensor | None = None,
+    ) -> tuple[list[list[Pieces]], list[list[int]]]:
+        """Per video the pinned tags that can be written, and the prompts that write them.
+
+        Args:
+            silent: (B, N) which prompts would write no tag; without it those whose first piece is [NIL].
+        """
+        parallel = self.config.decoding == "parallel"
+        # Half of the longest sequence is left for what the model adds.
+        room = prompts.shape[1] * MAX_STEPS if parallel else MAX_TARGET_TOKENS // 2
+        pins = [control.spelled_pins(row, prompts.shape[1], room) for row in range(len(prompts))]
+        chosen: list[list[int]] = [[] for _ in pins]
+        if some := [row for row, own in enumerate(pins) if own]:
+            rows = torch.tensor(some, device=prompts.device)
+            kept = None if output is None else output.keep(rows)
+            first = self.first_pieces(prompts[rows], features[rows], mask[rows], kept)
+            quiet = first[..., NIL] - nil_bias > first[..., MARKS:].amax(dim=-1) if silent is None else silent[rows]
+            for row, scores, free in zip(some, first, quiet, strict=True):
+                chosen[row] = choose_prompts(scores, free, pins[row])
+        return pins, chosen
+
+    def first_pieces(
+        self, prompts: Tensor, features: Tensor, mask: Tensor, output: TokenOutput | None = None
+    ) -> Tensor:
+        """Log-probabilities (B, N, V) of the first piece that each prompt writes; in sequential decoding as the first one."""
+        output = output or PlainOutput(self.decoder)
+        videos, slots = prompts.shape[:2]
+        if self.config.decoding == "parallel":
+            begin = torch.full((videos, slots), BOS, device=prompts.device)
+            sight = torch.ones(videos, 1, slots, slots, dtype=torch.bool, device=prompts.device)
+            hidden = self.decoder.step_slots(self.decoder.begin(prompts, features, mask), begin, sight)
+            return output(hidden).float().log_softmax(-1)
+        begin = torch.full((videos, 1), BOS, device=prompts.device)
+        first = []
+        for slot in range(slots):
+            in_front = prompts[:, [slot, *(other for other in range(slots) if other != slot)]]
+            first.append(output(self.decoder(in_front, begin, features, mask)).float().log_softmax(-1))
+        return torch.cat(first, dim=1)
 
 
 def prompts_used(assignment: NDArray[np.int64], joint: Tensor) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..data.batching import Batch
 from ..data.vocabulary import PAD
 from .config import TrainingConfig
+from .constraints.tag_control import BatchControl
 from .copy_gate import CopyGate, CopySource
 from .generation import WrittenTokens
 from .layers import Dropout
@@ -151,9 +152,17 @@ class OpenBookWriter(TagWriter):
 
     @torch.no_grad()
     def open_write(
-        self, batch: Batch, pages: OpenPages, *, eos_bias: float = 0.0, use_cache: bool = True
+        self,
+        batch: Batch,
+        pages: OpenPages,
+        *,
+        eos_bias: float = 0.0,
+        use_cache: bool = True,
+        control: BatchControl | None = None,
     ) -> WrittenTokens:
-        """Tokens for a batch."""
+        """Tokens for a batch; ``control`` as in :meth:`write`."""
         memory, mask, source = self.read(batch, pages)
         output = CopyingOutput(self.decoder, self.copy_gate, source)
-        return self.write_from(memory, mask, eos_bias=eos_bias, repeats=True, use_cache=use_cache, output=output)
+        return self.write_from(
+            memory, mask, eos_bias=eos_bias, repeats=True, use_cache=use_cache, output=output, control=control
+        )

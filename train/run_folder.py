@@ -6,6 +6,8 @@
 ``tag_table.json``     the training tags with counts, spellings and word pieces
 ``retrieval.safetensors``  the training items as an index, in systems that look things up (:mod:`optsg.train.retrieval`)
 ``decision.json``      the system's scalar tuned on validation (:mod:`optsg.train.tuning`)
+``calibration.json``   what its scores are worth on validation (:mod:`optsg.train.confidence.calibration`)
+``tag_embeddings.safetensors``  the training tags' embeddings (:mod:`optsg.train.tag_embeddings`)
 ``log.jsonl``          one line per event; ``tensorboard/`` the same as curves; ``state/`` for ``--resume``
 """
 
@@ -28,6 +30,7 @@ from ..data.errors import ConfigError, RunError, StoreError
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from ..data.whole_files import write_text
+from .confidence.calibration import CALIBRATION, Calibration, read_calibration
 from .config import RunConfig
 from .device import choose_device
 from .generation import PredictedTag
@@ -36,12 +39,15 @@ from .retrieval import RETRIEVAL
 from .shared_encoder import VideoTitleModel
 from .systems.registry import open_system
 from .systems.system import System
+from .tag_embeddings import TAG_EMBEDDINGS
 from .tensor_files import save_tensors
 from .tuning import Decision
 
 CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 TAG_TABLE, DECISION, LOG = "tag_table.json", "decision.json", "log.jsonl"
 NEEDED = (CONFIG, MODEL, TOKENIZER, TAG_TABLE, DECISION)
+FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS)
+"""What some runs have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,7 @@ class Run:
     system: System
     device: torch.device
     decision: Decision
+    calibration: Calibration | None = None
 
     @property
     def model(self) -> VideoTitleModel:
@@ -70,8 +77,9 @@ class Run:
         return self.system.tokenizer
 
     def predict(self, batch: Batch) -> list[list[PredictedTag]]:
-        """Tags of every video of a batch, best first."""
-        return self.system.predict(batch.to(self.device), self.decision.value)
+        """Tags of every video of a batch, best first, with calibrated scores where the run has a calibration."""
+        videos = self.system.predict(batch.to(self.device), self.decision.value)
+        return videos if self.calibration is None else [self.calibration.calibrate(tags) for tags in videos]
 
 
 def load_run(path: Path, *, device: str = "auto") -> Run:
@@ -84,7 +92,8 @@ def load_run(path: Path, *, device: str = "auto") -> Run:
     decision = system.scalar.read(path / DECISION)
     place = choose_device(device)
     system.model.to(place, working_dtype(place, system.config.training.precision))
-    return Run(path=path, config=system.config, system=system, device=place, decision=decision)
+    calibration = read_calibration(path)
+    return Run(path=path, config=system.config, system=system, device=place, decision=decision, calibration=calibration)
 
 
 def read_system(path: Path) -> System:
@@ -118,7 +127,7 @@ def fetch_run(path_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(str(path_or_hub_id), allow_patterns=[*NEEDED, RETRIEVAL, "README.md"]))
+        return Path(snapshot_download(str(path_or_hub_id), allow_patterns=[*NEEDED, *FURTHER, "README.md"]))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise RunError(
             f"{path_or_hub_id} is neither a run folder nor a Hugging Face repository within reach "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
+from .constraints.steering import Steering
 from .generation import WrittenTokens, likeliest, spread
 from .tag_decoder import TagDecoder, TokenLayout
 from .token_output import PlainOutput, TokenOutput
@@ -96,6 +97,7 @@ def slot_parallel_decode(
     *,
     nil_bias: float = 0.0,
     output: TokenOutput | None = None,
+    steering: Steering | None = None,
 ) -> WrittenTokens:
     """Writes the likeliest piece of every tag at each step until all have ended.
 
@@ -106,6 +108,7 @@ def slot_parallel_decode(
         features: F (B, S, D) with mask (B, S).
         nil_bias: taken off the logit of [NIL]; more of it, more tags. Probabilities are reported without it.
         output: hidden states (B, N, D) to scores (B, N, V); the decoder's own output without it.
+        steering: of all slots, video by video; limits what may be written, not the probabilities that are reported.
 
     Returns:
         the tags slot by slot, each closed by the separator, as sequential decoding gives them.
@@ -128,7 +131,9 @@ def slot_parallel_decode(
         log_prob[..., NIL] -= nil_bias
         log_prob[..., PAD : EOS + 1] = float("-inf")
         log_prob[..., NIL if step else SEPARATOR] = float("-inf")
-        token = likeliest(log_prob)
+        token = likeliest(log_prob if steering is None else steering.limited(log_prob))
+        if steering is not None:
+            steering.read(token)
         log_prob[..., :MARKS] = marks
         found = (token.masked_fill(~open_, PAD), _pick(log_prob, token), log_prob[..., NIL].exp())
         steps.append(tuple(spread(values, rows, videos, PAD) for values in found))
@@ -141,6 +146,8 @@ def slot_parallel_decode(
             rows, tokens, open_, own, earlier = (values[going] for values in (rows, tokens, open_, own, earlier))
             state.keep(going)
             output = output.keep(going)
+            if steering is not None:
+                steering.keep((going[:, None] * slots + torch.arange(slots, device=going.device)).flatten())
         if not len(going):
             break
     unfinished = spread(open_, rows, videos, 0)

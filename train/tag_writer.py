@@ -17,13 +17,16 @@ from torch.nn import functional
 from ..data.batching import Batch
 from ..data.vocabulary import MARKS, NIL, PAD
 from .config import InputConfig, ModelConfig, TrainingConfig
+from .constraints.allowance import Allowance
+from .constraints.steering import Steering
+from .constraints.tag_control import BatchControl
 from .distributed import mean_over_shares, share_count
-from .generation import NoRepeats, WrittenTokens, drop_unfinished, greedy_decode
+from .generation import WrittenTokens, drop_unfinished, greedy_decode
 from .layers import init_weights
 from .losses import weighted_token_loss
 from .shared_encoder import VideoTitleModel, build_hybrid_encoder, build_title_encoder
 from .tag_decoder import NO_PROMPTS, TagDecoder
-from .tag_sequence import mean_by_slot, sequence_batch, written_places
+from .tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, sequence_batch, written_places
 from .token_output import TokenOutput
 
 TokenLoss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
@@ -116,10 +119,28 @@ class TagWriter(VideoTitleModel):
 
     @torch.no_grad()
     def write(
-        self, batch: Batch, *, eos_bias: float = 0.0, repeats: bool = True, use_cache: bool = True
+        self,
+        batch: Batch,
+        *,
+        eos_bias: float = 0.0,
+        repeats: bool = True,
+        use_cache: bool = True,
+        control: BatchControl | None = None,
+        follow_pins: bool = False,
     ) -> WrittenTokens:
-        """Tokens for a batch; without ``repeats`` no tag can be completed twice."""
-        return self.write_from(*self.encode(batch), eos_bias=eos_bias, repeats=repeats, use_cache=use_cache)
+        """Tokens for a batch; without ``repeats`` no tag can be completed twice.
+
+        With a control only allowed tags are written; with ``follow_pins`` after the pinned ones, so that they follow
+        from them.
+        """
+        return self.write_from(
+            *self.encode(batch),
+            eos_bias=eos_bias,
+            repeats=repeats,
+            use_cache=use_cache,
+            control=control,
+            follow_pins=follow_pins,
+        )
 
     def write_from(
         self,
@@ -130,6 +151,8 @@ class TagWriter(VideoTitleModel):
         repeats: bool,
         use_cache: bool,
         output: TokenOutput | None = None,
+        control: BatchControl | None = None,
+        follow_pins: bool = False,
     ) -> WrittenTokens:
         """:meth:`write` from features F (B, S, D) with mask (B, S)."""
         written = greedy_decode(
@@ -139,10 +162,19 @@ class TagWriter(VideoTitleModel):
             mask,
             eos_bias=eos_bias,
             output=output,
-            no_repeats=None if repeats else NoRepeats(len(features)),
+            steering=_steering(len(features), repeats, control, follow_pins),
             use_cache=use_cache,
         )
         return drop_unfinished(written)
+
+
+def _steering(videos: int, repeats: bool, control: BatchControl | None, follow_pins: bool) -> Steering | None:
+    if control is not None:
+        # Half of the longest sequence is left for what the model adds.
+        room = MAX_TARGET_TOKENS // 2 if follow_pins else 0
+        pins = [control.spelled_pins(row, MAX_TARGET_TOKENS, room) for row in range(videos)]
+        return control.steer_sequences(pins, repeats=repeats)
+    return None if repeats else Steering([Allowance() for _ in range(videos)], repeats=False)
 
 
 def _cross_entropy(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:

@@ -23,6 +23,7 @@ from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
+from .confidence.calibration import CALIBRATION, Calibration
 from .config import RunConfig, default_epochs
 from .init_from import load_start
 from .interruption import TrainingInterrupted
@@ -34,6 +35,7 @@ from .processes import Processes
 from .resume import TrainingProgress, find_sound_state, finish_state, load_state, read_progress, save_state
 from .run_folder import DECISION, load_weights, save_weights, write_json
 from .systems.registry import start_system
+from .tag_embeddings import save_tag_embeddings
 from .validation import Validator, full_f1
 
 VALIDATIONS = 12
@@ -290,7 +292,7 @@ class Trainer:
         self.processes.by_main(lambda: save_weights(self.run_folder, needed))
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
-        """Tunes the system's scalar with the kept weights and closes the run."""
+        """Tunes the system's scalar and calibrates its scores with the kept weights, and closes the run."""
         self.processes.by_main(lambda: self.system.save(self.run_folder))
         scalar = self.system.scalar
         decision = scalar.not_tuned()
@@ -298,6 +300,9 @@ class Trainer:
             load_weights(self.model, self.run_folder)
             by_value = self._validator.scores_by_value(scalar.candidates)
             decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
+            candidates = self._validator.candidates()
+            self.processes.by_main(lambda: Calibration.fit(candidates).save(self.run_folder / CALIBRATION))
+        self.processes.by_main(lambda: save_tag_embeddings(self.run_folder, self._store, self.system.tag_table))
         self.processes.by_main(lambda: write_json(self.run_folder / DECISION, decision))
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
         self.processes.by_main(lambda: finish_state(self.run_folder, progress))

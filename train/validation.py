@@ -18,7 +18,9 @@ from ..data.batching import Batch, collate, sequential_batches
 from ..data.metrics import Scores, score_predictions
 from ..data.store import FeatureStore
 from ..data.tags import tag_key
+from .confidence.rated_tags import MOST_CANDIDATES, RatedTags, rate_tags
 from .distributed import alone
+from .generation import PredictedTag
 from .processes import Processes
 from .systems.system import System
 
@@ -92,6 +94,16 @@ class Validator:
             value: score_predictions(self._true, [tags for batch in found for tags in batch[number]], known)
             for number, value in enumerate(values)
         }
+
+    def candidates(self) -> RatedTags:
+        """Predicted tags at the most permissive value of the tuned scalar, for calibration."""
+        self._system.model.eval()
+        value = self._system.permissive
+
+        def predict(batch: Batch) -> list[list[PredictedTag]]:
+            return [tags[:MOST_CANDIDATES] for tags in self._system.predict(batch, value)]
+
+        return rate_tags(self._true, [tags for batch in self._by_batch(predict) for tags in batch])
 
 
 def full_f1(scores: Scores) -> float:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...data.errors import EncoderError
 from ...data.store.schema import TextModelTables
@@ -27,6 +30,10 @@ class TextEncoder(Protocol):
 
         ``corpus`` gives every title and tag key of the store, for encoders that make their vocabulary from them.
         """
+        ...
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, E) tag embeddings of n tag keys."""
         ...
 
     def spec(self) -> dict[str, Any]:

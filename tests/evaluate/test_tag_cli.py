@@ -171,6 +171,26 @@ def test_the_table_shows_system_tag_and_score(run, unseen):
     assert lines[start + 1][2] == "known"
 
 
+def test_pinned_tags_come_first_and_forbidden_ones_go(run, unseen):
+    result = optsg_tag(*unseen, "--run", run, "--json", "--pin", "a new one", "--forbid", "BLUE")
+    assert result.exit_code == 0, result.output
+    clip, picture = ([(tag["tag"], tag.get("pinned", False)) for tag in row["tags"]] for row in rows_of(result))
+    assert clip[0] == picture[0] == ("a new one", True)
+    assert ("Blue", False) not in clip
+    assert ("Red", False) in picture
+    refused = optsg_tag(unseen[0], "--run", run, "--pin", "blue", "--forbid", "Blue")
+    sentence = "error: the tag “Blue” is both pinned and forbidden; leave one of them out\n"
+    assert (refused.exit_code, refused.output) == (1, sentence)
+
+
+def test_a_list_holds_what_is_printed_and_what_it_cannot_give_is_told(run, unseen, tmp_path):
+    (tmp_path / "tags.txt").write_text("red -> Rot\n猫\n", encoding="utf-8")
+    result = optsg_tag(*unseen, "--run", run, "--json", "--vocabulary", tmp_path / "tags.txt")
+    assert result.exit_code == 0, result.output
+    assert {tag["tag"] for row in rows_of(result) for tag in row["tags"]} == {"Rot"}
+    assert result.stderr == "warning: 1 of 2 tags of the vocabulary cannot be produced by this run: “猫”\n"
+
+
 def test_the_title_is_read_too(run, unseen):
     tagger = FileTagger.open(run, device="cpu")
     result = optsg_tag(unseen[0], "--run", run, "--title", "red square", "--json")

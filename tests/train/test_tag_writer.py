@@ -16,7 +16,7 @@ from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
 from optsg.train.config import SIZES, ModelConfig, RunConfig, apply_settings
-from optsg.train.generation import NoRepeats, WrittenTokens, drop_unfinished, split_tags
+from optsg.train.generation import WrittenTokens, drop_unfinished, split_tags
 from optsg.train.model_order import model_order
 from optsg.train.session import new_run
 from optsg.train.systems.ordered_writer import OrderedWriter
@@ -137,21 +137,6 @@ def test_order_free_never_repeats_a_tag(feats: Path, store: FeatureStore, seed: 
     assert [row[:1] for row in held] == [row[:1] for row in free], "the first tag's pieces and score stay as they are"
     for predicted in system.predict(batch, 20.0):
         assert len({tag.text.casefold() for tag in predicted}) == len(predicted)
-
-
-def test_only_completing_a_written_tag_is_forbidden() -> None:
-    held = NoRepeats(2)
-    for tokens in ([10, 10], [SEPARATOR, 11], [10, SEPARATOR]):
-        held.read(torch.tensor(tokens))
-    scores = torch.zeros(2, 12)
-    held.forbid(scores)
-    # Video 0 wrote 10 and has 10 again; video 1 wrote "10 11" and has nothing yet.
-    assert scores[0].isinf().nonzero().flatten().tolist() == [EOS, SEPARATOR]
-    assert not bool(scores[1].isinf().any())
-    held.read(torch.tensor([11, 10]))
-    scores = torch.zeros(2, 12)
-    held.forbid(scores)
-    assert not bool(scores.isinf().any()), "10 11 is new to video 0, 10 to video 1"
 
 
 def test_half_a_tag_at_the_longest_length_is_dropped() -> None:

@@ -21,6 +21,7 @@ from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ..build import start_encoder
 from ..config import RunConfig
+from ..constraints.tag_control import BatchControl
 from ..generation import PredictedTag
 from ..tag_classifier import TagClassifier
 from ..tag_head import columns_of, multi_hot, ranked_columns
@@ -77,15 +78,19 @@ class Classifier(System):
         del rng
         return StepLosses(parts={"classification": self.loss(self.model(batch), self.targets(batch))})
 
-    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Training tags whose probability is at least the threshold."""
-        return self.predict_each(batch, [value])[0]
+        return self.predict_each(batch, [value], control)[0]
 
     @torch.no_grad()
-    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
-        """One pass of the model serves all thresholds."""
-        probabilities = self.model(batch).sigmoid().cpu().numpy()
-        ranked = [self._ranked(row, min(values)) for row in probabilities]
+    def predict_each(
+        self, batch: Batch, values: Sequence[float], control: BatchControl | None = None
+    ) -> list[list[list[PredictedTag]]]:
+        """One pass of the model serves all thresholds; tags that may not be predicted have no probability."""
+        probabilities = self.model(batch).sigmoid()
+        if control is not None:
+            probabilities = control.mask_columns(probabilities, -1.0)
+        ranked = [self._ranked(row, min(values)) for row in probabilities.cpu().numpy()]
         return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:

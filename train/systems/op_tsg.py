@@ -20,8 +20,9 @@ from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import tag_targets, text_encoder_weights
 from ..config import RunConfig
+from ..constraints.tag_control import BatchControl
 from ..fusion import FUSED_THRESHOLD, WRITING_BIAS, fuse
-from ..generation import PredictedTag, TagReader
+from ..generation import PredictedTag, TagReader, WrittenTokens
 from ..matching import NO_TAG
 from ..op_tsg import OPTSG, TagTargets
 from ..tag_head import columns_of
@@ -44,7 +45,11 @@ PAPER_SETTINGS = ("decoding=sequential", "copy_title=false", "tag_head=false")
 
 
 class OpTsg(System):
-    """Order prompts, matching, ordered tag sequence; with a tag head, the fusion of what is written and recognised."""
+    """Order prompts, matching, ordered tag sequence; with a tag head, the fusion of what is written and recognised.
+
+    Attributes:
+        writing_bias: the NIL bias with which a run with a tag head writes; its tuned scalar is the threshold.
+    """
 
     scalar: TunedScalar = NIL_BIAS
     model_class: ClassVar[type[OPTSG]] = OPTSG
@@ -55,6 +60,7 @@ class OpTsg(System):
         self.model = self.model_class(config.model, config.inputs, len(tag_table))
         if self.model.tag_head is not None:
             self.scalar = FUSED_THRESHOLD
+        self.writing_bias = WRITING_BIAS
         self._vocabulary = Vocabulary(config.inputs.pieces)
         self._reader = TagReader(self._vocabulary, tag_table, tokenizer)
         self._targets: TagTargets | None = None
@@ -109,11 +115,11 @@ class OpTsg(System):
             parts["recognition"] = losses.recognition
         return StepLosses(parts=parts, measures={"prompts_used": losses.prompts_used})
 
-    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Tags that the decoder writes with this NIL bias; with a tag head, those with at least this fused score."""
         if self.model.tag_head is not None:
-            return self.predict_each(batch, [value])[0]
-        return self._reader.read(self.model.write(batch, nil_bias=value))
+            return self.predict_each(batch, [value], control)[0]
+        return self._read(self.model.write(batch, nil_bias=value, control=control), control)
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
         """Mean log-probabilities of the pieces as their prompts write them; with a tag head, fused as scores are."""
@@ -143,13 +149,21 @@ class OpTsg(System):
         return pad_scores(scores, features.device)
 
     @torch.no_grad()
-    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
+    def predict_each(
+        self, batch: Batch, values: Sequence[float], control: BatchControl | None = None
+    ) -> list[list[list[PredictedTag]]]:
         """With a tag head, one pass of the model serves all thresholds."""
         head = self.model.tag_head
         if head is None:
-            return super().predict_each(batch, values)
+            return super().predict_each(batch, values, control)
         features, mask = self.model.encode(batch)
-        written = self._reader.read(self.model.write_from(features, mask, batch, nil_bias=WRITING_BIAS))
-        probabilities = head.score(features, mask).sigmoid().cpu().numpy()
-        fused = [fuse(*video, self.tag_table, min(values)) for video in zip(written, probabilities, strict=True)]
+        tokens = self.model.write_from(features, mask, batch, nil_bias=self.writing_bias, control=control)
+        probabilities = head.score(features, mask).sigmoid()
+        if control is not None:
+            probabilities = control.mask_columns(probabilities, 0.0)
+        videos = zip(self._read(tokens, control), probabilities.cpu().numpy(), strict=True)
+        fused = [fuse(*video, self.tag_table, min(values)) for video in videos]
         return [[[tag for tag in tags if tag.score >= value] for tags in fused] for value in values]
+
+    def _read(self, written: WrittenTokens, control: BatchControl | None) -> list[list[PredictedTag]]:
+        return self._reader.read(written, control.names if control else None)

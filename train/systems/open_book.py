@@ -15,6 +15,7 @@ from ...data.tag_table import TagTable
 from ...data.title_tokenizer import TitleTokenizer
 from ..build import start_encoder
 from ..config import RunConfig
+from ..constraints.tag_control import BatchControl
 from ..generation import WrittenTokens
 from ..open_book import OpenBookWriter, OpenPages, open_pages
 from ..retrieval import RETRIEVAL, RetrievalIndex
@@ -79,7 +80,9 @@ class OpenBook(FrequencyFirst):
         """The neighbours' tags can be copied."""
         return self.model.open_log_probs(batch, sequences, tags, self.pages(batch, exclude_own=False))
 
-    def write(self, batch: Batch, eos_bias: float, *, use_cache: bool = True) -> WrittenTokens:
+    def write(
+        self, batch: Batch, eos_bias: float, *, use_cache: bool = True, control: BatchControl | None = None
+    ) -> WrittenTokens:
         """Nothing is excluded: what is tagged is no training item."""
         pages = self.pages(batch, exclude_own=False)
-        return self.model.open_write(batch, pages, eos_bias=eos_bias, use_cache=use_cache)
+        return self.model.open_write(batch, pages, eos_bias=eos_bias, use_cache=use_cache, control=control)

@@ -22,6 +22,7 @@ from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
 from ..build import start_encoder, tag_targets
 from ..config import RunConfig
+from ..constraints.tag_control import BatchControl
 from ..generation import PredictedTag, TagReader, WrittenTokens
 from ..op_tsg import TagTargets
 from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
@@ -46,11 +47,14 @@ class OrderedWriter(System):
     Attributes:
         order_name: the order, for people.
         repeats: whether a tag may be written twice; it is read once either way.
+        follows_pins: whether pinned tags are written first, so that the others follow from them. Where the order means
+            something they are not: a rare tag in front says that all frequent ones have been, or that there are none.
     """
 
     scalar = EOS_BIAS
     order_name: ClassVar[str]
     repeats: ClassVar[bool] = True
+    follows_pins: ClassVar[bool] = False
     model: TagWriter
 
     def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
@@ -136,10 +140,19 @@ class OrderedWriter(System):
         """Mean log-probability of the pieces of each tag of a sequence per video, (B, ``tags``)."""
         return self.model.tag_log_probs(*self.model.encode(batch), sequences, tags)
 
-    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Tags that the decoder writes with this bias on the end."""
-        return self._reader.read(self.write(batch, value))
+        return self._reader.read(self.write(batch, value, control=control), control.names if control else None)
 
-    def write(self, batch: Batch, eos_bias: float, *, use_cache: bool = True) -> WrittenTokens:
+    def write(
+        self, batch: Batch, eos_bias: float, *, use_cache: bool = True, control: BatchControl | None = None
+    ) -> WrittenTokens:
         """Tokens for a batch."""
-        return self.model.write(batch, eos_bias=eos_bias, repeats=self.repeats, use_cache=use_cache)
+        return self.model.write(
+            batch,
+            eos_bias=eos_bias,
+            repeats=self.repeats,
+            use_cache=use_cache,
+            control=control,
+            follow_pins=self.follows_pins,
+        )

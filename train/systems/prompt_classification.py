@@ -19,6 +19,7 @@ from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ..build import start_encoder
 from ..config import RunConfig
+from ..constraints.tag_control import BatchControl
 from ..distributed import decide, gather_rows, mean_over_shares, share_count
 from ..generation import PredictedTag
 from ..losses import prompt_tag_contrastive_loss, tag_sequence_loss
@@ -128,17 +129,23 @@ class PromptClassification(System):
             log_probs.device,
         )
 
-    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """The likeliest tag of every prompt that is not likelier none, its logit less this NIL bias."""
-        return self.predict_each(batch, [value])[0]
+        return self.predict_each(batch, [value], control)[0]
 
     @torch.no_grad()
-    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
-        """One pass of the model serves all biases."""
+    def predict_each(
+        self, batch: Batch, values: Sequence[float], control: BatchControl | None = None
+    ) -> list[list[list[PredictedTag]]]:
+        """One pass of the model serves all biases; a prompt chooses among the tags that it may stand for."""
         log_probs = self.model.classify(self.model.prompts(batch)).log_softmax(-1)
-        nil = log_probs[..., NIL_COLUMN].cpu().numpy()
-        best, tags = (part.cpu().numpy() for part in log_probs[..., 1:].max(-1))
-        return [[self._read(*video) for video in zip(tags, best, best > nil - value, strict=True)] for value in values]
+        nil, columns = log_probs[..., NIL_COLUMN].cpu().numpy(), log_probs[..., 1:]
+        if control is not None:
+            columns = control.mask_columns(columns, float("-inf"))
+        best, tags = (part.cpu().numpy() for part in columns.max(-1))
+        # Without any tag to stand for, a prompt stands for none, whatever the bias.
+        spoken = [(best > nil - value) & (best > -np.inf) for value in values]
+        return [[self._read(*video) for video in zip(tags, best, each, strict=True)] for each in spoken]
 
     def _read(
         self, tags: NDArray[np.int64], log_probs: NDArray[np.float32], spoken: NDArray[np.bool_]

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...data.batching import Batch
+from ..constraints.tag_control import BatchControl
 from ..generation import PredictedTag
 from ..labelled_op_tsg import LabelledOPTSG
 from ..op_tsg import OPTSG
@@ -47,11 +48,7 @@ class PromptLabel(OpTsg):
             measures={"prompts_used": losses.prompts_used},
         )
 
-    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Tags that the decoder writes for the prompts whose label is more than the threshold."""
-        kept = self.model.kept_prompts(batch, value)
-        videos = self._reader.read(self.model.write(batch, label_threshold=value))
-        return [
-            [replace(tag, prompt=None if tag.prompt is None else numbers[tag.prompt]) for tag in tags]
-            for numbers, tags in zip(kept, videos, strict=True)
-        ]
+        written = self.model.write(batch, label_threshold=value, control=control)
+        return self._reader.read(written, control.names if control else None)

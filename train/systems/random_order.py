@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ class RandomOrder(OrderedWriter):
     """There is no natural order to evaluate with, so that validation draws one too, from its own fixed seed."""
 
     order_name = "in random order"
+    follows_pins: ClassVar[bool] = True
 
     def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """A permutation."""

@@ -23,6 +23,7 @@ from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.title_tokenizer import TitleTokenizer
 from ..config import RunConfig
+from ..constraints.tag_control import BatchControl
 from ..generation import PredictedTag
 from ..shared_encoder import VideoTitleModel
 from ..tuning import TunedScalar
@@ -75,6 +76,11 @@ class System(ABC):
         self.tokenizer = tokenizer
 
     @property
+    def permissive(self) -> float:
+        """The value of the scalar that gives the most tags; what they are worth, their scores must say."""
+        return self.scalar.candidates[-1]
+
+    @property
     @abstractmethod
     def extent(self) -> str:
         """What beside the size says how large it is, for people: "16 prompts"."""
@@ -115,8 +121,11 @@ class System(ABC):
         """
 
     @abstractmethod
-    def predict(self, batch: Batch, value: float) -> list[list[PredictedTag]]:
-        """Tags of every video of the batch, best score first, each tag once, with ``value`` for the tuned scalar."""
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
+        """Tags of every video of the batch, best score first, each tag once, with ``value`` for the tuned scalar.
+
+        With a control, decoding is steered by it; :meth:`BatchControl.finish` makes its last word of what comes out.
+        """
 
     @abstractmethod
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
@@ -129,9 +138,11 @@ class System(ABC):
             (B, L), L the most tags of a video; 0 where a video has fewer.
         """
 
-    def predict_each(self, batch: Batch, values: Sequence[float]) -> list[list[list[PredictedTag]]]:
+    def predict_each(
+        self, batch: Batch, values: Sequence[float], control: BatchControl | None = None
+    ) -> list[list[list[PredictedTag]]]:
         """:meth:`predict` for several values; a system that can do this at the cost of one overrides it."""
-        return [self.predict(batch, value) for value in values]
+        return [self.predict(batch, value, control) for value in values]
 
 
 def pad_scores(scores: Sequence[Sequence[Tensor]], device: torch.device) -> Tensor:

@@ -1,0 +1,95 @@
+"""Precision and recall by threshold on the score, and the threshold that a wanted precision needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rated_tags import RatedTags
+
+STEPS = 1000
+"""Thresholds are thousandths: however many tags there are, the curve has a page of numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """What the tags with at least this score are worth.
+
+    Attributes:
+        threshold: the least score.
+        tags: predicted tags of all videos.
+        precision: their share that is right.
+        recall: the share of the annotated tags that is among them.
+    """
+
+    threshold: float
+    tags: int
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionCurve:
+    """Predicted tags counted by their score in thousandths, rounded down.
+
+    Attributes:
+        tags, right: (1000,) all tags, and those that are right.
+        true_tags: annotated tags of all videos.
+    """
+
+    tags: NDArray[np.int64]
+    right: NDArray[np.int64]
+    true_tags: int
+
+    @classmethod
+    def of(cls, rated: RatedTags) -> PrecisionCurve:
+        """Counts rated tags."""
+        # A nudge: 0.29 is 289.99… thousandths in floating point.
+        place = np.clip((rated.scores * STEPS + 1e-9).astype(np.int64), 0, STEPS - 1)
+        return cls(
+            tags=np.bincount(place, minlength=STEPS),
+            right=np.bincount(place[rated.right], minlength=STEPS),
+            true_tags=rated.true_tags,
+        )
+
+    def points(self) -> list[CurvePoint]:
+        """One for every threshold that leaves other tags than the next one, from the lowest to the highest."""
+        tags, right = self.tags[::-1].cumsum()[::-1], self.right[::-1].cumsum()[::-1]
+        return [
+            CurvePoint(
+                threshold=step / STEPS,
+                tags=int(tags[step]),
+                precision=int(right[step]) / int(tags[step]),
+                recall=int(right[step]) / max(self.true_tags, 1),
+            )
+            for step in np.flatnonzero(self.tags).tolist()
+        ]
+
+    def at(self, threshold: float) -> CurvePoint | None:
+        """What this threshold gives; ``None`` where no tag reaches it."""
+        return next((point for point in self.points() if point.threshold >= threshold - 0.5 / STEPS), None)
+
+    def lowest(self, precision: float) -> CurvePoint | None:
+        """The lowest threshold whose precision is at least this, so the one with the highest recall; ``None`` without."""
+        return next((point for point in self.points() if point.precision >= precision), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` reads."""
+        return {"true_tags": self.true_tags, "tags": self.tags.tolist(), "right": self.right.tolist()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> PrecisionCurve:
+        """Raises ValueError, KeyError or TypeError for anything else."""
+        tags, right = (_counts(values[name]) for name in ("tags", "right"))
+        return cls(tags=tags, right=right, true_tags=int(values["true_tags"]))
+
+
+def _counts(values: Sequence[int]) -> NDArray[np.int64]:
+    counts = np.array(values, np.int64)
+    if counts.shape != (STEPS,):
+        raise ValueError(f"expected {STEPS} counts")
+    return counts

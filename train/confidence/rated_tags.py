@@ -1,0 +1,76 @@
+"""Predicted tags of many videos, each with its score and whether it is right: what all measures of confidence start from.
+
+Legend: T predicted tags of all videos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.tags import tag_key
+from ..generation import PredictedTag
+
+MOST_CANDIDATES = 50
+"""Tags of a video that are looked at, the best ones: at a permissive value a classifier gives thousands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatedTags:
+    """Pairs of a video and a predicted tag. Pinned tags are no predictions and not among them.
+
+    Attributes:
+        scores: (T,) in [0, 1].
+        novel: (T,) outside the training tags.
+        right: (T,) among the video's annotated tags. Novel tags are seldom annotated even where they fit.
+        true_tags: annotated tags of all videos.
+        videos: number of videos.
+    """
+
+    scores: NDArray[np.float64]
+    novel: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+    true_tags: int
+    videos: int
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def group(self, *, novel: bool) -> RatedTags:
+        """Its known or its novel tags."""
+        chosen = self.novel == novel
+        return RatedTags(
+            scores=self.scores[chosen],
+            novel=self.novel[chosen],
+            right=self.right[chosen],
+            true_tags=self.true_tags,
+            videos=self.videos,
+        )
+
+
+def rate_tags(true: Sequence[Collection[str]], predicted: Iterable[Sequence[PredictedTag]]) -> RatedTags:
+    """Rates the best :data:`MOST_CANDIDATES` tags of every video.
+
+    Args:
+        true: the annotated tags' keys of each video.
+        predicted: the predicted tags of each video, best first.
+    """
+    key = cache(tag_key)
+    rows = [
+        (tag.score, tag.novel, key(tag.text) in truth)
+        for truth, tags in zip(map(frozenset, true), predicted, strict=True)
+        for tag in tags[:MOST_CANDIDATES]
+        if not tag.pinned
+    ]
+    scores, novel, right = zip(*rows, strict=True) if rows else ((), (), ())
+    return RatedTags(
+        scores=np.array(scores, np.float64),
+        novel=np.array(novel, np.bool_),
+        right=np.array(right, np.bool_),
+        true_tags=sum(map(len, true)),
+        videos=len(true),
+    )

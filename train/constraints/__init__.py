@@ -1,0 +1,1 @@
+"""What a person allows, wants and forbids, kept while tags are predicted."""

@@ -1,0 +1,174 @@
+"""A run that predicts tags under control: an operating point, a vocabulary, pinned and forbidden tags.
+
+The order of things: the system predicts, steered by the control; its scores are calibrated; tags below the least score go;
+novel tags are replaced, where that is wanted; names are made unique, forbidden tags go and pinned ones come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..data.batching import Batch
+from ..data.errors import ConfigError, RunError
+from ..data.vocabulary import Vocabulary
+from ..data.vocabulary_list import OPEN, TagList
+from .confidence.calibration import CALIBRATION, Calibration
+from .confidence.precision_curve import CurvePoint
+from .confidence.rated_tags import MOST_CANDIDATES
+from .constraints.tag_control import TagControl, VideoTags
+from .generation import PredictedTag
+from .run_folder import Run
+from .systems.op_tsg import OpTsg
+from .systems.ordered_writer import OrderedWriter
+
+FEW_TAGS = 30
+"""A precision read off fewer tags than this is little more than chance."""
+
+Replacement = Callable[[Sequence[PredictedTag]], list[PredictedTag]]
+"""The tags of one video -> the tags with some of them replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatingPoint:
+    """Which tags are predicted.
+
+    Attributes:
+        value: of the system's tuned scalar.
+        least: the least score, as it is reported; tags with less are left out.
+        most: the best so many of a video's tags alone.
+    """
+
+    value: float
+    least: float = 0.0
+    most: int | None = None
+
+
+def tuned_point(run: Run) -> OperatingPoint:
+    """The value of the scalar that was tuned on validation for full F1."""
+    return OperatingPoint(value=run.decision.value)
+
+
+def candidates_point(run: Run, least: float = 0.0) -> OperatingPoint:
+    """All tags that the run can be brought to give, as far as their score is at least this."""
+    return OperatingPoint(value=run.system.permissive, least=least, most=MOST_CANDIDATES)
+
+
+def point_for_precision(run: Run, precision: float) -> tuple[OperatingPoint, CurvePoint]:
+    """The lowest score whose tags reach a precision on validation, and what they were worth there.
+
+    Raises:
+        RunError: the run has no calibration, or no score reaches that precision.
+    """
+    calibration = needed_calibration(run)
+    found = calibration.curve.lowest(precision)
+    if found is None:
+        best = max(calibration.curve.points(), key=lambda point: point.precision, default=None)
+        reached = "it predicts no tag there" if best is None else f"the highest is {best.precision:.3f}"
+        raise RunError(f"no score of {run.path} reaches a precision of {precision:g} on validation; {reached}")
+    return candidates_point(run, found.threshold), found
+
+
+def needed_calibration(run: Run) -> Calibration:
+    """The run's calibration.
+
+    Raises:
+        RunError: it has none.
+    """
+    if run.calibration is None:
+        raise RunError(
+            f"{run.path} has no {CALIBRATION}: it was trained by an older optsg or without a validation split; "
+            f"make it with: optsg-eval --run {run.path} --split val"
+        )
+    return run.calibration
+
+
+def set_nil_bias(run: Run, value: float) -> OperatingPoint:
+    """How willingly prompts write a tag instead of [NIL]; in a run with a tag head before the threshold has its say.
+
+    Raises:
+        ConfigError: the system has no [NIL].
+    """
+    system, scalar = run.system, run.decision.scalar
+    if scalar.name == "nil_bias":
+        return OperatingPoint(value=value)
+    if isinstance(system, OpTsg) and system.model.tag_head is not None:
+        system.writing_bias = value
+        return tuned_point(run)
+    raise ConfigError(
+        f"the system {run.config.system} has no NIL bias; its recall is set by its {scalar.label}: --decision VALUE"
+    )
+
+
+def open_tag_control(run: Run, tags: TagList = OPEN, *, steer: bool = True) -> TagControl:
+    """A vocabulary for a run; without ``steer`` decoding is not held to a closed list, only what comes out is."""
+    return TagControl(tags, run.tag_table, run.tokenizer, Vocabulary(run.config.inputs.pieces), steer=steer)
+
+
+def known_tags(run: Run) -> TagList:
+    """The training tags and no others."""
+    return TagList.of(run.tag_table.spellings)
+
+
+def out_of_reach(run: Run, control: TagControl) -> list[str]:
+    """Listed tags that this run cannot produce: it neither writes their word pieces nor has them among its tags."""
+    writes = isinstance(run.system, OrderedWriter | OpTsg)
+    heads = not writes or (isinstance(run.system, OpTsg) and run.system.model.tag_head is not None)
+    reached = {
+        spelling
+        for key, spelling in control.tags.spelling_of.items()
+        if (writes and control.pieces_of(key) is not None) or (heads and run.tag_table.is_known(key))
+    }
+    return [spelling for spelling in control.tags.spellings if spelling not in reached]
+
+
+class RunTagger:
+    """Predicts the tags of batches.
+
+    Args:
+        run: the trained run.
+        point: which tags; those of the tuned scalar by default.
+        control: the vocabulary; every tag by default.
+        replace: what is done with the tags of every video before they are named.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        point: OperatingPoint | None = None,
+        control: TagControl | None = None,
+        replace: Replacement | None = None,
+    ):
+        self.run = run
+        self.point = point or tuned_point(run)
+        self.control = control
+        self._replace = replace
+
+    def at(self, point: OperatingPoint) -> RunTagger:
+        """The same at another operating point."""
+        return RunTagger(self.run, point=point, control=self.control, replace=self._replace)
+
+    def predict(self, batch: Batch, videos: Sequence[VideoTags] | None = None) -> list[list[PredictedTag]]:
+        """Tags of every video of a batch: pinned ones, then the others, best first.
+
+        Args:
+            videos: what a person says of each video.
+
+        Raises:
+            ConfigError: a tag is pinned that is forbidden or blocked.
+        """
+        control = None
+        if self.control is not None or videos is not None:
+            vocabulary = self.control or open_tag_control(self.run)
+            control = vocabulary.batch(videos or [VideoTags()] * len(batch))
+        found = self.run.system.predict(batch.to(self.run.device), self.point.value, control)
+        chosen = [self._choose(tags) for tags in found]
+        return chosen if control is None else [control.finish(row, tags) for row, tags in enumerate(chosen)]
+
+    def _choose(self, tags: Sequence[PredictedTag]) -> list[PredictedTag]:
+        best = list(tags[: self.point.most])
+        if self.run.calibration is not None:
+            best = self.run.calibration.calibrate(best)
+        best = [tag for tag in best if tag.score >= self.point.least]
+        return self._replace(best) if self._replace else best
