@@ -100,7 +100,8 @@ def run_measured(
     late = threading.Timer(timeout, lambda: os.killpg(process.pid, signal.SIGKILL))
     late.start()
     assert process.stdout is not None
-    printed = process.stdout.read()
+    with process.stdout:
+        printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)  # subprocess itself would throw the usage away
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -132,7 +132,7 @@ class WorkerProcess:
         with contextlib.suppress(OSError):
             self._stdin.close()
         try:
-            self._process.wait(timeout=1.0)
+            self._process.wait(timeout=5.0)  # the interpreter takes its time to end on a busy machine
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
