@@ -88,11 +88,35 @@ def samples_section(evaluation: Evaluation, thumbnail: Callable[[str], bytes]) -
         evaluation: the predictions.
         thumbnail: the JPEG of a video by its id, ``b""`` if there is none.
     """
-    groups = (_group(group, evaluation, thumbnail) for group in choose_samples(evaluation.items))
-    return element("section", element("h2", "Sample videos"), _legend(), *groups, id="samples")
+    chosen = choose_samples(evaluation.items)
+    groups = (_group(group, evaluation, thumbnail) for group in chosen)
+    shown = sum(len(group.items) for group in chosen)
+    return element("section", element("h2", "Sample videos"), legend(), video_filter(shown), *groups, id="samples")
 
 
-def _legend() -> Html:
+def video_filter(shown: int) -> Html:
+    """A search over the cards of the section by title, id and tag, and by verdict: only tags of that verdict count then."""
+    choices = (
+        element("option", "any verdict", value=""),
+        *(element("option", f"{SIGNS[verdict]} {verdict}", value=verdict) for verdict in MEANINGS),
+    )
+    return element(
+        "form",
+        element(
+            "label",
+            "Find videos by title or tag ",
+            element("input", type="search", name="text", autocomplete="off", spellcheck="false"),
+        ),
+        element("label", "with a tag that is ", element("select", *choices, name="verdict")),
+        element("button", "Show all", type="reset"),
+        element("output", "1 video" if shown == 1 else f"{shown:,} videos", aria_live="polite"),
+        class_="search videofilter",
+        role="search",
+    )
+
+
+def legend() -> Html:
+    """What the four verdicts mean."""
     entries = (
         element("li", element("span", _sign(verdict), verdict, class_=f"tag {verdict}"), " ", meaning.split(": ", 1)[1])
         for verdict, meaning in MEANINGS.items()

@@ -21,6 +21,8 @@ from .evaluation import Cost, Evaluation, evaluate_items, write_metrics
 from .open_tagger import open_tagger
 from .prediction import ItemPrediction, predict_rows, write_predictions
 from .report import render_report, write_report
+from .reporting.confusion import store_embeddings
+from .reporting.ranked_below import RANKED_BELOW, ranked_below, write_ranked_below
 from .run_store import encoder_name, open_run_store
 from .tagging_options import TaggingOptions
 from .training_history import TrainingHistory, read_training_history
@@ -81,6 +83,7 @@ def evaluate_run(
         items = predict(tagger, "predicting")
         seconds = time.perf_counter() - started
         candidates = predict(tagger.at(candidates_point(run)), "measuring confidence")
+        below = ranked_below(items, candidates)
         evaluation = evaluate_items(
             items,
             run.tag_table.count_of,
@@ -92,11 +95,13 @@ def evaluate_run(
             cost=_cost(run, items, seconds),
             confidence=measure_confidence(items, candidates, run.calibration),
             options=dict(opened.facts),
+            below=below,
         )
         folder = path / "eval" / (f"{split}-{options.slug}" if options.slug else split)
         history = read_training_history(path / LOG)
         write_predictions(folder / "predictions.jsonl", items)
         write_metrics(folder / "metrics.json", evaluation)
+        write_ranked_below(folder / RANKED_BELOW, below)
         row_of = {store.id(int(row)): int(row) for row in rows}
         document = render_report(
             evaluation,
@@ -106,6 +111,7 @@ def evaluate_run(
                 *((f"Option: {name.lower()}", value) for name, value in opened.facts),
             ],
             thumbnail=lambda video: store.thumbnail(row_of[video]),
+            embedding=store_embeddings(store),
         )
         write_report(folder / "report.html", document)
     return evaluation, folder
