@@ -140,14 +140,19 @@ def _group(group: SampleGroup, evaluation: Evaluation, thumbnail: Callable[[str]
 
 
 def _card(item: ItemPrediction, evaluation: Evaluation, jpeg: bytes) -> Html:
-    title = element("h4", item.title or "(no title)", class_=None if item.title else "untitled", dir="auto")
     return element(
         "article",
-        element("div", _picture(jpeg), element("div", title, element("p", item.id, class_="id")), class_="head"),
-        _tag_list("Predicted", (_predicted_tag(tag, verdict) for tag, verdict in judge(item))),
-        _tag_list("Annotated", _true_tags(item, evaluation)),
+        card_head(item, jpeg),
+        tag_list("Predicted", (predicted_tag(tag, verdict) for tag, verdict in judge(item))),
+        tag_list("Annotated", annotated_tags(item, evaluation)),
         class_="card",
     )
+
+
+def card_head(item: ItemPrediction, jpeg: bytes) -> Html:
+    """Picture, title and id of a video."""
+    title = element("h4", item.title or "(no title)", class_=None if item.title else "untitled", dir="auto")
+    return element("div", _picture(jpeg), element("div", title, element("p", item.id, class_="id")), class_="head")
 
 
 def _picture(jpeg: bytes) -> Html:
@@ -158,12 +163,14 @@ def _picture(jpeg: bytes) -> Html:
     return element("div", element("img", src=source, alt="", loading="lazy"), class_="picture")
 
 
-def _tag_list(name: str, tags: Iterable[Html]) -> Html:
+def tag_list(name: str, tags: Iterable[Html]) -> Html:
+    """Tags under a heading."""
     entries = [element("li", tag) for tag in tags] or [element("li", "none", class_="none")]
     return element("div", element("h5", name), element("ul", *entries, class_="taglist"))
 
 
-def _predicted_tag(tag: PredictedTag, verdict: Verdict) -> Html:
+def predicted_tag(tag: PredictedTag, verdict: Verdict) -> Html:
+    """A predicted tag with its verdict and score."""
     signs = [_sign(verdict)]
     meaning = MEANINGS[verdict]
     if tag.novel and verdict == "correct":
@@ -181,7 +188,7 @@ def _predicted_tag(tag: PredictedTag, verdict: Verdict) -> Html:
     )
 
 
-def _true_tags(item: ItemPrediction, evaluation: Evaluation) -> Iterable[Html]:
+def annotated_tags(item: ItemPrediction, evaluation: Evaluation) -> Iterable[Html]:
     """The annotated tags of a video, found ones first."""
     predicted = {tag_key(tag.text) for tag in item.tags}
     for tag in sorted(item.true, key=lambda tag: tag_key(tag) not in predicted):

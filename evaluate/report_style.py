@@ -48,11 +48,13 @@ a { color: var(--accent); text-underline-offset: 3px; }
 .facts dt { font-size: .8125rem; color: var(--quiet); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 
-.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 28px 40px; }
+.tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); gap: 28px 40px; }
 .numbers { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 .numbers th, .numbers td { padding: 6px 0 6px 14px; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400; }
 .numbers thead th { color: var(--quiet); font-size: .8125rem; }
 .numbers th:first-child { text-align: left; padding-left: 0; overflow-wrap: anywhere; }
+.metric .numbers th:first-child { overflow-wrap: normal; }
+.metric .numbers td { white-space: nowrap; } .metric .numbers td.examples { white-space: normal; }
 .frequency tbody th { white-space: nowrap; }
 .frequency .barcell { width: 50%; }
 .bar { display: flex; align-items: center; gap: 10px; }
@@ -85,7 +87,7 @@ figcaption { font-weight: 600; }
 .run3 polyline, .run3 line { stroke: var(--run3); stroke-dasharray: 2 4; } .run3 circle { fill: var(--run3); }
 .run4 polyline, .run4 line { stroke: var(--run4); stroke-dasharray: 10 3 2 3; } .run4 circle { fill: var(--run4); }
 .series circle { stroke: none; }
-.mass { fill: var(--well); stroke: var(--line); }
+.mass { fill: var(--line); opacity: .65; }
 .chart .mass-count { font-size: 11px; }
 .widechart { overflow-x: auto; margin-bottom: 20px; } .widechart .chart { min-width: 680px; }
 .mark { fill: none; stroke: var(--ink); stroke-width: 2; }
@@ -130,6 +132,12 @@ figcaption { font-weight: 600; }
 .videofilter { margin-bottom: 24px; }
 .found { outline: 2px solid currentColor; outline-offset: 1px; }
 [hidden] { display: none !important; }
+.runs { list-style: none; margin: 16px 0 0; padding: 0; display: grid; gap: 4px; color: var(--quiet); }
+.runs b { color: var(--ink); font-weight: 600; overflow-wrap: anywhere; } .runs .key { margin-right: 9px; }
+.verdict { margin: 16px 0 0; font-size: 1.125rem; max-width: 60ch; }
+.wide { overflow-x: auto; } .wide .numbers { min-width: 640px; }
+.interval { color: var(--quiet); font-size: .875rem; }
+td.up b, td.up:not(:has(b)) { color: var(--correct); } td.down b, td.down:not(:has(b)) { color: var(--wrong); }
 .causes th b { display: block; font-weight: 600; }
 .causes th .meaning { display: block; color: var(--quiet); font-size: .875rem; max-width: 46ch; }
 .causes td { vertical-align: top; } .causes .barcell { width: 22%; }

@@ -33,7 +33,7 @@ NOVEL = Cause("wrong", "Novel", "It is no training tag and nobody annotated it, 
 FROM_TITLE = Cause(
     "wrong", "Taken from the title", "A training tag whose words all stand in the title, but not annotated."
 )
-OTHER = Cause("wrong", "Known, does not fit", "A training tag that neither the title nor the annotated tags support.")
+OTHER = Cause("wrong", "Known", "A training tag that neither the title nor the annotated tags of the video speak for.")
 
 BELOW = Cause(
     "missed", "Ranked too low", "It is among the model's 50 best candidates, but its score was not high enough."
