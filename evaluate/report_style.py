@@ -135,7 +135,7 @@ figcaption { font-weight: 600; }
 .runs { list-style: none; margin: 16px 0 0; padding: 0; display: grid; gap: 4px; color: var(--quiet); }
 .runs b { color: var(--ink); font-weight: 600; overflow-wrap: anywhere; } .runs .key { margin-right: 9px; }
 .verdict { margin: 16px 0 0; font-size: 1.125rem; max-width: 60ch; }
-.wide { overflow-x: auto; } .wide .numbers { min-width: 640px; }
+.wide { position: relative; overflow-x: auto; } .wide .interval { margin-left: 6px; }
 .interval { color: var(--quiet); font-size: .875rem; }
 td.up b, td.up:not(:has(b)) { color: var(--correct); } td.down b, td.down:not(:has(b)) { color: var(--wrong); }
 .causes th b { display: block; font-weight: 600; }
@@ -167,6 +167,7 @@ footer { margin-top: 56px; color: var(--quiet); font-size: .8125rem; }
   h1 { font-size: 1.5rem; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
   .frequency .barcell { width: 40%; }
+  .wide .interval { display: block; margin: 0; }
   .causes thead { display: none; }
   .causes tr { display: grid; grid-template-columns: auto 1fr; padding: 8px 0; border-bottom: 1px solid var(--line); }
   .causes th, .causes td, .causes td.examples { border: 0; padding: 2px 12px 2px 0; width: auto; }

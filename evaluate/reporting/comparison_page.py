@@ -100,7 +100,7 @@ def _verdict(comparison: Comparison) -> list[str]:
 
 def _metrics(comparison: Comparison) -> Html:
     first = comparison.drawn[0]
-    columns = ["", *(column for name in comparison.names for column in (name, "95 %"))]
+    columns = ["", *comparison.names]
     columns += [
         f"{name} − {comparison.names[0]}" if len(comparison.names) > 2 else "Difference"
         for name in comparison.names[1:]
@@ -110,14 +110,15 @@ def _metrics(comparison: Comparison) -> Html:
         cells = [element("th", label, scope="row")]
         for drawn in comparison.drawn:
             estimate = drawn.estimate(group)
-            cells += [element("td", percent(estimate.value)), element("td", between(estimate), class_="interval")]
+            interval = element("span", between(estimate), class_="interval")
+            cells.append(element("td", percent(estimate.value), " ", interval))
         cells += [_difference(drawn.minus(first, group)) for drawn in comparison.drawn[1:]]
         rows.append(element("tr", *cells))
     rows += [_plain_row(label, values) for label, values in _plain(comparison)]
     head = element("tr", *(element("th", column, scope="col") for column in columns))
     table = element("table", element("thead", head), element("tbody", *rows), class_="numbers")
     note = (
-        f"95 %: intervals over the videos from {DRAWINGS:,} bootstrap drawings; those of differences are paired, each drawing "
+        f"With 95 % intervals over the videos from {DRAWINGS:,} bootstrap drawings; those of differences are paired, each drawing "
         "has the same videos for all runs. ▲ better and ▼ worse where the interval leaves zero out; ≈ otherwise."
     )
     frame = element("div", table, class_="metric wide", tabindex="0", role="region", aria_label="Metrics")
@@ -161,7 +162,7 @@ def _plain(comparison: Comparison) -> list[tuple[str, list[str]]]:
 
 
 def _plain_row(label: str, values: Sequence[str]) -> Html:
-    cells = [cell for value in values for cell in (element("td", value), element("td"))]
+    cells = [element("td", value) for value in values]
     return element("tr", element("th", label, scope="row"), *cells, *[element("td")] * (len(values) - 1))
 
 
