@@ -17,6 +17,8 @@ from .report_tags import frequency_section, per_tag_section
 from .report_training import training_section
 from .reporting.confusion import Embedding
 from .reporting.errors_page import confusion_section, errors_section, worst_section
+from .reporting.sample_evidence import EvidenceOf
+from .reporting.stills import no_stills
 from .training_history import TrainingHistory
 
 LINKS = (
@@ -40,6 +42,8 @@ def render_report(
     facts: Sequence[tuple[str, str]],
     thumbnail: Callable[[str], bytes],
     embedding: Embedding | None = None,
+    evidence: EvidenceOf | None = None,
+    stills: Callable[[str], Sequence[bytes]] = no_stills,
 ) -> Html:
     """The report as one HTML document without external resources; all text in it is escaped.
 
@@ -49,6 +53,8 @@ def render_report(
         facts: what was evaluated, as name and value.
         thumbnail: the JPEG of a video by its id, ``b""`` if there is none.
         embedding: of tags, where they are at hand.
+        evidence: of the sample videos' tags, where it was computed.
+        stills: a JPEG of every frame of a video by its id, or none.
     """
     return page(
         f"{evaluation.run}: {evaluation.split}",
@@ -58,7 +64,7 @@ def render_report(
             metrics_section(evaluation),
             frequency_section(evaluation.per_tag),
             *(() if evaluation.confidence is None else (confidence_section(evaluation.confidence),)),
-            samples_section(evaluation, thumbnail),
+            samples_section(evaluation, thumbnail, evidence or {}, stills),
             errors_section(evaluation),
             confusion_section(evaluation, embedding),
             worst_section(evaluation),

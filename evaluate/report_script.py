@@ -73,4 +73,26 @@ for (const form of document.querySelectorAll("form.videofilter")) {
   form.addEventListener("reset", () => setTimeout(filter));
   form.addEventListener("submit", (event) => event.preventDefault());
 }
+
+function showEvidence(event) {
+  const tag = event.target.closest("button[data-frames]");
+  if (!tag) return;
+  const card = tag.closest(".card");
+  const panel = card.querySelector(".evidence");
+  for (const other of card.querySelectorAll("button[data-frames]")) other.ariaPressed = String(other === tag);
+  panel.querySelector(".evidence-of").textContent = tag.querySelector("[dir]").textContent;
+  const shade = (parts, written) => {
+    const numbers = written.split(" ").map(Number);
+    const strongest = Math.max(...numbers);
+    parts.forEach((part, place) => {
+      part.style.setProperty("--share", numbers[place]);
+      part.style.setProperty("--strength", strongest ? numbers[place] / strongest : 0);
+      const text = part.querySelector(".share");
+      if (text) text.textContent = numbers[place] + " %";
+    });
+  };
+  shade(panel.querySelectorAll(".word"), tag.dataset.words);
+  shade(panel.querySelectorAll(".strip li"), tag.dataset.frames);
+}
+for (const kind of ["pointerover", "focusin", "click"]) document.addEventListener(kind, showEvidence);
 """

@@ -121,6 +121,21 @@ figcaption { font-weight: 600; }
 .missed { color: var(--missed); border: 1px dashed var(--faint); }
 .spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
+button.tag { font: inherit; font-size: .875rem; text-align: left; cursor: pointer; }
+button.tag[aria-pressed=true] { border-color: currentColor; }
+.evidence { margin-top: 10px; padding: 2px 10px 10px; background: var(--well); border-radius: 8px; }
+.card .evidence h5 { margin: 8px 0 4px; } .evidence h5 b { color: var(--ink); font-weight: 600; }
+.words { margin: 0 0 8px; display: flex; flex-wrap: wrap; gap: 4px; font-size: .9375rem; }
+.word { padding: 0 6px; border-radius: 4px; overflow-wrap: anywhere;
+  background: color-mix(in srgb, var(--s2) calc(var(--strength) * 50%), transparent); }
+.strip { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(68px, 1fr)); gap: 6px; }
+.strip li { display: grid; grid-template-columns: auto auto; justify-content: space-between; font-size: .75rem; color: var(--quiet);
+  font-variant-numeric: tabular-nums; white-space: nowrap; }
+.strip img, .strip .cell { grid-column: 1 / -1; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; display: block; }
+.strip img { opacity: calc(.3 + var(--strength) * .7); background: var(--panel); }
+.strip .cell { aspect-ratio: 2.2; background: color-mix(in srgb, var(--s2) calc(var(--strength) * 75%), var(--panel)); }
+.strip i { grid-column: 1 / -1; height: 4px; margin: 3px 0 1px; border-radius: 2px;
+  background: linear-gradient(var(--s2), var(--s2)) 0 / calc(var(--share) * 1%) 100% no-repeat var(--line); }
 .search { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 10px; margin-bottom: 12px; font-size: .9375rem; }
 .search input { font: inherit; color: inherit; background: var(--panel); border: 1px solid var(--line); border-radius: 6px;
   padding: 4px 10px; width: 220px; max-width: 100%; }

@@ -10,6 +10,7 @@ from ..report import render_report, write_report
 from .comparison import Comparison
 from .comparison_page import render_comparison
 from .confusion import store_embeddings
+from .sample_evidence import EVIDENCE, read_evidence
 from .saved import open_pictures, read_saved, thumbnails
 
 Warn = Callable[[str], None]
@@ -41,6 +42,7 @@ def report_again(run: Path, *, split: str, out: Path | None, feats: Path | None,
             facts=saved.facts(store),
             thumbnail=thumbnails(store),
             embedding=None if store is None else store_embeddings(store),
+            evidence=read_evidence(saved.folder / EVIDENCE),
         )
     path = out or saved.folder / "report.html"
     write_report(path, document)
