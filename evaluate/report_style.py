@@ -182,7 +182,9 @@ footer { margin-top: 56px; color: var(--quiet); font-size: .8125rem; }
   h1 { font-size: 1.5rem; }
   .tiles { grid-template-columns: repeat(2, 1fr); }
   .frequency .barcell { width: 40%; }
-  .wide .interval { display: block; margin: 0; }
+  .wide .interval { display: block; margin: 0; font-size: .75rem; }
+  .wide .numbers { font-size: .875rem; } .wide .numbers th, .wide .numbers td { padding-left: 8px; }
+  .wide .numbers th:first-child { padding-left: 0; }
   .causes thead { display: none; }
   .causes tr { display: grid; grid-template-columns: auto 1fr; padding: 8px 0; border-bottom: 1px solid var(--line); }
   .causes th, .causes td, .causes td.examples { border: 0; padding: 2px 12px 2px 0; width: auto; }

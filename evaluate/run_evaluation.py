@@ -109,11 +109,11 @@ def evaluate_run(
         write_predictions(folder / "predictions.jsonl", items)
         write_metrics(folder / "metrics.json", evaluation)
         write_ranked_below(folder / RANKED_BELOW, below)
-        found: EvidenceOf = {}
+        rests_on: EvidenceOf = {}
         if evidence:
             samples = [item for group in choose_samples(items) for item in group.items]
-            found = explain_items(run, store, samples)
-            write_evidence(folder / EVIDENCE, found)
+            rests_on = explain_items(run, store, samples)
+            write_evidence(folder / EVIDENCE, rests_on)
         else:
             (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
         row_of = {store.id(int(row)): int(row) for row in rows}
@@ -126,7 +126,7 @@ def evaluate_run(
             ],
             thumbnail=lambda video: store.thumbnail(row_of[video]),
             embedding=store_embeddings(store),
-            evidence=found,
+            evidence=rests_on,
             stills=no_stills if inputs is None else Stills(store, inputs),
         )
         write_report(folder / "report.html", document)

@@ -44,9 +44,9 @@ class Comparison:
 
     @cached_property
     def tags(self) -> list[TagRow]:
-        """Every tag of training and of the split; the largest difference to the first run first."""
+        """Every tag of training and of the split; the largest difference times the tag's videos first."""
         rows = [TagRow(scores) for scores in zip(*(each.per_tag for each in self.evaluations), strict=True)]
-        return sorted(rows, key=lambda row: (-row.spread, -row.scores[0].train_count, row.scores[0].key))
+        return sorted(rows, key=lambda row: (-row.weight, -row.scores[0].train_count, row.scores[0].key))
 
     @cached_property
     def videos(self) -> list[VideoRow]:
@@ -67,9 +67,9 @@ class TagRow:
         return [score.f1 - self.scores[0].f1 for score in self.scores[1:]]
 
     @property
-    def spread(self) -> float:
-        """The largest difference, whatever its sign."""
-        return max(map(abs, self.differences))
+    def weight(self) -> float:
+        """The largest difference, whatever its sign, times the videos with the tag: of one video, F1 is all or nothing."""
+        return max(map(abs, self.differences)) * self.scores[0].test_count
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,9 @@ def _tags(comparison: Comparison) -> Html:
         "section",
         element("h2", "Every tag"),
         element(
-            "p", "The largest differences first, whichever run is better. A heading sorts the table.", class_="note"
+            "p",
+            "Ordered by the difference times the videos with the tag, whichever run is better. A heading sorts the table.",
+            class_="note",
         ),
         sortable_table("tag-table", columns, rows, sorted_by=None, label="F1 by tag", things="tag"),
         id="tags",

@@ -19,7 +19,7 @@ from optsg.evaluate.reporting.saved import read_saved
 
 
 @pytest.fixture(scope="session")
-def evaluated_run(run_path, tmp_path_factory) -> Path:
+def evaluated_run(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluated") / "one"
     shutil.copytree(run_path, folder)
     result = CliRunner().invoke(optsg_eval, ["--run", str(folder), "--split", "test", "-q", "--device", "cpu"])
