@@ -128,7 +128,8 @@ button.tag[aria-pressed=true] { border-color: currentColor; }
 .words { margin: 0 0 8px; display: flex; flex-wrap: wrap; gap: 4px; font-size: .9375rem; }
 .word { padding: 0 6px; border-radius: 4px; overflow-wrap: anywhere;
   background: color-mix(in srgb, var(--s2) calc(var(--strength) * 50%), transparent); }
-.strip { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(68px, 1fr)); gap: 6px; }
+.strip { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: repeat(auto-fill, minmax(68px, 1fr)); gap: 6px;
+  max-height: 21rem; overflow-y: auto; }
 .strip li { display: grid; grid-template-columns: auto auto; justify-content: space-between; font-size: .75rem; color: var(--quiet);
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 .strip img, .strip .cell { grid-column: 1 / -1; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; display: block; }

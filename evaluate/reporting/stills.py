@@ -14,8 +14,10 @@ from ...extract.encoders.pixel_plan import PixelPlan
 from ...extract.workers.preparation import Preparation, Unreadable, prepare
 from ..judging.sources import SourceFinder
 
-SIDE = 96
-"""Longest side in pixels."""
+SIDE, SIDE_OF_MANY = 96, 48
+"""Longest side in pixels, and where there are more than :data:`MANY` frames: a report stays a few megabytes."""
+
+MANY = 16
 
 QUALITY = 72
 
@@ -48,7 +50,8 @@ class Stills:
             prepared = prepare("video", file.read(media.size), self._how)
         if isinstance(prepared, Unreadable) or prepared.times.tolist() != self._store.times(row).tolist():
             return []
-        return [_jpeg(Image.fromarray(picture)) for picture in prepared.pixels]
+        side = SIDE if len(prepared.pixels) <= MANY else SIDE_OF_MANY
+        return [_jpeg(Image.fromarray(picture), side) for picture in prepared.pixels]
 
 
 def no_stills(_: str) -> Sequence[bytes]:
@@ -56,8 +59,8 @@ def no_stills(_: str) -> Sequence[bytes]:
     return []
 
 
-def _jpeg(picture: Image.Image) -> bytes:
-    picture.thumbnail((SIDE, SIDE))
+def _jpeg(picture: Image.Image, side: int) -> bytes:
+    picture.thumbnail((side, side))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()
