@@ -54,7 +54,7 @@ a { color: var(--accent); text-underline-offset: 3px; }
 .numbers thead th { color: var(--quiet); font-size: .8125rem; }
 .numbers th:first-child { text-align: left; padding-left: 0; overflow-wrap: anywhere; }
 .metric .numbers th:first-child { overflow-wrap: normal; }
-.metric .numbers td { white-space: nowrap; } .metric .numbers td.examples { white-space: normal; }
+.metric .numbers td { white-space: nowrap; } .tables .numbers td, .tables .numbers th + th { padding-left: 10px; } .metric .numbers td.examples { white-space: normal; }
 .frequency tbody th { white-space: nowrap; }
 .frequency .barcell { width: 50%; }
 .bar { display: flex; align-items: center; gap: 10px; }

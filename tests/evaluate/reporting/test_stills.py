@@ -3,9 +3,11 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
+from optsg.data.store import FeatureStore
 from optsg.evaluate.reporting.stills import SIDE, SIDE_OF_MANY, Stills
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.pixel_plan import PixelPlan
@@ -14,8 +16,8 @@ from PIL import Image
 PLAN = PixelPlan(mode="shortest", size=(128, 128), crop=(128, 128), interpolation="bilinear")
 
 
-def store_of(source: str, times: Sequence[float], *, fps: float = 1.0, kind: str = "video") -> SimpleNamespace:
-    return SimpleNamespace(
+def store_of(source: str, times: Sequence[float], *, fps: float = 1.0, kind: str = "video") -> FeatureStore:
+    store = SimpleNamespace(
         header=SimpleNamespace(
             image_encoder={"preprocessing": PLAN.spec()}, sampling=Sampling(fps=fps, max_frames=60).spec()
         ),
@@ -24,6 +26,7 @@ def store_of(source: str, times: Sequence[float], *, fps: float = 1.0, kind: str
         kind=lambda _: kind,
         times=lambda _: np.array(times, np.float32),
     )
+    return cast(FeatureStore, store)
 
 
 @pytest.fixture
