@@ -23,6 +23,7 @@ Examples:
   optsg-eval --feats moved/feats.h5 --split test --batch-size 16
   optsg-eval --split test --min-precision 0.9
   optsg-eval --split test --vocabulary tags.txt
+  optsg-eval --split test --evidence --inputs data/sample
 """
 
 
@@ -51,6 +52,15 @@ Examples:
     "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Videos at a time."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--evidence", is_flag=True, help="Show in the report which seconds and words the sample videos' tags rest on."
+)
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="The folder or shards that were extracted: with --evidence, frames as pictures.",
+)
 @tagging_options
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
@@ -60,6 +70,8 @@ def main(
     split: Split,
     batch_size: int,
     device: str,
+    evidence: bool,
+    inputs: Path | None,
     quiet: bool,
     verbose: bool,
     **tagging: Any,
@@ -69,6 +81,8 @@ def main(
     Writes metrics.json, predictions.jsonl and report.html to DIR/eval/SPLIT and prints the metrics. Where tags are
     predicted otherwise than the run was tuned, the folder is named after that too: DIR/eval/SPLIT-known.
     """
+    if inputs is not None and not evidence:
+        raise click.UsageError("--inputs is for the pictures of --evidence; give both")
     with one_sentence_errors(verbose):
         folder = find_run(run)
         # PyTorch takes seconds to import; --help should not wait for it.
@@ -83,6 +97,8 @@ def main(
             device=device,
             progress=lambda name, total: progress_bar(name, total, quiet=quiet),
             options=TaggingOptions(**tagging),
+            evidence=evidence,
+            inputs=inputs,
             warn=lambda line: click.echo(f"warning: {line}", err=True),
         )
     if not quiet:

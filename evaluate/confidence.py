@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,12 +25,14 @@ class Confidence:
 
     Attributes:
         predicted: the predicted tags.
-        candidates: these and all that the run can be brought to give, for the curve.
+        curve: precision and recall of all that the run can be brought to give, from the lowest threshold to the highest.
+        average_precision: area under the curve.
         calibration: the run's, if it has one; the scores are then calibrated.
     """
 
     predicted: RatedTags
-    candidates: RatedTags
+    curve: Sequence[CurvePoint]
+    average_precision: float
     calibration: Calibration | None
 
     @property
@@ -47,11 +49,6 @@ class Confidence:
     def reliability_before(self) -> list[ReliabilityBin]:
         """Of the predicted tags, before calibration."""
         return reliability_bins(self.before.scores, self.before.right)
-
-    @property
-    def curve(self) -> list[CurvePoint]:
-        """Precision and recall of the candidates from the lowest threshold to the highest."""
-        return PrecisionCurve.of(self.candidates).points()
 
     @property
     def operating_point(self) -> dict[str, float]:
@@ -79,7 +76,7 @@ class Confidence:
                 )
             },
             "operating_point": self.operating_point,
-            "average_precision": average_precision(self.curve),
+            "average_precision": self.average_precision,
             "reliability": [asdict(each) for each in self.reliability],
             "precision_recall": [asdict(point) for point in thinned(self.curve)],
         }
@@ -95,7 +92,31 @@ def measure_confidence(
     items: Sequence[ItemPrediction], candidates: Sequence[ItemPrediction], calibration: Calibration | None
 ) -> Confidence:
     """From the predictions of an evaluation, and the candidates of the same videos."""
-    return Confidence(predicted=rate_items(items), candidates=rate_items(candidates), calibration=calibration)
+    curve = PrecisionCurve.of(rate_items(candidates)).points()
+    return Confidence(
+        predicted=rate_items(items), curve=curve, average_precision=average_precision(curve), calibration=calibration
+    )
+
+
+def read_confidence(
+    document: Mapping[str, Any], items: Sequence[ItemPrediction], calibration: Calibration | None
+) -> Confidence:
+    """From what ``metrics.json`` says of it, and the predictions that it was measured on.
+
+    Args:
+        document: as :meth:`Confidence.document` made it; the curve has at most :data:`MOST_POINTS` points.
+        calibration: of the run; not used where the scores were not calibrated yet.
+
+    Raises:
+        KeyError, TypeError: it is no such document.
+    """
+    calibrated = document["ece"]["after"] is not None
+    return Confidence(
+        predicted=rate_items(items),
+        curve=[CurvePoint(**point) for point in document["precision_recall"]],
+        average_precision=float(document["average_precision"]),
+        calibration=calibration if calibrated else None,
+    )
 
 
 def rate_items(items: Sequence[ItemPrediction]) -> RatedTags:

@@ -48,9 +48,12 @@ class Evaluation:
         scores: all metrics.
         per_tag: scores of every tag that occurs in training and in the split, most frequent in training first.
         spellings: how a tag key is written for people.
+        train_counts: training occurrences of every tag key.
         cost: what the predictions cost, where it was measured.
         confidence: what the scores are worth.
         options: how tags were predicted otherwise than the run was tuned, as name and value.
+        below: by video id, the annotated tags that are not predicted but would be if more tags were; ``None`` where nobody
+            looked.
     """
 
     run: str
@@ -61,9 +64,11 @@ class Evaluation:
     scores: Scores
     per_tag: Sequence[TagScore]
     spellings: Mapping[str, str]
+    train_counts: Mapping[str, int]
     cost: Cost | None = None
     confidence: Confidence | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    below: Mapping[str, Sequence[str]] | None = None
 
     @property
     def tags_per_item(self) -> float:
@@ -104,6 +109,7 @@ def evaluate_items(
     cost: Cost | None = None,
     confidence: Confidence | None = None,
     options: Mapping[str, str] | None = None,
+    below: Mapping[str, Sequence[str]] | None = None,
 ) -> Evaluation:
     """Scores predictions against the annotated tags.
 
@@ -123,9 +129,11 @@ def evaluate_items(
         scores=score_predictions(true, predicted, train_counts),
         per_tag=per_tag_scores(true, predicted, train_counts),
         spellings=spellings,
+        train_counts=train_counts,
         cost=cost,
         confidence=confidence,
         options=options or {},
+        below=below,
     )
 
 

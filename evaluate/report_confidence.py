@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .confidence import Confidence, average_precision, thinned
+from .confidence import Confidence, thinned
 from .report_charts import Axis, Mark, Series, line_chart
 from .report_markup import Html, element
 from .report_overview import metric_table, percent
@@ -72,5 +72,5 @@ def _errors(confidence: Confidence) -> Html:
         rows,
         "Expected calibration error: how far scores lie from the share of their tags that is right, in points. Scores are "
         "scaled on the validation split. A fitting tag that nobody annotated counts as wrong. "
-        f"Average precision over all thresholds: {percent(average_precision(confidence.curve))}.",
+        f"Average precision over all thresholds: {percent(confidence.average_precision)}.",
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..data.metrics import GroupRates, Rates
+from .comparison.bootstrap import DRAWINGS
 from .evaluation import Evaluation
 from .report_markup import Html, element
+from .reporting.intervals import DrawnF1, Estimate, Group
 
 
 def percent(rate: float) -> str:
@@ -52,37 +54,43 @@ def facts_section(facts: Sequence[tuple[str, str]]) -> Html:
 
 def metrics_section(evaluation: Evaluation) -> Html:
     """Label-based, example-based and novel-tag metrics with a sentence on how to read each."""
+    drawn = DrawnF1.of(evaluation)
+    tables = (_label_based(evaluation, drawn), _example_based(evaluation, drawn), _novel(evaluation))
     return element(
         "section",
         element("h2", "Metrics"),
-        element("div", _label_based(evaluation), _example_based(evaluation), _novel(evaluation), class_="tables"),
+        element("p", f"95 %: interval of F1 over the videos, from {DRAWINGS:,} bootstrap drawings.", class_="note"),
+        element("div", *tables, class_="tables"),
         id="metrics",
     )
 
 
-def _label_based(evaluation: Evaluation) -> Html:
-    groups: tuple[tuple[str, GroupRates], ...] = (
-        ("All", evaluation.scores["label_based"]["full"]),
-        ("Rare", evaluation.scores["label_based"]["rare"]),
-        ("Common", evaluation.scores["label_based"]["common"]),
+def _label_based(evaluation: Evaluation, drawn: DrawnF1) -> Html:
+    label_based = evaluation.scores["label_based"]
+    groups: tuple[tuple[str, Group, GroupRates], ...] = (
+        ("All", "full", label_based["full"]),
+        ("Rare", "rare", label_based["rare"]),
+        ("Common", "common", label_based["common"]),
     )
     return metric_table(
         "Per tag",
-        ("", "P", "R", "F1", "Tags"),
-        [(name, *_rates(rates), f"{rates['tags']:,}") for name, rates in groups],
+        ("", "P", "R", "F1", "95 %", "Tags"),
+        [(name, *_rates(rates), between(drawn.estimate(group)), f"{rates['tags']:,}") for name, group, rates in groups],
         "Each tag is scored over all videos, then the tags are averaged: rare tags weigh as much as common ones. "
         "All: tags of training and of this split. Common: the most frequent of them, up to 90 % of their training "
         "occurrences. Rare: the others.",
     )
 
 
-def _example_based(evaluation: Evaluation) -> Html:
+def _example_based(evaluation: Evaluation, drawn: DrawnF1) -> Html:
     scores = evaluation.scores
-    rows = (("Tags seen in training", scores["example_based"]), ("Every tag", scores["example_based_unfiltered"]))
     return metric_table(
         "Per video",
-        ("", "P", "R", "F1"),
-        [(name, *_rates(rates)) for name, rates in rows],
+        ("", "P", "R", "F1", "95 %"),
+        [
+            ("Tags seen in training", *_rates(scores["example_based"]), between(drawn.estimate("example"))),
+            ("Every tag", *_rates(scores["example_based_unfiltered"]), "–"),
+        ],
         "Each video is scored over its tags, then the videos are averaged; F1 is the harmonic mean of the two means.",
     )
 
@@ -103,6 +111,11 @@ def _novel(evaluation: Evaluation) -> Html:
         "Tags outside the training tag set. Only exact matches count as hits, so that a good tag nobody wrote down "
         "counts as a miss; the paper's tag gain needs people.",
     )
+
+
+def between(estimate: Estimate) -> str:
+    """The interval of an estimate in percent; nothing where the videos leave none."""
+    return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}" if estimate.low < estimate.high else "–"
 
 
 def _rates(rates: Rates | GroupRates) -> tuple[str, str, str]:

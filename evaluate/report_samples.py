@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +13,16 @@ from ..train.generation import PredictedTag
 from .evaluation import Evaluation
 from .prediction import ItemPrediction
 from .report_markup import Html, element
+from .reporting.evidence_panel import evidence_panel, shares
+from .reporting.sample_evidence import EvidenceOf
+from .tag_evidence import Evidence
 
 SPREAD_SAMPLES = 18
 CHOSEN_SAMPLES = 3
+
+EVIDENCE_HINT = (
+    "Point at a predicted tag, or press it, to see which words of the title and which seconds it rests on most."
+)
 
 Verdict = Literal["correct", "wrong", "novel", "missed"]
 
@@ -81,18 +88,57 @@ def judge(item: ItemPrediction) -> list[tuple[PredictedTag, Verdict]]:
     return [(tag, "correct" if tag_key(tag.text) in true else "novel" if tag.novel else "wrong") for tag in item.tags]
 
 
-def samples_section(evaluation: Evaluation, thumbnail: Callable[[str], bytes]) -> Html:
+def samples_section(
+    evaluation: Evaluation,
+    thumbnail: Callable[[str], bytes],
+    evidence: EvidenceOf,
+    stills: Callable[[str], Sequence[bytes]],
+) -> Html:
     """Cards of sample videos.
 
     Args:
         evaluation: the predictions.
         thumbnail: the JPEG of a video by its id, ``b""`` if there is none.
+        evidence: of the videos' tags, where it was computed.
+        stills: a JPEG of every frame of a video, or none.
     """
-    groups = (_group(group, evaluation, thumbnail) for group in choose_samples(evaluation.items))
-    return element("section", element("h2", "Sample videos"), _legend(), *groups, id="samples")
+    chosen = choose_samples(evaluation.items)
+
+    def card(item: ItemPrediction) -> Html:
+        found = evidence.get(item.id, {})
+        return _card(item, evaluation, thumbnail(item.id), found, stills(item.id) if found else ())
+
+    groups = (_group(group, card) for group in chosen)
+    hint = [element("p", EVIDENCE_HINT, class_="note")] if evidence else []
+    shown = sum(len(group.items) for group in chosen)
+    return element(
+        "section", element("h2", "Sample videos"), legend(), *hint, video_filter(shown), *groups, id="samples"
+    )
 
 
-def _legend() -> Html:
+def video_filter(shown: int) -> Html:
+    """A search over the cards of the section by title, id and tag, and by verdict: only tags of that verdict count then."""
+    choices = (
+        element("option", "any verdict", value=""),
+        *(element("option", f"{SIGNS[verdict]} {verdict}", value=verdict) for verdict in MEANINGS),
+    )
+    return element(
+        "form",
+        element(
+            "label",
+            "Find videos by title or tag ",
+            element("input", type="search", name="text", autocomplete="off", spellcheck="false"),
+        ),
+        element("label", "with a tag that is ", element("select", *choices, name="verdict")),
+        element("button", "Show all", type="reset"),
+        element("output", "1 video" if shown == 1 else f"{shown:,} videos", aria_live="polite"),
+        class_="search videofilter",
+        role="search",
+    )
+
+
+def legend() -> Html:
+    """What the four verdicts mean."""
     entries = (
         element("li", element("span", _sign(verdict), verdict, class_=f"tag {verdict}"), " ", meaning.split(": ", 1)[1])
         for verdict, meaning in MEANINGS.items()
@@ -104,8 +150,8 @@ def _sign(verdict: Verdict) -> Html:
     return element("span", SIGNS[verdict], class_="sign", aria_hidden="true")
 
 
-def _group(group: SampleGroup, evaluation: Evaluation, thumbnail: Callable[[str], bytes]) -> Html:
-    cards = (_card(item, evaluation, thumbnail(item.id)) for item in group.items)
+def _group(group: SampleGroup, card: Callable[[ItemPrediction], Html]) -> Html:
+    cards = map(card, group.items)
     return element(
         "div",
         element("h3", group.title),
@@ -115,15 +161,31 @@ def _group(group: SampleGroup, evaluation: Evaluation, thumbnail: Callable[[str]
     )
 
 
-def _card(item: ItemPrediction, evaluation: Evaluation, jpeg: bytes) -> Html:
-    title = element("h4", item.title or "(no title)", class_=None if item.title else "untitled", dir="auto")
+def _card(
+    item: ItemPrediction,
+    evaluation: Evaluation,
+    jpeg: bytes,
+    evidence: Mapping[str, Evidence],
+    stills: Sequence[bytes],
+) -> Html:
+    first = evidence.get(tag_key(item.tags[0].text)) if item.tags else None
     return element(
         "article",
-        element("div", _picture(jpeg), element("div", title, element("p", item.id, class_="id")), class_="head"),
-        _tag_list("Predicted", (_predicted_tag(tag, verdict) for tag, verdict in judge(item))),
-        _tag_list("Annotated", _true_tags(item, evaluation)),
+        card_head(item, jpeg),
+        tag_list(
+            "Predicted",
+            (predicted_tag(tag, verdict, evidence.get(tag_key(tag.text))) for tag, verdict in judge(item)),
+        ),
+        *([evidence_panel(item, first, stills)] if first is not None else []),
+        tag_list("Annotated", annotated_tags(item, evaluation)),
         class_="card",
     )
+
+
+def card_head(item: ItemPrediction, jpeg: bytes) -> Html:
+    """Picture, title and id of a video."""
+    title = element("h4", item.title or "(no title)", class_=None if item.title else "untitled", dir="auto")
+    return element("div", _picture(jpeg), element("div", title, element("p", item.id, class_="id")), class_="head")
 
 
 def _picture(jpeg: bytes) -> Html:
@@ -131,15 +193,17 @@ def _picture(jpeg: bytes) -> Html:
     if not jpeg.startswith(b"\xff\xd8\xff"):
         return element("div", "no picture", class_="picture none")
     source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-    return element("div", element("img", src=source, alt="", loading="lazy"), class_="picture")
+    return element("div", element("img", src=source, alt=""), class_="picture")
 
 
-def _tag_list(name: str, tags: Iterable[Html]) -> Html:
+def tag_list(name: str, tags: Iterable[Html]) -> Html:
+    """Tags under a heading."""
     entries = [element("li", tag) for tag in tags] or [element("li", "none", class_="none")]
     return element("div", element("h5", name), element("ul", *entries, class_="taglist"))
 
 
-def _predicted_tag(tag: PredictedTag, verdict: Verdict) -> Html:
+def predicted_tag(tag: PredictedTag, verdict: Verdict, evidence: Evidence | None = None) -> Html:
+    """A predicted tag with its verdict and score; a button where it has evidence to show."""
     signs = [_sign(verdict)]
     meaning = MEANINGS[verdict]
     if tag.novel and verdict == "correct":
@@ -147,17 +211,19 @@ def _predicted_tag(tag: PredictedTag, verdict: Verdict) -> Html:
         meaning = "correct and novel: annotated, though never seen in training"
     prompt = "" if tag.prompt is None else f", prompt {tag.prompt}"
     return element(
-        "span",
+        "span" if evidence is None else "button",
         *signs,
         element("span", f"{verdict}: ", class_="spoken"),
         element("span", tag.text, dir="auto"),
         element("span", f"{tag.score:.2f}", class_="score"),
         class_=f"tag {verdict}",
         title=f"{meaning}. Score {tag.score:.3f}{prompt}",
+        type=None if evidence is None else "button",
+        **({} if evidence is None else shares(evidence)),
     )
 
 
-def _true_tags(item: ItemPrediction, evaluation: Evaluation) -> Iterable[Html]:
+def annotated_tags(item: ItemPrediction, evaluation: Evaluation) -> Iterable[Html]:
     """The annotated tags of a video, found ones first."""
     predicted = {tag_key(tag.text) for tag in item.tags}
     for tag in sorted(item.true, key=lambda tag: tag_key(tag) not in predicted):

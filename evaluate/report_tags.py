@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from ..data.metrics import TagScore
+from .report_charts import Series
 from .report_markup import Html, element
 from .report_overview import percent
+from .reporting.long_tail import long_tail_chart
+from .reporting.table import Cell, bar, sortable_table
 
 BIN_STARTS = (1, 2, 3, 6, 11, 21, 51, 101, 201, 501, 1001, 2001, 5001, 10001)
 """Lower ends of the training-frequency bins; the last one is open."""
@@ -34,12 +37,19 @@ def _bin_name(start: int, end: int | None) -> str:
 
 def frequency_section(per_tag: Sequence[TagScore]) -> Html:
     """Mean F1, precision and recall of tags by how often they were seen in training, as bars."""
-    rows = (_frequency_row(name, tags) for name, tags in frequency_bins(per_tag))
+    bins = frequency_bins(per_tag)
+    rows = (_frequency_row(name, tags) for name, tags in bins)
     columns = ("Training videos", "Tags", "Mean F1", "P", "R")
     head = element("tr", *(element("th", name, scope="col") for name in columns))
     table = element("table", element("thead", head), element("tbody", *rows), class_="numbers frequency")
     intro = element("p", "How well a tag is predicted by how many training videos carry it.", class_="note")
-    return element("section", element("h2", "F1 by training frequency"), intro, table, id="frequency")
+    chart = [long_tail_chart(*_tail(bins), title="The long tail")] if bins else []
+    return element("section", element("h2", "F1 by training frequency"), intro, *chart, table, id="frequency")
+
+
+def _tail(bins: Sequence[tuple[str, Sequence[TagScore]]]) -> tuple[list[str], list[int], list[Series]]:
+    f1 = [(float(number), 100 * fmean(tag.f1 for tag in tags)) for number, (_, tags) in enumerate(bins)]
+    return [name for name, _ in bins], [len(tags) for _, tags in bins], [Series("F1", f1)]
 
 
 def _frequency_row(name: str, tags: Sequence[TagScore]) -> Html:
@@ -48,52 +58,30 @@ def _frequency_row(name: str, tags: Sequence[TagScore]) -> Html:
         "tr",
         element("th", name, scope="row"),
         element("td", f"{len(tags):,}"),
-        element("td", _bar(f1), class_="barcell"),
+        element("td", bar(f1), class_="barcell"),
         element("td", percent(fmean(tag.precision for tag in tags))),
         element("td", percent(fmean(tag.recall for tag in tags))),
     )
 
 
-def _bar(rate: float) -> Html:
-    track = element("span", element("i", style=f"width:{100 * rate:.1f}%"), class_="track", aria_hidden="true")
-    return element("span", track, element("b", percent(rate)), class_="bar")
-
-
 def per_tag_section(per_tag: Sequence[TagScore], spellings: Mapping[str, str]) -> Html:
     """A row per tag of the group *full*; the page's script adds sorting and search."""
-    head = element("tr", *(_heading(number, name) for number, name in enumerate(COLUMNS)))
-    body = (_tag_row(tag, spellings.get(tag.key, tag.key)) for tag in per_tag)
-    table = element("table", element("thead", head), element("tbody", *body), class_="numbers tags", id="tag-table")
-    search = element(
-        "label",
-        "Find a tag ",
-        element("input", type="search", id="tag-filter", autocomplete="off", spellcheck="false"),
-        element("output", f"{len(per_tag):,} tags", id="tag-count", for_="tag-filter"),
-        class_="search",
-    )
+    rows = [_tag_row(tag, spellings.get(tag.key, tag.key)) for tag in per_tag]
     return element(
         "section",
         element("h2", "Every tag"),
         element("p", "Tags of training and of this split. A heading sorts the table.", class_="note"),
-        search,
-        element("div", table, class_="scroll", tabindex="0", role="region", aria_label="Results by tag"),
+        sortable_table("tag-table", COLUMNS, rows, sorted_by="Train", label="Results by tag", things="tag"),
         id="tags",
     )
 
 
-def _heading(number: int, name: str) -> Html:
-    sorting = "descending" if name == "Train" else "none"
-    button = element("button", name, type="button", data_column=number, data_text=number < 2)
-    return element("th", button, scope="col", aria_sort=sorting)
-
-
-def _tag_row(tag: TagScore, spelling: str) -> Html:
+def _tag_row(tag: TagScore, spelling: str) -> list[Cell]:
     counts = (tag.train_count, tag.test_count, tag.predicted, tag.hits)
-    return element(
-        "tr",
-        element("th", spelling, scope="row", dir="auto"),
-        element("td", tag.group, class_=f"group {tag.group}"),
-        *(element("td", f"{count:,}", data_value=count) for count in counts),
-        *(element("td", percent(rate), data_value=rate) for rate in (tag.precision, tag.recall)),
-        element("td", _bar(tag.f1), data_value=tag.f1, class_="barcell"),
-    )
+    return [
+        Cell(spelling, is_name=True),
+        Cell(tag.group, is_name=True, kind=f"group {tag.group}"),
+        *(Cell(f"{count:,}", count) for count in counts),
+        *(Cell(percent(rate), rate) for rate in (tag.precision, tag.recall)),
+        Cell(bar(tag.f1), tag.f1, kind="barcell"),
+    ]

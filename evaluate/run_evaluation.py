@@ -21,6 +21,11 @@ from .evaluation import Cost, Evaluation, evaluate_items, write_metrics
 from .open_tagger import open_tagger
 from .prediction import ItemPrediction, predict_rows, write_predictions
 from .report import render_report, write_report
+from .report_samples import choose_samples
+from .reporting.confusion import store_embeddings
+from .reporting.ranked_below import RANKED_BELOW, ranked_below, write_ranked_below
+from .reporting.sample_evidence import EVIDENCE, EvidenceOf, explain_items, write_evidence
+from .reporting.stills import Stills, no_stills
 from .run_store import encoder_name, open_run_store
 from .tagging_options import TaggingOptions
 from .training_history import TrainingHistory, read_training_history
@@ -38,6 +43,8 @@ def evaluate_run(
     device: str,
     progress: Progress,
     options: TaggingOptions | None = None,
+    evidence: bool = False,
+    inputs: Path | None = None,
     warn: Callable[[str], None] = lambda _: None,
 ) -> tuple[Evaluation, Path]:
     """Evaluates a run folder and writes ``eval/SPLIT/{metrics.json,predictions.jsonl,report.html}`` into it.
@@ -53,6 +60,8 @@ def evaluate_run(
         device: as in :func:`optsg.train.run_folder.load_run`.
         progress: shows how far prediction is.
         options: how to predict.
+        evidence: whether to compute what the sample videos' tags rest on, into ``evidence.jsonl`` and the report.
+        inputs: the folder or shards that were extracted, for stills beside the evidence.
         warn: told one sentence for each thing that a person should know.
 
     Returns:
@@ -81,6 +90,7 @@ def evaluate_run(
         items = predict(tagger, "predicting")
         seconds = time.perf_counter() - started
         candidates = predict(tagger.at(candidates_point(run)), "measuring confidence")
+        below = ranked_below(items, candidates)
         evaluation = evaluate_items(
             items,
             run.tag_table.count_of,
@@ -92,11 +102,20 @@ def evaluate_run(
             cost=_cost(run, items, seconds),
             confidence=measure_confidence(items, candidates, run.calibration),
             options=dict(opened.facts),
+            below=below,
         )
         folder = path / "eval" / (f"{split}-{options.slug}" if options.slug else split)
         history = read_training_history(path / LOG)
         write_predictions(folder / "predictions.jsonl", items)
         write_metrics(folder / "metrics.json", evaluation)
+        write_ranked_below(folder / RANKED_BELOW, below)
+        rests_on: EvidenceOf = {}
+        if evidence:
+            samples = [item for group in choose_samples(items) for item in group.items]
+            rests_on = explain_items(run, store, samples)
+            write_evidence(folder / EVIDENCE, rests_on)
+        else:
+            (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
         row_of = {store.id(int(row)): int(row) for row in rows}
         document = render_report(
             evaluation,
@@ -106,6 +125,9 @@ def evaluate_run(
                 *((f"Option: {name.lower()}", value) for name, value in opened.facts),
             ],
             thumbnail=lambda video: store.thumbnail(row_of[video]),
+            embedding=store_embeddings(store),
+            evidence=rests_on,
+            stills=no_stills if inputs is None else Stills(store, inputs),
         )
         write_report(folder / "report.html", document)
     return evaluation, folder

@@ -9,7 +9,7 @@ Legend: V videos, K tags of the group full, R drawings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,14 @@ def _rates(truth: set[str], guess: set[str]) -> tuple[float, float]:
 
 def draw(videos: int, drawings: int = DRAWINGS) -> NDArray[np.int64]:
     """(R, V) how often each video is in each drawing; the same for the same number of videos, so runs can be paired."""
-    return np.random.default_rng(SEED).multinomial(videos, np.full(videos, 1 / videos), size=drawings)
+    return np.concatenate(list(draw_in_parts(videos, drawings)))
+
+
+def draw_in_parts(videos: int, drawings: int = DRAWINGS) -> Iterator[NDArray[np.int64]]:
+    """The drawings of :func:`draw`, at most :data:`AT_ONCE` at a time."""
+    dice, chances = np.random.default_rng(SEED), np.full(videos, 1 / videos)
+    for start in range(0, drawings, AT_ONCE):
+        yield dice.multinomial(videos, chances, size=min(AT_ONCE, drawings - start))
 
 
 def f1_by_drawing(outcome: Outcomes, weights: NDArray[np.int64]) -> dict[str, Floats]:

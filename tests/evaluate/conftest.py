@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from optsg.data.store.schema import VideoFeatures
 from optsg.train.cli import main as optsg_train
 from optsg.train.generation import PredictedTag
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.tiny_world import ANIMALS, COLOURS, FRAME_DIM, PATCH_DIM, TINY_SETTINGS, as_options, write_tiny_store
 
@@ -136,3 +139,21 @@ class FakePredictor:
 @pytest.fixture
 def fake_predictor() -> Callable[..., FakePredictor]:
     return lambda *tags: FakePredictor(tags)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium. Its absence skips these tests on a developer's machine and fails them in CI."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        message = "no Chromium is on PATH; pages are tested in it (apt-get install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as driver:
+        # Chromium refuses its sandbox to root, and the pages are our own.
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        opened = driver.chromium.launch(executable_path=program, args=arguments, timeout=120_000)
+        yield opened
+        opened.close()

@@ -28,11 +28,16 @@ def optsg_eval(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_the_users_words_write_three_files_and_print_a_table(run, store):
+def test_the_users_words_write_four_files_and_print_a_table(run, store):
     result = optsg_eval("--split", "test")
     assert result.exit_code == 0, result.output
     results = run / "eval" / "test"
-    assert sorted(path.name for path in results.iterdir()) == ["metrics.json", "predictions.jsonl", "report.html"]
+    assert sorted(path.name for path in results.iterdir()) == [
+        "metrics.json",
+        "predictions.jsonl",
+        "ranked_below.jsonl",
+        "report.html",
+    ]
     lines = result.stdout.splitlines()
     assert lines[0] == "op-tsg: runs/tiny, split test, 9 videos (percent)"
     assert lines[-1] == "report: runs/tiny/eval/test/report.html"

@@ -52,6 +52,7 @@ def test_small_steps_are_not_lost_in_bfloat16() -> None:
         (-model(torch.ones(1, 1, dtype=torch.bfloat16)).sum()).backward()
         weights.collect_gradients()
         optimiser.step()
+        optimiser.zero_grad()  # gradients of micro-batches add up
         weights.publish()
     assert weights.masters[0].item() == pytest.approx(1.01, abs=1e-4)
     assert model.weight.dtype == torch.bfloat16

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from optsg.evaluate.judging.answers import Answer, AnswerFile
 from optsg.evaluate.judging.sources import MediaBytes
-from playwright.sync_api import Browser, Page, Response, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, ViewportSize, expect
 
 from tests.evaluate.judging.conftest import Serve
 
@@ -21,24 +19,6 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE_S = 30.0
 
 expect.set_options(timeout=1000 * PATIENCE_S)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium. Its absence skips these tests on a developer's machine and fails them in CI."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        message = "no Chromium is on PATH; the judging page is tested in it (apt-get install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as driver:
-        # Chromium refuses its sandbox to root, and the pages are our own.
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        opened = driver.chromium.launch(executable_path=program, args=arguments, timeout=120_000)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

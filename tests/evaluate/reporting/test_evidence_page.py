@@ -1,0 +1,116 @@
+"""Evidence in the report, and the page's script in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from optsg.data.tags import tag_key
+from optsg.evaluate.cli import main as optsg_eval
+from optsg.evaluate.prediction import read_predictions
+from optsg.evaluate.report_cli import main as optsg_report
+from optsg.evaluate.reporting.evidence_panel import clock
+from optsg.evaluate.reporting.sample_evidence import read_evidence, write_evidence
+from playwright.sync_api import Browser, Page, expect
+
+
+@pytest.fixture(scope="module")
+def explained_run(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("explained") / "tiny"
+    shutil.copytree(run_path, folder)
+    result = CliRunner().invoke(optsg_eval, ["--run", str(folder), "--evidence", "-q", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_every_predicted_tag_of_the_samples_has_evidence(explained_run, store, tmp_path):
+    folder = explained_run / "eval/test"
+    items = {item.id: item for item in read_predictions(folder / "predictions.jsonl")}
+    found = read_evidence(folder / "evidence.jsonl")
+    assert found.keys() == items.keys()
+    row_of = {video: row for row, video in enumerate(store.ids())}
+    for video, tags in found.items():
+        assert tags.keys() == {tag_key(tag.text) for tag in items[video].tags}
+        for evidence in tags.values():
+            assert [second for second, _ in evidence.frames] == store.times(row_of[video]).tolist()
+            assert [word for word, _ in evidence.words] == items[video].title.split()
+            assert sum(share for _, share in evidence.words) == pytest.approx(1, abs=0.01) or items[video].title == ""
+    write_evidence(tmp_path / "evidence.jsonl", found)
+    assert (tmp_path / "evidence.jsonl").read_bytes() == (folder / "evidence.jsonl").read_bytes()
+
+
+def test_the_page_rendered_again_has_the_evidence_too(explained_run, tmp_path):
+    page = (explained_run / "eval/test/report.html").read_text(encoding="utf-8")
+    result = CliRunner().invoke(optsg_report, [str(explained_run), "--out", str(tmp_path / "again.html")])
+    assert result.exit_code == 0, result.output
+    again = (tmp_path / "again.html").read_text(encoding="utf-8")
+    assert again.count('<div class="evidence">') == page.count('<div class="evidence">') > 0
+
+
+def test_evidence_of_older_predictions_is_removed(explained_run, tmp_path):
+    shutil.copytree(explained_run, tmp_path / "run")
+    result = CliRunner().invoke(optsg_eval, ["--run", str(tmp_path / "run"), "-q", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "run/eval/test/evidence.jsonl").exists()
+
+
+def test_inputs_without_evidence_are_refused(tmp_path):
+    result = CliRunner().invoke(optsg_eval, ["--inputs", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "Error: --inputs is for the pictures of --evidence; give both" in result.output
+
+
+def test_times_are_minutes_and_seconds():
+    assert [clock(second) for second in (0.0, 1.04, 59.6, 61.2)] == ["0:00", "0:01", "1:00", "1:01"]
+
+
+@pytest.fixture
+def page(browser: Browser, explained_run: Path):
+    opened = browser.new_page(viewport={"width": 390, "height": 800})
+    opened.goto((explained_run / "eval/test/report.html").as_uri())
+    yield opened
+    opened.close()
+
+
+def test_evidence_follows_the_focus(page: Page):
+    card = page.locator(".card", has=page.locator("button.tag:nth-of-type(1)")).first
+    tags = card.locator("button.tag")
+    assert tags.count() > 1
+    for number in range(tags.count()):
+        tags.nth(number).focus()
+        expect(card.locator(".evidence-of")).to_have_text(tags.nth(number).locator("[dir]").inner_text())
+        expect(tags.nth(number)).to_have_attribute("aria-pressed", "true")
+        shares = str(tags.nth(number).get_attribute("data-frames")).split()
+        assert card.locator(".strip .share").all_inner_texts() == [f"{share} %" for share in shares]
+
+
+def test_videos_are_found_by_tag_and_verdict_with_the_keyboard(page: Page):
+    cards, output = page.locator(".card:visible"), page.locator(".videofilter output")
+    everything = cards.count()
+    page.locator(".videofilter input").focus()
+    page.keyboard.type("MOON")
+    expect(cards).to_have_count(3)
+    expect(output).to_have_text("3 videos")
+    page.locator(".videofilter select").select_option("missed")
+    wanted = page.locator(".card", has=page.locator(".tag.missed", has_text="Moon")).count()
+    expect(cards).to_have_count(wanted)
+    page.locator(".videofilter button").press("Enter")
+    expect(cards).to_have_count(everything)
+
+
+def test_tables_are_sorted_and_searched(page: Page):
+    names = page.locator("#tag-table tbody tr:visible th")
+    page.locator("#tag-table thead button").first.press("Enter")
+    texts = names.all_inner_texts()
+    assert texts == sorted(texts, key=str.lower)
+    page.locator("#tag-table-filter").fill(texts[0][:3])
+    assert 0 < names.count() <= len(texts)
+    assert all(
+        texts[0][:3].lower() in text.lower() for text in page.locator("#tag-table tbody tr:visible").all_inner_texts()
+    )
+
+
+def test_the_page_is_no_wider_than_a_phone(page: Page):
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
