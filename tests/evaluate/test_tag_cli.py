@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from optsg.data.inputs import open_inputs
+from optsg.data.inputs.media_folder import known_suffixes
 from optsg.data.store import open_store
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.prediction import read_predictions
 from optsg.evaluate.tag_cli import main
-from optsg.evaluate.tagging import FileTagger, media_files
+from optsg.evaluate.tagging import FileTagger
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import open_image_encoder
 from optsg.extract.encoders.text_encoder import open_text_encoder
@@ -222,7 +223,7 @@ def test_a_bad_file_is_one_line_and_the_others_go_on(run, unseen, bad_files):
         f"{empty}: the file is empty (0 bytes)",
         f"{notes}: neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg",
         f"{gone}: there is no such file",
-        f"{nothing}: there are no videos or images in this folder",
+        f"{nothing}: no video, image or .tar shard in this folder, nothing; known are the suffixes {known_suffixes()}",
     ]
     assert [tag["tag"] for tag in good["tags"]] == ["Blue"]
 
@@ -243,10 +244,6 @@ def test_a_folder_stands_for_the_media_files_in_it(tmp_path, run, ffmpeg):
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     result = optsg_tag(tmp_path / "in", "--run", run, "--json")
     assert [row["path"] for row in rows_of(result)] == [str(tmp_path / "in" / name) for name in ("a.png", "b/late.png")]
-    assert list(media_files([tmp_path / "in" / "b", Path("x.mp4")])) == [
-        tmp_path / "in" / "b" / "late.png",
-        Path("x.mp4"),
-    ]
 
 
 def test_no_run_yet(tmp_path, monkeypatch):
