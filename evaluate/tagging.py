@@ -257,8 +257,7 @@ class FileTagger:
                 outcomes[place] = TaggedFile(path=request.path, error=f"{request.path}: {error}")
                 continue
             good[place] = (request, features, own)
-        for place, tagged in zip(good, self._tag_group(list(good.values())), strict=True):
-            outcomes[place] = tagged
+        outcomes.update(zip(good, self._tag_group(list(good.values())), strict=True))
         return [outcomes[place] for place in range(len(group))]
 
     def _tag_group(self, group: Sequence[tuple[TagRequest, VideoFeatures, VideoTags]]) -> list[TaggedFile]:

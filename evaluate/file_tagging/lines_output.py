@@ -45,9 +45,16 @@ class LinesOutput(ABC):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = path.open("r+b") if path.exists() else path.open("x+b")
-            self._open()
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        try:
+            self._open()
+        except OSError as error:
+            self._file.close()
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        except RunError:
+            self._file.close()
+            raise
 
     def _open(self) -> None:
         """Reads what is done, cuts off a half-written line and goes to the end."""
@@ -99,7 +106,8 @@ class LinesOutput(ABC):
         self.done.update(tagged.path for tagged in group)
 
     def finish(self) -> None:
-        """All is done."""
+        """All is done: nothing is left to write."""
+        self._file.flush()
 
     def __enter__(self) -> Self:
         return self
