@@ -294,7 +294,7 @@ class FileTagger:
                     None
                     if tag.pinned
                     else evidence_for_people(
-                        next(rests), times=features.times, title=features.title, tokenizer=self.run.tokenizer
+                        next(rests), times=features.times.tolist(), title=features.title, tokenizer=self.run.tokenizer
                     )
                     for tag in own_tags
                 )

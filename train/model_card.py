@@ -80,7 +80,7 @@ def write_model_card(run: Path, *, license: str | None = None) -> bool:  # noqa:
         old = path.read_text(encoding="utf-8")
         if MARK not in old:
             return False
-        kept = str(ModelCard(old).data.to_dict().get("license") or kept)
+        kept = str(ModelCard(old).data.get("license") or kept)
     make_model_card(run, license=license or kept).save(path)
     return True
 
