@@ -246,6 +246,40 @@ def test_a_folder_stands_for_the_media_files_in_it(tmp_path, run, ffmpeg):
     assert [row["path"] for row in rows_of(result)] == [str(tmp_path / "in" / name) for name in ("a.png", "b/late.png")]
 
 
+def test_a_file_of_tags_grows_and_sidecars_are_written(run, unseen, tmp_path):
+    clip, picture = unseen
+    (tmp_path / "a new clip.info.json").write_text('{"title": "red square", "id": "x"}')
+    command = [
+        tmp_path,
+        "--run",
+        run,
+        "--out",
+        tmp_path / "tags.jsonl",
+        "--write-sidecar",
+        "--evidence",
+        "--workers",
+        "1",
+    ]
+    result = optsg_tag(*command)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.splitlines()[-1] == f"{tmp_path / 'tags.jsonl'}: 2 tagged"
+    written = (tmp_path / "tags.jsonl").read_text(encoding="utf-8")
+    first, second = map(json.loads, written.splitlines())
+    assert (first["path"], first["title"], second["path"]) == (str(clip), "red square", str(picture))
+    assert [word for word, _ in first["tags"][0]["evidence"]["words"]] == ["red", "square"]
+    info = json.loads((tmp_path / "a new clip.info.json").read_text(encoding="utf-8"))
+    assert (info["id"], info["optsg_tags"]["run"], info["optsg_tags"]["tags"]) == ("x", run.name, first["tags"])
+    again = optsg_tag(*command)
+    assert again.exit_code == 0
+    assert again.stderr.splitlines()[-1] == f"{tmp_path / 'tags.jsonl'}: 0 tagged, 2 done before"
+    assert (tmp_path / "tags.jsonl").read_text(encoding="utf-8") == written
+
+
+def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
+    for options in (("a.mp4", "b.mp4", "--title", "t"), ("a.mp4", "--format", "csv"), ("a.mp4", "--metadata", "m.csv")):
+        assert optsg_tag(*options).exit_code == 2
+
+
 def test_no_run_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = optsg_tag("a.mp4")
