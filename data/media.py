@@ -68,6 +68,7 @@ class MediaItem:
         tags: cleaned spellings (:func:`optsg.data.tags.clean_tag`), one per tag key, in input order.
         split: the set it belongs to.
         payload: where its bytes are.
+        pinned, forbidden: what a person says of it when it is to be tagged: tags that it has, and tags that it has not.
     """
 
     id: str
@@ -77,6 +78,8 @@ class MediaItem:
     tags: tuple[str, ...]
     split: Split
     payload: Payload
+    pinned: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
 
 FailureStatus = Literal["failed", "timeout", "crashed"]

@@ -46,7 +46,7 @@ class ItemPrediction:
         return json_line({"id": self.id, "title": self.title, "true": self.true, "tags": tag_rows(self.tags)})
 
 
-def json_line(document: dict[str, Any]) -> str:
+def json_line(document: object) -> str:
     """JSON that people can read in any script; only lone surrogates, which UTF-8 cannot hold, are escaped."""
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

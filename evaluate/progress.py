@@ -15,10 +15,11 @@ LINE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def progress_bar(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def progress_bar(name: str, total: int | None, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Shows progress on stderr and yields a function that is told how many more videos are done.
 
     A bar with rate and remaining time on a terminal, a plain line every now and then elsewhere, nothing with ``quiet``.
+    A total of ``None`` is not known.
     """
     console = Console(stderr=True)
     if quiet:
@@ -59,17 +60,20 @@ class _Counter:
         return self.done / max(time.monotonic() - self._start, 1e-9)
 
 
-def _line_logger(name: str, total: int) -> Callable[[int], None]:
+def _line_logger(name: str, total: int | None) -> Callable[[int], None]:
     counter, last = _Counter(), time.monotonic()
 
     def log(done: int) -> None:
         nonlocal last
         counter.add(done)
         now = time.monotonic()
-        if counter.done < total and now - last < LINE_SECONDS:
+        if (total is None or counter.done < total) and now - last < LINE_SECONDS:
             return
         last = now
-        left = (total - counter.done) / max(counter.rate, 1e-9)
+        if total is None:
+            click.echo(f"{name}: {counter.done:,}, {counter.rate:.1f}/s", err=True)
+            return
+        left = max(total - counter.done, 0) / max(counter.rate, 1e-9)
         click.echo(f"{name}: {counter.done:,} of {total:,}, {counter.rate:.1f}/s, {left:.0f} s left", err=True)
 
     return log

@@ -14,6 +14,7 @@ from ..data.media import SPLITS, Split
 from ..data.store import FeatureStore
 from ..train.confidence.calibration import CALIBRATION
 from ..train.device import device_name
+from ..train.model_card import write_model_card
 from ..train.run_folder import LOG, Run, load_run
 from ..train.run_tagger import RunTagger, candidates_point
 from .confidence import fit_calibration, measure_confidence
@@ -116,6 +117,7 @@ def evaluate_run(
             write_evidence(folder / EVIDENCE, rests_on)
         else:
             (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
+        write_model_card(path)
         row_of = {store.id(int(row)): int(row) for row in rows}
         document = render_report(
             evaluation,

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from rich.console import Console
 
 from ..data.command_line import one_sentence_errors
-from ..data.errors import DecodeError
+from ..data.stop_signals import StopRequest, stop_on_signals
 from .latest_run import find_run
+from .progress import progress_bar
 from .tagging_options import TaggingOptions, tagging_options
 
 if TYPE_CHECKING:
-    from ..train.constraints.tag_control import VideoTags
-    from ..train.generation import PredictedTag
-    from .tagging import FileTagger
+    from .file_tagging.outputs import Output
+    from .file_tagging.tagged_file import TaggedFile
 
 EXAMPLES = """\b
 Examples:
   optsg-tag cat.mp4
-  optsg-tag cat.mp4 --title "our cat at the window"
-  optsg-tag holiday/ --run runs/small-1 --json > tags.jsonl
-  optsg-tag cat.mp4 --min-precision 0.9 --vocabulary tags.txt
-  optsg-tag cat.mp4 --pin cat --forbid dog
+  optsg-tag cat.mp4 --title "our cat at the window" --evidence
+  optsg-tag archive/ --out tags.jsonl
+  optsg-tag "shards/{000..099}.tar" --run runs/small-1 --out tags.parquet
+  optsg-tag holiday/ --write-sidecar --min-precision 0.9
+  optsg-tag cat.mp4 --vocabulary tags.txt --pin cat --forbid dog
+"""
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done, also where some files could not be read
+  1    no file could be tagged, or an error
+  2    the command line is wrong
+  130  Ctrl-C, 143 SIGTERM: what is written is kept, the same command goes on
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=f"{EXAMPLES}\n{EXIT_CODES}", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option(
     "--run",
@@ -38,72 +48,171 @@ Examples:
     metavar="DIR",
     help="Run folder made by optsg-train.  [default: runs/latest]",
 )
-@click.option("--title", default="", help="Title of the video; the model reads it beside the pictures.")
+@click.option("--title", metavar="T", help="Title of the one file; else titles come from metadata and .info.json.")
+@click.option(
+    "--metadata",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Table for a folder, in place of the metadata in it: titles, pinned_tags, forbidden_tags.",
+)
 @click.option(
     "--pin", "pinned", multiple=True, metavar="TAG", help="A tag that the videos have; others follow from it."
 )
 @click.option("--forbid", "forbidden", multiple=True, metavar="TAG", help="A tag that the videos do not have.")
 @tagging_options
+@click.option("--evidence", is_flag=True, help="For each tag, the seconds of video and the title words it rests on.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a .jsonl, .csv or .parquet file; the files that it holds already are skipped.",
+)
+@click.option(
+    "--format", "kind", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of --out.  [default: its suffix]"
+)
+@click.option("--write-sidecar", is_flag=True, help="Put the tags into NAME.info.json beside each file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
+@click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
+@click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
+@click.option("--timeout", default=300.0, show_default=True, metavar="S", help="Seconds that reading a file may take.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="optsg")
 def main(
     paths: tuple[Path, ...],
     run: Path | None,
-    title: str,
+    title: str | None,
+    metadata: Path | None,
     pinned: tuple[str, ...],
     forbidden: tuple[str, ...],
+    evidence: bool,
+    out: Path | None,
+    kind: str | None,
+    write_sidecar: bool,
     as_json: bool,
+    batch_size: int,
+    workers: int | None,
+    timeout: float,
     device: str,
+    quiet: bool,
     verbose: bool,
     **tagging: Any,
 ) -> None:
-    """Prints tags with their scores for videos and images, also those of whole folders.
+    """Tags with their scores for videos and images: files, folders, patterns, WebDataset shards, or tables of file names.
 
-    A file that cannot be read is one line, and the others go on. The exit code is 1 if no file could be tagged.
+    A file that cannot be read is one line, and the others go on. With --out an interrupted command goes on where it
+    stopped.
     """
-    with one_sentence_errors(verbose):
+    _check_usage(paths, title=title, metadata=metadata, out=out, kind=kind, as_json=as_json)
+    stop = StopRequest()
+    with one_sentence_errors(verbose, on_interrupt=_kept(out)):
         folder = find_run(run)
         # PyTorch takes seconds to import; --help should not wait for it.
         from ..train.constraints.tag_control import VideoTags
-        from .tagging import FileTagger, media_files
+        from .file_tagging.requests import TagRequests
+        from .file_tagging.session import tag_files
+        from .tagging import FileTagger, Work
 
-        tagger = FileTagger.open(folder, device=device, options=TaggingOptions(**tagging))
-        for warning in tagger.warnings:
-            click.echo(f"warning: {warning}", err=True)
-        wishes = VideoTags(pinned=pinned, forbidden=forbidden)
-        tagged = sum(_tag_file(tagger, path, title, wishes, as_json=as_json) for path in media_files(paths))
-    sys.exit(0 if tagged else 1)
+        work = Work(group=batch_size, workers=workers, timeout=timeout)
+        requests = TagRequests(paths, title=title, metadata=metadata)
+        with stop_on_signals(stop), _Printer(as_json) if out is None else _open_output(out, kind) as output:
+            tagger = FileTagger.open(
+                folder, device=device, options=TaggingOptions(**tagging), evidence=evidence, work=work
+            )
+            for warning in tagger.warnings:
+                click.echo(f"warning: {warning}", err=True)
+            if isinstance(output, _Printer):
+                output.system = tagger.system
+            total = None if out is None or quiet else requests.count()
+            with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
+                counts = tag_files(
+                    tagger,
+                    requests,
+                    output,
+                    wishes=VideoTags(pinned=pinned, forbidden=forbidden),
+                    sidecars=write_sidecar,
+                    stop=stop,
+                    advance=advance,
+                    warn=lambda sentence: click.echo(f"warning: {sentence}", err=True),
+                )
+    if out is not None and not quiet:
+        click.echo(counts.sentence(out), err=True)
+    if stop.is_set():
+        click.echo(f"interrupted; {_kept(out)}" if out else "interrupted", err=True)
+        sys.exit(128 + stop.number)
+    sys.exit(0 if counts.tagged or counts.skipped else 1)
 
 
-def _tag_file(tagger: FileTagger, path: Path, title: str, wishes: VideoTags, *, as_json: bool) -> bool:
-    """Tags one file and prints the outcome; whether there are tags to print."""
-    try:
-        if path.is_dir():
-            raise DecodeError(f"{path}: there are no videos or images in this folder")
-        tags = tagger.tag(path, title, wishes)
-    except DecodeError as error:
-        _print_failure(path, str(error), as_json=as_json)
-        return False
-    _print_tags(path, title, tags, system=tagger.system, as_json=as_json)
-    return True
+def _check_usage(
+    paths: tuple[Path, ...],
+    *,
+    title: str | None,
+    metadata: Path | None,
+    out: Path | None,
+    kind: str | None,
+    as_json: bool,
+) -> None:
+    if title is not None and (len(paths) > 1 or paths[0].is_dir() or paths[0].suffix.lower() == ".tar"):
+        raise click.UsageError("--title is of one file; for more give titles by --metadata or NAME.info.json")
+    if metadata is not None and not (len(paths) == 1 and paths[0].is_dir()):
+        raise click.UsageError("--metadata is for one folder; a table may itself be given as PATH")
+    if kind is not None and out is None:
+        raise click.UsageError("--format is of --out FILE; --json prints JSON lines")
+    if as_json and out is not None:
+        raise click.UsageError("--json prints and --out writes a file; give one of them")
 
 
-def _print_failure(path: Path, error: str, *, as_json: bool) -> None:
-    from .prediction import json_line
-
-    if as_json:
-        click.echo(json_line({"path": str(path), "error": error}))
-    else:
-        click.echo(f"error: {error}", err=True)
+def _kept(out: Path | None) -> str:
+    return f"{out} holds what is done, the same command goes on" if out else ""
 
 
-def _print_tags(path: Path, title: str, tags: list[PredictedTag], *, system: str, as_json: bool) -> None:
-    from .prediction import json_line, tag_rows
-    from .tables import tags_table
+def _open_output(out: Path, kind: str | None) -> Output:
+    from .file_tagging.outputs import open_output
 
-    if as_json:
-        click.echo(json_line({"path": str(path), "title": title, "tags": tag_rows(tags)}))
-    else:
-        Console().print(tags_table(str(path), tags, system=system))
+    return open_output(out, kind)
+
+
+class _Printer:
+    """Tables, or JSON lines, on standard output.
+
+    Attributes:
+        done: nothing is skipped.
+        system: for the heads of the tables.
+    """
+
+    def __init__(self, as_json: bool):
+        self.done: frozenset[str] = frozenset()
+        self.system = ""
+        self._as_json = as_json
+
+    def write(self, group: Sequence[TaggedFile]) -> None:
+        """Prints a group."""
+        from .prediction import json_line
+        from .tables import tags_table
+
+        for tagged in group:
+            if self._as_json:
+                click.echo(json_line(tagged.to_json()))
+            elif tagged.error is not None:
+                click.echo(f"error: {tagged.error}", err=True)
+            else:
+                Console().print(tags_table(tagged.path, list(tagged.tags), system=self.system))
+                _print_evidence(tagged)
+
+    def finish(self) -> None:
+        """All is done."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _print_evidence(tagged: TaggedFile) -> None:
+    for tag, found in zip(tagged.tags, tagged.evidence, strict=False):
+        if found is not None:
+            seconds = "" if found.second is None else f", at {found.second:.1f} s"
+            word = "" if found.word is None else f", “{found.word}” in the title"
+            click.echo(f"{tag.text}: {(seconds + word).removeprefix(', ') or 'nothing in particular'}")

@@ -29,6 +29,7 @@ from .init_from import load_start
 from .interruption import TrainingInterrupted
 from .joint_step import JointStep, StepValues
 from .log import TrainingLog
+from .model_card import write_model_card
 from .optimiser import AveragedWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .precision import MasterWeights, working_dtype
 from .processes import Processes
@@ -304,6 +305,7 @@ class Trainer:
             self.processes.by_main(lambda: Calibration.fit(candidates).save(self.run_folder / CALIBRATION))
         self.processes.by_main(lambda: save_tag_embeddings(self.run_folder, self._store, self.system.tag_table))
         self.processes.by_main(lambda: write_json(self.run_folder / DECISION, decision))
+        self.processes.by_main(lambda: write_model_card(self.run_folder))
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
         self.processes.by_main(lambda: finish_state(self.run_folder, progress))
 

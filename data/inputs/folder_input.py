@@ -94,6 +94,8 @@ class FolderInput:
             tags=record.tags,
             split=choose_split(tags=record.tags, video_id=video_id, named=(record.split, split_of_folders(path))),
             payload=self._folder.root / path,
+            pinned=record.pinned,
+            forbidden=record.forbidden,
         )
 
     def _describe(self) -> str:

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 from ..errors import InputError
 from .json_list import check_json_list, read_json_list
+from .records import FORBIDDEN, PINNED
 
 FILE_NAME = "file_name"
-COLUMNS = (FILE_NAME, "id", "title", "tags", "split")
+COLUMNS = (FILE_NAME, "id", "title", "tags", "split", PINNED, FORBIDDEN)
 TABLE_SUFFIXES = (".jsonl", ".csv", ".parquet")
 """In the order in which a folder is searched for ``metadata`` + suffix; a ``.json`` list has to be named."""
 

@@ -74,6 +74,11 @@ def open_inputs(
     return inputs if part is None else _PartOfInputs(inputs, part)
 
 
+def open_listing(path: Path, *, metadata: Path | None = None) -> Inputs:
+    """The same, for whoever knows videos by their paths: several items may have one id. Errors as :func:`open_inputs`."""
+    return _open(path, metadata)
+
+
 class _UniqueInputs:
     """Items of ``inputs`` with each id once, up to a limit."""
 
@@ -183,7 +188,7 @@ def _empty(folder: MediaFolder) -> str:
 
 def _shards_of_pattern(path: Path) -> list[Shard]:
     """Shards that a file name with braces or wildcards stands for, in its order, each once."""
-    paths = [path] if _is_there(path, stat.S_ISREG) else _expand(path)
+    paths = [path] if _is_there(path, stat.S_ISREG) else expand_pattern(path)
     for shard in paths:
         if shard.suffix.lower() != SHARD_SUFFIX:
             raise InputError(f"{shard}: not a .tar shard, expected a folder of videos or images, or WebDataset shards")
@@ -191,7 +196,12 @@ def _shards_of_pattern(path: Path) -> list[Shard]:
     return [Shard(path=shard, name=printable(Path(os.path.relpath(shard, top)).as_posix())) for shard in paths]
 
 
-def _expand(path: Path) -> list[Path]:
+def expand_pattern(path: Path) -> list[Path]:
+    """The files and folders that a name with braces or wildcards stands for, each once.
+
+    Raises:
+        InputError: there are none, or the braces are not balanced.
+    """
     # Patterns mean here what they mean to WebDataset; importing it takes a second, and few inputs are patterns.
     from webdataset.shardlists import expand_urls
 

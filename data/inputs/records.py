@@ -1,4 +1,4 @@
-"""What metadata says about one video, checked: the columns ``id``, ``title``, ``tags`` and ``split``.
+"""What metadata says about one video, checked: the columns ``id``, ``title``, ``tags``, ``split`` and for tagging two more.
 
 Every source (tables, yt-dlp, shards) hands its values to :func:`parse_record`, so a column means the same everywhere.
 """
@@ -17,6 +17,9 @@ from ..tags import unique_tags
 from .relative_paths import printable
 from .splits import parse_split
 
+PINNED, FORBIDDEN = "pinned_tags", "forbidden_tags"
+"""Columns for tagging; their names are unlikely to stand in a table for anything else."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -26,16 +29,19 @@ class Record:
     title: str = ""
     tags: tuple[str, ...] = ()
     split: Split | None = None
+    pinned: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
 
 
 def parse_record(values: Mapping[str, object]) -> Record:
-    """Checked record of the columns ``id``, ``title``, ``tags`` and ``split``; others are ignored, absent ones are empty.
+    """Checked record of the columns below; others are ignored, absent ones are empty.
 
     - ``id``: text or an integer.
     - ``title``: text, kept in full; control characters and runs of white space become one space.
     - ``tags``: a list of texts, or one text that is split at commas (or is itself a JSON or Python list, which is what
       pandas writes into a CSV). A tag in a list keeps its commas.
     - ``split``: see :func:`optsg.data.inputs.splits.parse_split`.
+    - ``pinned_tags``, ``forbidden_tags``: as ``tags``; ``optsg-tag`` heeds them, extraction does not.
 
     Raises:
         InputError: a column has another type or an unknown value. The message does not say where; the caller does.
@@ -43,8 +49,10 @@ def parse_record(values: Mapping[str, object]) -> Record:
     return Record(
         id=parse_id(values),
         title=_clean_text(_text("title", values.get("title"))),
-        tags=unique_tags(_tag_list(values.get("tags"))),
+        tags=unique_tags(_tag_list("tags", values.get("tags"))),
         split=parse_split(_text("split", values.get("split"))),
+        pinned=unique_tags(_tag_list(PINNED, values.get(PINNED))),
+        forbidden=unique_tags(_tag_list(FORBIDDEN, values.get(FORBIDDEN))),
     )
 
 
@@ -80,18 +88,18 @@ def _text(column: str, value: object) -> str:
     return value
 
 
-def _tag_list(value: object) -> list[str]:
+def _tag_list(column: str, value: object) -> list[str]:
     if _is_missing(value):
         return []
     if isinstance(value, str):
         written = _written_list(value)
         return value.split(",") if written is None else written
     if not isinstance(value, list):
-        raise InputError(f"tags is {_describe(value)}, expected a list of texts, or one text with commas")
+        raise InputError(f"{column} is {_describe(value)}, expected a list of texts, or one text with commas")
     tags = [tag for tag in value if not _is_missing(tag)]
     for tag in tags:
         if not isinstance(tag, str):
-            raise InputError(f"tags holds {_describe(tag)}, expected texts only")
+            raise InputError(f"{column} holds {_describe(tag)}, expected texts only")
     return tags
 
 

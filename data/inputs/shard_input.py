@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError
 from ..media import Failure, MediaItem, MediaKind
 from .media_folder import media_kind
-from .records import id_or, parse_record
+from .records import FORBIDDEN, PINNED, id_or, parse_record
 from .relative_paths import inside, printable
 from .sidecar_input import yt_dlp_columns
 from .splits import choose_split, split_of_folders, split_of_shard
@@ -98,6 +98,8 @@ def _item(shard: Shard, sample: TarSample) -> MediaItem | Failure:
         tags=record.tags,
         split=choose_split(tags=record.tags, video_id=video_id, named=named),
         payload=sample.members[suffix],
+        pinned=record.pinned,
+        forbidden=record.forbidden,
     )
 
 
@@ -130,7 +132,7 @@ def _quote(metadata: Mapping[str, Any], *names: str) -> str:
 
 def _columns(sample: TarSample, metadata: Mapping[str, Any]) -> dict[str, object]:
     """Columns for :func:`optsg.data.inputs.records.parse_record` out of what the downloaders write."""
-    columns = {name: metadata.get(name) for name in ("id", "title", "tags", "split")}
+    columns = {name: metadata.get(name) for name in ("id", "title", "tags", "split", PINNED, FORBIDDEN)}
     if metadata.get("clips"):
         columns["id"] = None  # video2dataset copies the columns of a video to all the clips it cuts out of it
     yt_dlp = metadata.get("yt_meta_dict")

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from optsg.data.inputs import open_inputs
+from optsg.data.inputs.media_folder import known_suffixes
 from optsg.data.store import open_store
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.prediction import read_predictions
 from optsg.evaluate.tag_cli import main
-from optsg.evaluate.tagging import FileTagger, media_files
+from optsg.evaluate.tagging import FileTagger
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import open_image_encoder
 from optsg.extract.encoders.text_encoder import open_text_encoder
@@ -222,7 +223,7 @@ def test_a_bad_file_is_one_line_and_the_others_go_on(run, unseen, bad_files):
         f"{empty}: the file is empty (0 bytes)",
         f"{notes}: neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg",
         f"{gone}: there is no such file",
-        f"{nothing}: there are no videos or images in this folder",
+        f"{nothing}: no video, image or .tar shard in this folder, nothing; known are the suffixes {known_suffixes()}",
     ]
     assert [tag["tag"] for tag in good["tags"]] == ["Blue"]
 
@@ -243,10 +244,40 @@ def test_a_folder_stands_for_the_media_files_in_it(tmp_path, run, ffmpeg):
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     result = optsg_tag(tmp_path / "in", "--run", run, "--json")
     assert [row["path"] for row in rows_of(result)] == [str(tmp_path / "in" / name) for name in ("a.png", "b/late.png")]
-    assert list(media_files([tmp_path / "in" / "b", Path("x.mp4")])) == [
-        tmp_path / "in" / "b" / "late.png",
-        Path("x.mp4"),
+
+
+def test_a_file_of_tags_grows_and_sidecars_are_written(run, unseen, tmp_path):
+    clip, picture = unseen
+    (tmp_path / "a new clip.info.json").write_text('{"title": "red square", "id": "x"}')
+    command = [
+        tmp_path,
+        "--run",
+        run,
+        "--out",
+        tmp_path / "tags.jsonl",
+        "--write-sidecar",
+        "--evidence",
+        "--workers",
+        "1",
     ]
+    result = optsg_tag(*command)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.splitlines()[-1] == f"{tmp_path / 'tags.jsonl'}: 2 tagged"
+    written = (tmp_path / "tags.jsonl").read_text(encoding="utf-8")
+    first, second = map(json.loads, written.splitlines())
+    assert (first["path"], first["title"], second["path"]) == (str(clip), "red square", str(picture))
+    assert [word for word, _ in first["tags"][0]["evidence"]["words"]] == ["red", "square"]
+    info = json.loads((tmp_path / "a new clip.info.json").read_text(encoding="utf-8"))
+    assert (info["id"], info["optsg_tags"]["run"], info["optsg_tags"]["tags"]) == ("x", run.name, first["tags"])
+    again = optsg_tag(*command)
+    assert again.exit_code == 0
+    assert again.stderr.splitlines()[-1] == f"{tmp_path / 'tags.jsonl'}: 0 tagged, 2 done before"
+    assert (tmp_path / "tags.jsonl").read_text(encoding="utf-8") == written
+
+
+def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
+    for options in (("a.mp4", "b.mp4", "--title", "t"), ("a.mp4", "--format", "csv"), ("a.mp4", "--metadata", "m.csv")):
+        assert optsg_tag(*options).exit_code == 2
 
 
 def test_no_run_yet(tmp_path, monkeypatch):

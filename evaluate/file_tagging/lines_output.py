@@ -1,0 +1,157 @@
+"""Outputs with one line a file, JSON or CSV, that grow group by group and that an interrupted run goes on with.
+
+A group is added with one write and forced to the disk; what a kill leaves of a half-written line is cut off when the file
+is opened again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from ...data.errors import RunError
+from ...data.inputs.relative_paths import printable
+from ..prediction import json_line
+from .tagged_file import TaggedFile
+
+COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
+"""Of CSV. ``tags``, ``scores`` and ``novel`` are JSON lists of the same length, ``details`` is all that JSON lines hold."""
+
+
+class LinesOutput(ABC):
+    """A file of lines. Use as a context manager.
+
+    Args:
+        path: of the file, which may be there already.
+
+    Attributes:
+        done: paths of the files that it holds.
+
+    Raises:
+        RunError: the file cannot be written, or holds something else.
+    """
+
+    header: bytes = b""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.done: set[str] = set()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = path.open("r+b") if path.exists() else path.open("x+b")
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        try:
+            self._open()
+        except OSError as error:
+            self._file.close()
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        except RunError:
+            self._file.close()
+            raise
+
+    def _open(self) -> None:
+        """Reads what is done, cuts off a half-written line and goes to the end."""
+        whole = 0
+        for number, line in enumerate(self._file, start=1):
+            if not line.endswith(b"\n"):
+                break
+            if self.header and number == 1:
+                if line != self.header:
+                    raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
+            else:
+                self.done.add(self._path_of(line, number))
+            whole += len(line)
+        self._file.seek(whole)
+        self._file.truncate()
+        if whole == 0:
+            self._file.write(self.header)
+
+    def _path_of(self, line: bytes, number: int) -> str:
+        try:
+            return self.read_path(line.decode("utf-8"))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise RunError(
+                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
+            ) from error
+
+    @abstractmethod
+    def read_path(self, line: str) -> str:
+        """The path in a line; raises ValueError, KeyError, TypeError or IndexError for any other line."""
+
+    @abstractmethod
+    def to_line(self, tagged: TaggedFile) -> str:
+        """A line without its end."""
+
+    def write(self, group: Sequence[TaggedFile]) -> None:
+        """Adds a group.
+
+        Raises:
+            RunError: the disk is full or gone; what was written before is kept.
+        """
+        try:
+            self._file.write("".join(self.to_line(tagged) + "\n" for tagged in group).encode("utf-8"))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written: {error.strerror or error}; what it holds is kept"
+            ) from error
+        self.done.update(tagged.path for tagged in group)
+
+    def finish(self) -> None:
+        """All is done: nothing is left to write."""
+        self._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class JsonLinesOutput(LinesOutput):
+    """One JSON object a line (:meth:`TaggedFile.to_json`)."""
+
+    def read_path(self, line: str) -> str:
+        """See :class:`LinesOutput`."""
+        return _text(json.loads(line)["path"])
+
+    def to_line(self, tagged: TaggedFile) -> str:
+        """See :class:`LinesOutput`."""
+        return json_line(tagged.to_json())
+
+
+class CsvOutput(LinesOutput):
+    """Comma-separated values, one row a file, so that its ``tags`` can be read again as metadata."""
+
+    header = (",".join(COLUMNS) + "\n").encode()
+
+    def read_path(self, line: str) -> str:
+        """See :class:`LinesOutput`."""
+        row = next(csv.reader([line], strict=True))
+        if len(row) != len(COLUMNS):
+            raise ValueError(f"{len(row)} fields in place of {len(COLUMNS)}")
+        return _text(row[0])
+
+    def to_line(self, tagged: TaggedFile) -> str:
+        """See :class:`LinesOutput`; line ends within a field become spaces."""
+        rows = tagged.rows()
+        fields = [tagged.path, tagged.title]
+        fields += [json_line([row[name] for row in rows]) for name in ("tag", "score", "novel")]
+        fields += [tagged.error or "", json_line(rows)]
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(map(printable, fields))
+        return line.getvalue()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no path")
+    return value

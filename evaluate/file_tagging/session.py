@@ -1,0 +1,117 @@
+"""From requests to an output: what is done already is skipped, the rest tagged, written group by group."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ...data.errors import InputError
+from ...train.constraints.tag_control import VideoTags
+from .info_json import write_info_json
+from .requests import TagRequest
+from .tagged_file import TaggedFile
+
+
+class Tagging(Protocol):
+    """What is needed of :class:`optsg.evaluate.tagging.FileTagger`."""
+
+    @property
+    def system(self) -> str:
+        """The system that writes the tags."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        ...
+
+    def tag_many(
+        self, requests: Iterable[TagRequest], *, wishes: VideoTags | None, stop: threading.Event | None
+    ) -> Iterator[list[TaggedFile]]:
+        """Groups of outcomes in the order of the requests."""
+        ...
+
+
+class Output(Protocol):
+    """Where outcomes go."""
+
+    @property
+    def done(self) -> Collection[str]:
+        """Paths that are not tagged again."""
+        ...
+
+    def write(self, group: Sequence[TaggedFile]) -> None:
+        """Takes a group."""
+        ...
+
+    def finish(self) -> None:
+        """All is done."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """How many files were tagged, could not be, and had been done before."""
+
+    tagged: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def sentence(self, out: Path) -> str:
+        """For people."""
+        skipped = f", {self.skipped:,} done before" if self.skipped else ""
+        failed = f", {self.failed:,} could not be read" if self.failed else ""
+        return f"{out}: {self.tagged:,} tagged{failed}{skipped}"
+
+
+def tag_files(
+    tagger: Tagging,
+    requests: Iterable[TagRequest],
+    output: Output,
+    *,
+    wishes: VideoTags,
+    sidecars: bool,
+    stop: threading.Event,
+    advance: Callable[[int], None],
+    warn: Callable[[str], None],
+) -> Counts:
+    """Tags what is not done yet.
+
+    Args:
+        wishes: tags that all files have or have not.
+        sidecars: whether the ``.info.json`` beside each file is updated; before the output says that the file is done.
+        stop: once set, what is complete is written and the rest left.
+        advance: told the number of files done.
+        warn: told one sentence for each ``.info.json`` that could not be updated.
+
+    Raises:
+        OptsgError: the output cannot be written, or a tag is both pinned and forbidden.
+    """
+    counts = Counts()
+
+    def remaining() -> Iterator[TagRequest]:
+        for request in requests:
+            if request.path in output.done:
+                counts.skipped += 1
+                advance(1)
+            else:
+                yield request
+
+    for group in tagger.tag_many(remaining(), wishes=wishes, stop=stop):
+        for tagged in group:
+            if tagged.error is None and sidecars and tagged.sidecar is not None:
+                try:
+                    write_info_json(tagged, run=tagger.name, system=tagger.system)
+                except InputError as error:
+                    warn(str(error))
+        output.write(group)
+        failed = sum(tagged.error is not None for tagged in group)
+        counts.failed += failed
+        counts.tagged += len(group) - failed
+        advance(len(group))
+    if not stop.is_set():
+        output.finish()
+    return counts
