@@ -8,6 +8,7 @@ from ... import __version__
 from ..report_charts import Axis
 from ..report_markup import Html, element
 from ..report_page import page
+from ..reporting.table import Cell, sortable_table
 from .report import AGREEMENT_READING, NO_AGREEMENT, READING, Results, gain_rows, kappa_text
 from .statistics import Outcome, TagGain, TagVerdict
 
@@ -19,7 +20,7 @@ STYLE = """
 .intervals line.span { stroke: var(--s1); stroke-width: 3; stroke-linecap: round; }
 .intervals circle { fill: var(--s1); stroke: var(--paper); stroke-width: 2; }
 .intervals .name { fill: var(--ink); font-size: 13px; }
-.tags td.words, .tags thead th.words { text-align: left; overflow-wrap: anywhere; }
+.tags td.words { text-align: left; overflow-wrap: anywhere; }
 .tags td.words { max-width: 20rem; }
 .tags .tag { white-space: nowrap; }
 """
@@ -30,8 +31,6 @@ SIGNS: dict[Outcome, tuple[str, str]] = {
     "not judged": ("–", "missed"),
 }
 COLUMNS = ("Tag", "Video", "Verdict", "Written by", "Relevant", "Not", "Unsure")
-WORDS = 4
-"""The first columns hold words, the others numbers."""
 
 
 def results_page(results: Results) -> Html:
@@ -146,28 +145,14 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Html:
 
 
 def _tags(results: Results) -> list[Html]:
-    head = element("tr", *(_heading(number, name) for number, name in enumerate(COLUMNS)))
-    body = (_tag_row(results, item) for item in results.verdicts)
-    table = element("table", element("thead", head), element("tbody", *body), class_="numbers tags", id="tag-table")
+    rows = [_tag_row(results, item) for item in results.verdicts]
     return [
         element("p", element("a", "Save as CSV", href="verdicts.csv", download="verdicts.csv")),
-        element(
-            "label",
-            "Find a tag ",
-            element("input", type="search", id="tag-filter", autocomplete="off", spellcheck="false"),
-            element("output", f"{len(results.verdicts):,} tags", id="tag-count", for_="tag-filter"),
-            class_="search",
-        ),
-        element("div", table, class_="scroll", tabindex="0", role="region", aria_label="Every tag"),
+        sortable_table("tag-table", COLUMNS, rows, sorted_by=None, label="Every tag", things="tag"),
     ]
 
 
-def _heading(number: int, name: str) -> Html:
-    button = element("button", name, type="button", data_column=number, data_text=number < WORDS)
-    return element("th", button, scope="col", aria_sort="none", class_="words" if number < WORDS else None)
-
-
-def _tag_row(results: Results, item: TagVerdict) -> Html:
+def _tag_row(results: Results, item: TagVerdict) -> list[Cell]:
     question = item.question
     video = results.questions.videos[question.video]
     sign, colour = SIGNS[item.outcome]
@@ -177,11 +162,11 @@ def _tag_row(results: Results, item: TagVerdict) -> Html:
     runs = ", ".join(
         results.questions.runs[run] + ("" if run in question.novel_in else " (known)") for run in question.runs
     )
-    return element(
-        "tr",
-        element("th", question.tag, scope="row", dir="auto"),
-        element("td", video.title or video.id, title=video.id, class_="words", dir="auto"),
-        element("td", verdict, class_="words"),
-        element("td", runs, class_="words"),
-        *(element("td", f"{count:,}", data_value=count) for count in (item.relevant, item.not_relevant, item.unsure)),
-    )
+    shown = element("span", video.title or video.id, title=video.id)
+    return [
+        Cell(question.tag, is_name=True),
+        Cell(shown, is_name=True, kind="words"),
+        Cell(verdict, is_name=True, kind="words"),
+        Cell(runs, is_name=True, kind="words"),
+        *(Cell(f"{count:,}", value=count) for count in (item.relevant, item.not_relevant, item.unsure)),
+    ]

@@ -237,8 +237,8 @@ def kill_at_random(trainings: Trainings, feats: Path, kills: int, *settings: str
     [code], seconds = trainings.run(*command, "--run", "runs/whole")
     assert code == 0
     for _ in range(kills):
-        # Setting up takes its share of every attempt, so that the run does not end before its last kill.
-        [code], _ = trainings.run(*command, "--run", "runs/killed", after=rng.uniform(0.0, 2 * seconds / kills))
+        # All attempts together take less time than the whole run, so that it does not end before its last kill.
+        [code], _ = trainings.run(*command, "--run", "runs/killed", after=rng.uniform(0.0, 0.9 * seconds / kills))
         assert code == -signal.SIGKILL
         assert len(state_files(Path("runs/killed"))) <= 4
     assert trainings.run(*command, "--run", "runs/killed")[0] == [0]
