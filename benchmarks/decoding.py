@@ -42,7 +42,7 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from benchmarks.alternating import Timings, alternate  # noqa: E402
 from benchmarks.matrix_rate import wait  # noqa: E402
-from benchmarks.options import parser, publish  # noqa: E402
+from benchmarks.options import add_model_options, parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 from benchmarks.scripted_output import Script, ScriptedLogits, ScriptedOutput  # noqa: E402
 from benchmarks.synthetic_store import write_synthetic_store  # noqa: E402
@@ -243,13 +243,8 @@ def report(results: Sequence[DecodingResult]) -> str:
 def main(words: Sequence[str] | None = None) -> None:
     """Prints the table as Markdown."""
     options = parser(__doc__, repetitions=5)
-    options.add_argument(
-        "--sizes", nargs="+", choices=["small", "base"], default=["small", "base"], help="[small base]"
-    )
+    add_model_options(options)
     options.add_argument("--batch-size", type=int, default=32, help="[%(default)s]")
-    options.add_argument("--feats", type=Path, help="a store of your own instead of the synthetic one")
-    options.add_argument("--videos", type=int, default=2_000, help="of the synthetic store [%(default)s]")
-    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our models")
     arguments: argparse.Namespace = options.parse_args(words)
     path = arguments.feats or write_synthetic_store(
         arguments.work / f"train-{arguments.videos}.h5", videos=arguments.videos

@@ -23,6 +23,16 @@ def parser(description: str | None, *, repetitions: int) -> argparse.ArgumentPar
     return made
 
 
+def add_model_options(options: argparse.ArgumentParser) -> None:
+    """``--sizes``, ``--feats``, ``--videos``, ``--set``: which models, on which store."""
+    options.add_argument(
+        "--sizes", nargs="+", choices=["small", "base"], default=["small", "base"], help="[small base]"
+    )
+    options.add_argument("--feats", type=Path, help="a store of your own instead of the synthetic one")
+    options.add_argument("--videos", type=int, default=2_000, help="of the synthetic store [%(default)s]")
+    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our models")
+
+
 def publish(
     arguments: argparse.Namespace, heading: str, body: str, *, note: str = "", packages: Sequence[str] = ("torch",)
 ) -> None:

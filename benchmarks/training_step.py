@@ -45,7 +45,7 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 from benchmarks.alternating import Timings, alternate  # noqa: E402
 from benchmarks.matrix_rate import measured_matrix_rate, wait  # noqa: E402
 from benchmarks.newcomer_model import NewcomerModel, NewcomerTargets, NewcomerTraining  # noqa: E402
-from benchmarks.options import parser, publish  # noqa: E402
+from benchmarks.options import add_model_options, parser, publish  # noqa: E402
 from benchmarks.part_clock import PartClock  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 from benchmarks.synthetic_store import write_synthetic_store  # noqa: E402
@@ -266,14 +266,9 @@ def report(results: Sequence[SizeResult]) -> str:
 def main(words: Sequence[str] | None = None) -> None:
     """Prints the tables as Markdown."""
     options = parser(__doc__, repetitions=7)
-    options.add_argument(
-        "--sizes", nargs="+", choices=["small", "base"], default=["small", "base"], help="[small base]"
-    )
+    add_model_options(options)
     options.add_argument("--batch-size", type=int, help="[64 for small, 16 for base]")
     options.add_argument("--steps", type=int, default=2, help="in one measurement [%(default)s]")
-    options.add_argument("--feats", type=Path, help="a store of your own instead of the synthetic one")
-    options.add_argument("--videos", type=int, default=2_000, help="of the synthetic store [%(default)s]")
-    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our models")
     arguments: argparse.Namespace = options.parse_args(words)
     path = arguments.feats or write_synthetic_store(
         arguments.work / f"train-{arguments.videos}.h5", videos=arguments.videos

@@ -188,22 +188,20 @@ def _line(number: int, line: Series, x_axis: Axis, y_axis: Axis) -> Html:
 
 
 def _legend(series: Sequence[Series]) -> Html:
-    entries = (
-        element(
-            "span",
-            element(
-                "svg",
-                element("line", x1=1, x2=25, y1=5, y2=5),
-                viewBox="0 0 26 10",
-                aria_hidden="true",
-                class_=f"key series s{number + 1}",
-            ),
-            line.name,
-        )
-        for number, line in enumerate(series)
-        if line.points
-    )
+    entries = (line_key(line.name, f"s{number + 1}") for number, line in enumerate(series) if line.points)
     return element("div", *entries, class_="keys")
+
+
+def line_key(name: str, kind: str) -> Html:
+    """A line's entry in a legend; ``kind`` is the class that gives the line its colour."""
+    sample = element(
+        "svg",
+        element("line", x1=1, x2=25, y1=5, y2=5),
+        viewBox="0 0 26 10",
+        aria_hidden="true",
+        class_=f"key series {kind}",
+    )
+    return element("span", sample, name)
 
 
 def _summary(series: Sequence[Series]) -> str:

@@ -79,18 +79,14 @@ def explain(system: System, batch: Batch, tags: Sequence[Sequence[PredictedTag]]
 
 
 def _evidence(model: VideoTitleModel, batch: Batch, row: int, of_features: Tensor, of_attention: Tensor) -> TagEvidence:
-    # Patches are not looked at by a model that was trained without images.
-    seen = (
-        of_features.shape[1] if model.config.modality == "video" else of_attention.shape[-1] if of_attention.ndim else 0
-    )
-    visual_mask = torch.cat([batch.frame_mask[row], batch.patch_mask[row]])[:seen]
-    title_mask = batch.title_mask[row]
-    if model.config.modality == "video":
-        return TagEvidence(visual=_shares(of_features[row], visual_mask), tokens=())
-    tokens = _shares(of_features[row], title_mask)
-    if model.config.modality == "title":
+    modality = model.config.modality
+    tokens = () if modality == "video" else _shares(of_features[row], batch.title_mask[row])
+    if modality == "title":
         return TagEvidence(visual=(), tokens=tokens)
-    return TagEvidence(visual=_shares(of_attention[row], visual_mask), tokens=tokens)
+    of_visual = (of_features if modality == "video" else of_attention)[row]
+    # Patches are not looked at by a model that was trained without images.
+    visual_mask = torch.cat([batch.frame_mask[row], batch.patch_mask[row]])[: len(of_visual)]
+    return TagEvidence(visual=_shares(of_visual, visual_mask), tokens=tokens)
 
 
 def _shares(relevance: Tensor, mask: Tensor) -> tuple[float, ...]:

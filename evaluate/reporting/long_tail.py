@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..report_charts import Axis, Series
+from ..report_charts import Axis, Series, line_key
 from ..report_markup import Html, element
 
 WIDTH, HEIGHT = 960.0, 300.0
@@ -88,18 +88,5 @@ def _keys(lines: Sequence[Series]) -> Html:
         aria_hidden="true",
         class_="key",
     )
-    entries = [
-        element(
-            "span",
-            element(
-                "svg",
-                element("line", x1=1, x2=25, y1=5, y2=5),
-                viewBox="0 0 26 10",
-                aria_hidden="true",
-                class_=f"key series run{place + 1}",
-            ),
-            line.name,
-        )
-        for place, line in enumerate(lines)
-    ]
+    entries = [line_key(line.name, f"run{place + 1}") for place, line in enumerate(lines)]
     return element("div", *entries, element("span", mass, "number of tags"), class_="keys")
