@@ -188,7 +188,7 @@ def _empty(folder: MediaFolder) -> str:
 
 def _shards_of_pattern(path: Path) -> list[Shard]:
     """Shards that a file name with braces or wildcards stands for, in its order, each once."""
-    paths = [path] if _is_there(path, stat.S_ISREG) else expand_pattern(path)
+    paths = [path] if _is_there(path, stat.S_ISREG) else [Path(name) for name in expand_pattern(path)]
     for shard in paths:
         if shard.suffix.lower() != SHARD_SUFFIX:
             raise InputError(f"{shard}: not a .tar shard, expected a folder of videos or images, or WebDataset shards")
@@ -196,8 +196,8 @@ def _shards_of_pattern(path: Path) -> list[Shard]:
     return [Shard(path=shard, name=printable(Path(os.path.relpath(shard, top)).as_posix())) for shard in paths]
 
 
-def expand_pattern(path: Path) -> list[Path]:
-    """The files and folders that a name with braces or wildcards stands for, each once.
+def expand_pattern(path: Path) -> list[str]:
+    """Names of the files and folders that a name with braces or wildcards stands for, each once, as pathlib sorts them.
 
     Raises:
         InputError: there are none, or the braces are not balanced.
@@ -209,11 +209,16 @@ def expand_pattern(path: Path) -> list[Path]:
         names = expand_urls(str(path))
     except ValueError as error:
         raise InputError(f"{path}: the braces of this pattern are not balanced") from error
-    paths: dict[Path, None] = {}
+    found: dict[str, None] = {}  # as texts: a Path takes some hundred bytes more
     for name in map(Path, names):
-        matches = [name] if _is_there(name) else sorted(map(Path, glob(str(name), recursive=True)))  # noqa: PTH207 (pathlib takes no absolute pattern)
+        matches = [str(name)] if _is_there(name) else _sorted_glob(name)
         if not matches:
             of_pattern = "" if name == path else f" (of the pattern {path})"
             raise InputError(f"{name}: there is no such file or folder{of_pattern}")
-        paths.update(dict.fromkeys(matches))
-    return list(paths)
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def _sorted_glob(pattern: Path) -> list[str]:
+    names = [str(Path(name)) for name in glob(str(pattern), recursive=True)]  # noqa: PTH207 (pathlib takes no absolute pattern)
+    return sorted(names, key=lambda name: name.replace(os.sep, "\0"))  # part by part

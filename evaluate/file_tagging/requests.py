@@ -64,13 +64,13 @@ class TagRequests:
                 yield _failed(path, str(error))
                 continue
             for one in expanded:
-                yield from self._of_path(one)
+                yield from self._of_path(Path(one))
 
     def count(self) -> int | None:
         """About how many there are, as far as a glance tells; ``None`` where it would take reading everything."""
         total = 0
         try:
-            for path in (one for pattern in self._paths for one in _expand(pattern)):
+            for path in (Path(one) for pattern in self._paths for one in _expand(pattern)):
                 is_listed = path.is_dir() or path.suffix.lower() == SHARD_SUFFIX
                 found = open_listing(path, metadata=self._metadata if path.is_dir() else None).count if is_listed else 1
                 if found is None or path.suffix.lower() in TABLE_SUFFIXES:
@@ -97,9 +97,9 @@ class TagRequests:
             yield _failed(path, str(error))
 
 
-def _expand(path: Path) -> list[Path]:
+def _expand(path: Path) -> list[str]:
     is_pattern = any(mark in str(path) for mark in PATTERN_MARKS) and not path.exists()
-    return expand_pattern(path) if is_pattern else [path]
+    return expand_pattern(path) if is_pattern else [str(path)]
 
 
 def _listed(path: Path, base: Path, metadata: Path | None) -> Iterator[TagRequest]:
