@@ -123,7 +123,6 @@ def main(
         options = TaggingOptions(**tagging)
         wishes = VideoTags(pinned=pinned, forbidden=forbidden)
         work = Work(group=batch_size, workers=workers, timeout=timeout)
-        requests = TagRequests(paths, title=title, metadata=metadata)
         made_with = MadeWith.now(
             folder, options, pin=pinned, forbid=forbidden, evidence=evidence, write_sidecar=write_sidecar
         )
@@ -131,6 +130,7 @@ def main(
             stop_on_signals(stop),
             _Printer(as_json) if out is None else _open_output(out, kind, made_with, overwrite) as output,
         ):
+            requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
             tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
             for warning in tagger.warnings:
                 click.echo(f"warning: {warning}", err=True)
@@ -198,6 +198,10 @@ class _Printer:
     def __init__(self, as_json: bool):
         self.system = ""
         self._as_json = as_json
+
+    def is_done(self, path: str) -> bool:  # noqa: ARG002
+        """Nothing is skipped."""
+        return False
 
     def claim(self, path: str) -> bool:  # noqa: ARG002
         """Nothing is skipped."""

@@ -39,14 +39,14 @@ def media_kind(name: str) -> MediaKind | None:
 class MediaFolder:
     """Listing of a folder, all paths relative to ``root`` with forward slashes, sorted.
 
-    It holds the paths, the videos' and images' as no more than their bytes, and nothing of what is in the files.
+    It holds the paths, as no more than their bytes where there are many, and nothing of what is in the files.
 
     Attributes:
         root: the folder.
         media: videos and images.
         shards: tar files.
         tables: metadata tables, at most one per folder: the first of ``metadata.jsonl``, ``.csv``, ``.parquet``.
-        sidecars: ``.info.json`` files.
+        sidecars: ``.info.json`` files; ask :meth:`has_sidecar`.
         create_files: annotation files of CREATE, by the names they were published under.
         others: how many other files there are, metadata tables included.
         failures: links and folders that cannot be used.
@@ -56,15 +56,18 @@ class MediaFolder:
     media: PathList = field(default_factory=PathList)
     shards: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
-    sidecars: set[str] = field(default_factory=set)
+    sidecars: PathList = field(default_factory=PathList)
     create_files: list[str] = field(default_factory=list)
     others: int = 0
     failures: list[Failure] = field(default_factory=list)
 
     def index(self, path: str) -> int | None:
         """Position of ``path`` in ``media``, ``None`` if it is not there."""
-        position = bisect_left(self.media, path)
-        return position if position < len(self.media) and self.media[position] == path else None
+        return _position(self.media, path)
+
+    def has_sidecar(self, path: str) -> bool:
+        """Whether ``path`` is one of ``sidecars``."""
+        return _position(self.sidecars, path) is not None
 
     def why_not(self, path: str) -> str:
         """Why a path that metadata names is not in ``media``."""
@@ -73,6 +76,11 @@ class MediaFolder:
         if media_kind(path) is None:
             return f"{printable(path)!r} has no known video or image suffix (known: {known_suffixes()})"
         return f"{printable(path)!r} is not in the folder {self.root}"
+
+
+def _position(paths: PathList, path: str) -> int | None:
+    position = bisect_left(paths, path)
+    return position if position < len(paths) and paths[position] == path else None
 
 
 def known_suffixes() -> str:
@@ -91,6 +99,7 @@ def scan_folder(root: Path) -> MediaFolder:
     while pending:
         _scan_one(folder, pending.pop(), pending)
     folder.media.sort()
+    folder.sidecars.sort()
     folder.shards.sort()
     folder.tables.sort()
     folder.create_files.sort()
@@ -128,7 +137,7 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
         else:
             _fail(folder, path, "is not a file, or a link that leads nowhere")
     elif entry.name.endswith(SIDECAR_SUFFIX):
-        folder.sidecars.add(path)
+        folder.sidecars.append(path)
     elif is_create_file(entry.name) and _leads_to(entry, os.DirEntry.is_file):
         folder.create_files.append(path)
     else:

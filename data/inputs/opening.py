@@ -74,9 +74,16 @@ def open_inputs(
     return inputs if part is None else _PartOfInputs(inputs, part)
 
 
-def open_listing(path: Path, *, metadata: Path | None = None) -> Inputs:
-    """The same, for whoever knows videos by their paths: several items may have one id. Errors as :func:`open_inputs`."""
-    return _open(path, metadata)
+def open_listing(
+    path: Path, *, metadata: Path | None = None, needs_title: Callable[[str], bool] | None = None
+) -> Inputs:
+    """The same, for whoever knows videos by their paths: several items may have one id. Errors as :func:`open_inputs`.
+
+    Args:
+        needs_title: asked with the source of a file in a folder before its ``NAME.info.json`` is read; where it says no, the
+            item has neither title nor tags. An archive's have some hundred kilobytes each.
+    """
+    return _open(path, metadata, needs_title)
 
 
 class _UniqueInputs:
@@ -132,14 +139,14 @@ def _duplicate(item: MediaItem) -> Failure:
     return Failure(id=item.source, source=item.source, stage="read", error=error)
 
 
-def _open(path: Path, metadata: Path | None) -> Inputs:
+def _open(path: Path, metadata: Path | None, needs_title: Callable[[str], bool] | None = None) -> Inputs:
     failures: list[Failure] = []
     if _is_there(path, stat.S_ISDIR):
         folder = scan_folder(path)
         if folder.media and folder.shards:
             raise InputError(_mixed(folder))
         if folder.media:
-            return _folder_input(folder, metadata)
+            return _folder_input(folder, metadata, needs_title)
         if not folder.shards:
             raise InputError(_empty(folder))
         failures = folder.failures
@@ -152,12 +159,12 @@ def _open(path: Path, metadata: Path | None) -> Inputs:
     return ShardInput(shards, description=description, failures=failures)
 
 
-def _folder_input(folder: MediaFolder, metadata: Path | None) -> Inputs:
+def _folder_input(folder: MediaFolder, metadata: Path | None, needs_title: Callable[[str], bool] | None) -> Inputs:
     if metadata is not None and (metadata.is_dir() or is_create_layout(metadata)):
         return CreateInput(folder, open_create_annotations(metadata))
     if metadata is None and folder.create_files and not folder.tables:
         return CreateInput(folder, CreateAnnotations(find_create_files(folder.root, folder.create_files)))
-    return FolderInput(folder, metadata=metadata)
+    return FolderInput(folder, metadata=metadata, needs_title=needs_title)
 
 
 def _is_there(path: Path, is_kind: Callable[[int], bool] = lambda _mode: True) -> bool:

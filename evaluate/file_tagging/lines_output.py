@@ -89,12 +89,15 @@ class LinesOutput(ABC):
         self._file.write(self.header)
         self._is_fresh = False
 
+    def is_done(self, path: str) -> bool:
+        """Whether a file is done, or claimed."""
+        return path in self._done
+
     def claim(self, path: str) -> bool:
         """Whether a file is neither done nor claimed already; it then is."""
-        if path in self._done:
-            return False
+        is_new = path not in self._done
         self._done.add(path)
-        return True
+        return is_new
 
     def _path_of(self, line: bytes, number: int) -> str:
         try:

@@ -70,8 +70,12 @@ class ParquetOutput:
                     self._old.add(row["path"])
         self._lines = JsonLinesOutput(path.with_name(path.name + ".unfinished.jsonl"), made_with, overwrite=overwrite)
 
+    def is_done(self, path: str) -> bool:
+        """See :class:`LinesOutput`."""
+        return path in self._old or self._lines.is_done(path)
+
     def claim(self, path: str) -> bool:
-        """See :meth:`LinesOutput.claim`."""
+        """See :class:`LinesOutput`."""
         return path not in self._old and self._lines.claim(path)
 
     def write(self, group: Sequence[TaggedFile]) -> None:

@@ -38,6 +38,10 @@ class Tagging(Protocol):
 class Output(Protocol):
     """Where outcomes go."""
 
+    def is_done(self, path: str) -> bool:
+        """Whether a file is done, or claimed."""
+        ...
+
     def claim(self, path: str) -> bool:
         """Whether a file is to be tagged: it is not done, and was not claimed before."""
         ...

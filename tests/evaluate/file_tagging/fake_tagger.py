@@ -57,7 +57,7 @@ def run_all(
     with open_output(out, None, made_with, overwrite=overwrite) as output:
         return tag_files(
             tagger,
-            TagRequests([folder]),
+            TagRequests([folder], is_done=output.is_done),
             output,
             wishes=VideoTags(),
             sidecars=sidecars,

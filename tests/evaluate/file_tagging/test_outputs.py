@@ -13,7 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import RunError
+from optsg.data.inputs import folder_input
+from optsg.data.inputs.sidecar_input import read_sidecar
 from optsg.data.media import MediaItem
+from optsg.evaluate.file_tagging import requests
 from optsg.evaluate.file_tagging.outputs import open_output
 from optsg.evaluate.file_tagging.requests import TagRequests
 from optsg.evaluate.file_tagging.session import tag_files
@@ -116,10 +119,10 @@ def test_another_file_is_not_written_over(tmp_path, name, content, error):
 def test_a_file_named_twice_is_tagged_once(folder, tmp_path):
     tagger = FakeTagger()
     with open_output(tmp_path / "out.jsonl", None, MADE_WITH) as output:
-        requests = TagRequests([folder / "001.png", folder / "002.png", folder / "001.png"])
+        named = TagRequests([folder / "001.png", folder / "002.png", folder / "001.png"])
         counts = tag_files(
             tagger,
-            requests,
+            named,
             output,
             wishes=VideoTags(),
             sidecars=False,
@@ -182,3 +185,26 @@ def test_titles_and_wishes_come_from_metadata(tmp_path):
     assert (row.item.title, row.item.pinned, row.item.forbidden) == ("t", ("cat",), ("dog", "cow"))
     assert "leads outside its folder" in str(outside.item)
     assert [Path(request.path).name for request in TagRequests([tmp_path / "*.mp4"])] == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("pattern", ["in", "in/*.png"])
+def test_of_what_is_done_no_info_json_is_read_again(folder, tmp_path, monkeypatch, pattern):
+    """In an archive they are large, and there are many."""
+    for number in range(30):
+        (folder / f"{number:03}.info.json").write_text(json.dumps({"title": f"title {number}"}))
+    names: list[str] = []
+
+    def read(path: Path) -> dict[str, object]:
+        names.append(path.name)
+        return read_sidecar(path)
+
+    for module in (folder_input, requests):
+        monkeypatch.setattr(module, "read_sidecar", read)
+    for done in (0, 30):
+        names.clear()
+        counts = run_all(tmp_path / pattern, tmp_path / "out.jsonl", FakeTagger())
+        assert (counts.skipped, len(names)) == (done, 30 - done)
+    (folder / "100.png").touch()
+    (folder / "100.info.json").write_text('{"title": "new"}')
+    run_all(tmp_path / pattern, tmp_path / "out.jsonl", FakeTagger())
+    assert names == ["100.info.json"]
