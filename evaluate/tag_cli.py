@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -123,8 +124,8 @@ def main(
         options = TaggingOptions(**tagging)
         wishes = VideoTags(pinned=pinned, forbidden=forbidden)
         work = Work(group=batch_size, workers=workers, timeout=timeout)
-        made_with = MadeWith.now(
-            folder, options, pin=pinned, forbid=forbidden, evidence=evidence, write_sidecar=write_sidecar
+        made_with = partial(
+            MadeWith.now, folder, options, pin=pinned, forbid=forbidden, evidence=evidence, write_sidecar=write_sidecar
         )
         with (
             stop_on_signals(stop),
@@ -182,10 +183,12 @@ def _kept(out: Path | None, overwrite: bool) -> str:
     return f"{out} holds what is done, the same command{' without --overwrite' * overwrite} goes on" if out else ""
 
 
-def _open_output(out: Path, kind: str | None, made_with: MadeWith, overwrite: bool) -> AbstractContextManager[Output]:
+def _open_output(
+    out: Path, kind: str | None, made_with: Callable[[], MadeWith], overwrite: bool
+) -> AbstractContextManager[Output]:
     from .file_tagging.outputs import open_output
 
-    return open_output(out, kind, made_with, overwrite=overwrite)
+    return open_output(out, kind, made_with(), overwrite=overwrite)
 
 
 class _Printer:
