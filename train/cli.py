@@ -93,23 +93,22 @@ def main(
         # PyTorch takes seconds to import; --help should not wait for it.
         from .interruption import TrainingInterrupted
         from .processes import MainProcessFailed, open_processes
-        from .session import begun_run, new_run, train_run
+        from .session import RunRequest, begun_run, new_run, train_run
 
         try:
             with open_processes(device) as processes:
                 if feats is not None:
-                    begin = partial(
-                        begun_run if resume == "auto" else new_run,
-                        feats,
-                        run,
+                    request = RunRequest(
+                        feats=feats,
+                        run=run,
                         system=system,
-                        init_from=init_from,
                         size=size,
                         settings=settings,
                         seed=seed,
                         device=device,
+                        init_from=init_from,
                     )
-                    run = processes.by_main(begin)
+                    run = processes.by_main(partial(begun_run if resume == "auto" else new_run, request))
                 train_run(run or Path("runs/latest"), processes=processes, resume=resume is not None, quiet=quiet)
         except TrainingInterrupted as interruption:
             sys.exit(interruption.exit_code)

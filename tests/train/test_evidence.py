@@ -83,7 +83,7 @@ def test_every_system_gives_shares_that_add_up(feats: Path, store: FeatureStore,
     assert all(parameter.grad is None for parameter in system.model.parameters())
 
 
-class Broken(Exception):
+class BrokenError(Exception):
     """Raised in the midst of an explanation."""
 
 
@@ -99,10 +99,10 @@ def test_the_model_is_as_it_was_also_after_an_error(
 
     def broken(*_: object) -> Tensor:
         seen.append(system.model.training or torch.is_inference_mode_enabled() or not torch.is_grad_enabled())
-        raise Broken
+        raise BrokenError
 
     monkeypatch.setattr(system, "tag_log_scores", broken)
-    with torch.no_grad(), pytest.raises(Broken):
+    with torch.no_grad(), pytest.raises(BrokenError):
         explain(system, batch, some_tags(system, batch))
     assert seen == [False]
     assert [module.training for module in system.model.modules()] == modes
