@@ -13,6 +13,7 @@ EXAMPLES = """\b
 Examples:
   optsg-report runs/small-1
   optsg-report runs/small-1 --split val --out val.html
+  optsg-report runs/small-1 --inputs data/sample
   optsg-report runs/bin runs/op-tsg --out comparison.html
   optsg-report runs/bin runs/op-tsg --split test-known
 """
@@ -39,13 +40,29 @@ Examples:
     metavar="PATH",
     help="Feature store with the pictures.  [default: the one the run was trained on]",
 )
+@click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="The folder or shards that were extracted: with evidence, frames as pictures.  [default: as in the last report]",
+)
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
-def main(runs: tuple[Path, ...], split: str, out: Path | None, feats: Path | None, quiet: bool, verbose: bool) -> None:
+def main(
+    runs: tuple[Path, ...],
+    split: str,
+    out: Path | None,
+    feats: Path | None,
+    inputs: Path | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
     """Renders the report of a run's evaluation again, or compares several runs that were evaluated on the same videos.
 
     It reads what optsg-eval wrote; no model is needed. In a comparison the first RUN is the one that others are compared with.
     """
+    if inputs is not None and len(runs) > 1:
+        raise click.UsageError("--inputs is for the pictures of one run's evidence; a comparison shows none")
     with one_sentence_errors(verbose):
         folders = [find_run(run) for run in runs]
         # PyTorch takes seconds to import; --help should not wait for it.
@@ -55,7 +72,7 @@ def main(runs: tuple[Path, ...], split: str, out: Path | None, feats: Path | Non
             click.echo(f"warning: {line}", err=True)
 
         if len(folders) == 1:
-            path = report_again(folders[0], split=split, out=out, feats=feats, warn=warn)
+            path = report_again(folders[0], split=split, out=out, feats=feats, inputs=inputs, warn=warn)
         else:
             path = report_comparison(folders, split=split, out=out or Path("comparison.html"), feats=feats, warn=warn)
     if not quiet:
