@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from ..data.command_line import device_option, one_sentence_errors, quiet_and_verbose
 from .systems.names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
 
 EXAMPLES = """\b
@@ -59,7 +59,7 @@ Examples:
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of config.json; may be repeated."
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of everything random.  [default: 0]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@device_option
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
 def main(

@@ -23,7 +23,7 @@ from optsg.evaluate.comparison.prompt_orders import Decoded, PromptOrders
 from optsg.evaluate.comparison.results import Invocation, Results, Section
 from optsg.evaluate.comparison.table_text import TextTable
 from optsg.evaluate.comparison.verdicts import judge_tags
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Dialog
 
 HARMLESS = "word"
 LONG = "a" * 5000
@@ -232,7 +232,12 @@ def opened(browser: Browser, tmp_path: Path) -> Callable[[str], tuple[int, list[
         path.write_text(html(results_of(text)), encoding="utf-8")
         page = browser.new_page(viewport={"width": 390, "height": 800})
         dialogs: list[str] = []
-        page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+        def dismiss(dialog: Dialog) -> None:
+            dialogs.append(dialog.message)
+            dialog.dismiss()
+
+        page.on("dialog", dismiss)
         page.goto(path.as_uri())
         width = page.evaluate("document.documentElement.scrollWidth")
         page.close()
