@@ -19,7 +19,7 @@ STYLE = """
 def heat_map(figure: PromptOrders) -> Html:
     """(N, L) cosines, darker for more alike; a frame marks the prompt that is most alike to each tag."""
     prompts, tags = figure.similarity.shape
-    low, high = float(figure.similarity.min(initial=1.0)), float(figure.similarity.max(initial=-1.0))
+    low, high = float(figure.similarity.min()), float(figure.similarity.max())
     cells = []
     for prompt in range(prompts):
         x = LEFT + prompt * CELL

@@ -137,8 +137,7 @@ def _orders(figure: PromptOrders) -> Html:
 
 def _isolated(texts: Sequence[str]) -> Html:
     """Texts with commas between them; the direction of none turns round what stands beside it."""
-    first, *others = [element("bdi", text) for text in texts] or [Html("none")]
-    return join([first, *(part for text in others for part in (", ", text))])
+    return join([part for text in texts for part in (", ", element("bdi", text))][1:])
 
 
 def _cases(cases: Sequence[Case]) -> Html:

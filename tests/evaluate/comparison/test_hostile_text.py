@@ -14,7 +14,6 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from optsg.data.metrics import tag_groups
 from optsg.evaluate.comparison.case_studies import Case
-from optsg.evaluate.comparison.heat_map import heat_map
 from optsg.evaluate.comparison.html_page import html
 from optsg.evaluate.comparison.markdown import escape, markdown, pictures
 from optsg.evaluate.comparison.measures import Spread
@@ -216,11 +215,6 @@ def test_our_own_cells_stay_readable() -> None:
         "–",
     ):
         assert escape(cell) == cell
-
-
-def test_a_figure_of_a_video_without_tags_is_drawn() -> None:
-    figure = PromptOrders(id="v", title="t", true=[], decoded=[], similarity=np.zeros((4, 0)))
-    assert len(ElementTree.fromstring(heat_map(figure)).findall(".//{*}rect")) == 0
 
 
 @pytest.fixture

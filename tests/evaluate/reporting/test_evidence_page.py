@@ -76,7 +76,12 @@ PLAN = PixelPlan(mode="shortest", size=(32, 32), crop=(32, 32), interpolation="b
 def with_clips(explained_run, make_store, clip_factory, tmp_path) -> tuple[Path, Path, Path]:
     """An evaluation with evidence, a store that says how frames are cut, and a folder with two of its nine videos."""
     shutil.copytree(explained_run, tmp_path / "run")
-    spec = {"library": "timm", "name": "tiny", "digest": "sha256:aa", "preprocessing": json.loads(json.dumps(PLAN.spec()))}
+    spec = {
+        "library": "timm",
+        "name": "tiny",
+        "digest": "sha256:aa",
+        "preprocessing": json.loads(json.dumps(PLAN.spec())),
+    }
     clip_factory("videos/test/00.mp4", duration=2.0)
     clip_factory("videos/test/01.mp4", duration=3.0)
     return tmp_path / "run", make_store("cut.h5", image_encoder=spec), tmp_path / "videos"
