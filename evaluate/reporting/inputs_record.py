@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...data.errors import RunError
 from ...data.whole_files import write_text
+from ..prediction import json_line
 
 INPUTS = "inputs.json"
 
@@ -16,7 +17,7 @@ def remember_inputs(folder: Path, inputs: Path | None) -> None:
     if inputs is None:
         (folder / INPUTS).unlink(missing_ok=True)
     else:
-        write_text(folder / INPUTS, [json.dumps({"inputs": str(inputs.resolve())}, ensure_ascii=False), "\n"])
+        write_text(folder / INPUTS, [json_line({"inputs": str(inputs.resolve())}), "\n"])
 
 
 def remembered_inputs(folder: Path) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,16 +14,22 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from optsg.data.metrics import tag_groups
-from optsg.evaluate.comparison.case_studies import Case
+from optsg.evaluate.comparison.case_studies import Case, case_studies
+from optsg.evaluate.comparison.grid import TABLES
 from optsg.evaluate.comparison.html_page import html
 from optsg.evaluate.comparison.markdown import escape, markdown, pictures
-from optsg.evaluate.comparison.measures import Spread
+from optsg.evaluate.comparison.measures import Measures, Spread
+from optsg.evaluate.comparison.plan import Plan
 from optsg.evaluate.comparison.plots import Line, sweep_plot
 from optsg.evaluate.comparison.prompt_orders import Decoded, PromptOrders
 from optsg.evaluate.comparison.results import Invocation, Results, Section
 from optsg.evaluate.comparison.table_text import TextTable
 from optsg.evaluate.comparison.verdicts import judge_tags
+from optsg.evaluate.prediction import ItemPrediction
+from optsg.train.generation import PredictedTag
 from playwright.sync_api import Browser, Dialog
+
+from tests.evaluate.comparison.test_documents import write_run
 
 HARMLESS = "word"
 LONG = "a" * 5000
@@ -90,6 +97,37 @@ def results_of(text: str) -> Results:
         cases=[Case(text, text, judged, {"asy": judged, "op-tsg": []})],
         missing=[f"{text}: not trained"],
     )
+
+
+def test_predictions_of_hostile_videos_become_cases(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    """From the run folders to the page: every video is shown once, under its own texts."""
+    texts = [text for text in HOSTILE.values() if text]
+    for system, said in (("op-tsg", texts), ("asy", texts[::-1])):
+        items = [
+            ItemPrediction(
+                id=f"{number} {text}",
+                title=text,
+                true=(text, "cat"),
+                tags=(
+                    PredictedTag(text=other, score=0.5, novel=True),
+                    PredictedTag(text="cat", score=0.4, novel=False),
+                ),
+            )
+            for number, (text, other) in enumerate(zip(texts, said, strict=True))
+        ]
+        write_run(tmp_path / f"{system}-seed-0", items)
+    grid = plan(tables=[table for table in TABLES if table.key == "1"])
+    measures = Measures(grid, tmp_path, {"op-tsg-seed-0", "asy-seed-0"})
+    cases = case_studies(measures)
+    assert 3 <= len(cases) <= 6
+    assert {case.id for case in cases} <= {f"{number} {text}" for number, text in enumerate(texts)}
+    page = html(replace(results_of(HARMLESS), cases=cases))
+    assert page.count('<article class="card">') == len(cases)
+    found = skeleton(page)
+    assert {part[0] for part in found.parts if isinstance(part, tuple)} == {
+        part[0] for part in skeleton(html(results_of(HARMLESS))).parts if isinstance(part, tuple)
+    }
+    assert all(shown(case.title) in found.text for case in cases)
 
 
 class Skeleton(HTMLParser):

@@ -14,6 +14,7 @@ from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.prediction import read_predictions
 from optsg.evaluate.report_cli import main as optsg_report
 from optsg.evaluate.reporting.evidence_panel import clock
+from optsg.evaluate.reporting.inputs_record import remember_inputs, remembered_inputs
 from optsg.evaluate.reporting.sample_evidence import read_evidence, write_evidence
 from optsg.extract.encoders.pixel_plan import PixelPlan
 from playwright.sync_api import Browser, Page, expect
@@ -133,6 +134,15 @@ def test_a_page_elsewhere_leaves_the_evaluation_as_it_is(with_clips, tmp_path):
     before = {path.name: path.stat().st_mtime_ns for path in (run / "eval/test").iterdir()}
     assert report(run, "--feats", feats, "--inputs", videos, "--out", tmp_path / "page.html").exit_code == 0
     assert {path.name: path.stat().st_mtime_ns for path in (run / "eval/test").iterdir()} == before
+
+
+def test_any_folder_is_remembered(tmp_path):
+    assert remembered_inputs(tmp_path) is None
+    for name in ("videos", "видео\n\u2028", "\udce9t\udce9"):  # the last is "été" in Latin-1, as Linux has it
+        remember_inputs(tmp_path, tmp_path / name)
+        assert remembered_inputs(tmp_path) == tmp_path / name
+    remember_inputs(tmp_path, None)
+    assert remembered_inputs(tmp_path) is None
 
 
 def test_stills_need_evidence_and_a_store_that_says_how_frames_were_cut(with_clips, tmp_path):
