@@ -14,6 +14,9 @@ from .errors import OptsgError
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+SHORT_HELP = {"help_option_names": ["-h", "--help"]}
+"""For ``context_settings``: ``-h`` is ``--help``."""
+
 Command = TypeVar("Command", bound=Callable[..., object])
 
 

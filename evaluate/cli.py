@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from ..data.command_line import device_option, one_sentence_errors, quiet_and_verbose
+from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
 from .evaluation_options import feats_option, inputs_option
 from .latest_run import find_run
 from .progress import progress_bar
@@ -28,7 +28,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option(
     "--run",
     "run",

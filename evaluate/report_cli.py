@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from ..data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
 from .evaluation_options import evaluation_option, feats_option, inputs_option
 from .latest_run import find_runs
 
@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN...]")
 @evaluation_option
 @click.option(

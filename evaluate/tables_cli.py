@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..data.command_line import INTERRUPTED, device_option, one_sentence_errors, quiet_and_verbose
+from ..data.command_line import INTERRUPTED, SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
 from ..data.stop_signals import StopRequest, stop_on_signals
 
 EXAMPLES = """\b
@@ -32,7 +32,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     return tuple(dict.fromkeys(int(word) for word in words))
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option(
     "--feats", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Feature store to train from."
 )

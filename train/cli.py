@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..data.command_line import device_option, one_sentence_errors, quiet_and_verbose
+from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
 from .systems.names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
 
 EXAMPLES = """\b
@@ -23,7 +23,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option("--feats", type=click.Path(path_type=Path), metavar="PATH", help="Feature store to train from.")
 @click.option(
     "--system",

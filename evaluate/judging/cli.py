@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ...data.command_line import one_sentence_errors, quiet_and_verbose
+from ...data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ..evaluation_options import EXTRACTED, evaluation_option, feats_option
 from ..latest_run import find_runs
@@ -19,7 +19,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option(
     "--run",
     "runs",
