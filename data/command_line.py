@@ -1,4 +1,4 @@
-"""What all commands share: an error is one sentence, and ``-q`` and ``-v`` mean the same everywhere."""
+"""What all commands share: an error is one sentence, and ``--device``, ``-q`` and ``-v`` mean the same everywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from .errors import OptsgError
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
+SHORT_HELP = {"help_option_names": ["-h", "--help"]}
+"""For ``context_settings``: ``-h`` is ``--help``."""
+
 Command = TypeVar("Command", bound=Callable[..., object])
+
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+"""Where tensors are computed."""
 
 
 def quiet_and_verbose(command: Command) -> Command:

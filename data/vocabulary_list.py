@@ -9,7 +9,8 @@ One tag a line, in the spelling that it is to have. Further::
     # a comment              a hash and a space; "#funny" is a tag
     \!wow                     a backslash takes the rest of the line as a tag
 
-Two texts are the same tag by :func:`optsg.data.tags.tag_key`: upper and lower case do not matter.
+Two texts are the same tag by :func:`optsg.data.tags.tag_key`, as everywhere: case, Unicode's compatible forms (full-width,
+composed or not) and white space do not matter, all else does. The marks of this format are ASCII: "！" and "，" are text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 from .errors import ConfigError
 from .tags import clean_tag, tag_key
 
-ARROW, BLOCK, ANY, COMMENT, PLAIN = "->", "!", "*", "# ", "\\"
+ARROW, BLOCK, ANY, COMMENT, PLAIN = "->", "!", "*", "#", "\\"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +69,7 @@ def read_tag_list(path: Path) -> TagList:
         ConfigError: the file cannot be read, a line is no tag, two lines contradict each other, or it says nothing.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other breaks are white space of a tag
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"the vocabulary {path} cannot be read: {reason}") from error
@@ -94,7 +95,7 @@ class _Lines:
         self._closed = True
 
     def add(self, number: int, line: str) -> None:
-        if not line or line.startswith(COMMENT) or line == COMMENT.strip():
+        if not line or (line.startswith(COMMENT) and not line[1:2].strip()):
             return
         if line == ANY:
             self._closed = False
@@ -109,7 +110,10 @@ class _Lines:
 
     def _allow_aliases(self, number: int, line: str) -> None:
         left, _, spelling = line.rpartition(ARROW)
-        [aliases] = csv.reader([left.strip()], skipinitialspace=True)
+        try:
+            [aliases] = csv.reader([left.strip()], skipinitialspace=True)
+        except csv.Error as error:
+            raise ConfigError(f"{self._name}, line {number}: its aliases cannot be read: {error}") from error
         self._allow(number, spelling, spelling)
         for alias in aliases:
             self._allow(number, alias, spelling)

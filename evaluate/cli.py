@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
+from .evaluation_options import feats_option, inputs_option
 from .latest_run import find_run
 from .progress import progress_bar
 from .tagging_options import TaggingOptions, tagging_options
@@ -27,7 +28,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option(
     "--run",
     "run",
@@ -35,12 +36,7 @@ Examples:
     metavar="DIR",
     help="Run folder made by optsg-train.  [default: runs/latest]",
 )
-@click.option(
-    "--feats",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Feature store to score on.  [default: the one the run was trained on]",
-)
+@feats_option("the run")
 @click.option(
     "--split",
     type=click.Choice(["train", "val", "test"]),
@@ -51,16 +47,11 @@ Examples:
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Videos at a time."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@device_option
 @click.option(
     "--evidence", is_flag=True, help="Show in the report which seconds and words the sample videos' tags rest on."
 )
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="The folder or shards that were extracted: with --evidence, frames as pictures.",
-)
+@inputs_option()
 @tagging_options
 @quiet_and_verbose
 @click.version_option(package_name="optsg")

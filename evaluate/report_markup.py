@@ -18,14 +18,20 @@ class Html(str):
     __slots__ = ()
 
 
+def legal(text: str) -> str:
+    """Text in which characters that HTML and XML cannot hold have become the replacement character."""
+    return "".join(char if _is_legal(char) else "\ufffd" for char in text)
+
+
 def escape(text: str) -> Html:
-    """Plain text as HTML; characters that HTML cannot hold become the replacement character."""
-    legal = "".join(char if _is_legal(char) else "\ufffd" for char in text)
-    return Html(html.escape(legal, quote=True))
+    """Plain text as HTML, made :func:`legal`."""
+    return Html(html.escape(legal(text), quote=True))
 
 
 def _is_legal(char: str) -> bool:
     code = ord(char)
+    if code in (0xFFFE, 0xFFFF):  # a picture is read as XML, which has no such characters
+        return False
     return char in "\t\n" or (code >= 0x20 and not 0x7F <= code < 0xA0 and not 0xD800 <= code < 0xE000)
 
 

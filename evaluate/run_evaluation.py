@@ -24,6 +24,7 @@ from .prediction import ItemPrediction, predict_rows, write_predictions
 from .report import render_report, write_report
 from .report_samples import choose_samples
 from .reporting.confusion import store_embeddings
+from .reporting.inputs_record import remember_inputs
 from .reporting.ranked_below import RANKED_BELOW, ranked_below, write_ranked_below
 from .reporting.sample_evidence import EVIDENCE, EvidenceOf, explain_items, write_evidence
 from .reporting.stills import Stills, no_stills
@@ -117,8 +118,10 @@ def evaluate_run(
             write_evidence(folder / EVIDENCE, rests_on)
         else:
             (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
+        remember_inputs(folder, inputs)
         write_model_card(path)
         row_of = {store.id(int(row)): int(row) for row in rows}
+        stills = None if inputs is None else Stills(store, inputs)
         document = render_report(
             evaluation,
             history=history,
@@ -129,8 +132,10 @@ def evaluate_run(
             thumbnail=lambda video: store.thumbnail(row_of[video]),
             embedding=store_embeddings(store),
             evidence=rests_on,
-            stills=no_stills if inputs is None else Stills(store, inputs),
+            stills=stills or no_stills,
         )
+        if stills is not None and stills.shortfall is not None:
+            warn(stills.shortfall)
         write_report(folder / "report.html", document)
     return evaluation, folder
 

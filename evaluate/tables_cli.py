@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..data.command_line import INTERRUPTED, one_sentence_errors, quiet_and_verbose
+from ..data.command_line import INTERRUPTED, SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
 from ..data.stop_signals import StopRequest, stop_on_signals
 
 EXAMPLES = """\b
@@ -32,7 +32,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     return tuple(dict.fromkeys(int(word) for word in words))
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option(
     "--feats", type=click.Path(path_type=Path), required=True, metavar="PATH", help="Feature store to train from."
 )
@@ -73,7 +73,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     metavar="N",
     help="Runs trained side by side.  [default: one for each free GPU, or for each core]",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@device_option
 @click.option("--dry-run", is_flag=True, help="Say which runs there are and which are missing; train nothing.")
 @click.option("--only-write", is_flag=True, help="Write the tables from the runs that are finished; train nothing.")
 @quiet_and_verbose

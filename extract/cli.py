@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..data.command_line import one_sentence_errors
+from ..data.command_line import SHORT_HELP, one_sentence_errors
 from .api import extract, open_source, parse_part
 from .encoders.presets import DEFAULT_PRESET, PRESETS
 from .options import DEFAULT_TIMEOUT
@@ -43,7 +43,7 @@ Exit codes:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
@@ -102,6 +102,7 @@ Exit codes:
 @click.option("--json-log", type=click.Path(path_type=Path), help="Append a JSON line for every input to this file.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="optsg")
 def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **options: Any) -> None:
     """Turn the videos and images of INPUT into features for optsg-train."""
     with one_sentence_errors(verbose, on_interrupt=f"complete parts are in {out}.parts, the same command goes on"):

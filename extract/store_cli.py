@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from ..data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
 from .encoders.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ Examples:
 CHECK_WIDTH = 11
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(epilog=EXAMPLES, context_settings=SHORT_HELP)
+@click.version_option(package_name="optsg")
 def main() -> None:
     """Look into feature stores, check them, and turn one form into the other."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..data.command_line import one_sentence_errors, quiet_and_verbose
+from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
 from .systems.names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
 
 EXAMPLES = """\b
@@ -23,7 +23,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option("--feats", type=click.Path(path_type=Path), metavar="PATH", help="Feature store to train from.")
 @click.option(
     "--system",
@@ -59,7 +59,7 @@ Examples:
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of config.json; may be repeated."
 )
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Seed of everything random.  [default: 0]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@device_option
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
 def main(
@@ -93,23 +93,22 @@ def main(
         # PyTorch takes seconds to import; --help should not wait for it.
         from .interruption import TrainingInterrupted
         from .processes import MainProcessFailed, open_processes
-        from .session import begun_run, new_run, train_run
+        from .session import RunRequest, begun_run, new_run, train_run
 
         try:
             with open_processes(device) as processes:
                 if feats is not None:
-                    begin = partial(
-                        begun_run if resume == "auto" else new_run,
-                        feats,
-                        run,
+                    request = RunRequest(
+                        feats=feats,
+                        run=run,
                         system=system,
-                        init_from=init_from,
                         size=size,
                         settings=settings,
                         seed=seed,
                         device=device,
+                        init_from=init_from,
                     )
-                    run = processes.by_main(begin)
+                    run = processes.by_main(partial(begun_run if resume == "auto" else new_run, request))
                 train_run(run or Path("runs/latest"), processes=processes, resume=resume is not None, quiet=quiet)
         except TrainingInterrupted as interruption:
             sys.exit(interruption.exit_code)

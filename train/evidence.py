@@ -52,9 +52,7 @@ class _Trace:
 def explain(system: System, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> list[list[TagEvidence]]:
     """The evidence of every tag, in the order of ``tags``: per video, tags that the system predicted for it."""
     model = system.model
-    was_training = model.training
-    model.eval()
-    with torch.enable_grad(), _traced(model) as trace:
+    with torch.enable_grad(), _in_evaluation_mode(model), _traced(model) as trace:
         scores = system.tag_log_scores(batch, tags)
         assert trace.features is not None
         evidence: list[list[TagEvidence]] = [[] for _ in tags]
@@ -74,7 +72,6 @@ def explain(system: System, batch: Batch, tags: Sequence[Sequence[PredictedTag]]
             for row, video in enumerate(tags):
                 if number < len(video):
                     evidence[row].append(_evidence(model, batch, row, of_features, of_attention))
-    model.train(was_training)
     return evidence
 
 
@@ -93,6 +90,17 @@ def _shares(relevance: Tensor, mask: Tensor) -> tuple[float, ...]:
     positive = relevance.detach().float().clamp(min=0.0)[mask]
     shares = positive / positive.sum().clamp(min=torch.finfo(torch.float32).tiny)
     return tuple(shares.tolist())
+
+
+@contextmanager
+def _in_evaluation_mode(model: VideoTitleModel) -> Iterator[None]:
+    was_training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in was_training.items():
+            module.training = mode  # each its own: a frozen part may stay in evaluation mode while the rest is trained
 
 
 @contextmanager

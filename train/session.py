@@ -35,22 +35,33 @@ BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
 
 
-def new_run(
-    feats: Path,
-    run: Path | None,
-    *,
-    system: str | None = None,
-    size: str,
-    settings: Sequence[str],
-    seed: int | None,
-    device: str,
-    init_from: str | None = None,
-) -> Path:
-    """Makes the run folder with everything that is known before training; returns its path.
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """The run that a person asks for.
 
-    Args:
+    Attributes:
+        feats: the feature store to train on.
+        run: the run folder; ``None`` for a free name in ``runs/``.
         system: :data:`DEFAULT_SYSTEM` unless said otherwise, or the system of ``init_from``.
+        size: ``small``, ``base`` or ``auto``: that of ``init_from``, else what fits store and device.
+        settings: ``key=value`` each.
+        seed: of everything random; ``None`` for what the settings say.
+        device: as in :func:`optsg.train.device.choose_device`.
         init_from: a run, or a name on the hub, whose weights and sizes to start with (:mod:`optsg.train.init_from`).
+    """
+
+    feats: Path
+    run: Path | None = None
+    system: str | None = None
+    size: str = "auto"
+    settings: Sequence[str] = ()
+    seed: int | None = None
+    device: str = "auto"
+    init_from: str | None = None
+
+
+def new_run(request: RunRequest) -> Path:
+    """Makes the run folder with everything that is known before training; returns its path.
 
     Raises:
         StoreError: the store cannot be used.
@@ -58,14 +69,16 @@ def new_run(
             has another model.
         RunError: the folder holds a run already, or ``init_from`` cannot be opened.
     """
-    source = None if init_from is None else open_source(init_from)
-    system = system or (source.config.system if source else DEFAULT_SYSTEM)
-    with open_store(feats) as store:
-        chosen = source.config.size if source and size == "auto" else choose_size(size, store, choose_device(device))
-        folder = run if run is not None else _free_name(Path("runs"), f"{system}-{chosen}")
+    source, system = _origin(request)
+    with open_store(request.feats) as store:
+        if source and request.size == "auto":
+            size = source.config.size
+        else:
+            size = choose_size(request.size, store, choose_device(request.device))
+        folder = request.run if request.run is not None else _free_name(Path("runs"), f"{system}-{size}")
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
-        plan = plan_run(store, feats, system=system, size=chosen, settings=settings, seed=seed, source=source)
+        plan = _plan(request, store, source, system, size)
         if source:
             write_start(folder, source, store, plan.config, plan.tag_table, plan.tokenizer)
         create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
@@ -73,33 +86,21 @@ def new_run(
     return folder
 
 
-def begun_run(
-    feats: Path,
-    run: Path | None,
-    *,
-    system: str | None = None,
-    size: str,
-    settings: Sequence[str],
-    seed: int | None,
-    device: str,
-    init_from: str | None = None,
-) -> Path:
-    """The run folder as it was begun, or a new one where there is none; arguments and errors as :func:`new_run`.
+def begun_run(request: RunRequest) -> Path:
+    """The run folder as it was begun, or a new one where there is none; errors as :func:`new_run`.
 
     Raises:
         RunError: the folder holds a run of other settings.
     """
+    run = request.run
     if run is None or not (run / CONFIG).is_file():
-        return new_run(
-            feats, run, system=system, size=size, settings=settings, seed=seed, device=device, init_from=init_from
-        )
+        return new_run(request)
     found = _read_config(run)
-    source = None if init_from is None else open_source(init_from)
-    system = system or (source.config.system if source else DEFAULT_SYSTEM)
+    source, system = _origin(request)
     # What `auto` chose was right then; the job may be on another device by now.
-    chosen = found.size if size == "auto" else _size(size)
-    with open_store(feats) as store:
-        plan = plan_run(store, feats, system=system, size=chosen, settings=settings, seed=seed, source=source)
+    size = found.size if request.size == "auto" else _size(request.size)
+    with open_store(request.feats) as store:
+        plan = _plan(request, store, source, system, size)
     different = differences(found, plan.config)
     if different:
         name, have, want = different[0]
@@ -108,6 +109,18 @@ def begun_run(
             f"{run} was begun with {name}={have}, this command wants {name}={want}{more}; choose another --run"
         )
     return run
+
+
+def _origin(request: RunRequest) -> tuple[Source | None, str]:
+    """The run to start from, if any, and the system."""
+    source = None if request.init_from is None else open_source(request.init_from)
+    return source, request.system or (source.config.system if source else DEFAULT_SYSTEM)
+
+
+def _plan(request: RunRequest, store: FeatureStore, source: Source | None, system: str, size: Size) -> RunPlan:
+    return plan_run(
+        store, request.feats, system=system, size=size, settings=request.settings, seed=request.seed, source=source
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ... import __version__
-from ..report_markup import Html, element
+from ..report_markup import Html, element, join
 from ..report_page import page
 from .case_studies import CHOSEN_BY, Case
 from .heat_map import heat_map
 from .prompt_orders import PromptOrders
-from .results import READING, Results, Section
+from .results import NO_TITLE, READING, Results, Section
 from .table_text import TextTable
 from .verdicts import MEANINGS, SIGNS, JudgedTag
 
@@ -22,7 +22,8 @@ STYLE = """
 .common { color: var(--common); background: var(--common-fill); }
 .rare { color: var(--rare); background: var(--rare-fill); border-color: currentColor; }
 .unseen { color: var(--unseen); background: var(--unseen-fill); border-color: currentColor; }
-.wide { overflow-x: auto; margin: 0 0 18px; }
+.page { overflow-wrap: anywhere; }
+.wide { overflow-x: auto; overflow-wrap: normal; margin: 0 0 18px; }
 .wide table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
 .wide th, .wide td { padding: 4px 12px 4px 0; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 .wide thead th { color: var(--quiet); font-weight: 500; white-space: normal; vertical-align: bottom; }
@@ -62,7 +63,7 @@ def _anchor(section: Section) -> str:
 
 
 def _header(results: Results) -> Html:
-    facts = (element("div", element("dt", name), element("dd", value)) for name, value in results.facts)
+    facts = (element("div", element("dt", name), element("dd", value, dir="auto")) for name, value in results.facts)
     parts = [
         element("p", "optsg-tables", class_="eyebrow"),
         element("h1", "The paper's tables"),
@@ -112,7 +113,15 @@ def _orders(figure: PromptOrders) -> Html:
     return element(
         "section",
         element("h2", "Figure 3: one video under several prompt orders"),
-        element("p", f"{figure.title} ({figure.id}). Annotated: {', '.join(figure.true)}.", dir="auto"),
+        element(
+            "p",
+            _isolated([figure.title or NO_TITLE]),
+            " (",
+            _isolated([figure.id]),
+            "). Annotated: ",
+            _isolated(figure.true),
+            ".",
+        ),
         element(
             "p",
             "Each tag stands with the number of the prompt that wrote it; NIL is left out. Below: how alike prompts (across) "
@@ -124,6 +133,11 @@ def _orders(figure: PromptOrders) -> Html:
         element("div", heat_map(figure), class_="drawing"),
         id="figure-3",
     )
+
+
+def _isolated(texts: Sequence[str]) -> Html:
+    """Texts with commas between them; the direction of none turns round what stands beside it."""
+    return join([part for text in texts for part in (", ", element("bdi", text))][1:])
 
 
 def _cases(cases: Sequence[Case]) -> Html:
@@ -138,7 +152,7 @@ def _cases(cases: Sequence[Case]) -> Html:
 
 
 def _case(case: Case) -> Html:
-    parts = [element("h4", case.title or "(no title)", dir="auto"), element("p", case.id, class_="id")]
+    parts = [element("h4", case.title or NO_TITLE, dir="auto"), element("p", case.id, class_="id")]
     for name, tags in (("annotated", case.true), *case.predicted.items()):
         parts += [element("h5", name), _tags([(None, tag) for tag in tags], "no tags")]
     return element("article", *parts, class_="card")

@@ -24,6 +24,9 @@ READING = (
 )
 """How to read the cells."""
 
+NO_TITLE = "(no title)"
+"""Stands for the title of a video that has none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Section:

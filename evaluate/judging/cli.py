@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from ...data.command_line import one_sentence_errors, quiet_and_verbose
+from ...data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
 from ...data.stop_signals import StopRequest, stop_on_signals
-from ..latest_run import find_run
-
-if TYPE_CHECKING:
-    from ...data.media import Split
+from ..evaluation_options import EXTRACTED, evaluation_option, feats_option
+from ..latest_run import find_runs
 
 EXAMPLES = """\b
 Examples:
   optsg-judge --split test --videos data/sample
-  optsg-judge --run runs/op-tsg --run runs/open-book --split test --videos videos/
+  optsg-judge --run runs/op-tsg --run runs/open-book --split test-min-precision-0.9 --videos videos/
   optsg-judge --run runs/op-tsg --run runs/open-book --report --csv verdicts.csv
 """
 
 
-@click.command(epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.option(
     "--run",
     "runs",
@@ -31,26 +28,15 @@ Examples:
     metavar="DIR",
     help="Run folder scored with optsg-eval; of several, the tags are mixed.  [default: runs/latest]",
 )
-@click.option(
-    "--split",
-    type=click.Choice(["train", "val", "test"]),
-    default="test",
-    show_default=True,
-    help="Which predictions of the runs.",
-)
+@evaluation_option
 @click.option("--all-tags", is_flag=True, help="Ask for every predicted tag, not for the novel ones alone.")
 @click.option(
     "--videos",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="FOLDER",
-    help="Folder that was extracted.  [default: the current folder, then the store's]",
+    type=EXTRACTED,
+    metavar="DIR",
+    help="The folder or shards that were extracted.  [default: the current folder, then the store's]",
 )
-@click.option(
-    "--feats",
-    type=click.Path(path_type=Path),
-    metavar="PATH",
-    help="Feature store of the videos.  [default: the one the first run was trained on]",
-)
+@feats_option("the first run")
 @click.option(
     "--answers",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -77,7 +63,7 @@ Examples:
 @click.version_option(package_name="optsg")
 def main(
     runs: tuple[Path, ...],
-    split: Split,
+    split: str,
     all_tags: bool,
     videos: Path | None,
     feats: Path | None,
@@ -98,9 +84,7 @@ def main(
     if csv is not None and not only_report:
         raise click.UsageError("--csv writes the results; give it together with --report")
     with one_sentence_errors(verbose):
-        folders = tuple(find_run(run) for run in runs) or (find_run(None),)
-        if len({folder.resolve() for folder in folders}) != len(folders):
-            raise click.UsageError("one run is named twice")
+        folders = find_runs(runs)
         # PyTorch takes seconds to import; --help should not wait for it.
         from .questions import Sample
         from .session import Options, report, serve

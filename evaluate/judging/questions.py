@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.errors import RunError
-from ...data.media import Split
 from ...data.tags import tag_key
+from ..find_evaluation import find_evaluation
 from ..prediction import ItemPrediction, read_predictions
 
 
@@ -70,13 +70,13 @@ class Sample:
 
 
 def read_questions(
-    runs: Sequence[Path], split: Split, *, all_tags: bool = False, sample: Sample | None = None
+    runs: Sequence[Path], split: str, *, all_tags: bool = False, sample: Sample | None = None
 ) -> Questions:
     """The questions about runs that were evaluated on a split.
 
     Args:
         runs: run folders.
-        split: whose predictions.
+        split: as in :func:`find_evaluation`.
         all_tags: ask for every predicted tag, not for the novel ones alone.
         sample: ask about some of the videos only, the same for every annotator.
 
@@ -88,7 +88,7 @@ def read_questions(
         if [_identity(item) for item in items] != [_identity(item) for item in predictions[0]]:
             raise RunError(
                 f"{run} and {runs[0]} were not evaluated on the same videos and true tags; "
-                f"evaluate both on one store: optsg-eval --run DIR --split {split} --feats PATH"
+                f"evaluate both on one store: optsg-eval --run DIR --split {split.split('-')[0]} --feats PATH"
             )
     if sample is not None:
         chosen = sample.draw([item.id for item in predictions[0]])
@@ -106,11 +106,8 @@ def read_questions(
     return Questions(runs=_names(runs), videos=videos, asked=tuple(asked))
 
 
-def _predictions(run: Path, split: Split) -> list[ItemPrediction]:
-    path = run / "eval" / split / "predictions.jsonl"
-    if not path.is_file():
-        raise RunError(f"{run} has no predictions of {split!r}; make them: optsg-eval --run {run} --split {split}")
-    return read_predictions(path)
+def _predictions(run: Path, split: str) -> list[ItemPrediction]:
+    return read_predictions(find_evaluation(run, split) / "predictions.jsonl")
 
 
 def _identity(item: ItemPrediction) -> tuple[str, frozenset[str]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.errors import ConfigError, RunError, StoreError
-from ...data.media import Split
 from ...data.store import FeatureStore
 from ...data.whole_files import write_text
 from ...train.config import RunConfig
@@ -29,7 +28,7 @@ class Options:
     """What the command line asks for; ``answers``, ``feats`` and ``videos`` are ``None`` where it says nothing."""
 
     runs: tuple[Path, ...]
-    split: Split
+    split: str
     all_tags: bool
     sample: Sample | None
     answers: Path | None

@@ -17,6 +17,7 @@ from ...train.run_folder import CONFIG, LOG, TAG_TABLE
 from ...train.tuning import Decision, TunedScalar
 from ..confidence import Confidence, read_confidence
 from ..evaluation import Cost, Evaluation, evaluate_items
+from ..find_evaluation import find_evaluation
 from ..prediction import ItemPrediction, read_predictions
 from ..run_store import encoder_name, open_run_store
 from ..training_history import TrainingHistory, read_training_history
@@ -75,13 +76,7 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
     Raises:
         RunError: the run was not evaluated so, or a file of it cannot be read.
     """
-    folder = run / "eval" / split
-    if not folder.is_dir():
-        others = sorted(path.name for path in folder.parent.iterdir()) if folder.parent.is_dir() else []
-        known = f"; it has {', '.join(others)}" if others else ""
-        raise RunError(
-            f"{run} has no evaluation {split!r}{known}; make it with: optsg-eval --run {run} --split {split.split('-')[0]}"
-        )
+    folder = find_evaluation(run, split)
     items = read_predictions(folder / "predictions.jsonl")
     if not items:
         raise RunError(f"{folder / 'predictions.jsonl'} holds no videos; run optsg-eval again")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.errors import ConfigError
+from optsg.data.tags import clean_tag, tag_key
 from optsg.data.vocabulary_list import OPEN, TagList, parse_tag_list, read_tag_list
 
 
@@ -18,6 +19,45 @@ def test_a_tag_a_line_with_aliases_blocks_comments_and_escapes(tmp_path: Path) -
     assert tags.spelling_of["kitty"] == tags.spelling_of["cat, small"] == "Cat"
     assert tags.blocked == {"spam"}
     assert [tags.resolve(tag) for tag in ("KITTY", "cat", "!wow", "spam", "dog")] == ["Cat", "Cat", "!wow", None, None]
+
+
+@pytest.mark.parametrize(
+    ("listed", "meant"),
+    [
+        ("Cat", "cAT"),
+        ("Ｃａｔ", "cat"),
+        ("caf\u00e9", "CAFE\u0301"),
+        ("ﬁlm", "Film"),
+        ("ｶﾞｲﾄﾞ", "ガイド"),
+        ("Straße", "STRASSE"),
+        ("ℌ²", "H2"),
+        ("new\u3000york", " New\t york\xa0"),
+        ("new\x0byork", "new york"),
+        ("new\u2028york", "new\x00york"),
+        ("你好，李焕英", "你好,李焕英"),
+    ],
+)
+def test_texts_are_one_tag_as_in_the_store(tmp_path: Path, listed: str, meant: str) -> None:
+    """In either direction, as a tag, an alias, a blocked tag."""
+    assert tag_key(listed) == tag_key(meant)
+    for text, other in ((listed, meant), (meant, listed)):
+        path = tmp_path / "tags.txt"
+        path.write_text(f'{text}\n*\n"{text} 2" -> one\n!{text} 3\n', encoding="utf-8")
+        tags = read_tag_list(path)
+        assert tags.spellings == (clean_tag(text), "one")
+        assert [tags.resolve(f"{other}{end}") for end in ("", " 2", " 3")] == [clean_tag(text), "one", None]
+
+
+def test_other_spellings_are_other_tags() -> None:
+    tags = parse_tag_list(["cat"], "list")
+    assert [tags.resolve(text) for text in ("cats", "ca t", "cat.", "c-at", "кat", "cat\u200b")] == [None] * 6
+
+
+def test_marks_are_ascii() -> None:
+    tags = parse_tag_list(["！spam", "＃ fun", "＊", "#\u3000a comment", "kitty，kitten -> cat"], "list")
+    assert tags.spellings == ("!spam", "# fun", "*", "cat")
+    assert tags.resolve("kitty,kitten") == "cat"
+    assert (tags.closed, tags.blocked, tags.resolve("kitten")) == (True, frozenset(), None)
 
 
 def test_a_star_leaves_the_vocabulary_open() -> None:
@@ -38,6 +78,10 @@ def test_a_star_leaves_the_vocabulary_open() -> None:
         (["a ->  "], "list, line 1: there is no tag in it"),
         (["cat", "!"], "list, line 2: there is no tag in it"),
         (["a,, b -> cat"], "list, line 1: there is no tag in it"),
+        (
+            ["a", "b" * 200_000 + " -> c"],
+            "list, line 2: its aliases cannot be read: field larger than field limit (131072)",
+        ),
         (["!cat"], "the vocabulary list allows no tag; write one a line, or * to allow all others"),
     ],
 )

@@ -11,7 +11,7 @@ from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.train.cli import main
 from optsg.train.config import RunConfig
-from optsg.train.session import new_run
+from optsg.train.session import RunRequest, new_run
 from optsg.train.systems.registry import start_system
 from optsg.train.systems.system import System
 
@@ -25,7 +25,8 @@ def train(*arguments: str | Path) -> Result:
 
 def started(feats: Path, store: FeatureStore, name: str, *settings: str, seed: int = 3) -> System:
     """A system as training begins with it, ready for its loss."""
-    run = new_run(feats, None, system=name, size="small", settings=[*TINY_SETTINGS, *settings], seed=seed, device="cpu")
+    chosen = [*TINY_SETTINGS, *settings]
+    run = new_run(RunRequest(feats=feats, system=name, size="small", settings=chosen, seed=seed, device="cpu"))
     config = RunConfig.from_json((run / "config.json").read_text())
     system = start_system(store, config, TagTable.from_store(store), TitleTokenizer.from_json(store.tokenizer_json))
     system.prepare(store, torch.device("cpu"))

@@ -20,7 +20,7 @@ from optsg.data.vocabulary import Vocabulary
 from optsg.train.build import tag_targets
 from optsg.train.config import InputConfig, ModelConfig, RunConfig, TrainingConfig
 from optsg.train.op_tsg import OPTSG
-from optsg.train.session import new_run
+from optsg.train.session import RunRequest, new_run
 from optsg.train.systems.registry import start_system
 from torch import distributed
 from torch.multiprocessing.spawn import spawn
@@ -125,7 +125,7 @@ def test_an_ablation_in_two_processes_equals_one_with_the_joint_batch(
     monkeypatch.chdir(tmp_path)
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(16), text_tables=tiny_text_tables(contextual=True))
     shares = [[0, 1, 2, 3, 4], [5, 6, 7]]
-    run = new_run(feats, None, system=name, size="small", settings=TINY_SETTINGS, seed=0, device="cpu")
+    run = new_run(RunRequest(feats=feats, system=name, size="small", settings=TINY_SETTINGS, seed=0, device="cpu"))
     rows = [*shares[0], *shares[1]]
     joint = system_losses_and_gradients(feats, run, rows, rows)
     parts = in_two_processes(system_losses_and_gradients, [(feats, run, share, rows) for share in shares], tmp_path)

@@ -20,6 +20,7 @@ from optsg.train.op_tsg import OPTSG
 from optsg.train.run_folder import Run, load_run
 from optsg.train.systems.registry import SYSTEMS
 from optsg.train.systems.system import System
+from torch import Tensor
 
 from tests.tiny_world import (
     COLOURS,
@@ -80,6 +81,33 @@ def test_every_system_gives_shares_that_add_up(feats: Path, store: FeatureStore,
     assert system.model.training
     assert all(module.listener is None for module in system.model.modules() if isinstance(module, Attention))
     assert all(parameter.grad is None for parameter in system.model.parameters())
+
+
+class BrokenError(Exception):
+    """Raised in the midst of an explanation."""
+
+
+def test_the_model_is_as_it_was_also_after_an_error(
+    feats: Path, store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = started(feats, store, "op-tsg")
+    batch = collate(store, store.indices("train")[:3])
+    system.model.train()
+    system.model.hybrid_encoder.eval()  # a part that stands still while the rest is trained
+    modes = [module.training for module in system.model.modules()]
+    seen: list[bool] = []
+
+    def broken(*_: object) -> Tensor:
+        seen.append(system.model.training or torch.is_inference_mode_enabled() or not torch.is_grad_enabled())
+        raise BrokenError
+
+    monkeypatch.setattr(system, "tag_log_scores", broken)
+    with torch.no_grad(), pytest.raises(BrokenError):
+        explain(system, batch, some_tags(system, batch))
+    assert seen == [False]
+    assert [module.training for module in system.model.modules()] == modes
+    assert all(module.listener is None for module in system.model.modules() if isinstance(module, Attention))
+    assert not system.model.hybrid_encoder._forward_hooks
 
 
 @pytest.mark.parametrize(("modality", "visual", "tokens"), [("video", True, False), ("title", False, True)])

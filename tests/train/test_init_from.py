@@ -25,7 +25,7 @@ from optsg.extract.encoders.character_text_encoder import CharacterTextEncoder
 from optsg.train.config import RunConfig
 from optsg.train.init_from import load_start, take_over
 from optsg.train.run_folder import load_run
-from optsg.train.session import new_run
+from optsg.train.session import RunRequest, new_run
 from optsg.train.systems.registry import start_system
 from optsg.train.trainer import Trainer
 from safetensors.torch import load_file
@@ -93,7 +93,7 @@ def tuned(world: Path, source: Path, *settings: str, run: str = "runs/tuned") ->
 def started(feats: Path, source: Path, *settings: str, system: str | None = None) -> dict[str, Tensor]:
     """The weights that ``runs/a`` starts with."""
     run = Path("runs/a")
-    new_run(feats, run, system=system, size="auto", settings=settings, seed=None, device="cpu", init_from=str(source))
+    new_run(RunRequest(feats=feats, run=run, system=system, settings=settings, device="cpu", init_from=str(source)))
     return load_file(run / "state" / "start.safetensors")
 
 

@@ -18,7 +18,7 @@ from optsg.train.cli import main
 from optsg.train.config import ModelConfig, RunConfig, TrainingConfig, apply_settings
 from optsg.train.hybrid_encoder import Modality
 from optsg.train.run_folder import load_run
-from optsg.train.session import new_run
+from optsg.train.session import RunRequest, new_run
 from optsg.train.systems.registry import SYSTEMS, start_system
 from optsg.train.systems.system import System
 from safetensors.torch import load_file
@@ -35,15 +35,8 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def started(feats: Path, store: FeatureStore, name: str, modality: str, *settings: str) -> System:
-    run = new_run(
-        feats,
-        None,
-        system=name,
-        size="small",
-        settings=[*TINY_SETTINGS, f"modality={modality}", *settings],
-        seed=3,
-        device="cpu",
-    )
+    chosen = [*TINY_SETTINGS, f"modality={modality}", *settings]
+    run = new_run(RunRequest(feats=feats, system=name, size="small", settings=chosen, seed=3, device="cpu"))
     config = RunConfig.from_json((run / "config.json").read_text())
     system = start_system(store, config, TagTable.from_store(store), TitleTokenizer.from_json(store.tokenizer_json))
     system.prepare(store, torch.device("cpu"))

@@ -18,7 +18,7 @@ from optsg.train.config import RunConfig
 from optsg.train.op_tsg import OPTSG
 from optsg.train.optimiser import build_optimiser
 from optsg.train.run_folder import load_run
-from optsg.train.session import new_run
+from optsg.train.session import RunRequest, new_run
 from optsg.train.systems.learnable_tag_embeddings import LearnableTagEmbeddings
 from optsg.train.systems.registry import start_system
 from optsg.train.tag_language_model import tag_texts
@@ -37,7 +37,8 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def started(feats: Path, store: FeatureStore, *settings: str) -> LearnableTagEmbeddings:
-    run = new_run(feats, None, system=NAME, size="small", settings=[*TINY_SETTINGS, *settings], seed=3, device="cpu")
+    chosen = [*TINY_SETTINGS, *settings]
+    run = new_run(RunRequest(feats=feats, system=NAME, size="small", settings=chosen, seed=3, device="cpu"))
     config = RunConfig.from_json((run / "config.json").read_text())
     system = start_system(store, config, TagTable.from_store(store), TitleTokenizer.from_json(store.tokenizer_json))
     system.prepare(store, torch.device("cpu"))

@@ -18,7 +18,7 @@ from optsg.data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
 from optsg.train.config import SIZES, ModelConfig, RunConfig, apply_settings
 from optsg.train.generation import WrittenTokens, drop_unfinished, split_tags
 from optsg.train.model_order import model_order
-from optsg.train.session import new_run
+from optsg.train.session import RunRequest, new_run
 from optsg.train.systems.ordered_writer import OrderedWriter
 from optsg.train.systems.registry import start_system
 from optsg.train.tag_sequence import MAX_TARGET_TOKENS
@@ -35,7 +35,7 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def started(feats: Path, store: FeatureStore, name: str, seed: int = 1) -> OrderedWriter:
     """A system whose decoder writes varied text, in evaluation mode."""
-    run = new_run(feats, None, system=name, size="small", settings=TINY_SETTINGS, seed=3, device="cpu")
+    run = new_run(RunRequest(feats=feats, system=name, size="small", settings=TINY_SETTINGS, seed=3, device="cpu"))
     config = RunConfig.from_json((run / "config.json").read_text())
     system = start_system(store, config, TagTable.from_store(store), TitleTokenizer.from_json(store.tokenizer_json))
     system.prepare(store, torch.device("cpu"))

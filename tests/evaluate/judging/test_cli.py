@@ -173,17 +173,32 @@ def test_videos_that_are_elsewhere_are_told(run: Path, tmp_path: Path):
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--csv", "x.csv"], "--csv writes the results; give it together with --report"),
-        (["--run", "night", "--run", "./night"], "one run is named twice"),
-    ],
-)
-def test_usage_errors(run: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(run.parent)
-
-    result = judge(*arguments)
+def test_csv_is_of_the_report():
+    result = judge("--csv", "x.csv")
 
     assert result.exit_code == 2
-    assert message in result.stderr
+    assert "--csv writes the results; give it together with --report" in result.stderr
+
+
+def test_a_run_is_named_once(run: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(run.parent)
+
+    result = judge("--run", "night", "--run", "../" + str(Path(run.parent.name) / "night"))
+
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: ../{run.parent.name}/night is given twice; name every run once\n",
+    )
+
+
+def test_any_evaluation_of_the_run_can_be_judged(run: Path):
+    (run / "eval" / "test").rename(run / "eval" / "test-min-precision-0.9")
+    AnswerFile(run / "judgements.sqlite").save(
+        Answer(video="test-01", tag="night sky", annotator="Ann", verdict="relevant")
+    )
+
+    assert judge("--run", run, "--report").stderr == (
+        f"error: {run} has no evaluation 'test'; it has test-min-precision-0.9; make it with: "
+        f"optsg-eval --run {run} --split test\n"
+    )
+    assert "night" in judge("--run", run, "--split", "test-min-precision-0.9", "--report").stdout

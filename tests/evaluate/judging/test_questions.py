@@ -91,7 +91,7 @@ def test_missing_predictions(tmp_path: Path):
         read_questions([tmp_path / "run"], "val")
 
     run = tmp_path / "run"
-    assert str(error.value) == f"{run} has no predictions of 'val'; make them: optsg-eval --run {run} --split val"
+    assert str(error.value) == f"{run} has no evaluation 'val'; make it with: optsg-eval --run {run} --split val"
 
 
 def test_runs_on_different_videos_are_refused(two_runs: tuple[Path, Path], tmp_path: Path):

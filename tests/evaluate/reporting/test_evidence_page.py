@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from optsg.data.tags import tag_key
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.prediction import read_predictions
 from optsg.evaluate.report_cli import main as optsg_report
 from optsg.evaluate.reporting.evidence_panel import clock
+from optsg.evaluate.reporting.inputs_record import remember_inputs, remembered_inputs
 from optsg.evaluate.reporting.sample_evidence import read_evidence, write_evidence
+from optsg.extract.encoders.pixel_plan import PixelPlan
 from playwright.sync_api import Browser, Page, expect
 
 
@@ -64,6 +68,98 @@ def test_inputs_without_evidence_are_refused(tmp_path):
 
 def test_times_are_minutes_and_seconds():
     assert [clock(second) for second in (0.0, 1.04, 59.6, 61.2)] == ["0:00", "0:01", "1:00", "1:01"]
+
+
+PLAN = PixelPlan(mode="shortest", size=(32, 32), crop=(32, 32), interpolation="bilinear")
+
+
+@pytest.fixture
+def with_clips(explained_run, make_store, clip_factory, tmp_path) -> tuple[Path, Path, Path]:
+    """An evaluation with evidence, a store that says how frames are cut, and a folder with two of its nine videos."""
+    shutil.copytree(explained_run, tmp_path / "run")
+    spec = {
+        "library": "timm",
+        "name": "tiny",
+        "digest": "sha256:aa",
+        "preprocessing": json.loads(json.dumps(PLAN.spec())),
+    }
+    clip_factory("videos/test/00.mp4", duration=2.0)
+    clip_factory("videos/test/01.mp4", duration=3.0)
+    return tmp_path / "run", make_store("cut.h5", image_encoder=spec), tmp_path / "videos"
+
+
+def stills_of(run: Path) -> int:
+    strips = (run / "eval/test/report.html").read_text(encoding="utf-8").split('<ol class="strip">')[1:]
+    return sum(strip.partition("</ol>")[0].count("data:image/jpeg;base64,") for strip in strips)
+
+
+def report(*arguments: object) -> Result:
+    return CliRunner().invoke(optsg_report, list(map(str, arguments)))
+
+
+def test_stills_come_into_a_report_that_was_made_without(with_clips):
+    run, feats, videos = with_clips
+    assert stills_of(run) == 0
+    shortfall = (
+        f"warning: the report has no stills of 7 of 9 videos: in {videos} they are not there or give other frames "
+        "(the first is 'test/{}.mp4'); say with --inputs DIR which folder was extracted\n"
+    )
+    first = report(run, "--feats", feats, "--inputs", videos)
+    assert (first.exit_code, stills_of(run)) == (0, 5)
+    missing = re.search(r"test/(\d+)\.mp4", first.stderr)
+    assert missing is not None
+    assert first.stderr == shortfall.format(missing[1])
+    again = report(run, "--feats", feats)  # the folder is known now
+    assert (again.stderr, stills_of(run)) == (first.stderr, 5)
+    shutil.move(videos, videos.with_name("moved"))
+    assert f"no stills of 9 of 9 videos: in {videos} they" in report(run, "--feats", feats).stderr
+    assert stills_of(run) == 0
+    assert "of 7 of 9" in report(run, "--feats", feats, "--inputs", videos.with_name("moved")).stderr
+    assert stills_of(run) == 5
+
+
+def test_an_evaluation_says_once_which_videos_have_no_stills(with_clips):
+    run, feats, videos = with_clips
+    arguments = ["--run", run, "--feats", feats, "--evidence", "--inputs", videos, "-q", "--device", "cpu"]
+    result = CliRunner().invoke(optsg_eval, list(map(str, arguments)))
+    assert result.stderr.startswith("warning: the report has no stills of 7 of 9 videos: ")
+    assert result.stderr.count("\n") == 1
+    assert stills_of(run) == 5
+    report(run, "--feats", feats)
+    assert stills_of(run) == 5, "rendered again, the report keeps its stills"
+
+
+def test_a_page_elsewhere_leaves_the_evaluation_as_it_is(with_clips, tmp_path):
+    run, feats, videos = with_clips
+    before = {path.name: path.stat().st_mtime_ns for path in (run / "eval/test").iterdir()}
+    assert report(run, "--feats", feats, "--inputs", videos, "--out", tmp_path / "page.html").exit_code == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (run / "eval/test").iterdir()} == before
+
+
+def test_any_folder_is_remembered(tmp_path):
+    assert remembered_inputs(tmp_path) is None
+    for name in ("videos", "видео\n\u2028", "\udce9t\udce9"):  # the last is "été" in Latin-1, as Linux has it
+        remember_inputs(tmp_path, tmp_path / name)
+        assert remembered_inputs(tmp_path) == tmp_path / name
+    remember_inputs(tmp_path, None)
+    assert remembered_inputs(tmp_path) is None
+
+
+def test_stills_need_evidence_and_a_store_that_says_how_frames_were_cut(with_clips, tmp_path):
+    run, _, videos = with_clips
+    assert report(run, "--inputs", videos).stderr == (
+        "warning: the report has no stills: the store does not say how its frames were taken, they were imported\n"
+    )
+    (run / "eval/test/inputs.json").write_text("[]", encoding="utf-8")
+    assert report(run).stderr.startswith(f"error: {run}/eval/test/inputs.json cannot be read (")
+    (run / "eval/test/evidence.jsonl").unlink()
+    assert report(run, "--inputs", videos).stderr == (
+        f"error: {run}/eval/test has no evidence, which stills are shown beside; make it with: "
+        f"optsg-eval --run {run} --split test --evidence --inputs {videos}\n"
+    )
+    refused = report(run, run, "--inputs", videos)
+    assert refused.exit_code == 2
+    assert "Error: --inputs is for the pictures of one run's evidence; a comparison shows none" in refused.output
 
 
 @pytest.fixture

@@ -64,6 +64,15 @@ def test_one_run_is_rendered_again_as_it_was(runs):
     assert main_part(after) == main_part(before)
 
 
+def test_without_a_run_it_is_the_latest(runs):
+    assert optsg_report().output == (
+        "error: there is no runs/latest in this folder; train a run with optsg-train or name one as RUN\n"
+    )
+    Path("runs").mkdir()
+    Path("runs/latest").symlink_to("../one")
+    assert optsg_report("--out", "page.html").output == "report: page.html\n"
+
+
 def test_the_saved_evaluation_has_the_same_metrics(runs):
     saved = read_saved(runs[0], "test")
     document = json.loads((runs[0] / "eval/test/metrics.json").read_text(encoding="utf-8"))
@@ -130,11 +139,12 @@ def test_runs_of_other_videos_tags_or_training_are_not_compared(runs):
 
 def test_what_cannot_be_compared_or_read_is_one_sentence(runs):
     one, two = runs
-    assert optsg_report(one, one).output == "error: one is given twice; a comparison needs different runs\n"
+    assert optsg_report(one, one).output == "error: one is given twice; name every run once\n"
     assert optsg_report(one, two, "--split", "test-known").output == (
         "error: one has no evaluation 'test-known'; it has test; make it with: optsg-eval --run one --split test\n"
     )
-    assert optsg_report(*[one] * 5).output == "error: 5 runs are given, and at most 4 can be compared at once\n"
+    copies = [shutil.copytree(one, f"copy-{number}") for number in range(5)]
+    assert optsg_report(*copies).output == "error: 5 runs are given, and at most 4 can be compared at once\n"
     (two / "eval/test/metrics.json").write_text("{}", encoding="utf-8")
     assert optsg_report(two).output.startswith("error: two/eval/test/metrics.json cannot be read (")
     assert optsg_report("three").output == (

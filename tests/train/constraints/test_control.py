@@ -31,7 +31,7 @@ from optsg.train.run_tagger import (
     open_tag_control,
     out_of_reach,
 )
-from optsg.train.session import new_run
+from optsg.train.session import RunRequest, new_run
 from optsg.train.systems.registry import SYSTEMS, start_system
 from optsg.train.systems.system import System
 from optsg.train.tuning import Decision
@@ -67,13 +67,15 @@ def make(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
     def run(kind: str) -> Run:
         name, settings = KINDS[kind]
         path = new_run(
-            feats,
-            folder / kind.replace(" ", "-"),
-            system=name,
-            size="small",
-            settings=[*TINY_SETTINGS, *settings],
-            seed=3,
-            device="cpu",
+            RunRequest(
+                feats=feats,
+                run=folder / kind.replace(" ", "-"),
+                system=name,
+                size="small",
+                settings=[*TINY_SETTINGS, *settings],
+                seed=3,
+                device="cpu",
+            )
         )
         config = RunConfig.from_json((path / "config.json").read_text())
         with open_store(feats) as store:

@@ -1,0 +1,112 @@
+"""The pages for people name commands, options and Python names that exist."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from optsg.evaluate.cli import main as optsg_eval
+from optsg.evaluate.judging.cli import main as optsg_judge
+from optsg.evaluate.report_cli import main as optsg_report
+from optsg.evaluate.tables_cli import main as optsg_tables
+from optsg.evaluate.tag_cli import main as optsg_tag
+from optsg.extract.cli import main as optsg_extract
+from optsg.extract.store_cli import main as optsg_store
+from optsg.train.cli import main as optsg_train
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = (ROOT / "README.md", ROOT / "data" / "sample" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+COMMANDS: dict[str, click.Command] = {
+    "optsg-extract": optsg_extract,
+    "optsg-store": optsg_store,
+    "optsg-train": optsg_train,
+    "optsg-eval": optsg_eval,
+    "optsg-report": optsg_report,
+    "optsg-tag": optsg_tag,
+    "optsg-tables": optsg_tables,
+    "optsg-judge": optsg_judge,
+}
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def blocks(text: str, *languages: str) -> Iterator[str]:
+    """Code blocks of some languages."""
+    for language, body in re.findall(r"(?ms)^ *```(\w*)\n(.*?)^ *```$", text):
+        if language in languages:
+            yield body
+
+
+def command_lines(text: str) -> Iterator[list[str]]:
+    """Words of every command line in shell blocks and in code within a line, comments left out."""
+    shell = "\n".join(blocks(text, "sh", "bash")).replace("\\\n", " ").splitlines()
+    inline = re.findall(r"`(optsg-[^`\n]+)`", re.sub(r"(?ms)^ *```.*?^ *```$", "", text))
+    for line in (*shell, *inline):
+        words = shlex.split(line.replace("…", ""), comments=True)
+        for place, word in enumerate(words):
+            if word in COMMANDS:
+                yield words[place:]
+
+
+def options_of(command: click.Command, words: list[str]) -> set[str]:
+    """Names of the options of a command, or of its sub-command that the words name."""
+    if isinstance(command, click.Group):
+        sub = next((word for word in words if not word.startswith("-")), None)
+        if sub is None:
+            return {"--help"}
+        assert sub in command.commands, f"{sub} is no command of {command.name}"
+        command = command.commands[sub]
+    context = click.Context(command)
+    return {name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)}
+
+
+@every_page
+def test_commands_have_the_options_that_pages_name(page: Path) -> None:
+    for name, *words in command_lines(page.read_text(encoding="utf-8")):
+        named = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
+        assert named <= options_of(COMMANDS[name], words), f"{name} {' '.join(words)}"
+
+
+def test_there_are_command_lines_to_check() -> None:
+    found = [words for page in PAGES for words in command_lines(page.read_text(encoding="utf-8"))]
+    assert {words[0] for words in found} == set(COMMANDS)
+    assert len(found) > 80
+
+
+@every_page
+def test_options_within_a_line_belong_to_some_command(page: Path) -> None:
+    known = {
+        option
+        for command in COMMANDS.values()
+        for one in (command.commands.values() if isinstance(command, click.Group) else (command,))
+        for option in options_of(one, [])
+    }
+    others = {"--help", "--nproc-per-node", "--shutdown-timeout", "--"}  # of torchrun
+    named = re.findall(r"`(--[a-z][a-z-]*)", page.read_text(encoding="utf-8"))
+    assert set(named) <= known | others
+
+
+@every_page
+def test_python_names_exist(page: Path) -> None:
+    for block in blocks(page.read_text(encoding="utf-8"), "python"):
+        compile(block, str(page), "exec")
+        for module, names in re.findall(r"(?m)^from (optsg[\w.]*) import ([^(\n#]+)", block):
+            for name in names.split(","):
+                assert hasattr(importlib.import_module(module), name.strip()), f"{module}.{name}"
+
+
+def test_settings_that_pages_name_exist() -> None:
+    from dataclasses import fields
+
+    from optsg.train.config import ModelConfig, TrainingConfig
+
+    known = {field.name for kind in (ModelConfig, TrainingConfig) for field in fields(kind)}
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = {key for key in re.findall(r"--set ([a-z_]+)=", text) if key != "key"}
+    assert len(named) > 5
+    assert named <= known
