@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..data.errors import ConfigError
 from ..data.vocabulary_list import OPEN, TagList, read_tag_list
@@ -22,9 +21,8 @@ from ..train.run_tagger import (
     tuned_point,
 )
 from .snapping import open_snapper
-from .tagging_options import TaggingOptions
+from .tagging_options import SNAP_TO, TaggingOptions
 
-SNAP = "snap"
 NAMED_TAGS = 5
 """So many tags are named in a warning."""
 
@@ -55,7 +53,7 @@ def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto") -> O
         EncoderError: the text encoder cannot be had.
     """
     point, warnings, facts = _operating_point(run, options)
-    tags, replace = _vocabulary(run, options.vocabulary, device)
+    tags, replace = _vocabulary(run, options, device)
     control = None
     if tags is not OPEN:
         control = open_tag_control(run, tags, steer=replace is None)
@@ -99,15 +97,9 @@ def _operating_point(run: Run, options: TaggingOptions) -> tuple[OperatingPoint,
     return point, warnings, facts
 
 
-def _vocabulary(run: Run, name: str, device: str) -> tuple[TagList, Replacement | None]:
-    if name == "open":
+def _vocabulary(run: Run, options: TaggingOptions, device: str) -> tuple[TagList, Replacement | None]:
+    if options.vocabulary == "open":
         return OPEN, None
-    if name == "known":
-        return known_tags(run), None
-    if name == SNAP:
-        tags = known_tags(run)
-        return tags, open_snapper(run, tags, device=device)
-    if name.startswith(f"{SNAP}:"):
-        tags = read_tag_list(Path(name.removeprefix(f"{SNAP}:")))
-        return tags, open_snapper(run, tags, device=device)
-    return read_tag_list(Path(name)), None
+    tags = known_tags(run) if options.list_file is None else read_tag_list(options.list_file)
+    is_snapped = options.vocabulary == "snap" or options.vocabulary.startswith(SNAP_TO)
+    return tags, open_snapper(run, tags, device=device) if is_snapped else None

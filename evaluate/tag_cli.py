@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +19,7 @@ from .progress import progress_bar
 from .tagging_options import TaggingOptions, tagging_options
 
 if TYPE_CHECKING:
+    from .file_tagging.made_with import MadeWith
     from .file_tagging.outputs import Output
     from .file_tagging.tagged_file import TaggedFile
 
@@ -67,6 +70,7 @@ Exit codes:
     metavar="FILE",
     help="Write a .jsonl, .csv or .parquet file; the files that it holds already are skipped.",
 )
+@click.option("--overwrite", is_flag=True, help="Begin --out anew, also where another run or other options made it.")
 @click.option(
     "--format", "kind", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of --out.  [default: its suffix]"
 )
@@ -88,6 +92,7 @@ def main(
     forbidden: tuple[str, ...],
     evidence: bool,
     out: Path | None,
+    overwrite: bool,
     kind: str | None,
     write_sidecar: bool,
     as_json: bool,
@@ -102,24 +107,32 @@ def main(
     """Tags with their scores for videos and images: files, folders, patterns, WebDataset shards, or tables of file names.
 
     A file that cannot be read is one line, and the others go on. With --out an interrupted command goes on where it
-    stopped.
+    stopped, and one by another run or with other options is refused.
     """
-    _check_usage(paths, title=title, metadata=metadata, out=out, kind=kind, as_json=as_json)
+    _check_usage(paths, title=title, metadata=metadata, as_json=as_json, out=out, kind=kind, overwrite=overwrite)
     stop = StopRequest()
-    with one_sentence_errors(verbose, on_interrupt=_kept(out)):
+    kept = _kept(out, overwrite)
+    with one_sentence_errors(verbose, on_interrupt=kept):
         folder = find_run(run)
         # PyTorch takes seconds to import; --help should not wait for it.
         from ..train.constraints.tag_control import VideoTags
+        from .file_tagging.made_with import MadeWith
         from .file_tagging.requests import TagRequests
         from .file_tagging.session import tag_files
         from .tagging import FileTagger, Work
 
+        options = TaggingOptions(**tagging)
+        wishes = VideoTags(pinned=pinned, forbidden=forbidden)
         work = Work(group=batch_size, workers=workers, timeout=timeout)
-        requests = TagRequests(paths, title=title, metadata=metadata)
-        with stop_on_signals(stop), _Printer(as_json) if out is None else _open_output(out, kind) as output:
-            tagger = FileTagger.open(
-                folder, device=device, options=TaggingOptions(**tagging), evidence=evidence, work=work
-            )
+        made_with = partial(
+            MadeWith.now, folder, options, pin=pinned, forbid=forbidden, evidence=evidence, write_sidecar=write_sidecar
+        )
+        with (
+            stop_on_signals(stop),
+            _Printer(as_json) if out is None else _open_output(out, kind, made_with, overwrite) as output,
+        ):
+            requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
+            tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
             for warning in tagger.warnings:
                 click.echo(f"warning: {warning}", err=True)
             if isinstance(output, _Printer):
@@ -130,7 +143,7 @@ def main(
                     tagger,
                     requests,
                     output,
-                    wishes=VideoTags(pinned=pinned, forbidden=forbidden),
+                    wishes=wishes,
                     sidecars=write_sidecar,
                     stop=stop,
                     advance=advance,
@@ -139,7 +152,7 @@ def main(
     if out is not None and not quiet:
         click.echo(counts.sentence(out), err=True)
     if stop.is_set():
-        click.echo(f"interrupted; {_kept(out)}" if out else "interrupted", err=True)
+        click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
         sys.exit(128 + stop.number)
     sys.exit(0 if counts.tagged or counts.skipped else 1)
 
@@ -149,9 +162,10 @@ def _check_usage(
     *,
     title: str | None,
     metadata: Path | None,
+    as_json: bool,
     out: Path | None,
     kind: str | None,
-    as_json: bool,
+    overwrite: bool,
 ) -> None:
     if title is not None and (len(paths) > 1 or paths[0].is_dir() or paths[0].suffix.lower() == ".tar"):
         raise click.UsageError("--title is of one file; for more give titles by --metadata or NAME.info.json")
@@ -159,32 +173,42 @@ def _check_usage(
         raise click.UsageError("--metadata is for one folder; a table may itself be given as PATH")
     if kind is not None and out is None:
         raise click.UsageError("--format is of --out FILE; --json prints JSON lines")
+    if overwrite and out is None:
+        raise click.UsageError("--overwrite is of --out FILE")
     if as_json and out is not None:
         raise click.UsageError("--json prints and --out writes a file; give one of them")
 
 
-def _kept(out: Path | None) -> str:
-    return f"{out} holds what is done, the same command goes on" if out else ""
+def _kept(out: Path | None, overwrite: bool) -> str:
+    return f"{out} holds what is done, the same command{' without --overwrite' * overwrite} goes on" if out else ""
 
 
-def _open_output(out: Path, kind: str | None) -> Output:
+def _open_output(
+    out: Path, kind: str | None, made_with: Callable[[], MadeWith], overwrite: bool
+) -> AbstractContextManager[Output]:
     from .file_tagging.outputs import open_output
 
-    return open_output(out, kind)
+    return open_output(out, kind, made_with(), overwrite=overwrite)
 
 
 class _Printer:
     """Tables, or JSON lines, on standard output.
 
     Attributes:
-        done: nothing is skipped.
         system: for the heads of the tables.
     """
 
     def __init__(self, as_json: bool):
-        self.done: frozenset[str] = frozenset()
         self.system = ""
         self._as_json = as_json
+
+    def is_done(self, path: str) -> bool:  # noqa: ARG002
+        """Nothing is skipped."""
+        return False
+
+    def claim(self, path: str) -> bool:  # noqa: ARG002
+        """Nothing is skipped."""
+        return True
 
     def write(self, group: Sequence[TaggedFile]) -> None:
         """Prints a group."""

@@ -17,6 +17,10 @@ from ..data.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
+NAMED_VOCABULARIES = ("open", "known", "snap")
+SNAP_TO = "snap:"
+"""What stands before the file of tags that novel ones are replaced by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaggingOptions:
@@ -47,6 +51,12 @@ class TaggingOptions:
         if len(points) > 1:
             names = " and ".join(f"--{name.replace('_', '-')}" for name in points)
             raise ConfigError(f"{names} each say which tags are predicted; give one of them")
+
+    @property
+    def list_file(self) -> Path | None:
+        """The file of tags that ``vocabulary`` names, if it names one."""
+        name = self.vocabulary.removeprefix(SNAP_TO)
+        return None if self.vocabulary in NAMED_VOCABULARIES else Path(name)
 
     @property
     def slug(self) -> str:

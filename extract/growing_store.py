@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..data.errors import InputError
+from ..data.errors import InputError, StoreWriteError
 from ..data.media import Failure
+from ..data.out_lock import lock_out
 from ..data.store import open_store
 from ..data.store.corpus import StoredTexts
 from ..data.store.files import check_target, recover_store
@@ -19,7 +20,6 @@ from ..data.store.schema import StoreHeader, VideoFeatures
 from .encoders.text_encoder import TextEncoder
 from .event_log import EventLog
 from .options import ExtractionOptions
-from .out_lock import lock_out
 from .parts import DoneInputs, PartFolder, check_settings
 from .summary import ExtractSummary
 from .unknown_pieces import UnknownPieces
@@ -112,7 +112,7 @@ def open_growing_store(
     Raises:
         StoreError: ``out`` or what lies beside it was made with other settings, or another process is writing it.
     """
-    with lock_out(out):
+    with lock_out(out, StoreWriteError):
         recover_store(out)
         check_target(out)
         parts, done = PartFolder(out), DoneInputs()

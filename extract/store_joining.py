@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..data.errors import ConfigError
+from ..data.errors import ConfigError, StoreWriteError
 from ..data.inputs import open_inputs
+from ..data.out_lock import lock_out
 from ..data.store.schema import StoreHeader, TextModelTables
 from ..data.store.store_merge import merge_stores
 from ..data.store.writing import Progress
 from .api import check_out
 from .encoders.text_encoder import open_text_encoder
-from .out_lock import lock_out
 
 
 def join_stores(
@@ -34,7 +34,7 @@ def join_stores(
         raise ConfigError("--metadata goes with --inputs: it says in which order the inputs come")
     check_out(out)
     order = None if inputs is None else (item.id for item in open_inputs(inputs, metadata=metadata))
-    with lock_out(out):
+    with lock_out(out, StoreWriteError):
         return merge_stores(paths, out, make_text=_make_text, input_order=order, overwrite=overwrite, progress=progress)
 
 

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from ..data.batching import Batch
 from ..data.errors import ConfigError, RunError, StoreError
+from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
 from ..data.title_tokenizer import TitleTokenizer
 from ..data.whole_files import write_text
@@ -98,10 +100,7 @@ def load_run(path: Path, *, device: str = "auto") -> Run:
 
 def read_system(path: Path) -> System:
     """The system of a finished run folder, its model float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
-    if not path.is_dir():
-        raise RunError(f"there is no run folder at {path}; train one with: optsg-train --feats STORE")
-    if missing := [name for name in NEEDED if not (path / name).is_file()]:
-        raise RunError(f"{path} has no {missing[0]}; the run is not finished (optsg-train --resume) or was damaged")
+    check_finished(path)
     try:
         config = RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
         tokenizer = TitleTokenizer.from_json((path / TOKENIZER).read_text(encoding="utf-8"))
@@ -112,6 +111,31 @@ def read_system(path: Path) -> System:
     system.load(path)
     system.model.eval()
     return system
+
+
+def check_finished(path: Path) -> None:
+    """Raises RunError where a run folder, or a file that a finished run has, is not there."""
+    if not path.is_dir():
+        raise RunError(f"there is no run folder at {path}; train one with: optsg-train --feats STORE")
+    if missing := [name for name in NEEDED if not (path / name).is_file()]:
+        raise RunError(f"{path} has no {missing[0]}; the run is not finished (optsg-train --resume) or was damaged")
+
+
+def run_digest(path: Path) -> str:
+    """``sha256:…`` of all files that a run's tags depend on; the same wherever the folder lies, and under any name.
+
+    Raises:
+        RunError: a file is missing or cannot be read.
+    """
+    check_finished(path)
+    digest = hashlib.sha256()
+    try:
+        for name in (*NEEDED, *FURTHER):
+            if (path / name).is_file():
+                digest.update(f"{name} {file_digest(path / name)}\n".encode())
+    except OSError as error:
+        raise RunError(f"{error.filename} cannot be read: {error.strerror}") from error
+    return f"sha256:{digest.hexdigest()}"
 
 
 def fetch_run(path_or_hub_id: str | Path) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..errors import InputError
+from .path_list import PathList
 from .relative_paths import printable
 
 
@@ -20,7 +21,7 @@ class FilesByStem:
         place: the folder, for messages.
     """
 
-    def __init__(self, paths: Sequence[str], *, what: str, place: object):
+    def __init__(self, paths: Sequence[str] | PathList, *, what: str, place: object):
         self._paths = paths
         self._what = what
         self._place = place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -37,9 +37,16 @@ class FolderInput:
         count: the number of videos and images in the folder.
     """
 
-    def __init__(self, folder: MediaFolder, *, metadata: Path | None = None) -> None:
-        """Open the tables; an unusable one raises :class:`InputError`."""
+    def __init__(
+        self, folder: MediaFolder, *, metadata: Path | None = None, needs_title: Callable[[str], bool] | None = None
+    ) -> None:
+        """Open the tables; an unusable one raises :class:`InputError`.
+
+        Args:
+            needs_title: as in :func:`optsg.data.inputs.open_listing`.
+        """
         self._folder = folder
+        self._needs_title = needs_title
         self._ids = DefaultIds(folder.media)
         self._tables = _open_tables(folder, metadata)
         self.count: int | None = len(folder.media)
@@ -76,7 +83,8 @@ class FolderInput:
         values: dict[str, object] = {}
         try:
             sidecar = str(PurePosixPath(path).with_suffix(SIDECAR_SUFFIX))
-            if sidecar in self._folder.sidecars and not self._tables:
+            is_wanted = self._needs_title is None or self._needs_title(printable(path))
+            if is_wanted and not self._tables and self._folder.has_sidecar(sidecar):
                 values = read_sidecar(self._folder.root / sidecar)
             return self._item(path, parse_record(values))
         except InputError as error:

@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
 from .create_annotations import is_create_file
 from .metadata_table import TABLE_SUFFIXES
+from .path_list import PathList
 from .relative_paths import is_hidden, printable
 
 SHARD_SUFFIX = ".tar"
@@ -36,32 +39,35 @@ def media_kind(name: str) -> MediaKind | None:
 class MediaFolder:
     """Listing of a folder, all paths relative to ``root`` with forward slashes, sorted.
 
-    It holds the paths, about 100 bytes each, and nothing of what is in the files.
+    It holds the paths, as no more than their bytes where there are many, and nothing of what is in the files.
 
     Attributes:
         root: the folder.
         media: videos and images.
         shards: tar files.
         tables: metadata tables, at most one per folder: the first of ``metadata.jsonl``, ``.csv``, ``.parquet``.
-        sidecars: ``.info.json`` files.
+        sidecars: ``.info.json`` files; ask :meth:`has_sidecar`.
         create_files: annotation files of CREATE, by the names they were published under.
         others: how many other files there are, metadata tables included.
         failures: links and folders that cannot be used.
     """
 
     root: Path
-    media: list[str] = field(default_factory=list)
+    media: PathList = field(default_factory=PathList)
     shards: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
-    sidecars: set[str] = field(default_factory=set)
+    sidecars: PathList = field(default_factory=PathList)
     create_files: list[str] = field(default_factory=list)
     others: int = 0
     failures: list[Failure] = field(default_factory=list)
 
     def index(self, path: str) -> int | None:
         """Position of ``path`` in ``media``, ``None`` if it is not there."""
-        position = bisect_left(self.media, path)
-        return position if position < len(self.media) and self.media[position] == path else None
+        return _position(self.media, path)
+
+    def has_sidecar(self, path: str) -> bool:
+        """Whether ``path`` is one of ``sidecars``."""
+        return _position(self.sidecars, path) is not None
 
     def why_not(self, path: str) -> str:
         """Why a path that metadata names is not in ``media``."""
@@ -70,6 +76,11 @@ class MediaFolder:
         if media_kind(path) is None:
             return f"{printable(path)!r} has no known video or image suffix (known: {known_suffixes()})"
         return f"{printable(path)!r} is not in the folder {self.root}"
+
+
+def _position(paths: PathList, path: str) -> int | None:
+    position = bisect_left(paths, path)
+    return position if position < len(paths) and paths[position] == path else None
 
 
 def known_suffixes() -> str:
@@ -88,6 +99,7 @@ def scan_folder(root: Path) -> MediaFolder:
     while pending:
         _scan_one(folder, pending.pop(), pending)
     folder.media.sort()
+    folder.sidecars.sort()
     folder.shards.sort()
     folder.tables.sort()
     folder.create_files.sort()
@@ -103,7 +115,8 @@ def _scan_one(folder: MediaFolder, path: str, pending: list[str]) -> None:
             for entry in entries:
                 if not entry.name.startswith("."):
                     _add_entry(folder, f"{path}/{entry.name}" if path else entry.name, entry, pending)
-                    names.add(entry.name)
+                    if entry.name in _TABLE_NAMES:
+                        names.add(entry.name)
     except OSError as error:
         if not path:
             raise InputError(f"{folder.root}: the folder cannot be listed ({error.strerror})") from error
@@ -124,7 +137,7 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
         else:
             _fail(folder, path, "is not a file, or a link that leads nowhere")
     elif entry.name.endswith(SIDECAR_SUFFIX):
-        folder.sidecars.add(path)
+        folder.sidecars.append(path)
     elif is_create_file(entry.name) and _leads_to(entry, os.DirEntry.is_file):
         folder.create_files.append(path)
     else:
@@ -150,10 +163,11 @@ class DefaultIds:
     ``cats/a.mp4`` is ``a``; beside ``dogs/a.mp4`` it is ``cats/a``; beside ``cats/a.jpg`` as well it is ``cats/a.mp4``.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        paths = list(paths)
-        self._stems = _repeated(PurePosixPath(path).stem for path in paths)
-        self._bases = _repeated(_without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
+    def __init__(self, paths: PathList) -> None:
+        self._stems = _repeated(lambda: (PurePosixPath(path).stem for path in paths))
+        self._bases = _repeated(
+            lambda: (_without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
+        )
 
     def __getitem__(self, path: str) -> str:
         """Id of one of the paths."""
@@ -165,5 +179,9 @@ def _without_suffix(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(""))
 
 
-def _repeated(texts: Iterator[str]) -> frozenset[str]:
-    return frozenset(text for text, count in Counter(texts).items() if count > 1)
+def _repeated(read_texts: Callable[[], Iterator[str]]) -> frozenset[str]:
+    """Texts that come more than once; read twice, so that memory holds eight bytes of each and those few."""
+    hashes = np.sort(np.fromiter(map(hash, read_texts()), np.int64))
+    candidates = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    counts = Counter(text for text in read_texts() if hash(text) in candidates) if candidates else Counter()
+    return frozenset(text for text, count in counts.items() if count > 1)

@@ -74,9 +74,16 @@ def open_inputs(
     return inputs if part is None else _PartOfInputs(inputs, part)
 
 
-def open_listing(path: Path, *, metadata: Path | None = None) -> Inputs:
-    """The same, for whoever knows videos by their paths: several items may have one id. Errors as :func:`open_inputs`."""
-    return _open(path, metadata)
+def open_listing(
+    path: Path, *, metadata: Path | None = None, needs_title: Callable[[str], bool] | None = None
+) -> Inputs:
+    """The same, for whoever knows videos by their paths: several items may have one id. Errors as :func:`open_inputs`.
+
+    Args:
+        needs_title: asked with the source of a file in a folder before its ``NAME.info.json`` is read; where it says no, the
+            item has neither title nor tags. An archive's have some hundred kilobytes each.
+    """
+    return _open(path, metadata, needs_title)
 
 
 class _UniqueInputs:
@@ -132,14 +139,14 @@ def _duplicate(item: MediaItem) -> Failure:
     return Failure(id=item.source, source=item.source, stage="read", error=error)
 
 
-def _open(path: Path, metadata: Path | None) -> Inputs:
+def _open(path: Path, metadata: Path | None, needs_title: Callable[[str], bool] | None = None) -> Inputs:
     failures: list[Failure] = []
     if _is_there(path, stat.S_ISDIR):
         folder = scan_folder(path)
         if folder.media and folder.shards:
             raise InputError(_mixed(folder))
         if folder.media:
-            return _folder_input(folder, metadata)
+            return _folder_input(folder, metadata, needs_title)
         if not folder.shards:
             raise InputError(_empty(folder))
         failures = folder.failures
@@ -152,12 +159,12 @@ def _open(path: Path, metadata: Path | None) -> Inputs:
     return ShardInput(shards, description=description, failures=failures)
 
 
-def _folder_input(folder: MediaFolder, metadata: Path | None) -> Inputs:
+def _folder_input(folder: MediaFolder, metadata: Path | None, needs_title: Callable[[str], bool] | None) -> Inputs:
     if metadata is not None and (metadata.is_dir() or is_create_layout(metadata)):
         return CreateInput(folder, open_create_annotations(metadata))
     if metadata is None and folder.create_files and not folder.tables:
         return CreateInput(folder, CreateAnnotations(find_create_files(folder.root, folder.create_files)))
-    return FolderInput(folder, metadata=metadata)
+    return FolderInput(folder, metadata=metadata, needs_title=needs_title)
 
 
 def _is_there(path: Path, is_kind: Callable[[int], bool] = lambda _mode: True) -> bool:
@@ -188,7 +195,7 @@ def _empty(folder: MediaFolder) -> str:
 
 def _shards_of_pattern(path: Path) -> list[Shard]:
     """Shards that a file name with braces or wildcards stands for, in its order, each once."""
-    paths = [path] if _is_there(path, stat.S_ISREG) else expand_pattern(path)
+    paths = [path] if _is_there(path, stat.S_ISREG) else [Path(name) for name in expand_pattern(path)]
     for shard in paths:
         if shard.suffix.lower() != SHARD_SUFFIX:
             raise InputError(f"{shard}: not a .tar shard, expected a folder of videos or images, or WebDataset shards")
@@ -196,8 +203,8 @@ def _shards_of_pattern(path: Path) -> list[Shard]:
     return [Shard(path=shard, name=printable(Path(os.path.relpath(shard, top)).as_posix())) for shard in paths]
 
 
-def expand_pattern(path: Path) -> list[Path]:
-    """The files and folders that a name with braces or wildcards stands for, each once.
+def expand_pattern(path: Path) -> list[str]:
+    """Names of the files and folders that a name with braces or wildcards stands for, each once, as pathlib sorts them.
 
     Raises:
         InputError: there are none, or the braces are not balanced.
@@ -209,11 +216,16 @@ def expand_pattern(path: Path) -> list[Path]:
         names = expand_urls(str(path))
     except ValueError as error:
         raise InputError(f"{path}: the braces of this pattern are not balanced") from error
-    paths: dict[Path, None] = {}
+    found: dict[str, None] = {}  # as texts: a Path takes some hundred bytes more
     for name in map(Path, names):
-        matches = [name] if _is_there(name) else sorted(map(Path, glob(str(name), recursive=True)))  # noqa: PTH207 (pathlib takes no absolute pattern)
+        matches = [str(name)] if _is_there(name) else _sorted_glob(name)
         if not matches:
             of_pattern = "" if name == path else f" (of the pattern {path})"
             raise InputError(f"{name}: there is no such file or folder{of_pattern}")
-        paths.update(dict.fromkeys(matches))
-    return list(paths)
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def _sorted_glob(pattern: Path) -> list[str]:
+    names = [str(Path(name)) for name in glob(str(pattern), recursive=True)]  # noqa: PTH207 (pathlib takes no absolute pattern)
+    return sorted(names, key=lambda name: name.replace(os.sep, "\0"))  # part by part

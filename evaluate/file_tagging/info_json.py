@@ -6,39 +6,70 @@ also yt-dlp's own ``tags``, stay as they are. A file that says the same already 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from ...data.errors import InputError, RunError
-from ...data.whole_files import write_text
+from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
+from ...data.media import VIDEO_SUFFIXES
+from ...data.whole_files import whole_file
 from ..prediction import json_line
 from .tagged_file import TaggedFile
 
 KEY = "optsg_tags"
 
 
-def write_info_json(tagged: TaggedFile, *, run: str, system: str) -> bool:
+def update_info_json(tagged: TaggedFile, *, run: str, system: str) -> bool:
     """Updates or makes the ``.info.json`` of a file; whether anything changed.
 
+    It is replaced as a whole, and keeps owner and mode. A file that could not be tagged, one without a place of its own,
+    and a picture beside a video of the same name, its thumbnail, change nothing.
+
     Raises:
-        InputError: what is there is not a JSON object; it is left as it is.
-        RunError: it cannot be written; an earlier one is kept.
+        InputError: what is there is not a JSON object, or cannot be read or replaced; it is left as it is.
     """
-    assert tagged.sidecar is not None
+    if tagged.error is not None or tagged.sidecar is None or _is_thumbnail(tagged.path, tagged.sidecar):
+        return False
     path = tagged.sidecar.resolve()  # a link stays one
-    info: dict[str, Any] = {}
-    if path.exists():
-        try:
-            read = json.loads(path.read_bytes())
-        except OSError as error:
-            raise RunError(f"{tagged.sidecar} cannot be read: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{tagged.sidecar} is not JSON ({error}) and was left as it is") from error
-        if not isinstance(read, dict):
-            raise InputError(f"{tagged.sidecar} is not a JSON object and was left as it is")
-        info = read
+    info = _read(path, tagged.sidecar)
     value = json.loads(json_line({"run": run, "system": system, "tags": tagged.rows()}))
     if info.get(KEY) == value:
         return False
-    write_text(path, [json.dumps({**info, KEY: value}), "\n"])
+    text = json.dumps({**info, KEY: value}) + "\n"
+    try:
+        with whole_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            if path.exists():
+                _keep_owner_and_mode(path, temporary)
+    except RunError as error:
+        raise InputError(str(error)) from error
     return True
+
+
+def _read(path: Path, name: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InputError(f"{name} cannot be read ({error.strerror}) and was left as it is") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not JSON ({error}) and was left as it is") from error
+    if not isinstance(read, dict):
+        raise InputError(f"{name} is not a JSON object and was left as it is")
+    return read
+
+
+def _is_thumbnail(path: str, sidecar: Path) -> bool:
+    stem = sidecar.name.removesuffix(SIDECAR_SUFFIX)
+    return media_kind(path) == "image" and any(sidecar.with_name(stem + end).exists() for end in VIDEO_SUFFIXES)
+
+
+def _keep_owner_and_mode(path: Path, temporary: Path) -> None:
+    now = path.stat()
+    with contextlib.suppress(PermissionError):  # only root gives files away
+        os.chown(temporary, now.st_uid, now.st_gid)
+    temporary.chmod(now.st_mode & 0o7777)

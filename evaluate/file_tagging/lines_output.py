@@ -1,11 +1,13 @@
 """Outputs with one line a file, JSON or CSV, that grow group by group and that an interrupted run goes on with.
 
 A group is added with one write and forced to the disk; what a kill leaves of a half-written line is cut off when the file
-is opened again.
+is opened again. Which run and options made the file is written beside it, before the first line
+(:mod:`optsg.evaluate.file_tagging.made_with`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -18,6 +20,8 @@ from typing import BinaryIO, Self
 from ...data.errors import RunError
 from ...data.inputs.relative_paths import printable
 from ..prediction import json_line
+from .made_with import MadeWith, check_record, record_path, write_record
+from .path_set import PathSet
 from .tagged_file import TaggedFile
 
 COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
@@ -29,26 +33,28 @@ class LinesOutput(ABC):
 
     Args:
         path: of the file, which may be there already.
-
-    Attributes:
-        done: paths of the files that it holds.
+        made_with: the run and options that are to go on with it.
+        overwrite: begin anew; what the file holds is kept until there is something to write.
 
     Raises:
-        RunError: the file cannot be written, or holds something else.
+        RunError: the file cannot be written, holds something else, or was made with another run or other options.
     """
 
     header: bytes = b""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False):
         self.path = path
-        self.done: set[str] = set()
+        self._made_with = made_with
+        self._done = PathSet()
+        self._is_fresh = True
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = path.open("r+b") if path.exists() else path.open("x+b")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
         try:
-            self._open()
+            if not overwrite:
+                self._go_on()
         except OSError as error:
             self._file.close()
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -56,7 +62,7 @@ class LinesOutput(ABC):
             self._file.close()
             raise
 
-    def _open(self) -> None:
+    def _go_on(self) -> None:
         """Reads what is done, cuts off a half-written line and goes to the end."""
         whole = 0
         for number, line in enumerate(self._file, start=1):
@@ -66,12 +72,32 @@ class LinesOutput(ABC):
                 if line != self.header:
                     raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
             else:
-                self.done.add(self._path_of(line, number))
+                self._done.add(self._path_of(line, number))
             whole += len(line)
-        self._file.seek(whole)
+        self._is_fresh = not self._done
+        if self._done:
+            check_record(self.path, self._made_with)
+            self._file.seek(whole)
+            self._file.truncate()
+        elif self._file.tell() > whole and not record_path(self.path).exists():
+            raise RunError(f"{self.path} is not what optsg-tag writes (no line is whole); name another file with --out")
+
+    def _begin(self) -> None:
+        self._file.seek(0)
         self._file.truncate()
-        if whole == 0:
-            self._file.write(self.header)
+        write_record(self.path, self._made_with)
+        self._file.write(self.header)
+        self._is_fresh = False
+
+    def is_done(self, path: str) -> bool:
+        """Whether a file is done, or claimed."""
+        return path in self._done
+
+    def claim(self, path: str) -> bool:
+        """Whether a file is neither done nor claimed already; it then is."""
+        is_new = path not in self._done
+        self._done.add(path)
+        return is_new
 
     def _path_of(self, line: bytes, number: int) -> str:
         try:
@@ -96,6 +122,8 @@ class LinesOutput(ABC):
             RunError: the disk is full or gone; what was written before is kept.
         """
         try:
+            if self._is_fresh:
+                self._begin()
             self._file.write("".join(self.to_line(tagged) + "\n" for tagged in group).encode("utf-8"))
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -103,17 +131,17 @@ class LinesOutput(ABC):
             raise RunError(
                 f"{self.path} cannot be written: {error.strerror or error}; what it holds is kept"
             ) from error
-        self.done.update(tagged.path for tagged in group)
 
     def finish(self) -> None:
-        """All is done: nothing is left to write."""
-        self._file.flush()
+        """All is done; a file that nothing was written to is empty, but for its head. Errors as :meth:`write`."""
+        self.write([])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # of a write that failed, and said so
+            self._file.close()
 
 
 class JsonLinesOutput(LinesOutput):

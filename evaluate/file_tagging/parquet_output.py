@@ -1,4 +1,7 @@
-"""A Parquet file that is there only once all is done; until then the work is kept as JSON lines beside it."""
+"""A Parquet file that is there only once all is done; until then the work is kept as JSON lines beside it.
+
+Which run and options made it is in its metadata, under ``optsg``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ import pyarrow.parquet as pq
 from ...data.errors import RunError
 from ...data.whole_files import whole_file
 from .lines_output import JsonLinesOutput
+from .made_with import MadeWith, check_made_with, record_path
+from .path_set import PathSet
 from .tagged_file import TaggedFile
 
 ROWS_AT_ONCE = 1000
@@ -35,50 +40,81 @@ SCHEMA = pa.schema({"path": pa.string(), "title": pa.string(), "tags": pa.list_(
 """``evidence`` is JSON; a file that could not be read has neither title nor tags."""
 
 
+MADE_WITH = b"optsg"
+"""Key of the file's metadata."""
+
+
 class ParquetOutput:
     """A table of files. Use as a context manager; :meth:`finish` makes the file.
 
     Where the file is there already, new rows are added to it.
 
-    Attributes:
-        done: paths of the files that it holds, or will.
+    Args:
+        path: of the file.
+        made_with: the run and options that are to go on with it.
+        overwrite: begin anew; what is there is kept until there is something to write.
 
     Raises:
-        RunError: a file cannot be read or written.
+        RunError: a file cannot be read or written, holds something else, or was made with another run or other options.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False):
         self.path = path
-        self.done: set[str] = set()
-        if path.exists():
-            self._check()
+        self._schema = SCHEMA.with_metadata({MADE_WITH: made_with.to_json()})
+        self._replaces = overwrite
+        self._old = PathSet()
+        if path.exists() and not overwrite:
+            self._check(made_with)
             for rows in self._old_rows(["path"]):
-                self.done.update(row["path"] for row in rows)
-        self._lines = JsonLinesOutput(path.with_name(path.name + ".unfinished.jsonl"))
-        self.done |= self._lines.done
+                for row in rows:
+                    self._old.add(row["path"])
+        self._lines = JsonLinesOutput(path.with_name(path.name + ".unfinished.jsonl"), made_with, overwrite=overwrite)
+
+    def is_done(self, path: str) -> bool:
+        """See :class:`LinesOutput`."""
+        return path in self._old or self._lines.is_done(path)
+
+    def claim(self, path: str) -> bool:
+        """See :class:`LinesOutput`."""
+        return path not in self._old and self._lines.claim(path)
 
     def write(self, group: Sequence[TaggedFile]) -> None:
         """Adds a group to what is kept; errors as :meth:`LinesOutput.write`."""
+        self._begin_anew()
         self._lines.write(group)
-        self.done.update(tagged.path for tagged in group)
+
+    def _begin_anew(self) -> None:
+        """With ``overwrite``, the old file goes once there is something new: the next command shall go on with that."""
+        if self._replaces:
+            try:
+                self.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
+            self._replaces = False
 
     def finish(self) -> None:
-        """Writes the file, which then is whole.
+        """Writes the file, which then is whole; one that nothing is added to stays as it is.
 
         Raises:
             RunError: it cannot be written.
         """
-        with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, SCHEMA) as writer:
-            old: set[str] = set()
+        self._begin_anew()
+        self._lines.finish()
+        if self._lines.path.stat().st_size or not self.path.exists():
+            self._merge()
+        self._lines.path.unlink()
+        record_path(self._lines.path).unlink()
+
+    def _merge(self) -> None:
+        with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, self._schema) as writer:
             if self.path.exists():
                 for rows in self._old_rows():
-                    old.update(row["path"] for row in rows)
-                    writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
+                    writer.write_table(pa.Table.from_pylist(rows, self._schema))
             with self._lines.path.open(encoding="utf-8", newline="\n") as lines:
                 while some := list(islice(lines, ROWS_AT_ONCE)):
-                    rows = [row for row in map(_row, some) if row["path"] not in old]
-                    writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
-        self._lines.path.unlink()
+                    # A kill right after the last finish leaves lines that are in the file already.
+                    rows = [row for row in map(_row, some) if row["path"] not in self._old]
+                    writer.write_table(pa.Table.from_pylist(rows, self._schema))
 
     def __enter__(self) -> Self:
         return self
@@ -86,13 +122,15 @@ class ParquetOutput:
     def __exit__(self, *_: object) -> None:
         self._lines.__exit__()
 
-    def _check(self) -> None:
+    def _check(self, made_with: MadeWith) -> None:
         try:
             found = pq.read_schema(self.path)
         except (pa.ArrowException, OSError) as error:
             raise RunError(f"{self.path} is not a Parquet file ({error}); name another file with --out") from error
         if not found.equals(SCHEMA):
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
+        there = (found.metadata or {}).get(MADE_WITH, b"")
+        check_made_with(self.path, there, made_with, where=f"the metadata of {self.path}")
 
     def _old_rows(self, columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
         with pq.ParquetFile(self.path) as file:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +49,21 @@ class TagRequests:
         paths: what to tag.
         title: of the one file that is to be tagged; ``None`` takes what the metadata says.
         metadata: a table for a folder, in place of what lies in it.
+        is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
     """
 
-    def __init__(self, paths: Iterable[Path], *, title: str | None = None, metadata: Path | None = None):
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        *,
+        title: str | None = None,
+        metadata: Path | None = None,
+        is_done: Callable[[str], bool] = lambda _: False,
+    ):
         self._paths = tuple(paths)
         self._title = title
         self._metadata = metadata
+        self._is_done = is_done
 
     def __iter__(self) -> Iterator[TagRequest]:
         for path in self._paths:
@@ -64,13 +73,13 @@ class TagRequests:
                 yield _failed(path, str(error))
                 continue
             for one in expanded:
-                yield from self._of_path(one)
+                yield from self._of_path(Path(one))
 
     def count(self) -> int | None:
         """About how many there are, as far as a glance tells; ``None`` where it would take reading everything."""
         total = 0
         try:
-            for path in (one for pattern in self._paths for one in _expand(pattern)):
+            for path in (Path(one) for pattern in self._paths for one in _expand(pattern)):
                 is_listed = path.is_dir() or path.suffix.lower() == SHARD_SUFFIX
                 found = open_listing(path, metadata=self._metadata if path.is_dir() else None).count if is_listed else 1
                 if found is None or path.suffix.lower() in TABLE_SUFFIXES:
@@ -84,27 +93,30 @@ class TagRequests:
         suffix = path.suffix.lower()
         try:
             if path.is_dir():
-                yield from _listed(path, path, self._metadata)
+                yield from _listed(path, path, self._metadata, self._is_done)
             elif not path.is_file():
                 yield _failed(path, f"{path}: there is no such file")
             elif suffix == SHARD_SUFFIX:
-                yield from _listed(path, path.parent, None)
+                yield from _listed(path, path.parent, None, self._is_done)
             elif suffix in TABLE_SUFFIXES:
                 yield from _rows(path)
             else:
-                yield _file(path, self._title)
+                yield _file(path, "" if self._title is None and self._is_done(printable(str(path))) else self._title)
         except InputError as error:
             yield _failed(path, str(error))
 
 
-def _expand(path: Path) -> list[Path]:
+def _expand(path: Path) -> list[str]:
     is_pattern = any(mark in str(path) for mark in PATTERN_MARKS) and not path.exists()
-    return expand_pattern(path) if is_pattern else [path]
+    return expand_pattern(path) if is_pattern else [str(path)]
 
 
-def _listed(path: Path, base: Path, metadata: Path | None) -> Iterator[TagRequest]:
-    for item in open_listing(path, metadata=metadata):
-        name = printable(str(base / item.source))
+def _listed(path: Path, base: Path, metadata: Path | None, is_done: Callable[[str], bool]) -> Iterator[TagRequest]:
+    def name_of(source: str) -> str:
+        return printable(str(base / source))
+
+    for item in open_listing(path, metadata=metadata, needs_title=lambda source: not is_done(name_of(source))):
+        name = name_of(item.source)
         file = item.payload if isinstance(item, MediaItem) and isinstance(item.payload, Path) else None
         yield TagRequest(path=name, item=item, sidecar=None if file is None else _sidecar(file))
 

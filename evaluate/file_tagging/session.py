@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from ...data.errors import InputError
 from ...train.constraints.tag_control import VideoTags
-from .info_json import write_info_json
+from .info_json import update_info_json
 from .requests import TagRequest
 from .tagged_file import TaggedFile
 
@@ -38,9 +38,12 @@ class Tagging(Protocol):
 class Output(Protocol):
     """Where outcomes go."""
 
-    @property
-    def done(self) -> Collection[str]:
-        """Paths that are not tagged again."""
+    def is_done(self, path: str) -> bool:
+        """Whether a file is done, or claimed."""
+        ...
+
+    def claim(self, path: str) -> bool:
+        """Whether a file is to be tagged: it is not done, and was not claimed before."""
         ...
 
     def write(self, group: Sequence[TaggedFile]) -> None:
@@ -54,17 +57,19 @@ class Output(Protocol):
 
 @dataclass(kw_only=True)
 class Counts:
-    """How many files were tagged, could not be, and had been done before."""
+    """How many files were tagged, could not be, and had been done before; and ``.info.json`` that could not be updated."""
 
     tagged: int = 0
     failed: int = 0
     skipped: int = 0
+    not_updated: int = 0
 
     def sentence(self, out: Path) -> str:
         """For people."""
         skipped = f", {self.skipped:,} done before" if self.skipped else ""
         failed = f", {self.failed:,} could not be read" if self.failed else ""
-        return f"{out}: {self.tagged:,} tagged{failed}{skipped}"
+        not_updated = f"; {self.not_updated:,} .info.json not updated" if self.not_updated else ""
+        return f"{out}: {self.tagged:,} tagged{failed}{skipped}{not_updated}"
 
 
 def tag_files(
@@ -94,19 +99,19 @@ def tag_files(
 
     def remaining() -> Iterator[TagRequest]:
         for request in requests:
-            if request.path in output.done:
+            if output.claim(request.path):
+                yield request
+            else:
                 counts.skipped += 1
                 advance(1)
-            else:
-                yield request
 
     for group in tagger.tag_many(remaining(), wishes=wishes, stop=stop):
-        for tagged in group:
-            if tagged.error is None and sidecars and tagged.sidecar is not None:
-                try:
-                    write_info_json(tagged, run=tagger.name, system=tagger.system)
-                except InputError as error:
-                    warn(str(error))
+        for tagged in group if sidecars else ():
+            try:
+                update_info_json(tagged, run=tagger.name, system=tagger.system)
+            except InputError as error:
+                counts.not_updated += 1
+                warn(str(error))
         output.write(group)
         failed = sum(tagged.error is not None for tagged in group)
         counts.failed += failed

@@ -22,6 +22,7 @@ from optsg.train.generation import PredictedTag
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.evaluate.colour_world import extract_colours, write_colours
 from tests.tiny_world import ANIMALS, COLOURS, FRAME_DIM, PATCH_DIM, TINY_SETTINGS, as_options, write_tiny_store
 
 VIDEOS: dict[Split, int] = {"train": 24, "val": 6, "test": 9}
@@ -122,6 +123,24 @@ def train_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def run_path(store_path: Path, train_run: Callable[..., Path]) -> Path:
     """A run that has learnt to find the words of a title. Tests that change it take a copy."""
     return train_run(store_path)
+
+
+@pytest.fixture(scope="session")
+def colour_videos(ffmpeg: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips and pictures of one colour each, whose tag is the colour; titles are empty."""
+    return write_colours(ffmpeg, tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture(scope="session")
+def colour_feats(colour_videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their features."""
+    return extract_colours(colour_videos, tmp_path_factory.mktemp("colours"))
+
+
+@pytest.fixture(scope="session")
+def colour_run(colour_feats: Path, train_run: Callable[..., Path]) -> Path:
+    """A run that tells the colours apart by pixels alone."""
+    return train_run(colour_feats)
 
 
 class FakePredictor:

@@ -2,80 +2,36 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from optsg.data.inputs import open_inputs
 from optsg.data.inputs.media_folder import known_suffixes
 from optsg.data.store import open_store
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.prediction import read_predictions
 from optsg.evaluate.tag_cli import main
 from optsg.evaluate.tagging import FileTagger
-from optsg.extract.decoding.sampling import Sampling
-from optsg.extract.encoders.image_encoder import open_image_encoder
-from optsg.extract.encoders.text_encoder import open_text_encoder
-from optsg.extract.pipeline import run_extraction
 from PIL import Image
 
-from tests.extract.tiny_encoders import save_bert, save_timm
-
-COLOURS = {"red": (215, 25, 25), "green": (25, 215, 25), "blue": (25, 25, 215)}
-
-
-def shade(colour: str, number: int) -> tuple[int, int, int]:
-    dice = np.random.default_rng(number)
-    red, green, blue = (int(np.clip(value + dice.integers(-25, 25), 0, 255)) for value in COLOURS[colour])
-    return red, green, blue
-
-
-def write_clip(ffmpeg: str, path: Path, rgb: tuple[int, int, int]) -> None:
-    source = "color=0x{:02x}{:02x}{:02x}:duration=2:size=64x48:rate=5".format(*rgb)
-    command = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", source, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(path)]
-    subprocess.run(command, check=True)
+from tests.evaluate.colour_world import shade, write_clip
 
 
 @pytest.fixture(scope="module")
-def videos(ffmpeg, tmp_path_factory):
-    """Clips and pictures of one colour each, whose tag is the colour; titles are empty."""
-    folder = tmp_path_factory.mktemp("videos")
-    rows = []
-    for colour in COLOURS:
-        for number in range(10):
-            name = f"{colour}{number}" + (".mp4" if number < 4 else ".png")
-            if number < 4:
-                write_clip(ffmpeg, folder / name, shade(colour, number))
-            else:
-                Image.new("RGB", (40, 30), shade(colour, number)).save(folder / name)
-            split = "val" if number in (3, 9) else "train"
-            rows.append({"file_name": name, "tags": [colour.capitalize()], "split": split})
-    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def feats(videos, tmp_path_factory):
-    """Their features through a random image tower, two frames a second."""
-    root = tmp_path_factory.mktemp("colours")
-    tower = save_timm(root / "tower", "test_convnext")
-    run_extraction(
-        open_inputs(videos),
-        root / "feats.h5",
-        image_encoder=open_image_encoder({"library": "timm", "folder": str(tower)}, device="cpu", precision="float32"),
-        text_encoder=open_text_encoder({"library": "transformers", "folder": str(save_bert(root / "bert", layers=2))}),
-        sampling=Sampling(fps=2.0, max_frames=3),
-    )
-    return root / "feats.h5"
-
-
-@pytest.fixture(scope="module")
-def run(feats, train_run):
+def run(colour_run):
     """A run that tells the colours apart by pixels alone."""
-    return train_run(feats)
+    return colour_run
+
+
+@pytest.fixture(scope="module")
+def feats(colour_feats):
+    return colour_feats
+
+
+@pytest.fixture(scope="module")
+def videos(colour_videos):
+    return colour_videos
 
 
 def optsg_tag(*arguments: object) -> Result:
@@ -276,7 +232,12 @@ def test_a_file_of_tags_grows_and_sidecars_are_written(run, unseen, tmp_path):
 
 
 def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
-    for options in (("a.mp4", "b.mp4", "--title", "t"), ("a.mp4", "--format", "csv"), ("a.mp4", "--metadata", "m.csv")):
+    for options in (
+        ("a.mp4", "b.mp4", "--title", "t"),
+        ("a.mp4", "--format", "csv"),
+        ("a.mp4", "--metadata", "m.csv"),
+        ("a.mp4", "--overwrite"),
+    ):
         assert optsg_tag(*options).exit_code == 2
 
 

@@ -5,105 +5,51 @@ from __future__ import annotations
 import csv
 import gc
 import json
-import os
-import signal
-import subprocess
-import sys
+import re
+import resource
 import threading
-import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from optsg.data.errors import InputError, RunError
+from optsg.data.errors import RunError
+from optsg.data.inputs import folder_input
+from optsg.data.inputs.sidecar_input import read_sidecar
 from optsg.data.media import MediaItem
-from optsg.evaluate.file_tagging.info_json import write_info_json
+from optsg.evaluate.file_tagging import requests
 from optsg.evaluate.file_tagging.outputs import open_output
 from optsg.evaluate.file_tagging.requests import TagRequests
 from optsg.evaluate.file_tagging.session import tag_files
 from optsg.evaluate.file_tagging.tagged_file import TaggedFile
 from optsg.train.constraints.tag_control import VideoTags
-from optsg.train.generation import PredictedTag
 
-GROUP = 4
-
-
-class FakeTagger:
-    """Tags every file with its own name; every seventh cannot be read. ``seconds`` a group."""
-
-    name, system = "fake", "op-tsg"
-
-    def __init__(self, seconds: float = 0.0):
-        self.seconds = seconds
-        self.seen: list[str] = []
-
-    def tag_many(self, requests, *, wishes=None, stop=None):  # noqa: ARG002
-        group: list[TaggedFile] = []
-        for request in requests:
-            self.seen.append(Path(request.path).name)
-            number = int(Path(request.path).stem)
-            tag = PredictedTag(text=f'tag, "{number}"', score=0.5, novel=True, prompt=1)
-            group.append(
-                TaggedFile(path=request.path, error="it is bad")
-                if number % 7 == 6
-                else TaggedFile(path=request.path, title="é", tags=[tag], sidecar=request.sidecar)
-            )
-            if len(group) == GROUP:
-                time.sleep(self.seconds)
-                yield group
-                group = []
-        if group:
-            yield group
-
-
-def run_all(folder: Path, out: Path, tagger: FakeTagger, *, sidecars: bool = False, advance=lambda _: None):
-    with open_output(out, None) as output:
-        return tag_files(
-            tagger,
-            TagRequests([folder]),
-            output,
-            wishes=VideoTags(),
-            sidecars=sidecars,
-            stop=threading.Event(),
-            advance=advance,
-            warn=lambda _: None,
-        )
-
-
-@pytest.fixture
-def folder(tmp_path):
-    made = tmp_path / "in"
-    made.mkdir()
-    for number in range(30):
-        (made / f"{number:03}.png").touch()
-    return made
+from tests.evaluate.file_tagging.fake_tagger import GROUP, MADE_WITH, FakeTagger, run_all
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-def test_killed_in_the_middle_and_started_again_it_ends_as_if_nothing_had_happened(folder, tmp_path, suffix):
+def test_half_a_line_is_cut_off_and_the_end_is_that_of_an_undisturbed_run(folder, tmp_path, suffix):
+    """Real processes are killed in test_processes.py."""
     run_all(folder, tmp_path / f"whole.{suffix}", FakeTagger())
-    out = tmp_path / f"killed.{suffix}"
-    code = (
-        f"import sys; sys.path[:] = {sys.path!r}\n"
-        "from tests.evaluate.file_tagging.test_outputs import FakeTagger, run_all\n"
-        "from pathlib import Path\n"
-        f"run_all(Path({str(folder)!r}), Path({str(out)!r}), FakeTagger(0.3))\n"
-    )
+    out = tmp_path / f"cut.{suffix}"
     kept = out if suffix != "parquet" else out.with_name(out.name + ".unfinished.jsonl")
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3])
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (kept.exists() and kept.read_bytes().count(b"\n") > GROUP):
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+
+    def pull_the_plug(_: int) -> None:
+        if kept.read_bytes().count(b"\n") >= 3 * GROUP + (suffix == "csv"):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run_all(folder, out, FakeTagger(), advance=pull_the_plug)
     with kept.open("ab") as file:
         file.write(b'{"path": "in/0')  # the beginning of a line
     tagger = FakeTagger()
     counts = run_all(folder, out, tagger)
-    assert 0 < len(tagger.seen) < 30
+    assert len(tagger.seen) == 30 - 3 * GROUP
     assert counts.tagged + counts.failed + counts.skipped == 30
     assert out.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
-    assert not out.with_name(out.name + ".unfinished.jsonl").exists()
+    records = [] if suffix == "parquet" else [f"{name}.{suffix}.optsg.json" for name in ("cut", "whole")]
+    assert sorted(path.name for path in tmp_path.glob(f"*{suffix}*")) == sorted(
+        [f"cut.{suffix}", f"whole.{suffix}", *records]
+    )
 
 
 def test_what_stands_in_the_three_formats(folder, tmp_path):
@@ -131,16 +77,76 @@ def test_new_files_are_added_to_a_finished_parquet_file(folder, tmp_path):
     run_all(folder, tmp_path / "out.parquet", tagger)
     assert tagger.seen == ["100.png"]
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 31
+    before = (tmp_path / "out.parquet").stat().st_mtime_ns
+    run_all(folder, tmp_path / "out.parquet", FakeTagger())
+    assert (tmp_path / "out.parquet").stat().st_mtime_ns == before, "nothing is new"
 
 
-def test_another_file_is_not_written_over(tmp_path):
-    (tmp_path / "notes.jsonl").write_text("notes\n")
-    (tmp_path / "notes.csv").write_text("a,b\n")
-    with pytest.raises(RunError, match=r"line 1, is not what optsg-tag writes"):
-        open_output(tmp_path / "notes.jsonl", None)
-    with pytest.raises(RunError, match="is no table of optsg-tag; name another file with --out"):
-        open_output(tmp_path / "notes.csv", None)
-    assert (tmp_path / "notes.jsonl").read_text() == "notes\n"
+def test_lines_that_a_finished_parquet_file_has_already_are_not_added_again(folder, tmp_path):
+    """A kill between the two steps of finishing leaves both."""
+    out = tmp_path / "out.parquet"
+    run_all(folder, tmp_path / "out.jsonl", FakeTagger())
+    run_all(folder, out, FakeTagger())
+    for name in ("out.jsonl", "out.jsonl.optsg.json"):
+        (tmp_path / name).rename(tmp_path / name.replace("out.jsonl", "out.parquet.unfinished.jsonl"))
+    tagger = FakeTagger()
+    run_all(folder, out, tagger)
+    assert (tagger.seen, pq.read_table(out).num_rows) == ([], 30)
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("notes.jsonl", "notes\n", r"line 1, is not what optsg-tag writes \(.*\); name another file with --out"),
+        (
+            "line.jsonl",
+            '{"path": "a"}',
+            r"is not what optsg-tag writes \(no line is whole\); name another file with --out",
+        ),
+        ("notes.csv", "a,b\n", "is no table of optsg-tag; name another file with --out"),
+        ("notes.parquet", "PAR", r"is not a Parquet file \(.*\); name another file with --out"),
+    ],
+)
+def test_another_file_is_not_written_over(tmp_path, name, content, error):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RunError, match=error), open_output(tmp_path / name, None, MADE_WITH):
+        pass
+    assert (tmp_path / name).read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_named_twice_is_tagged_once(folder, tmp_path):
+    tagger = FakeTagger()
+    with open_output(tmp_path / "out.jsonl", None, MADE_WITH) as output:
+        named = TagRequests([folder / "001.png", folder / "002.png", folder / "001.png"])
+        counts = tag_files(
+            tagger,
+            named,
+            output,
+            wishes=VideoTags(),
+            sidecars=False,
+            stop=threading.Event(),
+            advance=lambda _: None,
+            warn=lambda _: None,
+        )
+    assert (tagger.seen, counts.tagged, counts.skipped) == (["001.png", "002.png"], 2, 1)
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_written_is_kept(folder, tmp_path):
+    out = tmp_path / "out.jsonl"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        message = f"{out} cannot be written: File too large; what it holds is kept"
+        with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+            run_all(folder, out, FakeTagger())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert out.stat().st_size == 1500
+    run_all(folder, out, FakeTagger())
+    run_all(folder, tmp_path / "whole.jsonl", FakeTagger())
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
 def test_memory_does_not_grow_with_the_number_of_results(folder, tmp_path):
@@ -158,28 +164,6 @@ def test_memory_does_not_grow_with_the_number_of_results(folder, tmp_path):
     run_all(folder, tmp_path / "out.jsonl", tagger, advance=count_alive)
     assert len(alive) == 3
     assert max(alive) <= 3 * GROUP
-
-
-def test_sidecars_keep_all_other_keys_and_are_not_touched_where_they_say_the_same(tmp_path):
-    sidecar = tmp_path / "a.info.json"
-    sidecar.write_text(json.dumps({"id": "x", "tags": ["own"], "nested": {"n": 1.5}}))
-    tag = PredictedTag(text="猫", score=0.25, novel=False, prompt=3)
-    tagged = TaggedFile(path="a.mp4", tags=[tag], sidecar=sidecar)
-    assert write_info_json(tagged, run="small-1", system="op-tsg")
-    row = {"tag": "猫", "score": 0.25, "novel": False, "prompt": 3}
-    assert json.loads(sidecar.read_text(encoding="utf-8")) == {
-        "id": "x",
-        "tags": ["own"],
-        "nested": {"n": 1.5},
-        "optsg_tags": {"run": "small-1", "system": "op-tsg", "tags": [row]},
-    }
-    before = sidecar.stat().st_mtime_ns
-    assert not write_info_json(tagged, run="small-1", system="op-tsg")
-    assert sidecar.stat().st_mtime_ns == before
-    sidecar.write_text("[")
-    with pytest.raises(InputError, match="and was left as it is"):
-        write_info_json(tagged, run="small-1", system="op-tsg")
-    assert sidecar.read_text() == "["
 
 
 def test_titles_and_wishes_come_from_metadata(tmp_path):
@@ -201,3 +185,26 @@ def test_titles_and_wishes_come_from_metadata(tmp_path):
     assert (row.item.title, row.item.pinned, row.item.forbidden) == ("t", ("cat",), ("dog", "cow"))
     assert "leads outside its folder" in str(outside.item)
     assert [Path(request.path).name for request in TagRequests([tmp_path / "*.mp4"])] == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("pattern", ["in", "in/*.png"])
+def test_of_what_is_done_no_info_json_is_read_again(folder, tmp_path, monkeypatch, pattern):
+    """In an archive they are large, and there are many."""
+    for number in range(30):
+        (folder / f"{number:03}.info.json").write_text(json.dumps({"title": f"title {number}"}))
+    names: list[str] = []
+
+    def read(path: Path) -> dict[str, object]:
+        names.append(path.name)
+        return read_sidecar(path)
+
+    for module in (folder_input, requests):
+        monkeypatch.setattr(module, "read_sidecar", read)
+    for done in (0, 30):
+        names.clear()
+        counts = run_all(tmp_path / pattern, tmp_path / "out.jsonl", FakeTagger())
+        assert (counts.skipped, len(names)) == (done, 30 - done)
+    (folder / "100.png").touch()
+    (folder / "100.info.json").write_text('{"title": "new"}')
+    run_all(tmp_path / pattern, tmp_path / "out.jsonl", FakeTagger())
+    assert names == ["100.info.json"]

@@ -1,4 +1,4 @@
-"""One extraction at a time for one output."""
+"""One writer at a time for one output: a feature store, a table of tags."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..data.errors import StoreError
-from ..data.store.files import write_errors
+from .errors import OptsgError
 
 
 @contextmanager
-def lock_out(out: Path) -> Iterator[None]:
+def lock_out(out: Path, error: type[OptsgError]) -> Iterator[None]:
     """Holds ``OUT.lock``; the system lets go of it whenever the process ends, however it ends.
 
     Raises:
-        StoreError: another process holds it.
-        StoreWriteError: there can be no such file.
+        error: another process holds it, or there can be no such file.
     """
-    with write_errors(out):
+    try:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out.with_name(out.name + ".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StoreError(
-                f"{out} is being written by another process; wait until it has finished, or choose another --out"
-            ) from error
+        lock.acquire(timeout=0)
+    except Timeout as held:
+        raise error(
+            f"{out} is being written by another process; wait until it has finished, or choose another --out"
+        ) from held
+    except OSError as refused:
+        reason = refused.strerror or refused
+        raise error(f"{out} cannot be written: {reason}; what was finished before is kept") from refused
     try:
         yield
     finally:

@@ -1,0 +1,67 @@
+"""A tagger that needs no model, and a command's work with it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from optsg.evaluate.file_tagging.made_with import MadeWith
+from optsg.evaluate.file_tagging.outputs import open_output
+from optsg.evaluate.file_tagging.requests import TagRequests
+from optsg.evaluate.file_tagging.session import tag_files
+from optsg.evaluate.file_tagging.tagged_file import TaggedFile
+from optsg.train.constraints.tag_control import VideoTags
+from optsg.train.generation import PredictedTag
+
+GROUP = 4
+MADE_WITH = MadeWith(run="fake", run_digest="sha256:00")
+
+
+class FakeTagger:
+    """Tags every file with its own name; every seventh cannot be read."""
+
+    name, system = "fake", "op-tsg"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def tag_many(self, requests, *, wishes=None, stop=None):  # noqa: ARG002
+        group: list[TaggedFile] = []
+        for request in requests:
+            self.seen.append(Path(request.path).name)
+            number = int(Path(request.path).stem)
+            tag = PredictedTag(text=f'tag, "{number}"', score=0.5, novel=True, prompt=1)
+            group.append(
+                TaggedFile(path=request.path, error="it is bad")
+                if number % 7 == 6
+                else TaggedFile(path=request.path, title="é", tags=[tag], sidecar=request.sidecar)
+            )
+            if len(group) == GROUP:
+                yield group
+                group = []
+        if group:
+            yield group
+
+
+def run_all(
+    folder: Path,
+    out: Path,
+    tagger: FakeTagger,
+    *,
+    made_with: MadeWith = MADE_WITH,
+    overwrite: bool = False,
+    sidecars: bool = False,
+    advance=lambda _: None,
+    warn=lambda _: None,
+):
+    with open_output(out, None, made_with, overwrite=overwrite) as output:
+        return tag_files(
+            tagger,
+            TagRequests([folder], is_done=output.is_done),
+            output,
+            wishes=VideoTags(),
+            sidecars=sidecars,
+            stop=threading.Event(),
+            advance=advance,
+            warn=warn,
+        )

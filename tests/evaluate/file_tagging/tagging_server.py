@@ -1,0 +1,50 @@
+"""Runs ``optsg-tag`` over and over, in forks of this process, which has everything imported: no attempt costs seconds of it.
+
+Standard input: a line of JSON for each command, its arguments. Standard output: the child's process id, then its exit code
+(−9 after a kill). A child leads a process group, as a command does that is started from a shell; it says what it has to say
+in ``output.txt`` in the current folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+
+import torch
+from optsg.evaluate import tagging  # noqa: F401 - imported once for all
+from optsg.evaluate.file_tagging import made_with, outputs, session  # noqa: F401
+from optsg.evaluate.tag_cli import main
+
+
+def tag(arguments: list[str]) -> int:
+    """One command; returns its exit code."""
+    try:
+        main(arguments, prog_name="optsg-tag")
+    except SystemExit as error:
+        return int(error.code or 0)
+    except BaseException:  # noqa: BLE001 - a child of a fork goes nowhere else
+        traceback.print_exc()
+    return 1
+
+
+def fork(arguments: list[str]) -> int:
+    """Starts a command; returns its process id."""
+    if child := os.fork():
+        return child
+    os.setpgid(0, 0)
+    output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    code = tag(arguments)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+torch.set_num_threads(1)
+for line in sys.stdin:
+    child = fork(json.loads(line))
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
