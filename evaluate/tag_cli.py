@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 from rich.console import Console
 
-from ..data.command_line import one_sentence_errors
+from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors
 from ..data.stop_signals import StopRequest, stop_on_signals
 from .latest_run import find_run
 from .progress import progress_bar
@@ -42,7 +42,7 @@ Exit codes:
 """
 
 
-@click.command(epilog=f"{EXAMPLES}\n{EXIT_CODES}", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=f"{EXAMPLES}\n{EXIT_CODES}", context_settings=SHORT_HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option(
     "--run",
@@ -79,7 +79,7 @@ Exit codes:
 @click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
 @click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
 @click.option("--timeout", default=300.0, show_default=True, metavar="S", help="Seconds that reading a file may take.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@device_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="optsg")
