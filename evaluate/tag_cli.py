@@ -71,6 +71,7 @@ Exit codes:
     help="Write a .jsonl, .csv or .parquet file; the files that it holds already are skipped.",
 )
 @click.option("--overwrite", is_flag=True, help="Begin --out anew, also where another run or other options made it.")
+@click.option("--retry-failed", is_flag=True, help="Try files again that failed before; --out has them as errors.")
 @click.option(
     "--format", "kind", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of --out.  [default: its suffix]"
 )
@@ -93,6 +94,7 @@ def main(
     evidence: bool,
     out: Path | None,
     overwrite: bool,
+    retry_failed: bool,
     kind: str | None,
     write_sidecar: bool,
     as_json: bool,
@@ -109,7 +111,8 @@ def main(
     A file that cannot be read is one line, and the others go on. With --out an interrupted command goes on where it
     stopped, and one by another run or with other options is refused.
     """
-    _check_usage(paths, title=title, metadata=metadata, as_json=as_json, out=out, kind=kind, overwrite=overwrite)
+    _check_usage(paths, title=title, metadata=metadata)
+    _check_usage_of_out(out, kind=kind, overwrite=overwrite, retry_failed=retry_failed, as_json=as_json)
     stop = StopRequest()
     kept = _kept(out, overwrite)
     with one_sentence_errors(verbose, on_interrupt=kept):
@@ -129,7 +132,9 @@ def main(
         )
         with (
             stop_on_signals(stop),
-            _Printer(as_json) if out is None else _open_output(out, kind, made_with, overwrite) as output,
+            _Printer(as_json)
+            if out is None
+            else _open_output(out, kind, made_with, overwrite=overwrite, retry_failed=retry_failed) as output,
         ):
             requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
             tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
@@ -157,24 +162,23 @@ def main(
     sys.exit(0 if counts.tagged or counts.skipped else 1)
 
 
-def _check_usage(
-    paths: tuple[Path, ...],
-    *,
-    title: str | None,
-    metadata: Path | None,
-    as_json: bool,
-    out: Path | None,
-    kind: str | None,
-    overwrite: bool,
-) -> None:
+def _check_usage(paths: tuple[Path, ...], *, title: str | None, metadata: Path | None) -> None:
     if title is not None and (len(paths) > 1 or paths[0].is_dir() or paths[0].suffix.lower() == ".tar"):
         raise click.UsageError("--title is of one file; for more give titles by --metadata or NAME.info.json")
     if metadata is not None and not (len(paths) == 1 and paths[0].is_dir()):
         raise click.UsageError("--metadata is for one folder; a table may itself be given as PATH")
+
+
+def _check_usage_of_out(
+    out: Path | None, *, kind: str | None, overwrite: bool, retry_failed: bool, as_json: bool
+) -> None:
     if kind is not None and out is None:
         raise click.UsageError("--format is of --out FILE; --json prints JSON lines")
-    if overwrite and out is None:
-        raise click.UsageError("--overwrite is of --out FILE")
+    for option, is_given in (("--overwrite", overwrite), ("--retry-failed", retry_failed)):
+        if is_given and out is None:
+            raise click.UsageError(f"{option} is of --out FILE")
+    if overwrite and retry_failed:
+        raise click.UsageError("--overwrite tags all files anew and --retry-failed those that failed; give one of them")
     if as_json and out is not None:
         raise click.UsageError("--json prints and --out writes a file; give one of them")
 
@@ -184,11 +188,11 @@ def _kept(out: Path | None, overwrite: bool) -> str:
 
 
 def _open_output(
-    out: Path, kind: str | None, made_with: Callable[[], MadeWith], overwrite: bool
+    out: Path, kind: str | None, made_with: Callable[[], MadeWith], *, overwrite: bool, retry_failed: bool
 ) -> AbstractContextManager[Output]:
     from .file_tagging.outputs import open_output
 
-    return open_output(out, kind, made_with(), overwrite=overwrite)
+    return open_output(out, kind, made_with(), overwrite=overwrite, retry_failed=retry_failed)
 
 
 class _Printer:

@@ -19,6 +19,7 @@ from typing import BinaryIO, Self
 
 from ...data.errors import RunError
 from ...data.inputs.relative_paths import printable
+from ...data.whole_files import whole_file
 from ..prediction import json_line
 from .made_with import MadeWith, check_record, record_path, write_record
 from .path_set import PathSet
@@ -35,6 +36,7 @@ class LinesOutput(ABC):
         path: of the file, which may be there already.
         made_with: the run and options that are to go on with it.
         overwrite: begin anew; what the file holds is kept until there is something to write.
+        retry_failed: take the lines of files that could not be tagged out, so that they are not done.
 
     Raises:
         RunError: the file cannot be written, holds something else, or was made with another run or other options.
@@ -42,7 +44,7 @@ class LinesOutput(ABC):
 
     header: bytes = b""
 
-    def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False):
+    def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False, retry_failed: bool = False):
         self.path = path
         self._made_with = made_with
         self._done = PathSet()
@@ -54,7 +56,7 @@ class LinesOutput(ABC):
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
         try:
             if not overwrite:
-                self._go_on()
+                self._go_on(retry_failed)
         except OSError as error:
             self._file.close()
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -62,9 +64,9 @@ class LinesOutput(ABC):
             self._file.close()
             raise
 
-    def _go_on(self) -> None:
+    def _go_on(self, retry_failed: bool) -> None:
         """Reads what is done, cuts off a half-written line and goes to the end."""
-        whole = 0
+        whole, again = 0, False
         for number, line in enumerate(self._file, start=1):
             if not line.endswith(b"\n"):
                 break
@@ -72,15 +74,34 @@ class LinesOutput(ABC):
                 if line != self.header:
                     raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
             else:
-                self._done.add(self._path_of(line, number))
+                path, failed = self._read(line, number)
+                if failed and retry_failed:
+                    again = True
+                else:
+                    self._done.add(path)
             whole += len(line)
         self._is_fresh = not self._done
-        if self._done:
+        if self._done or again:
             check_record(self.path, self._made_with)
             self._file.seek(whole)
             self._file.truncate()
         elif self._file.tell() > whole and not record_path(self.path).exists():
             raise RunError(f"{self.path} is not what optsg-tag writes (no line is whole); name another file with --out")
+        if again:
+            self._take_failed_out()
+
+    def _take_failed_out(self) -> None:
+        """Replaces the file by one without the lines of files that failed, at whose end it then is."""
+        self._file.seek(0)
+        with whole_file(self.path) as temporary, temporary.open("wb") as kept:
+            kept.writelines(
+                line
+                for number, line in enumerate(self._file, start=1)
+                if (self.header and number == 1) or not self._read(line, number)[1]
+            )
+        self._file.close()
+        self._file = self.path.open("r+b")
+        self._file.seek(0, os.SEEK_END)
 
     def _begin(self) -> None:
         self._file.seek(0)
@@ -99,17 +120,17 @@ class LinesOutput(ABC):
         self._done.add(path)
         return is_new
 
-    def _path_of(self, line: bytes, number: int) -> str:
+    def _read(self, line: bytes, number: int) -> tuple[str, bool]:
         try:
-            return self.read_path(line.decode("utf-8"))
+            return self.read_line(line.decode("utf-8"))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise RunError(
                 f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
             ) from error
 
     @abstractmethod
-    def read_path(self, line: str) -> str:
-        """The path in a line; raises ValueError, KeyError, TypeError or IndexError for any other line."""
+    def read_line(self, line: str) -> tuple[str, bool]:
+        """The path in a line, and whether that file failed; raises ValueError, KeyError, TypeError or IndexError for others."""
 
     @abstractmethod
     def to_line(self, tagged: TaggedFile) -> str:
@@ -147,9 +168,10 @@ class LinesOutput(ABC):
 class JsonLinesOutput(LinesOutput):
     """One JSON object a line (:meth:`TaggedFile.to_json`)."""
 
-    def read_path(self, line: str) -> str:
+    def read_line(self, line: str) -> tuple[str, bool]:
         """See :class:`LinesOutput`."""
-        return _text(json.loads(line)["path"])
+        row = json.loads(line)
+        return _text(row["path"]), "error" in row
 
     def to_line(self, tagged: TaggedFile) -> str:
         """See :class:`LinesOutput`."""
@@ -161,12 +183,12 @@ class CsvOutput(LinesOutput):
 
     header = (",".join(COLUMNS) + "\n").encode()
 
-    def read_path(self, line: str) -> str:
+    def read_line(self, line: str) -> tuple[str, bool]:
         """See :class:`LinesOutput`."""
         row = next(csv.reader([line], strict=True))
         if len(row) != len(COLUMNS):
             raise ValueError(f"{len(row)} fields in place of {len(COLUMNS)}")
-        return _text(row[0])
+        return _text(row[0]), bool(row[COLUMNS.index("error")])
 
     def to_line(self, tagged: TaggedFile) -> str:
         """See :class:`LinesOutput`; line ends within a field become spaces."""

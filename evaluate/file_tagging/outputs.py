@@ -18,13 +18,16 @@ FORMATS: dict[str, type[Output]] = {"jsonl": JsonLinesOutput, "csv": CsvOutput, 
 
 
 @contextmanager
-def open_output(path: Path, kind: str | None, made_with: MadeWith, *, overwrite: bool = False) -> Iterator[Output]:
+def open_output(
+    path: Path, kind: str | None, made_with: MadeWith, *, overwrite: bool = False, retry_failed: bool = False
+) -> Iterator[Output]:
     """Opens an output, which no other process can write while the block lasts.
 
     Args:
         kind: one of ``FORMATS``; ``None`` goes by the suffix.
         made_with: the run and options; what the file holds was made by the same, and is done.
         overwrite: begin anew, whatever made the file.
+        retry_failed: what the file holds is done, less the files that could not be tagged.
 
     Raises:
         ConfigError: the suffix says nothing.
@@ -33,5 +36,7 @@ def open_output(path: Path, kind: str | None, made_with: MadeWith, *, overwrite:
     kind = kind or path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise ConfigError(f"--out {path}: no known suffix; use .jsonl, .csv or .parquet, or say --format")
-    with lock_out(path, RunError), FORMATS[kind](path, made_with, overwrite=overwrite) as output:
-        yield output
+    with lock_out(path, RunError):
+        output = FORMATS[kind](path, made_with, overwrite=overwrite, retry_failed=retry_failed)
+        with output:
+            yield output

@@ -53,30 +53,36 @@ class ParquetOutput:
         path: of the file.
         made_with: the run and options that are to go on with it.
         overwrite: begin anew; what is there is kept until there is something to write.
+        retry_failed: files that could not be tagged are not done; until they are, their rows are kept.
 
     Raises:
         RunError: a file cannot be read or written, holds something else, or was made with another run or other options.
     """
 
-    def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False):
+    def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False, retry_failed: bool = False):
         self.path = path
         self._schema = SCHEMA.with_metadata({MADE_WITH: made_with.to_json()})
         self._replaces = overwrite
-        self._old = PathSet()
+        self._tagged, self._failed = PathSet(), PathSet()
+        self._retries = retry_failed
         if path.exists() and not overwrite:
             self._check(made_with)
-            for rows in self._old_rows(["path"]):
+            for rows in self._old_rows(["path", "error"]):
                 for row in rows:
-                    self._old.add(row["path"])
-        self._lines = JsonLinesOutput(path.with_name(path.name + ".unfinished.jsonl"), made_with, overwrite=overwrite)
+                    (self._tagged if row["error"] is None else self._failed).add(row["path"])
+        unfinished = path.with_name(path.name + ".unfinished.jsonl")
+        self._lines = JsonLinesOutput(unfinished, made_with, overwrite=overwrite, retry_failed=retry_failed)
+
+    def _is_in_file(self, path: str) -> bool:
+        return path in self._tagged or (path in self._failed and not self._retries)
 
     def is_done(self, path: str) -> bool:
         """See :class:`LinesOutput`."""
-        return path in self._old or self._lines.is_done(path)
+        return self._is_in_file(path) or self._lines.is_done(path)
 
     def claim(self, path: str) -> bool:
         """See :class:`LinesOutput`."""
-        return path not in self._old and self._lines.claim(path)
+        return not self._is_in_file(path) and self._lines.claim(path)
 
     def write(self, group: Sequence[TaggedFile]) -> None:
         """Adds a group to what is kept; errors as :meth:`LinesOutput.write`."""
@@ -109,11 +115,12 @@ class ParquetOutput:
         with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, self._schema) as writer:
             if self.path.exists():
                 for rows in self._old_rows():
-                    writer.write_table(pa.Table.from_pylist(rows, self._schema))
+                    kept = [row for row in rows if row["error"] is None or not self._lines.is_done(row["path"])]
+                    writer.write_table(pa.Table.from_pylist(kept, self._schema))
             with self._lines.path.open(encoding="utf-8", newline="\n") as lines:
                 while some := list(islice(lines, ROWS_AT_ONCE)):
                     # A kill right after the last finish leaves lines that are in the file already.
-                    rows = [row for row in map(_row, some) if row["path"] not in self._old]
+                    rows = [row for row in map(_row, some) if row["path"] not in self._tagged]
                     writer.write_table(pa.Table.from_pylist(rows, self._schema))
 
     def __enter__(self) -> Self:

@@ -237,6 +237,8 @@ def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
         ("a.mp4", "--format", "csv"),
         ("a.mp4", "--metadata", "m.csv"),
         ("a.mp4", "--overwrite"),
+        ("a.mp4", "--retry-failed"),
+        ("a.mp4", "--out", "tags.csv", "--overwrite", "--retry-failed"),
     ):
         assert optsg_tag(*options).exit_code == 2
 

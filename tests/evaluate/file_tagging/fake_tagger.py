@@ -18,12 +18,13 @@ MADE_WITH = MadeWith(run="fake", run_digest="sha256:00")
 
 
 class FakeTagger:
-    """Tags every file with its own name; every seventh cannot be read."""
+    """Tags every file with its own name; every seventh cannot be read, unless ``reads_all``."""
 
     name, system = "fake", "op-tsg"
 
-    def __init__(self) -> None:
+    def __init__(self, *, reads_all: bool = False) -> None:
         self.seen: list[str] = []
+        self._reads_all = reads_all
 
     def tag_many(self, requests, *, wishes=None, stop=None):  # noqa: ARG002
         group: list[TaggedFile] = []
@@ -33,7 +34,7 @@ class FakeTagger:
             tag = PredictedTag(text=f'tag, "{number}"', score=0.5, novel=True, prompt=1)
             group.append(
                 TaggedFile(path=request.path, error="it is bad")
-                if number % 7 == 6
+                if number % 7 == 6 and not self._reads_all
                 else TaggedFile(path=request.path, title="é", tags=[tag], sidecar=request.sidecar)
             )
             if len(group) == GROUP:
@@ -50,11 +51,12 @@ def run_all(
     *,
     made_with: MadeWith = MADE_WITH,
     overwrite: bool = False,
+    retry_failed: bool = False,
     sidecars: bool = False,
     advance=lambda _: None,
     warn=lambda _: None,
 ):
-    with open_output(out, None, made_with, overwrite=overwrite) as output:
+    with open_output(out, None, made_with, overwrite=overwrite, retry_failed=retry_failed) as output:
         return tag_files(
             tagger,
             TagRequests([folder], is_done=output.is_done),

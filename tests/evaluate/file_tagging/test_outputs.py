@@ -8,6 +8,7 @@ import json
 import re
 import resource
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -24,6 +25,8 @@ from optsg.evaluate.file_tagging.tagged_file import TaggedFile
 from optsg.train.constraints.tag_control import VideoTags
 
 from tests.evaluate.file_tagging.fake_tagger import GROUP, MADE_WITH, FakeTagger, run_all
+
+OTHER = replace(MADE_WITH, run_digest="sha256:01")
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -93,6 +96,66 @@ def test_lines_that_a_finished_parquet_file_has_already_are_not_added_again(fold
     run_all(folder, out, tagger)
     assert (tagger.seen, pq.read_table(out).num_rows) == ([], 30)
     assert [path.name for path in tmp_path.glob("out*")] == ["out.parquet"]
+
+
+def contents(out: Path) -> dict[str, str | None]:
+    """The error of every file in an output, ``None`` for tagged ones; a file stands there once."""
+    if out.suffix == ".parquet":
+        rows = pq.read_table(out).to_pylist()
+    elif out.suffix == ".csv":
+        with out.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    else:
+        rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len({row["path"] for row in rows}) == len(rows)
+    return {Path(row["path"]).name: row.get("error") or None for row in rows}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_failed_files_are_tried_again_only_when_asked(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    run_all(folder, out, FakeTagger())
+    failed = [name for name, error in contents(out).items() if error]
+    assert len(failed) == 4
+    plain, again, never = FakeTagger(reads_all=True), FakeTagger(), FakeTagger(reads_all=True)
+    run_all(folder, out, plain)
+    assert (plain.seen, len(contents(out))) == ([], 30)
+    run_all(folder, out, again, retry_failed=True)
+    assert again.seen == failed
+    assert [name for name, error in contents(out).items() if error] == failed
+    run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True)
+    assert set(contents(out).values()) == {None}
+    assert len(contents(out)) == 30
+    run_all(folder, out, never, retry_failed=True)
+    assert never.seen == []
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_an_interrupted_second_try_is_gone_on_with_by_either_command(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    run_all(folder, out, FakeTagger())
+
+    def pull_the_plug(_: int) -> None:
+        raise InterruptedError
+
+    (folder / "100.png").touch()
+    with pytest.raises(InterruptedError):
+        run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True, advance=pull_the_plug)
+    run_all(folder, out, FakeTagger(reads_all=True))
+    assert len(contents(out)) == 31
+    run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True)
+    assert list(contents(out).values()) == [None] * 31
+
+
+def test_all_failed_are_tried_again(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out.csv"
+    folder.mkdir()
+    (folder / "006.png").touch()
+    assert run_all(folder, out, FakeTagger()).failed == 1
+    with pytest.raises(RunError, match="was made with other options"):
+        run_all(folder, out, FakeTagger(), made_with=OTHER, retry_failed=True)
+    assert run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True).tagged == 1
+    assert contents(out) == {"006.png": None}
 
 
 @pytest.mark.parametrize(
