@@ -61,7 +61,7 @@ def options_of(command: click.Command, words: list[str]) -> set[str]:
             return {"--help"}
         assert sub in command.commands, f"{sub} is no command of {command.name}"
         command = command.commands[sub]
-    context = click.Context(command)
+    context = click.Context(command, **command.context_settings)  # help is made for a context, and kept
     return {name for option in command.get_params(context) for name in (*option.opts, *option.secondary_opts)}
 
 

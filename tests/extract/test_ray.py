@@ -90,7 +90,7 @@ class StopHere(Exception):  # noqa: N818 - it is no error
     pass
 
 
-def test_a_store_that_is_gone_on_with_on_workers_of_which_one_is_killed_is_that_of_one_machine(
+def test_a_store_that_is_gone_on_with_on_workers_that_are_killed_is_that_of_one_machine(
     cluster: None,
     videos: Path,
     tmp_path: Path,
@@ -116,19 +116,19 @@ def test_a_store_that_is_gone_on_with_on_workers_of_which_one_is_killed_is_that_
         extract("videos", tmp_path / "shards", on_input=stop_at_four, **encoders)
     assert len(list((tmp_path / "shards.parts").glob("part-*.h5"))) == 1
 
-    seen: set[int] = set()
-    killed: list[int] = []
+    killed: set[int] = set()
 
-    def kill_one(summary: ExtractSummary) -> None:
-        seen.update(worker_pids())
+    def kill_all(summary: ExtractSummary) -> None:
+        # All of them: whether a lost one is replaced while others have nothing left to do is Ray's choice.
         if not killed:
-            killed.append(min(worker_pids()))
-            os.kill(killed[0], signal.SIGKILL)
+            killed.update(worker_pids())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
 
-    summary = extract("videos", tmp_path / "shards", ray="auto", on_input=kill_one, **encoders)
+    summary = extract("videos", tmp_path / "shards", ray="auto", on_input=kill_all, **encoders)
     assert (summary.resumed, summary.videos, summary.failed) == (3, CLIPS - 3, 2)
-    assert len(killed) == 1
-    assert len(seen | worker_pids()) > 2  # another took its place
+    assert killed
+    assert not killed & worker_pids()
 
     extract("videos", tmp_path / "local", **encoders)
     assert content(tmp_path / "shards") == content(tmp_path / "local")
