@@ -20,9 +20,10 @@ from optsg.train.resume import read_progress
 from optsg.train.systems.names import SYSTEM_NAMES
 from safetensors.torch import load_file
 
+from tests.command_server import ROOT
 from tests.tiny_world import as_options, read_log, tiny_text_tables, tiny_videos, write_tiny_store
 from tests.train.command import train
-from tests.train.trainings import ROOT, Trainings, assert_same_run, open_trainings
+from tests.train.trainings import Trainings, assert_same_run, open_trainings
 
 NO_GRADIENT = re.compile(r"key(_value)?\.bias$")
 """A softmax does not feel what is added to all keys alike: these gradients are rounding, of which Adam makes whole steps."""

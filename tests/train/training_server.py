@@ -18,6 +18,8 @@ from accelerate import state, utils  # noqa: F401 - imported once for all
 from optsg.train import session  # noqa: F401
 from optsg.train.cli import main
 
+from tests.command_server import end_with
+
 
 def free_port() -> int:
     """A port that nobody listens on."""
@@ -41,19 +43,13 @@ def train(arguments: list[str]) -> int:
 
 def fork(arguments: list[str], rank: int, count: int, port: int) -> int:
     """Starts one of ``count`` processes; returns its id."""
-    if child := os.fork():
-        return child
-    output = os.open(f"output-{rank}.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    if count > 1:
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
-        os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    code = train(arguments)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    if not (child := os.fork()):
+        if count > 1:
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"}
+            os.environ |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        end_with(lambda: train(arguments), f"output-{rank}.txt")
+    return child
 
 
 torch.set_num_threads(1)

@@ -8,7 +8,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,9 +17,8 @@ import torch
 from optsg.train.state_files import state_files
 from safetensors.torch import load_file
 
+from tests.command_server import open_server
 from tests.tiny_world import read_log
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -63,17 +61,8 @@ class Trainings:
 @contextlib.contextmanager
 def open_trainings(folder: Path) -> Iterator[Trainings]:
     """Trainings whose current folder is ``folder``."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.train.training_server"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with open_server("tests.train.training_server", folder) as process:
         yield Trainings(process, folder)
-        assert process.stdin is not None
-        process.stdin.close()
 
 
 def assert_same_run(one: Path, other: Path) -> None:

@@ -17,6 +17,8 @@ from optsg.evaluate import tagging  # noqa: F401 - imported once for all
 from optsg.evaluate.file_tagging import made_with, outputs, session  # noqa: F401
 from optsg.evaluate.tag_cli import main
 
+from tests.command_server import end_with
+
 
 def tag(arguments: list[str]) -> int:
     """One command; returns its exit code."""
@@ -31,16 +33,10 @@ def tag(arguments: list[str]) -> int:
 
 def fork(arguments: list[str]) -> int:
     """Starts a command; returns its process id."""
-    if child := os.fork():
-        return child
-    os.setpgid(0, 0)
-    output = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    code = tag(arguments)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    if not (child := os.fork()):
+        os.setpgid(0, 0)
+        end_with(lambda: tag(arguments), "output.txt")
+    return child
 
 
 torch.set_num_threads(1)

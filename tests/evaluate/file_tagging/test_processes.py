@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from tests.command_server import open_server
 from tests.evaluate.colour_world import shade
 
-ROOT = Path(__file__).resolve().parents[3]
 FILES = 40
 BROKEN = 5
 GROUP = 4
@@ -87,17 +87,8 @@ class Commands:
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     folder = tmp_path_factory.mktemp("commands")
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.evaluate.file_tagging.tagging_server"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with open_server("tests.evaluate.file_tagging.tagging_server", folder) as process:
         yield Commands(process, folder)
-        assert process.stdin is not None
-        process.stdin.close()
 
 
 @pytest.fixture(scope="module")
