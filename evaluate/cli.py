@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
-from .evaluation_options import feats_option, inputs_option
+from .evaluation_options import feats_option, inputs_option, run_option
 from .latest_run import find_run
 from .progress import progress_bar
 from .tagging_options import TaggingOptions, tagging_options
@@ -29,13 +29,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
-@click.option(
-    "--run",
-    "run",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Run folder made by optsg-train.  [default: runs/latest]",
-)
+@run_option
 @feats_option("the run")
 @click.option(
     "--split",

@@ -1,4 +1,4 @@
-"""Options that ``optsg-eval``, ``optsg-report`` and ``optsg-judge`` share: what means the same is defined and explained once.
+"""Options that the commands on trained runs share: what means the same is defined and explained once.
 
 Nothing here needs PyTorch.
 """
@@ -15,6 +15,14 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 EXTRACTED = click.Path(path_type=Path, exists=True, file_okay=False)
 """A folder that ``optsg-extract`` read."""
+
+run_option = click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Run folder made by optsg-train.  [default: runs/latest]",
+)
+"""One run, which :func:`optsg.evaluate.latest_run.find_run` looks for."""
 
 evaluation_option = click.option(
     "--split",

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors
 from ..data.stop_signals import StopRequest, stop_on_signals
+from .evaluation_options import run_option
 from .latest_run import find_run
 from .progress import progress_bar
 from .tagging_options import TaggingOptions, tagging_options
@@ -44,13 +45,7 @@ Exit codes:
 
 @click.command(epilog=f"{EXAMPLES}\n{EXIT_CODES}", context_settings=SHORT_HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@click.option(
-    "--run",
-    "run",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Run folder made by optsg-train.  [default: runs/latest]",
-)
+@run_option
 @click.option("--title", metavar="T", help="Title of the one file; else titles come from metadata and .info.json.")
 @click.option(
     "--metadata",

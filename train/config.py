@@ -252,7 +252,7 @@ SIZES: Mapping[Size, tuple[ModelConfig, TrainingConfig]] = {
 }
 
 TARGET_STEPS = {"base": 30_000, "small": 720}
-"""Optimiser steps of a run: about what CREATE-210K needs for 36 epochs, and six minutes on a CPU core."""
+"""Optimiser steps of a run: about what CREATE-210K needs for 36 epochs, and eight minutes on a CPU core."""
 
 
 def default_epochs(size: Size, videos: int, batch_size: int) -> int:
