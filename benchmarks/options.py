@@ -39,8 +39,9 @@ def publish(
     """Prints the tables under the command and the machine, and with ``--write`` puts them into the results."""
     import torch
 
-    threads = torch.get_num_threads()
-    conditions = f"PyTorch uses {threads} thread{'s' * (threads > 1)}; repetitions: {arguments.repetitions}."
+    threads, repetitions = torch.get_num_threads(), getattr(arguments, "repetitions", None)
+    repeated = "" if repetitions is None else f"; repetitions: {repetitions}"
+    conditions = f"PyTorch uses {threads} thread{'s' * (threads > 1)}{repeated}."
     text = f"`{command()}`\n\n{described_machine(packages)} {conditions} {note}".rstrip() + f"\n\n{body}"
     sys.stdout.write(text + "\n")
     if arguments.write:
