@@ -14,6 +14,7 @@ from typing import Any
 
 from ...data.errors import InputError, RunError
 from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
+from ...data.inputs.sidecar_input import read_info
 from ...data.media import VIDEO_SUFFIXES
 from ...data.whole_files import whole_file
 from ..prediction import json_line
@@ -51,16 +52,11 @@ def update_info_json(tagged: TaggedFile, *, run: str, system: str) -> bool:
 
 def _read(path: Path, name: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise InputError(f"{name} cannot be read ({error.strerror}) and was left as it is") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is not JSON ({error}) and was left as it is") from error
-    if not isinstance(read, dict):
-        raise InputError(f"{name} is not a JSON object and was left as it is")
-    return read
+        return read_info(path, name)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return {}
+        raise InputError(f"{error}; it was left as it is") from error
 
 
 def _is_thumbnail(path: str, sidecar: Path) -> bool:

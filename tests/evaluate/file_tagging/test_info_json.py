@@ -81,9 +81,9 @@ def test_one_that_is_not_there_is_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("[", r"is not JSON \(.*\) and was left as it is$"),
-        ("[" * 100_000, r"is not JSON \(.*\) and was left as it is$"),
-        ("[1]", "is not a JSON object and was left as it is$"),
+        ("[", r"is not JSON \(.*\); it was left as it is$"),
+        ("[" * 100_000, r"is not JSON \(.*\); it was left as it is$"),
+        ("[1]", "is not a JSON object, which is what yt-dlp --write-info-json writes; it was left as it is$"),
     ],
 )
 def test_what_is_no_json_object_is_left_as_it_is(sidecar: Path, content: str, error: str) -> None:
