@@ -121,6 +121,8 @@ BEYOND = tuple(
         ("copy_title=true",),
         ("tag_head=true",),
         ("decoding=parallel", "copy_title=true"),
+        ("decoding=parallel", "tag_head=true"),
+        ("copy_title=true", "tag_head=true"),
         ("decoding=parallel", "copy_title=true", "tag_head=true"),
         ("false_negatives=keep",),
         ("match_nil=false",),
