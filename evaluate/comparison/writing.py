@@ -63,9 +63,18 @@ def write_tables(
 
 
 def missing_lines(plan: Plan, states: Mapping[str, State]) -> list[str]:
-    """What the tables lack, a line each."""
-    lines = [f"{name}: {WORDS[state]}" for name, state in states.items() if state != "finished"]
+    """What the tables lack: a line for all seeds of a choice that are in the same state."""
+    lacking: dict[tuple[str, State], list[int]] = {}
+    for run in plan.distinct:
+        if (state := states[run.name]) != "finished":
+            lacking.setdefault((run.name.removesuffix(f"-seed-{run.seed}"), state), []).append(run.seed)
+    lines = [f"{name}, {_seeds(seeds)}: {WORDS[state]}" for (name, state), seeds in lacking.items()]
     return lines + [
         f"{' '.join([choice.system, *choice.settings])}: cannot be trained: {reason}"
         for choice, reason in plan.impossible.items()
     ]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    *others, last = map(str, seeds)
+    return f"seeds {', '.join(others)} and {last}" if others else f"seed {last}"

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from optsg.data.store import open_store
+from optsg.evaluate.comparison.plan import choose_tables, plan_grid
+from optsg.evaluate.comparison.run_state import State
+from optsg.evaluate.comparison.writing import missing_lines
 from optsg.evaluate.tables_cli import main
 
-from tests.tiny_world import as_options
+from tests.tiny_world import TINY_SETTINGS, as_options
 
 
 def run(*arguments: str | Path) -> Result:
@@ -53,10 +57,29 @@ def test_a_grid_from_nothing_to_the_page(tiny_feats: Path, tmp_path: Path) -> No
 
 def test_what_is_missing_is_written_down(tiny_feats: Path, tmp_path: Path) -> None:
     result = run(
-        "--feats", tiny_feats, "--out", tmp_path, "--tables", "1", "--seeds", "4", "--only-write", *as_options()
+        "--feats", tiny_feats, "--out", tmp_path, "--tables", "1", "--seeds", "4,5,6", "--only-write", *as_options()
     )
-    assert "missing: bin-seed-4: not trained\n" in result.output
-    assert "- bin-seed-4: not trained\n" in (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert "missing: bin, seeds 4, 5 and 6: not trained\n" in result.output
+    assert "- bin, seeds 4, 5 and 6: not trained\n" in (tmp_path / "tables.md").read_text(encoding="utf-8")
+
+
+def test_seeds_of_one_state_share_a_line(tiny_feats: Path) -> None:
+    with open_store(tiny_feats) as store:
+        grid = plan_grid(
+            store,
+            tiny_feats,
+            choose_tables(["1"], quick=False, pretrained={}),
+            seeds=(0, 1),
+            size="small",
+            settings=TINY_SETTINGS,
+        )
+    states: dict[str, State] = {run.name: "finished" for run in grid.distinct}
+    states |= {"bin-seed-0": "interrupted", "bin-seed-1": "missing", "asy-seed-1": "missing"}
+    assert missing_lines(grid, states) == [
+        "bin, seed 0: training was interrupted",
+        "bin, seed 1: not trained",
+        "asy, seed 1: not trained",
+    ]
 
 
 @pytest.mark.parametrize(
