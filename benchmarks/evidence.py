@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,18 +61,18 @@ class Composed:
 class Tally:
     """How often the evidence of a tag lay mostly in its half, and of how many tags that have any evidence."""
 
-    right: dict[str, int] = field(default_factory=dict)
-    asked: dict[str, int] = field(default_factory=dict)
+    right: Counter[str] = field(default_factory=Counter)
+    asked: Counter[str] = field(default_factory=Counter)
 
     def add(self, kind: str, shares: Sequence[float], half: Sequence[float]) -> None:
         """One tag's shares, and those of them in its half."""
         if sum(shares) > 0:
-            self.asked[kind] = self.asked.get(kind, 0) + 1
-            self.right[kind] = self.right.get(kind, 0) + (sum(half) > sum(shares) / 2)
+            self.asked[kind] += 1
+            self.right[kind] += sum(half) > sum(shares) / 2
 
     def percent(self, kind: str) -> str:
         """Per cent, and of how many."""
-        asked = self.asked.get(kind, 0)
+        asked = self.asked[kind]
         return f"{100 * self.right[kind] / asked:.0f} % of {asked:,}" if asked else "–"
 
 
