@@ -5,7 +5,7 @@
 
 Makes a synthetic store as one HDF5 file and as WebDataset shards once (in ``--work``; 200,000 videos × 60 frames × 512 are
 12.3 GB each, and a third such on the way). Ours is ``optsg.data.batching.collate`` over the opened store: what a training
-step calls, with titles, tags and masks. The other side maps the same files and stacks the same videos' frames, nothing
+step calls, with titles, tags and masks, and without workers ``reading_ahead``, which gives it the batches. The other side maps the same files and stacks the same videos' frames, nothing
 else: ``np.stack([features[row] for row in rows])``. GB/s are the bytes of the frames, as they are stored.
 
 Random order is that of a training epoch, sequential that of the file. With workers both sides go through
@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import os
 import pstats
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from optsg.data.batching import bucketed_batches, collate, sequential_batches, video_lengths
+from optsg.data.batching import bucketed_batches, collate, reading_ahead, sequential_batches, video_lengths
 from optsg.data.store import FeatureStore, open_store
 from torch.utils.data import DataLoader, Dataset
 
@@ -109,11 +110,19 @@ class _Batches(Dataset[Any]):
         return self._read(self._batches[number])
 
 
-def seconds_to_read(read: Callable[[Rows], Any], batches: Sequence[Rows], workers: int) -> float:
-    """Seconds from the first batch to the last."""
-    whole = _Batches(read, batches)
-    loader = DataLoader(whole, batch_size=None, num_workers=workers, collate_fn=_same) if workers else whole
-    passing = iter(loader) if workers else (whole[number] for number in range(len(whole)))
+def seconds_to_read(
+    read: Callable[[Rows], Any],
+    batches: Sequence[Rows],
+    workers: int,
+    *,
+    in_order: Callable[[Sequence[Rows]], Iterable[Rows]] = iter,
+) -> float:
+    """Seconds from the first batch to the last; ``in_order`` gives the batches to this process, where it reads them itself."""
+    if workers:
+        whole = _Batches(read, batches)
+        passing: Iterator[Any] = iter(DataLoader(whole, batch_size=None, num_workers=workers, collate_fn=_same))
+    else:
+        passing = map(read, in_order(batches))
     next(passing)
     started = time.perf_counter()
     for _ in passing:
@@ -126,7 +135,8 @@ def _same(batch: Any) -> Any:
 
 
 def drop_from_cache(path: Path) -> None:
-    """Asks the operating system to forget the file, or the folder's files; nothing may have them mapped."""
+    """Asks the operating system to forget the file, or the folder's files: all but the pages that are mapped."""
+    gc.collect()  # stores and maps that are let go, but not gone
     for file in sorted(path.iterdir()) if path.is_dir() else [path]:
         descriptor = os.open(file, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -173,22 +183,30 @@ def measure(
     """Both sides in turn."""
     ours: list[float] = []
     mapped: list[float] = []
-    with open_store(path) as store:
-        chosen = chosen_batches(store, order, batch_size, batches)
+    chosen = _chosen(path, order, batch_size, batches)
     for repetition in range(-1, repetitions):  # the first pass only fills the page cache
         for seconds, is_ours in ((ours, True), (mapped, False)):
             if cold:
                 drop_from_cache(path)
-            if is_ours:
-                with open_store(path) as store:
-                    taken = seconds_to_read(partial(collate, store), chosen, workers)
-            else:
-                taken = seconds_to_read(MappedFeatures(path, shape), chosen, workers)
+            taken = _seconds_of_one_side(path, None if is_ours else shape, chosen, workers)
             if repetition >= 0:
                 seconds.append(taken)
     samples = (len(chosen) - 1) * batch_size
     form = "shards" if path.is_dir() else "HDF5"
     return Measured(form=form, order=order, workers=workers, samples=samples, ours=ours, mapped=mapped)
+
+
+def _chosen(path: Path, order: str, batch_size: int, count: int) -> list[Rows]:
+    with open_store(path) as store:
+        return chosen_batches(store, order, batch_size, count)
+
+
+def _seconds_of_one_side(path: Path, shape: Shape | None, batches: Sequence[Rows], workers: int) -> float:
+    """Ours, or that of ``numpy.memmap`` for a ``shape``; nothing is mapped any more when it returns."""
+    if shape is not None:
+        return seconds_to_read(MappedFeatures(path, shape), batches, workers)
+    with open_store(path) as store:
+        return seconds_to_read(partial(collate, store), batches, workers, in_order=partial(reading_ahead, store))
 
 
 def webdataset_samples_per_second(path: Path) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,11 @@ from torch import Tensor
 from .store import FeatureStore
 
 T = TypeVar("T")
+
+_TENSORS = ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask")
+
+SMALL_BYTES = 1 << 16
+"""Of a tensor that travels between processes by value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +99,24 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; copies from pinned memory do not wait."""
-        names = ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask")
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names})
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Small tensors as arrays.
+
+        From a worker of a ``DataLoader`` each tensor comes as a file of shared memory of its own: more than a small one's copy.
+        """
+        state = dict(vars(self))
+        for name in _TENSORS:
+            tensor: Tensor = state[name]
+            if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16 and tensor.nbytes <= SMALL_BYTES:
+                state[name] = tensor.numpy()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name in _TENSORS:
+            state[name] = torch.as_tensor(state[name])
+        vars(self).update(state)
 
 
 def _pad_vectors(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
@@ -122,20 +143,35 @@ def _pad_tokens(rows: Sequence[Sequence[int] | NDArray[np.int32]]) -> tuple[Tens
 
 def collate(store: FeatureStore, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
     """The batch of the store's videos ``rows``, in that order."""
-    numbers = [int(row) for row in rows]
-    batch = Batch.from_features(
-        [store.frames(row) for row in numbers],
-        [store.patches(row) for row in numbers],
-        [store.title_tokens(row) for row in numbers],
-        [store.tags(row) for row in numbers],
-    )
-    return replace(batch, rows=np.array(numbers, np.int64))
+    numbers = np.array(rows, np.int64)
+    return replace(Batch.from_features(*store.model_inputs(numbers)), rows=numbers)
+
+
+READ_AHEAD = 4
+"""Batches whose features are on their way from the disk while one is computed."""
+
+
+def reading_ahead(
+    store: FeatureStore, batches: Sequence[NDArray[np.int64]], *, share: slice = slice(None)
+) -> Iterator[NDArray[np.int64]]:
+    """The batches in order, while the system reads the features of the next ones from the disk.
+
+    A mapped store is otherwise read page by page, when a video's turn has come: at random, that is tens of times slower.
+
+    Args:
+        share: the places of a batch that this process reads.
+    """
+    asked = 0
+    for number, rows in enumerate(batches):
+        for coming in batches[asked : number + 1 + READ_AHEAD]:
+            store.read_ahead(coming[share])
+        asked = number + 1 + READ_AHEAD
+        yield rows
 
 
 def video_lengths(store: FeatureStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """What a video costs in a padded batch, roughly: frames and patches plus four times its tags (pieces and marks)."""
-    tags = np.array([len(store.tags(int(row))) for row in rows], np.int64)
-    return store.visual_lengths()[rows] + 4 * tags
+    return (store.visual_lengths() + 4 * store.tag_lengths())[rows]
 
 
 POOL_BATCHES = 8

@@ -39,9 +39,7 @@ class TagTable:
     @classmethod
     def from_store(cls, store: FeatureStore) -> TagTable:
         """Counts the tags of the store's training split."""
-        counts = np.zeros(len(store.tag_keys), np.int64)
-        for row in store.indices("train"):
-            counts[store.tags(int(row))] += 1
+        counts = store.tag_counts(store.indices("train"))
         order = sorted(np.flatnonzero(counts).tolist(), key=lambda tag: (-counts[tag], store.tag_keys[tag]))
         return cls(
             keys=tuple(store.tag_keys[tag] for tag in order),

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from .store import FeatureStore
 from .tag_table import TagTable
 from .title_tokenizer import TitleTokenizer
@@ -57,15 +54,5 @@ def build_vocabulary(
     else:
         chosen = {number for piece, number in pieces.items() if len(piece.removeprefix("##")) == 1}
         chosen.update(piece for tokens in tag_table.tokens for piece in tokens)
-        chosen.update(_title_pieces(store))
+        chosen.update(store.title_pieces().tolist())
     return Vocabulary(sorted(chosen - tokenizer.special_ids - {tokenizer.unknown_id}))
-
-
-def _title_pieces(store: FeatureStore) -> set[int]:
-    used: NDArray[np.bool_] = np.zeros(0, np.bool_)
-    for row in range(len(store)):
-        tokens = store.title_tokens(row)
-        if len(tokens) and tokens.max() >= len(used):
-            used = np.append(used, np.zeros(int(tokens.max()) + 1 - len(used), np.bool_))
-        used[tokens] = True
-    return set(np.flatnonzero(used).tolist())

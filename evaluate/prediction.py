@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.batching import Batch, collate, sequential_batches
+from ..data.batching import Batch, collate, reading_ahead, sequential_batches
 from ..data.errors import RunError
 from ..data.store import FeatureStore
 from ..data.whole_files import write_text
@@ -90,7 +90,7 @@ def predict_rows(
         on_batch: told the number of videos after every batch.
     """
     items: list[ItemPrediction] = []
-    for numbers in sequential_batches(rows, batch_size):
+    for numbers in reading_ahead(store, list(sequential_batches(rows, batch_size))):
         predicted = predictor.predict(collate(store, numbers))
         items += [_item(store, int(row), tags) for row, tags in zip(numbers, predicted, strict=True)]
         on_batch(len(numbers))

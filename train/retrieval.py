@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from ..data.batching import Batch, collate, sequential_batches
+from ..data.batching import Batch, collate, reading_ahead, sequential_batches
 from ..data.errors import RunError
 from ..data.store import FeatureStore
 from ..data.tag_table import TagTable
@@ -79,9 +79,8 @@ class RetrievalIndex:
         idf = _inverse_document_frequencies(store, rows, len(words))
         if modality == "video":
             idf = torch.zeros_like(idf)
-        read = [
-            _Summary.of(collate(store, numbers), words, idf) for numbers in sequential_batches(rows, _BATCH_OF_ITEMS)
-        ]
+        batches = list(sequential_batches(rows, _BATCH_OF_ITEMS))
+        read = [_Summary.of(collate(store, numbers), words, idf) for numbers in reading_ahead(store, batches)]
         summary = _Summary(*(torch.cat(parts) for parts in zip(*read, strict=True)))
         frame_mean, frame_scale = _standard(summary.frames, summary.has_frames & (modality != "title"))
         patch_mean, patch_scale = _standard(summary.patches, summary.has_patches & (modality != "title"))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ..data.batching import bucketed_batches, video_lengths
+from ..data.batching import bucketed_batches, reading_ahead, video_lengths
 from ..data.errors import StoreError
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store import FeatureStore
@@ -195,7 +195,8 @@ class Trainer:
         batches = bucketed_batches(
             self._rows, self._lengths, self.training.batch_size, rng, window=self.training.shuffle_window
         )
-        for rows in batches[progress.step - epoch * self.steps_per_epoch :]:
+        share = slice(self.processes.index, None, self.processes.count)
+        for rows in reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share):
             values = self._step(progress.step, rows)
             progress.step += 1
             step = StepReport(

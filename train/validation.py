@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..data.batching import Batch, collate, sequential_batches
+from ..data.batching import Batch, collate, reading_ahead, sequential_batches
 from ..data.metrics import Scores, score_predictions
 from ..data.store import FeatureStore
 from ..data.tags import tag_key
@@ -59,12 +59,13 @@ class Validator:
         """What ``compute`` gives for every batch, in order."""
         processes = self._processes
         found: list[tuple[int, T]] = []
+        own = reading_ahead(self._store, self._batches[processes.index :: processes.count])
         with alone():
             for start in range(0, len(self._batches), processes.count):
                 self._between()
                 number = start + processes.index
                 if number < len(self._batches):
-                    batch = collate(self._store, self._batches[number]).to(processes.device)
+                    batch = collate(self._store, next(own)).to(processes.device)
                     found.append((number, compute(batch)))
         return [result for _, result in sorted(processes.gather(found), key=itemgetter(0))]
 

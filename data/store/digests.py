@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from . import schema
 from .column_file import HEADER_DIGEST, update_weights_digest
 from .feature_store import FeatureStore
-from .hdf5_columns import BUFFER_BYTES, release_pages
+from .hdf5_columns import BUFFER_BYTES
+from .mapped_pages import release_pages
 
 
 def file_digest(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,11 @@ from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
 from . import schema
 from .arrays import StoreArrays
 from .hdf5_columns import all_texts, checked_dataset, group_names, row_bytes, row_text
+from .row_blocks import RaggedBlock
 from .schema import VideoFeatures
+
+ROWS_AT_ONCE = 1 << 16
+"""Videos whose tags or titles are counted together: fast, and a few megabytes."""
 
 
 def open_store(path: Path) -> FeatureStore:
@@ -118,6 +122,19 @@ class FeatureStore(StoreArrays):
         """(P, patch_dim) float16."""
         return self._columns["videos/patches"][row]
 
+    def model_inputs(
+        self, rows: NDArray[np.int64]
+    ) -> tuple[list[NDArray[np.float16]], list[NDArray[np.float16]], list[NDArray[np.int32]], list[NDArray[np.int32]]]:
+        """Frames, patches, title tokens and tags of some videos, as the methods of those names give them one by one."""
+        names = ("videos/frames", "videos/patches", schema.TITLE_TOKENS, "videos/tags")
+        frames, patches, title_tokens, tags = (self._columns[name].take(rows) for name in names)
+        return frames, patches, title_tokens, tags
+
+    def read_ahead(self, rows: NDArray[np.int64]) -> None:
+        """Lets the operating system read frames and patches of some videos from the disk in the background."""
+        for name in ("videos/frames", "videos/patches"):
+            self._columns[name].read_ahead(rows)
+
     def visual_lengths(self) -> NDArray[np.int64]:
         """(V,) frames plus patches of every video."""
         return self._columns["videos/frames"].lengths() + self._columns["videos/patches"].lengths()
@@ -129,6 +146,33 @@ class FeatureStore(StoreArrays):
     def tags(self, row: int) -> NDArray[np.int32]:
         """Tags of video ``row`` as indices into the tag table."""
         return self._columns["videos/tags"][row]
+
+    def tag_lengths(self) -> NDArray[np.int64]:
+        """(V,) number of tags of every video."""
+        return self._columns["videos/tags"].lengths()
+
+    def tag_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(U,) how many of the videos ``rows`` have each tag."""
+        is_counted = np.zeros(len(self), np.bool_)
+        is_counted[rows] = True
+        counts = np.zeros(len(self._others["tags/key"]), np.int64)
+        for start, block in self._blocks_of("videos/tags"):
+            used = block.values[np.repeat(is_counted[start : start + len(block)], block.lengths)]
+            counts += np.bincount(used, minlength=len(counts))
+        return counts
+
+    def title_pieces(self) -> NDArray[np.int32]:
+        """The word pieces that occur in titles, rising, special tokens among them."""
+        found = np.empty(0, np.int32)
+        for _, block in self._blocks_of(schema.TITLE_TOKENS):
+            found = np.union1d(found, block.values)
+        return found
+
+    def _blocks_of(self, name: str) -> Iterator[tuple[int, RaggedBlock]]:
+        """A ragged column in pieces, each with its first row."""
+        column = self._columns[name]
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            yield start, column.block(start, min(start + ROWS_AT_ONCE, len(self)))
 
     def title_tokens(self, row: int) -> NDArray[np.int32]:
         """Word-piece ids of the title with special tokens, at most 40."""

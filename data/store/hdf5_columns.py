@@ -7,7 +7,6 @@ readers map them into memory instead of going through the HDF5 library for every
 from __future__ import annotations
 
 import hashlib
-import mmap
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
+from .mapped_pages import map_behind, place_in_map, read_pages_ahead, release_pages
 from .row_blocks import RaggedBlock, decode_text, encode_text
 
 BUFFER_BYTES = 8 << 20
@@ -177,15 +177,6 @@ def _misfit(path: Path, name: str) -> StoreError:
     return StoreError(f"{path}: the offsets of {name!r} do not fit its values; the file is damaged")
 
 
-def release_pages(array: Array) -> None:
-    """Lets the operating system take back the memory behind a mapped array; it stays usable."""
-    mapped: Any = array
-    while isinstance(mapped, np.ndarray):  # an array over the map, or a view of one
-        mapped = mapped.base
-    if isinstance(mapped, mmap.mmap) and hasattr(mapped, "madvise"):
-        mapped.madvise(mmap.MADV_DONTNEED)
-
-
 class Column(Protocol):
     """Rows of varying length."""
 
@@ -195,12 +186,20 @@ class Column(Protocol):
         """Values of one row."""
         ...
 
+    def take(self, rows: NDArray[np.int64]) -> list[Array]:
+        """Values of each of these rows."""
+        ...
+
     def block(self, start: int, stop: int) -> RaggedBlock:
         """Rows from ``start`` to before ``stop``."""
         ...
 
     def lengths(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """Number of values in every row, or in those from ``start`` to before ``stop``."""
+        ...
+
+    def read_ahead(self, rows: NDArray[np.int64]) -> None:
+        """Lets the operating system read rows from the disk in the background."""
         ...
 
     def release(self) -> None:
@@ -236,6 +235,11 @@ class RaggedColumn:
         values: Array = self.values[self.offsets[row] : self.offsets[row + 1]]
         return values
 
+    def take(self, rows: NDArray[np.int64]) -> list[Array]:
+        """Values of each of these rows."""
+        starts, ends = self.offsets[rows].tolist(), self.offsets[rows + 1].tolist()
+        return [self.values[start:end] for start, end in zip(starts, ends, strict=True)]
+
     def block(self, start: int, stop: int) -> RaggedBlock:
         """Rows from ``start`` to before ``stop``."""
         values = self.values[self.offsets[start] : self.offsets[stop]]
@@ -244,6 +248,16 @@ class RaggedColumn:
     def lengths(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """Number of values in every row, or in those from ``start`` to before ``stop``."""
         return np.diff(self.offsets[start : None if stop is None else stop + 1])
+
+    def read_ahead(self, rows: NDArray[np.int64]) -> None:
+        """Lets the operating system read rows from the disk in the background."""
+        mapped = map_behind(self.values) if len(self.values) else None
+        if mapped is None:
+            return
+        begin, size = place_in_map(self.values, mapped), self.values.nbytes // len(self.values)
+        starts, ends = begin + self.offsets[rows] * size, begin + self.offsets[rows + 1] * size
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            read_pages_ahead(mapped, start, end)
 
     def release(self) -> None:
         """Gives memory of rows read so far back."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import StoreError
 from . import schema
 from .hdf5_columns import Array, read_array, read_offsets
+from .mapped_pages import read_pages_ahead
 from .row_blocks import RaggedBlock
 from .schema import StoreHeader
 from .shard_index import ShardIndex
@@ -30,17 +31,24 @@ class MappedShards:
     def __init__(self, folder: Path, index: ShardIndex):
         self._paths = [folder / shard.name for shard in index.shards]
         self.sizes = np.array([shard.bytes for shard in index.shards], np.int64)
-        self._maps: dict[int, NDArray[np.uint8]] = {}
+        self._maps: dict[int, tuple[NDArray[np.uint8], mmap.mmap]] = {}
 
     def __getitem__(self, number: int) -> NDArray[np.uint8]:
-        mapped = self._maps.get(number)
-        if mapped is None:
+        return self._opened(number)[0]
+
+    def map(self, number: int) -> mmap.mmap:
+        """The map of a shard, from its first byte on."""
+        return self._opened(number)[1]
+
+    def _opened(self, number: int) -> tuple[NDArray[np.uint8], mmap.mmap]:
+        opened = self._maps.get(number)
+        if opened is None:
             if len(self._maps) >= OPEN_SHARDS:  # arrays that are in use keep their own map
                 self._maps.pop(next(iter(self._maps)))
-            mapped = self._maps[number] = self._open(number)
-        return mapped
+            opened = self._maps[number] = self._open(number)
+        return opened
 
-    def _open(self, number: int) -> NDArray[np.uint8]:
+    def _open(self, number: int) -> tuple[NDArray[np.uint8], mmap.mmap]:
         path, size = self._paths[number], int(self.sizes[number])
         try:
             with path.open("rb") as file:
@@ -49,7 +57,7 @@ class MappedShards:
             raise StoreError(
                 f"{path} cannot be read any more ({error}); copy it again, or make the store anew"
             ) from error
-        return np.frombuffer(mapped, np.uint8)
+        return np.frombuffer(mapped, np.uint8), mapped
 
     def release(self) -> None:
         """Unmaps all shards; what is in use stays."""
@@ -97,10 +105,18 @@ class ShardColumn:
 
     def __getitem__(self, row: int) -> Array:
         count = int(self._offsets[row + 1] - self._offsets[row])
+        return self._values(int(self._numbers[row]), int(self.places[row]), count)
+
+    def take(self, rows: NDArray[np.int64]) -> list[Array]:
+        """Values of each of these rows."""
+        counts = self._offsets[rows + 1] - self._offsets[rows]
+        where = zip(self._numbers[rows].tolist(), self.places[rows].tolist(), counts.tolist(), strict=True)
+        return [self._values(*one) for one in where]
+
+    def _values(self, number: int, start: int, count: int) -> Array:
         if not count * self._value_bytes:
             return np.empty((count, *self._tail), self._dtype)
-        start = int(self.places[row])
-        values: Array = self._shards[int(self._numbers[row])][start : start + count * self._value_bytes]
+        values: Array = self._shards[number][start : start + count * self._value_bytes]
         return values.view(self._dtype).reshape(count, *self._tail)
 
     def block(self, start: int, stop: int) -> RaggedBlock:
@@ -117,6 +133,14 @@ class ShardColumn:
     def lengths(self, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
         """Number of values in every row, or in those from ``start`` to before ``stop``."""
         return np.diff(self._offsets[start : None if stop is None else stop + 1])
+
+    def read_ahead(self, rows: NDArray[np.int64]) -> None:
+        """Lets the operating system read rows from the disk in the background."""
+        starts = self.places[rows]
+        ends = starts + (self._offsets[rows + 1] - self._offsets[rows]) * self._value_bytes
+        for number, start, end in zip(self._numbers[rows].tolist(), starts.tolist(), ends.tolist(), strict=True):
+            if end > start:
+                read_pages_ahead(self._shards.map(number), start, end)
 
     def release(self) -> None:
         """Gives memory of rows read so far back."""

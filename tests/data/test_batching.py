@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from optsg.data.batching import Batch, bucketed_batches, collate, sequential_batches, video_lengths
+from optsg.data.batching import Batch, JointBatch, bucketed_batches, collate, sequential_batches, video_lengths
 from optsg.data.store import open_store
+from torch.utils.data import DataLoader
 
 from tests.tiny_world import tiny_videos, write_tiny_store
 
@@ -48,6 +51,35 @@ def test_collate_mixes_videos_and_images(tmp_path: Path) -> None:
         assert batch.frame_mask[1].sum() == len(store.frames(0))
         assert batch.patch_mask[1].sum() == 0
         assert [tags.tolist() for tags in batch.tags] == [store.tags(7).tolist(), store.tags(0).tolist()]
+
+
+@pytest.mark.parametrize("small", [0, 1 << 9, 1 << 20])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_batch_comes_out_of_a_worker_as_it_went_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: int, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr("optsg.data.batching.SMALL_BYTES", small)
+    rows = np.arange(6)
+    with open_store(write_tiny_store(tmp_path / "s.h5", tiny_videos(16))) as store:
+        whole = collate(store, rows)
+        assert 0 < whole.title_mask.nbytes < 1 << 9 < whole.frames.nbytes < 1 << 20
+        joint = JointBatch(tags=whole.tags, places=rows[::2])
+        sent = replace(whole, frames=whole.frames.to(dtype), joint=joint)
+        batches: Any = [sent]
+        loader: Any = DataLoader(batches, batch_size=None, num_workers=1, collate_fn=as_it_is)
+        (found,) = loader
+    for name in ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask"):
+        one, other = getattr(found, name), getattr(sent, name)
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+    assert [tags.tolist() for tags in found.tags] == [tags.tolist() for tags in sent.tags]
+    assert found.rows.tolist() == rows.tolist()
+    assert found.joint.places.tolist() == [0, 2, 4]
+    found.frames.zero_()  # it can be written to
+
+
+def as_it_is(batch: Any) -> Any:
+    return batch
 
 
 @pytest.mark.parametrize(("count", "size"), [(100, 8), (7, 8), (64, 8), (1, 1)])

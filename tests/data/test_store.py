@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,23 @@ def test_store_of_images_only_and_without_patches(tmp_path: Path) -> None:
     bare = [VideoFeatures(**{**vars(video), "patches": np.zeros((0, 0), np.float16)}) for video in videos]
     with open_store(write_tiny_store(tmp_path / "videos.h5", bare, patch_dim=0)) as store:
         assert store.patches(0).shape == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["s.h5", "shards"])
+@pytest.mark.parametrize("at_once", [1, 5, 1_000])
+def test_counts_over_many_videos_are_those_of_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, at_once: int
+) -> None:
+    monkeypatch.setattr("optsg.data.store.feature_store.ROWS_AT_ONCE", at_once)
+    with open_store(write_tiny_store(tmp_path / name, tiny_videos(23))) as store:
+        rows = store.indices("train")
+        assert 0 < len(rows) < len(store)
+        counts = Counter(tag for row in rows for tag in store.tags(int(row)).tolist())
+        assert store.tag_counts(rows).tolist() == [counts[tag] for tag in range(len(store.tag_keys))]
+        assert store.tag_lengths().tolist() == [len(store.tags(row)) for row in range(len(store))]
+        pieces = {piece for row in range(len(store)) for piece in store.title_tokens(row).tolist()}
+        assert store.title_pieces().tolist() == sorted(pieces)
+        assert store.tag_counts(rows[:0]).sum() == 0
 
 
 def test_missing_split_names_those_that_are_there(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class OpTsg(System):
         """Tags that cannot be written, and videos with more tags than there are prompts."""
         lines = self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
         prompts = self.config.model.prompts
-        if over := sum(len(store.tags(int(row))) > prompts for row in rows):
+        if over := int((store.tag_lengths()[rows] > prompts).sum()):
             lines.append(
                 f"{over:,} of {len(rows):,} training videos have more tags than there are prompts ({prompts}); "
                 "each step draws as many of them at random (--set prompts=N for more)"

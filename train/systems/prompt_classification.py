@@ -68,7 +68,7 @@ class PromptClassification(System):
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """Videos with more tags than there are prompts."""
         prompts = self.config.model.prompts
-        over = sum(len(store.tags(int(row))) > prompts for row in rows)
+        over = int((store.tag_lengths()[rows] > prompts).sum())
         line = (
             f"{over:,} of {len(rows):,} training videos have more tags than there are prompts ({prompts}); "
             "each step draws as many of them at random (--set prompts=N for more)"
