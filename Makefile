@@ -4,7 +4,7 @@
 # make test        check, then every test that is not slow
 # make test-slow   the slow tests
 # make docs        the documentation as a site in site/
-# make bench       the benchmarks of training, into benchmarks/RESULTS.md; an hour, 37 GB of disk, with READ_VIDEOS=20000 5 GB
+# make bench       the benchmarks of training, into benchmarks/RESULTS.md; half an hour, 37 GB of disk, with READ_VIDEOS=20000 5 GB
 # make bench-quick the same with small sizes, printed only: do they run? some minutes
 # make bench-gpu   training, decoding and image tower on the CUDA device, into benchmarks/RESULTS.md
 # make clean       remove what `make demo` and `make docs` wrote
@@ -80,6 +80,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training_step.py --work $(BENCH_WORK) --write
 	$(BIN)/python benchmarks/scaling.py --work $(BENCH_WORK) --write
 	$(BIN)/python benchmarks/read_features.py --work $(BENCH_WORK) --videos $(READ_VIDEOS) --write
+	$(BIN)/python benchmarks/many_videos.py --work $(BENCH_WORK) --write
 
 QUICK := --work $(BENCH_WORK) --repetitions 2
 QUICK_MODEL := --videos 500 --sizes small --set width=96 --set heads=2
@@ -90,6 +91,7 @@ bench-quick: $(READY)
 	$(BIN)/python benchmarks/training_step.py $(QUICK) $(QUICK_MODEL) --batch-size 8
 	$(BIN)/python benchmarks/scaling.py $(QUICK) --videos 100 --frames 10 --width 64 --factors 1 4
 	$(BIN)/python benchmarks/read_features.py $(QUICK) --videos 2000 --batches 20 --workers 0 1
+	$(BIN)/python benchmarks/many_videos.py --work $(BENCH_WORK) --videos 1000 3000
 
 bench-gpu: $(READY)
 	$(BIN)/python benchmarks/gpu.py --work $(BENCH_WORK) --write

@@ -10,13 +10,15 @@ encoder together) and in it, and the same vocabulary; it writes the same sequenc
 
 What is timed is decoding: from the encoder's features of the titles (and the order prompts) to tokens. Encoding comes
 before it in all of them and is timed by itself; ours reads frames too, Bart titles alone.
+
+On a CPU one further decoding of each way is profiled: what the matrix products take, and what all else does.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from benchmarks.alternating import Timings, alternate  # noqa: E402
 from benchmarks.matrix_rate import wait  # noqa: E402
+from benchmarks.operator_profile import KINDS, Operator, operator_table, profiled, seconds_by_kind  # noqa: E402
 from benchmarks.options import add_model_options, parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 from benchmarks.scripted_output import Script, ScriptedLogits, ScriptedOutput  # noqa: E402
@@ -171,7 +174,7 @@ def ways(prepared: Prepared) -> dict[str, Callable[[], Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingResult:
-    """One size's timings of a batch of ``videos`` with ``tags`` tags in ``tokens`` tokens."""
+    """One size's timings of a batch of ``videos`` with ``tags`` tags in ``tokens`` tokens; on a CPU, ``profiles`` by way."""
 
     size: str
     videos: int
@@ -179,6 +182,7 @@ class DecodingResult:
     tokens: int
     precision: str
     timings: Timings
+    profiles: Mapping[str, list[Operator]]
 
 
 def measure(
@@ -194,7 +198,9 @@ def measure(
     place = device or torch.device("cpu")
     dtype = working_dtype(place, "auto")
     prepared = prepare(store, size, batch_size, settings, place, dtype)
-    timings = alternate(ways(prepared), repetitions, synchronise=lambda: wait(place))
+    compared = ways(prepared)
+    timings = alternate(compared, repetitions, synchronise=lambda: wait(place))
+    profiles = {name: profiled(compared[name]) for name in WAYS} if place.type == "cpu" else {}
     return DecodingResult(
         size=size,
         videos=len(prepared.batch),
@@ -202,6 +208,7 @@ def measure(
         tokens=prepared.script.tokens,
         precision=str(dtype).removeprefix("torch."),
         timings=timings,
+        profiles=profiles,
     )
 
 
@@ -237,7 +244,24 @@ def report(results: Sequence[DecodingResult]) -> str:
         f"A batch of {sizes}. Targets: {UNCACHED_TARGET:.0f} times the speed without a cache, {GENERATE_TARGET:.0f} times "
         f"`generate`'s. Missed: {'; '.join(missed) or 'none'}."
     )
-    return f"{table([*header, 'speed over uncached', 'speed over `generate`'], rows)}\n\n{targets}"
+    speeds = table([*header, "speed over uncached", "speed over `generate`"], rows)
+    return "\n\n".join([speeds, targets, *_profile_blocks(results)])
+
+
+def _profile_blocks(results: Sequence[DecodingResult]) -> list[str]:
+    """What each way spends its time with, and the costliest operators of decoding tag after tag."""
+    rows, blocks = [], []
+    for result in results:
+        for name, operators in result.profiles.items():
+            kinds = seconds_by_kind(operators)
+            calls = sum(operator.calls for operator in operators)
+            shares = [f"{1e3 * kinds[kind]:.0f}" for kind in KINDS]
+            rows.append([f"`{result.size}`", SHOWN[name], f"{calls:,}", *shares])
+        if "cached" in result.profiles:
+            lines = operator_table(result.profiles["cached"], "calls a batch", 10)
+            blocks += [f"Profile of decoding tag after tag, `{result.size}`:", lines]
+    header = ["processor ms a batch, profiled", "decoding", "operators called", *KINDS]
+    return [table(header, rows), *blocks] if rows else []
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -13,10 +13,11 @@ from benchmarks.results_file import RESULTS, command, described_machine, write_r
 WORK = Path(tempfile.gettempdir()) / "optsg-benchmark"
 
 
-def parser(description: str | None, *, repetitions: int) -> argparse.ArgumentParser:
-    """``--repetitions``, ``--work``, ``--write``."""
+def parser(description: str | None, *, repetitions: int | None) -> argparse.ArgumentParser:
+    """``--work``, ``--write``, and ``--repetitions`` where something is repeated."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--repetitions", type=int, default=repetitions, help="[%(default)s]")
+    if repetitions is not None:
+        made.add_argument("--repetitions", type=int, default=repetitions, help="[%(default)s]")
     made.add_argument("--work", type=Path, default=WORK, help="folder for stores that are made once [%(default)s]")
     made.add_argument("--write", action="store_true", help="put the tables into the results")
     made.add_argument("--results", type=Path, default=RESULTS, help="where --write puts them [benchmarks/RESULTS.md]")

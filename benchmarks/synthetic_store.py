@@ -174,13 +174,15 @@ def write_synthetic_store(
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
     try:
-        merge_parts(_write_parts(folder, header, videos, frames, seed), out, header, tables)
+        parts = write_parts(folder, header, videos=videos, frames=frames, seed=seed)
+        merge_parts(parts, out, header, tables)
     finally:
         shutil.rmtree(folder)
     return out
 
 
-def _write_parts(folder: Path, header: StoreHeader, videos: int, frames: int, seed: int) -> list[Path]:
+def write_parts(folder: Path, header: StoreHeader, *, videos: int, frames: int, seed: int = 0) -> list[Path]:
+    """Parts as an extraction leaves them."""
     source = synthetic_videos(videos, frames, header.frame_dim, seed=seed)
     parts = []
     for start in range(0, videos, VIDEOS_PER_PART):

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 from benchmarks.alternating import Timings, alternate  # noqa: E402
 from benchmarks.matrix_rate import measured_matrix_rate, wait  # noqa: E402
 from benchmarks.newcomer_model import NewcomerModel, NewcomerTargets, NewcomerTraining  # noqa: E402
+from benchmarks.operator_profile import operator_table, profiled  # noqa: E402
 from benchmarks.options import add_model_options, parser, publish  # noqa: E402
 from benchmarks.part_clock import PartClock  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
@@ -56,7 +58,6 @@ BATCH_SIZES = {"small": 64, "base": 16}
 PARTS = ("data wait", "encoder", "matching", "decoder", "losses", "backward", "optimiser")
 TARGETS = {"data wait": 0.02, "matching": 0.03}
 SPEED_TARGET = 1.5
-PROFILE_LINES = 15
 
 
 class StepsOfOurs:
@@ -104,19 +105,6 @@ def flops_of_step(ours: StepsOfOurs, rows: NDArray[np.int64]) -> int:
     with FlopCounterMode(display=False) as counter:
         ours.step(rows)
     return int(counter.get_total_flops())
-
-
-def profile_of_step(ours: StepsOfOurs, rows: NDArray[np.int64]) -> str:
-    """Share of the operators in a step's processor time."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as recorder:
-        ours.step(rows)
-    events = recorder.key_averages()
-    whole = sum(event.self_cpu_time_total for event in events)
-    largest = sorted(events, key=lambda event: -event.self_cpu_time_total)[:PROFILE_LINES]
-    rows_ = [
-        [f"{event.key}", f"{event.count:,}", f"{100 * event.self_cpu_time_total / whole:.1f} %"] for event in largest
-    ]
-    return table(["operator", "calls a step", "share of processor time"], rows_)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +166,7 @@ def measure(
             seconds=shares_of_parts(one, batches, device),
             flops=sum(flops_of_step(one, rows) for rows in batches) // len(batches),
             matrix_rate=measured_matrix_rate(dtype, device),
-            profile=profile_of_step(one, batches[0]),
+            profile=operator_table(profiled(partial(one.step, batches[0])), "calls a step"),
         )
     per_step = {
         name: [replace(one, wall=one.wall / len(batches), cpu=one.cpu / len(batches)) for one in found]

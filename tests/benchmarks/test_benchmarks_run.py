@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import decoding, gpu, matching, read_features, scaling, training_step
+from benchmarks import decoding, gpu, many_videos, matching, read_features, scaling, training_step
 from benchmarks.synthetic_store import TINY_TEXT, write_synthetic_store
 
 MODEL = ("--set", "width=32", "--set", "heads=2", "--set", "title_layers=1")
@@ -97,6 +97,9 @@ def test_decoding(run: Callable[..., str], feats: Path) -> None:
     sizes = ("--sizes", "small", "--batch-size", 4, "--repetitions", 1)
     section = run(decoding.main, "Decoding", "--feats", feats, *sizes, *MODEL)
     assert [row[1] for row in rows_of(section)] == list(decoding.SHOWN.values())
+    profiled = rows_of(section, 1)
+    assert [row[1] for row in profiled] == [decoding.SHOWN[name] for name in decoding.WAYS]
+    assert all(int(row[2].replace(",", "")) > 100 for row in profiled)
 
 
 def test_matching(run: Callable[..., str]) -> None:
@@ -119,6 +122,13 @@ def test_scaling(run: Callable[..., str]) -> None:
     assert [row[0] for row in rows_of(section)] == ["1× (40 videos)", "2× (80 videos)"]
 
 
+def test_many_videos(run: Callable[..., str]) -> None:
+    section = run(many_videos.main, "Many videos", "--videos", 40, 80)
+    rows = rows_of(section)
+    assert [row[0] for row in rows] == ["40", "80", "each further million"]
+    assert all(float(cell.replace(",", "")) > 0 for row in rows[:2] for cell in row[1:6])
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
@@ -137,4 +147,4 @@ def test_gpu_on_the_cpu(run: Callable[..., str]) -> None:
     assert len(rows_of(section)) == 3
     assert len(rows_of(section, 1)) == 1
     assert len(rows_of(section, 2)) == len(decoding.SHOWN)
-    assert len(rows_of(section, 3)) == 2
+    assert len(rows_of(section, -1)) == 2
