@@ -72,7 +72,7 @@ def _header(results: Results) -> Html:
     ]
     if results.missing:
         lines = (element("li", line) for line in results.missing)
-        parts += [element("h2", "What is missing"), element("ul", *lines, class_="note")]
+        parts.append(element("section", element("h2", "What is missing"), element("ul", *lines, class_="note")))
     return element("header", *parts)
 
 
