@@ -140,7 +140,9 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch.compile looks at it itself
+# torch.compile looks at both itself.
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_gpu_on_the_cpu(run: Callable[..., str]) -> None:
     options = ("--device", "cpu", "--tiny", "--compile-backend", "eager", "--repetitions", 1)
     section = run(gpu.main, "GPU", *options)
