@@ -23,7 +23,10 @@ def read_pages_ahead(mapped: mmap.mmap, start: int, end: int) -> None:
     """
     if end > start and hasattr(mmap, "MADV_WILLNEED"):
         first = start - start % mmap.PAGESIZE
-        mapped.madvise(mmap.MADV_WILLNEED, first, end - first)
+        try:
+            mapped.madvise(mmap.MADV_WILLNEED, first, end - first)
+        except OSError:  # the system may refuse for want of memory; what cannot be read at all shows when it is needed
+            return
 
 
 def map_behind(array: NDArray[Any]) -> mmap.mmap | None:

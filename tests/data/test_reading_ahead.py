@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -59,6 +61,13 @@ def test_whole_pages_are_asked_for_and_nothing_where_there_is_nothing() -> None:
         (0, page),
     ]
     assert {advice for advice, *_ in mapped.asked} == {mmap.MADV_WILLNEED}
+
+
+def test_advice_that_is_refused_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    mapped: Any = Map()
+    monkeypatch.setattr(mapped, "madvise", Mock(side_effect=OSError(errno.EAGAIN, "no memory")))
+    read_pages_ahead(mapped, 0, 10)
+    mapped.madvise.assert_called_once()
 
 
 def test_a_system_without_advice_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
