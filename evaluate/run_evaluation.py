@@ -142,7 +142,7 @@ def evaluate_run(
 
 def _cost(run: Run, items: Sequence[ItemPrediction], seconds: float) -> Cost:
     return Cost(
-        seconds=round(seconds, 3),
+        seconds=round(seconds, 6),
         tags_per_second=round(sum(len(item.tags) for item in items) / max(seconds, 1e-9), 1),
         device=device_name(run.device),
         threads=torch.get_num_threads(),
