@@ -5,8 +5,9 @@
 
 Makes a synthetic store as one HDF5 file and as WebDataset shards once (in ``--work``; 200,000 videos × 60 frames × 512 are
 12.3 GB each, and a third such on the way). Ours is ``optsg.data.batching.collate`` over the opened store: what a training
-step calls, with titles, tags and masks, and without workers ``reading_ahead``, which gives it the batches. The other side maps the same files and stacks the same videos' frames, nothing
-else: ``np.stack([features[row] for row in rows])``. GB/s are the bytes of the frames, as they are stored.
+step calls, with titles, tags and masks; without workers it gets the batches from ``reading_ahead``, as in training. The
+other side maps the same files and stacks the same videos' frames, nothing else: ``np.stack([features[row] for row in
+rows])``. GB/s are the bytes of the frames, as they are stored.
 
 Random order is that of a training epoch, sequential that of the file. With workers both sides go through
 ``torch.utils.data.DataLoader``; training itself reads in its own process, as with 0 workers. The clock starts when the

@@ -44,6 +44,16 @@ PAPER_SETTINGS = ("decoding=sequential", "copy_title=false", "tag_head=false")
 """The paper's model, where a size's own settings go beyond it; the ablations are ablations of that one."""
 
 
+def more_tags_than_prompts(store: FeatureStore, rows: NDArray[np.int64], prompts: int) -> list[str]:
+    """A line for people about the videos ``rows`` that have more tags than prompts, if there are any."""
+    over = int((store.tag_lengths()[rows] > prompts).sum())
+    line = (
+        f"{over:,} of {len(rows):,} training videos have more tags than there are prompts ({prompts}); "
+        "each step draws as many of them at random (--set prompts=N for more)"
+    )
+    return [line] if over else []
+
+
 class OpTsg(System):
     """Order prompts, matching, ordered tag sequence; with a tag head, the fusion of what is written and recognised.
 
@@ -94,13 +104,7 @@ class OpTsg(System):
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """Tags that cannot be written, and videos with more tags than there are prompts."""
         lines = self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
-        prompts = self.config.model.prompts
-        if over := int((store.tag_lengths()[rows] > prompts).sum()):
-            lines.append(
-                f"{over:,} of {len(rows):,} training videos have more tags than there are prompts ({prompts}); "
-                "each step draws as many of them at random (--set prompts=N for more)"
-            )
-        return lines
+        return lines + more_tags_than_prompts(store, rows, self.config.model.prompts)
 
     def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
         """Eq. 10; evaluation keeps the prompts in their natural order."""

@@ -26,7 +26,7 @@ from ..losses import prompt_tag_contrastive_loss, tag_sequence_loss
 from ..matching import NO_TAG, assign_tags
 from ..op_tsg import MAX_INVERSE_TEMPERATURE, TagTargets, prompts_used
 from ..prompt_classifier import NIL_COLUMN, PromptClassifier
-from .op_tsg import NIL_BIAS
+from .op_tsg import NIL_BIAS, more_tags_than_prompts
 from .system import StepLosses, System, pad_scores
 
 NO_TARGET = -1
@@ -67,13 +67,7 @@ class PromptClassification(System):
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """Videos with more tags than there are prompts."""
-        prompts = self.config.model.prompts
-        over = int((store.tag_lengths()[rows] > prompts).sum())
-        line = (
-            f"{over:,} of {len(rows):,} training videos have more tags than there are prompts ({prompts}); "
-            "each step draws as many of them at random (--set prompts=N for more)"
-        )
-        return [line] if over else []
+        return more_tags_than_prompts(store, rows, self.config.model.prompts)
 
     def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
         """The contrastive loss (Eq. 5) and, after matching, the cross-entropy with weight λ on NIL as in Eq. 8."""
