@@ -96,6 +96,12 @@ def test_every_third_party_import_is_declared() -> None:
     assert sorted(undeclared) == []
 
 
+def test_package_code_imports_relatively() -> None:
+    """Lint rules cannot ask for it: in a checkout called ``optsg`` they take a relative import for the absolute one."""
+    absolute = [path.relative_to(ROOT).as_posix() for path in package_files() if "optsg" in third_party_modules(path)]
+    assert absolute == [], "package code imports relatively (`from ..data.store import open_store`)"
+
+
 def third_party_modules(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
