@@ -29,14 +29,14 @@ from optsg.data.batching import Batch, collate
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.torchvision_compat import ensure_torchvision_importable
 from optsg.data.vocabulary import BOS, EOS, PAD, Vocabulary
-from optsg.train.build import tag_targets
 from optsg.train.config import ModelConfig, Size
-from optsg.train.generation import greedy_decode
-from optsg.train.op_tsg import OPTSG
-from optsg.train.precision import working_dtype
-from optsg.train.session import plan_run
-from optsg.train.slot_parallel import slot_parallel_decode
+from optsg.train.device import working_dtype
+from optsg.train.model.op_tsg import OPTSG
+from optsg.train.objective.tag_targets import tag_targets
+from optsg.train.run.plan import plan_run
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
+from optsg.train.writing.greedy import greedy_decode
+from optsg.train.writing.slot_parallel import slot_parallel_decode
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parent.parent

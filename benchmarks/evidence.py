@@ -25,7 +25,7 @@ from optsg.data.tags import tag_key
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.evaluate.run_store import open_run_store
 from optsg.train.evidence import TagEvidence, explain
-from optsg.train.run_folder import Run, load_run
+from optsg.train.run.run import Run, load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder

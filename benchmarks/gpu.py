@@ -3,7 +3,7 @@
     make bench-gpu
     python benchmarks/gpu.py --device cpu --tiny      (no figures of interest; that everything runs)
 
-Training is :class:`optsg.train.trainer.Trainer` in bfloat16 with batches of 256 videos of 60 frames × 512 from a store
+Training is :class:`optsg.train.loop.trainer.Trainer` in bfloat16 with batches of 256 videos of 60 frames × 512 from a store
 made once (in ``--work``), beside ``newcomer_model.py`` in float32; its FLOPs, counted by PyTorch, are set against the best
 plain matrix product in bfloat16, measured here. Compilation is layer by layer. Decoding is that of
 ``benchmarks/decoding.py``. The image tower is a randomly initialised open_clip ViT-B-32; frames are 224 × 224 and start in
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from optsg.data.batching import bucketed_batches, collate, video_lengths
 from optsg.data.store import FeatureStore, open_store
 from optsg.extract.encoders.image_encoder import open_image_encoder, parse_image_encoder
-from optsg.train.layers import CrossLayer
-from optsg.train.precision import working_dtype
+from optsg.train.device import working_dtype
+from optsg.train.model.layers import CrossLayer
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -50,9 +50,9 @@ def prepare(path: Path) -> dict[str, float]:
     import torch
     from optsg.data.batching import bucketed_batches, video_lengths
     from optsg.data.store import open_store
-    from optsg.train.processes import Processes
-    from optsg.train.session import plan_run
-    from optsg.train.trainer import Trainer
+    from optsg.train.loop.processes import Processes
+    from optsg.train.loop.trainer import Trainer
+    from optsg.train.run.plan import plan_run
 
     processes = Processes.alone(torch.device("cpu"))
     times = [time.perf_counter()]

@@ -3,7 +3,7 @@
     python benchmarks/matching.py --write
 
 Prompts and tag embeddings are random, 384 wide; numbers of tags are those of the sample data, 8.4 on average. Ours is
-:func:`optsg.train.matching.assign_tags`. The other side pads each video's tags with [NIL] up to 30, as Eq. 2 is written,
+:func:`optsg.train.model.matching.assign_tags`. The other side pads each video's tags with [NIL] up to 30, as Eq. 2 is written,
 and solves the square. Both give assignments of the same value, which is checked.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from optsg.train.matching import NO_TAG, assign_tags
+from optsg.train.model.matching import NO_TAG, assign_tags
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional

@@ -1,6 +1,6 @@
 """OP-TSG the way someone would first write it: ``torch.nn.Transformer*`` layers, loops over the videos, plain AdamW.
 
-Layers, widths, heads, frozen weights, losses and batches are those of :class:`optsg.train.op_tsg.OPTSG` with the paper's
+Layers, widths, heads, frozen weights, losses and batches are those of :class:`optsg.train.model.op_tsg.OPTSG` with the paper's
 sequential decoding. What a first version does otherwise: float32; matching video by video on squares padded with
 [NIL]; targets put together video by video; the softmax over all of the tokenizer's pieces at all places, padding
 included; PyTorch's own dropout, in the attention too; one learning rate, no moving average.

@@ -44,13 +44,13 @@ def train_and_decode(path: Path) -> dict[str, float]:
     from optsg.data.batching import bucketed_batches, collate, sequential_batches, video_lengths
     from optsg.data.store import open_store
     from optsg.data.vocabulary import Vocabulary
-    from optsg.train.generation import TagReader
-    from optsg.train.op_tsg import OPTSG
-    from optsg.train.processes import Processes
-    from optsg.train.session import plan_run
-    from optsg.train.slot_parallel import slot_parallel_decode
+    from optsg.train.loop.processes import Processes
+    from optsg.train.loop.trainer import Trainer
+    from optsg.train.model.op_tsg import OPTSG
+    from optsg.train.run.plan import plan_run
     from optsg.train.systems.op_tsg import OpTsg
-    from optsg.train.trainer import Trainer
+    from optsg.train.writing.reading import TagReader
+    from optsg.train.writing.slot_parallel import slot_parallel_decode
 
     with open_store(path) as store, tempfile.TemporaryDirectory() as folder:
         plan = plan_run(store, path, system="op-tsg", size="small", settings=MODEL, seed=0)

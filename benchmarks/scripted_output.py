@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR
-from optsg.train.tag_decoder import TagDecoder
-from optsg.train.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from optsg.train.model.tag_decoder import TagDecoder
+from optsg.train.model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
 from torch import Tensor
 
 CERTAIN = 1e4
@@ -59,7 +59,7 @@ class Script:
 
 @dataclass(kw_only=True)
 class ScriptedOutput:
-    """A :class:`optsg.train.token_output.TokenOutput`: the decoder's scores, with the script's token certain.
+    """A :class:`optsg.train.model.token_output.TokenOutput`: the decoder's scores, with the script's token certain.
 
     Attributes:
         script: (B, T) or (B, N, T) tokens.

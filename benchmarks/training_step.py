@@ -3,7 +3,7 @@
     python benchmarks/training_step.py --write
     python benchmarks/training_step.py --sizes small --batch-size 16 --repetitions 3
 
-Ours is :class:`optsg.train.trainer.Trainer`, step by step, on a store of videos of 60 frames × 512 (made once, in
+Ours is :class:`optsg.train.loop.trainer.Trainer`, step by step, on a store of videos of 60 frames × 512 (made once, in
 ``--work``) or on ``--feats``. Of a size with settings beyond the paper (``small``) two models are measured: the paper's,
 and the size as it is. The other side is ``newcomer_model.py``: the paper's model of the same sizes out of
 ``torch.nn.Transformer*`` layers. All get the same batches, in turn.
@@ -24,20 +24,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optsg.train.joint_step as joint_step_module
+import optsg.train.loop.joint_step as joint_step_module
 import torch
 from numpy.typing import NDArray
 from optsg.data.batching import Batch, bucketed_batches, collate, video_lengths
 from optsg.data.store import FeatureStore, open_store
 from optsg.train.config import SIZES, RunConfig, Size
-from optsg.train.op_tsg import OPTSG
-from optsg.train.precision import working_dtype
-from optsg.train.processes import Processes
-from optsg.train.session import plan_run
-from optsg.train.shared_encoder import VideoTitleModel
+from optsg.train.device import working_dtype
+from optsg.train.loop.processes import Processes
+from optsg.train.loop.trainer import Trainer
+from optsg.train.model.op_tsg import OPTSG
+from optsg.train.model.tag_decoder import TagDecoder
+from optsg.train.model.video_title_model import VideoTitleModel
+from optsg.train.run.plan import plan_run
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
-from optsg.train.tag_decoder import TagDecoder
-from optsg.train.trainer import Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parent.parent

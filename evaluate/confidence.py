@@ -11,8 +11,7 @@ from typing import Any
 from ..data.tags import tag_key
 from ..train.confidence.calibration import Calibration, calibration_error
 from ..train.confidence.precision_curve import CurvePoint, PrecisionCurve
-from ..train.confidence.rated_tags import RatedTags, rate_tags
-from ..train.confidence.reliability import ReliabilityBin, reliability_bins
+from ..train.confidence.rated_tags import RatedTags, ReliabilityBin, rate_tags, reliability_bins
 from .prediction import ItemPrediction
 
 MOST_POINTS = 100

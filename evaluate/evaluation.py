@@ -12,7 +12,7 @@ from .. import __version__
 from ..data.metrics import Scores, TagScore, per_tag_scores, score_predictions
 from ..data.tags import tag_key
 from ..data.whole_files import write_text
-from ..train.tuning import Decision
+from ..train.systems.tuned_scalar import Decision
 from .confidence import Confidence
 from .prediction import ItemPrediction
 

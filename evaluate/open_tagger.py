@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..data.errors import ConfigError
 from ..data.vocabulary_list import OPEN, TagList, read_tag_list
-from ..train.run_folder import Run
+from ..train.run.run import Run
 from ..train.run_tagger import (
     FEW_TAGS,
     OperatingPoint,

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..data.batching import Batch, collate, reading_ahead, sequential_batches
 from ..data.errors import RunError
+from ..data.predicted_tag import PredictedTag
 from ..data.store import FeatureStore
 from ..data.whole_files import write_text
-from ..train.generation import PredictedTag
 
 
 class Predictor(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..data.predicted_tag import PredictedTag
 from ..data.tags import tag_key
-from ..train.generation import PredictedTag
 from .evaluation import Evaluation
 from .prediction import ItemPrediction
 from .report_markup import Html, element

@@ -12,10 +12,10 @@ import torch
 
 from ..data.media import SPLITS, Split
 from ..data.store import FeatureStore
-from ..train.confidence.calibration import CALIBRATION
 from ..train.device import device_name
-from ..train.model_card import write_model_card
-from ..train.run_folder import LOG, Run, load_run
+from ..train.run.model_card import write_model_card
+from ..train.run.run import Run, load_run
+from ..train.run_files import CALIBRATION, LOG
 from ..train.run_tagger import RunTagger, candidates_point
 from .confidence import fit_calibration, measure_confidence
 from .evaluation import Cost, Evaluation, evaluate_items, write_metrics
@@ -59,7 +59,7 @@ def evaluate_run(
         feats: a store to use instead of the one the run was trained on.
         split: which videos of the store.
         batch_size: videos at a time.
-        device: as in :func:`optsg.train.run_folder.load_run`.
+        device: as in :func:`optsg.train.run.run.load_run`.
         progress: shows how far prediction is.
         options: how to predict.
         evidence: whether to compute what the sample videos' tags rest on, into ``evidence.jsonl`` and the report.

@@ -13,13 +13,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.predicted_tag import PredictedTag
 from ..data.tags import tag_key
 from ..data.vocabulary_list import TagList
 from ..extract.encoders.text_encoder import open_text_encoder
-from ..train.generation import PredictedTag
-from ..train.run_folder import Run
+from ..train.run.run import Run
+from ..train.run.tag_embeddings import load_tag_embeddings
 from ..train.run_tagger import Replacement
-from ..train.tag_embeddings import load_tag_embeddings
 from .run_store import trained_header
 
 Vectors = NDArray[np.float32]

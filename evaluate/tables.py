@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..data.metrics import GroupRates, Rates
-from ..train.generation import PredictedTag
+from ..data.predicted_tag import PredictedTag
 from .evaluation import Evaluation
 
 

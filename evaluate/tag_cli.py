@@ -113,7 +113,7 @@ def main(
     with one_sentence_errors(verbose, on_interrupt=kept):
         folder = find_run(run)
         # PyTorch takes seconds to import; --help should not wait for it.
-        from ..train.constraints.tag_control import VideoTags
+        from ..train.writing.tag_control import VideoTags
         from .file_tagging.made_with import MadeWith
         from .file_tagging.requests import TagRequests
         from .file_tagging.session import tag_files

@@ -17,9 +17,9 @@ from typing import Any, Self
 
 from huggingface_hub import ModelCard, ModelHubMixin
 
-from ..train.constraints.tag_control import VideoTags
-from ..train.model_card import make_model_card
-from ..train.run_folder import FURTHER, NEEDED, fetch_run
+from ..train.run.model_card import make_model_card
+from ..train.run_files import FURTHER, NEEDED, fetch_run
+from ..train.writing.tag_control import VideoTags
 from .file_tagging.requests import TagRequests
 from .file_tagging.tagged_file import TaggedFile
 from .tag_evidence import Evidence

@@ -19,6 +19,7 @@ from ..data.batching import Batch
 from ..data.errors import ConfigError, DecodeError
 from ..data.inputs.media_folder import media_kind
 from ..data.media import Failure, MediaItem
+from ..data.predicted_tag import PredictedTag
 from ..data.store.schema import VideoFeatures
 from ..extract.decoding.sampling import Sampling
 from ..extract.encoders.image_encoder import ImageEncoder, open_image_encoder
@@ -27,11 +28,10 @@ from ..extract.ordered_encoding import OrderedEncoding
 from ..extract.workers.preparation import Preparation, prepare
 from ..extract.workers.worker_pool import Decoded, WorkerPool
 from ..extract.workers.worker_process import ProcessSettings
-from ..train.constraints.tag_control import VideoTags
 from ..train.evidence import explain
-from ..train.generation import PredictedTag
-from ..train.run_folder import Run, load_run
+from ..train.run.run import Run, load_run
 from ..train.run_tagger import RunTagger, open_tag_control
+from ..train.writing.tag_control import VideoTags
 from .file_tagging.requests import NO_MEDIA, TagRequest, TagRequests
 from .file_tagging.tagged_file import TaggedFile
 from .open_tagger import OpenedTagger, open_tagger
@@ -130,7 +130,7 @@ class FileTagger:
 
     @property
     def system(self) -> str:
-        """The system that writes the tags (:mod:`optsg.train.systems.names`)."""
+        """The system that writes the tags (:mod:`optsg.train.system_names`)."""
         return self.run.config.system
 
     @property

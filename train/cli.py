@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
-from .systems.names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
+from .system_names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
 
 EXAMPLES = """\b
 Examples:
@@ -91,9 +91,10 @@ def main(
     with one_sentence_errors(verbose):
         check_system_name(system or DEFAULT_SYSTEM)
         # PyTorch takes seconds to import; --help should not wait for it.
-        from .interruption import TrainingInterrupted
-        from .processes import MainProcessFailed, open_processes
-        from .session import RunRequest, begun_run, new_run, train_run
+        from .loop.processes import MainProcessFailed, open_processes
+        from .loop.train_run import train_run
+        from .loop.trainer import TrainingInterrupted
+        from .run.plan import RunRequest, begun_run, new_run
 
         try:
             with open_processes(device) as processes:

@@ -11,13 +11,26 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from ..data.errors import ConfigError
 from ..data.vocabulary import VocabularyKind
-from .hybrid_encoder import Modality
-from .losses import FalseNegatives, Normalisation
-from .systems.names import DEFAULT_SYSTEM
-from .tag_decoder import PROMPT_ENTRIES
+from .system_names import DEFAULT_SYSTEM
+
+Modality = Literal["both", "video", "title"]
+
+FalseNegatives = Literal["mask", "keep"]
+
+Normalisation = Literal["weights", "sum"]
+
+NO_PROMPTS = "none"
+"""The entry of a decoder without prompts; it is no setting of OP-TSG."""
+
+PROMPT_ENTRIES = ("prefix", "memory", "slot", "prefix+slot", "memory+slot")
+
 
 Size = Literal["base", "small"]
+
+
 Precision = Literal["auto", "bf16", "fp32"]
+
+
 Decoding = Literal["sequential", "parallel"]
 
 
@@ -33,12 +46,12 @@ class ModelConfig:
     Attributes:
         title_layers: layers kept of the text encoder in the store; at most as many as it has.
         prompts: N.
-        prompt_entry: how prompts enter the decoder (:mod:`optsg.train.tag_decoder`).
+        prompt_entry: how prompts enter the decoder (:mod:`optsg.train.model.tag_decoder`).
         decoding: one tag after the other, as in the paper, or all prompts' tags at once
-            (:mod:`optsg.train.slot_parallel`); the latter needs ``prompt_entry`` slot.
+            (:mod:`optsg.train.writing.slot_parallel`); the latter needs ``prompt_entry`` slot.
         copy_title: whether the decoder can copy the title's word pieces, where titles are read
-            (:mod:`optsg.train.title_copier`).
-        tag_head: whether a head over the training tags helps the decoder (:mod:`optsg.train.fusion`).
+            (:mod:`optsg.train.model.token_output`).
+        tag_head: whether a head over the training tags helps the decoder (:mod:`optsg.train.writing.fusion`).
         vocabulary: pieces that the decoder can write.
         modality: what is read of a video: its frames and its title, or one of the two (Table 8).
         frozen_title_layers: how many of the title encoder's layers, from below and after its word embeddings, keep
@@ -92,7 +105,7 @@ class TrainingConfig:
         epochs: passes over the training split; 0 chooses by the size of the store (:func:`default_epochs`).
         batch_size: videos of a step, over all processes.
         micro_batch: most videos that a process computes at a time, for batches larger than its memory; the loss is that
-            of the whole batch (:mod:`optsg.train.micro_batches`). 0 computes its share at once.
+            of the whole batch (:mod:`optsg.train.loop.micro_batches`). 0 computes its share at once.
         shuffle_window: videos that are mixed at a time, for a store that is read well only in sequence
             (:func:`optsg.data.batching.bucketed_batches`); 0 mixes the whole split in every epoch.
         learning_rate: peak; pre-trained parts use ``pretrained_learning_rate``.
@@ -108,7 +121,7 @@ class TrainingConfig:
         patience: validations without a better score after which training stops; 0 never stops early.
         max_tag_pieces: tags of more word pieces are no targets (a pasted sentence is no tag).
         state_seconds: how often the resumable state is written; less often where writing it takes long
-            (:data:`optsg.train.trainer.STATE_SHARE`).
+            (:data:`optsg.train.loop.trainer.STATE_SHARE`).
         keep_states: how many of the newest states are kept: the one before the newest serves where that is damaged.
     """
 
@@ -181,7 +194,7 @@ class RunConfig:
     """Everything that ``config.json`` of a run folder holds.
 
     Attributes:
-        system: which system it is (:mod:`optsg.train.systems.names`).
+        system: which system it is (:mod:`optsg.train.system_names`).
         store: ``path`` of the feature store as given, and its ``header``.
         init_from: ``path`` of the run whose weights training started with, as given, and the ``weights``' digest.
     """
@@ -250,6 +263,7 @@ SIZES: Mapping[Size, tuple[ModelConfig, TrainingConfig]] = {
         TrainingConfig(batch_size=64, learning_rate=7e-4, ema=0.995),
     ),
 }
+
 
 TARGET_STEPS = {"base": 30_000, "small": 720}
 """Optimiser steps of a run: about what CREATE-210K needs for 36 epochs, and eight minutes on a CPU core."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..data.errors import ConfigError
+from .config import Precision
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,3 +48,10 @@ def has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_avx512_bf16_supported())
     return False
+
+
+def working_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+    """bfloat16 where asked for, or where ``auto`` finds that the device multiplies it fast; else float32."""
+    if precision == "auto":
+        precision = "bf16" if has_fast_bf16(device) else "fp32"
+    return torch.bfloat16 if precision == "bf16" else torch.float32

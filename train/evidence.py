@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ..data.batching import Batch
-from .generation import PredictedTag
-from .layers import CrossLayer
-from .shared_encoder import VideoTitleModel
+from ..data.predicted_tag import PredictedTag
+from .model.layers import CrossLayer
+from .model.video_title_model import VideoTitleModel
 from .systems.system import System
 
 

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 
 from ..data.batching import Batch
 from ..data.errors import ConfigError, RunError
+from ..data.predicted_tag import PredictedTag
 from ..data.vocabulary import Vocabulary
 from ..data.vocabulary_list import OPEN, TagList
-from .confidence.calibration import CALIBRATION, Calibration
+from .confidence.calibration import Calibration
 from .confidence.precision_curve import CurvePoint
 from .confidence.rated_tags import MOST_CANDIDATES
-from .constraints.tag_control import TagControl, VideoTags
-from .generation import PredictedTag
-from .run_folder import Run
+from .run.run import Run
+from .run_files import CALIBRATION
 from .systems.op_tsg import OpTsg
 from .systems.ordered_writer import OrderedWriter
+from .writing.tag_control import TagControl, VideoTags
 
 FEW_TAGS = 30
 """A precision read off fewer tags than this is little more than chance."""

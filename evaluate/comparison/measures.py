@@ -14,8 +14,8 @@ import numpy as np
 
 from ...data.errors import RunError
 from ...data.tag_table import TagTable
-from ...train.resume import read_progress
-from ...train.run_folder import TAG_TABLE
+from ...train.loop.saved_states import read_progress
+from ...train.run_files import TAG_TABLE
 from ..prediction import ItemPrediction, read_predictions
 from .bootstrap import Floats, draw, f1_by_drawing, interval, outcomes
 from .grid import Choice

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ...data.command_line import one_sentence_errors
 from ...train.cli import main as optsg_train
-from ...train.resume import read_progress
+from ...train.loop.saved_states import read_progress
 from ..cli import main as optsg_eval
 from .run_lock import RunBusy, lock_run
 

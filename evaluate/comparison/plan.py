@@ -10,9 +10,9 @@ from pathlib import Path
 from ...data.errors import ConfigError
 from ...data.store import FeatureStore
 from ...train.config import SIZES, RunConfig, Size, apply_settings, default_epochs
-from ...train.init_from import open_source
-from ...train.session import plan_run
-from ...train.systems.names import check_system_name
+from ...train.run.init_from import open_source
+from ...train.run.plan import plan_run
+from ...train.system_names import check_system_name
 from ...train.systems.op_tsg import PAPER_SETTINGS
 from .grid import PAPER, QUICK_EPOCHS, QUICK_TABLES, SYSTEMS, TABLES, Choice, Row, Table
 

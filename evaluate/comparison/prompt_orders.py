@@ -17,9 +17,9 @@ from ...data.metrics import tag_groups
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
 from ...data.vocabulary import Vocabulary
-from ...train.generation import TagReader
-from ...train.op_tsg import OPTSG
-from ...train.run_folder import Run, load_run
+from ...train.model.op_tsg import OPTSG
+from ...train.run.run import Run, load_run
+from ...train.writing.reading import TagReader
 from .measures import RunMeasures
 from .verdicts import JudgedTag, judge_tags
 

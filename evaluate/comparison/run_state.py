@@ -8,9 +8,9 @@ from typing import Literal
 
 from ...data.errors import ConfigError, RunError
 from ...train.config import RunConfig
-from ...train.resume import read_progress
-from ...train.run_differences import differences
-from ...train.run_folder import CONFIG
+from ...train.loop.saved_states import read_progress
+from ...train.run.plan import differences
+from ...train.run_files import CONFIG
 from .plan import PlannedRun
 
 State = Literal["missing", "begun", "interrupted", "trained", "finished"]

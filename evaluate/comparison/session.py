@@ -13,8 +13,8 @@ from ...data.media import Split
 from ...data.store import FeatureStore, open_store
 from ...train.config import RunConfig
 from ...train.device import choose_device
-from ...train.run_folder import CONFIG
-from ...train.session import choose_size
+from ...train.run.plan import choose_size
+from ...train.run_files import CONFIG
 from .devices import choose_places
 from .plan import Plan, choose_tables, plan_grid, quick_epochs
 from .results import Invocation

@@ -26,7 +26,7 @@ class MadeWith:
 
     Attributes:
         run: the run folder's name.
-        run_digest: of its files (:func:`optsg.train.run_folder.run_digest`): what the run is, wherever it lies.
+        run_digest: of its files (:func:`optsg.train.run_files.run_digest`): what the run is, wherever it lies.
         vocabulary, decision, nil_bias, threshold, min_precision: of :class:`TaggingOptions`.
         list_digest: of the tags that ``vocabulary`` lists in a file, whatever the file is called.
         pin, forbid: tags that all files have or have not.
@@ -66,7 +66,7 @@ class MadeWith:
             ConfigError: the list of tags cannot be read.
         """
         # PyTorch takes seconds to import, and no other part of this file needs it.
-        from ...train.run_folder import run_digest
+        from ...train.run_files import run_digest
 
         return cls(
             run=run.resolve().name,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...data.errors import InputError
-from ...train.constraints.tag_control import VideoTags
+from ...train.writing.tag_control import VideoTags
 from .info_json import update_info_json
 from .requests import TagRequest
 from .tagged_file import TaggedFile

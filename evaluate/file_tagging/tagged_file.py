@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...train.generation import PredictedTag
+from ...data.predicted_tag import PredictedTag
 from ..prediction import tag_rows
 from ..tag_evidence import Evidence
 

@@ -11,7 +11,7 @@ from ...data.errors import ConfigError, RunError, StoreError
 from ...data.store import FeatureStore
 from ...data.whole_files import write_text
 from ...train.config import RunConfig
-from ...train.run_folder import CONFIG
+from ...train.run_files import CONFIG
 from ..run_store import open_run_store
 from .answers import AnswerFile
 from .questions import Questions, Sample, read_questions

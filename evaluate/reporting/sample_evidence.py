@@ -15,7 +15,7 @@ from ...data.store import FeatureStore
 from ...data.tags import tag_key
 from ...data.whole_files import write_text
 from ...train.evidence import explain
-from ...train.run_folder import Run
+from ...train.run.run import Run
 from ..prediction import ItemPrediction, json_line
 from ..tag_evidence import Evidence, evidence_for_people
 

@@ -13,8 +13,8 @@ from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...train.confidence.calibration import read_calibration
 from ...train.config import RunConfig
-from ...train.run_folder import CONFIG, LOG, TAG_TABLE
-from ...train.tuning import Decision, TunedScalar
+from ...train.run_files import CONFIG, LOG, TAG_TABLE
+from ...train.systems.tuned_scalar import Decision, TunedScalar
 from ..confidence import Confidence, read_confidence
 from ..evaluation import Cost, Evaluation, evaluate_items
 from ..find_evaluation import find_evaluation

@@ -11,7 +11,7 @@ import torch
 from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR
-from optsg.train.generation import split_tags
+from optsg.train.writing.reading import split_tags
 
 from benchmarks.alternating import Timing, Timings, alternate
 from benchmarks.decoding import prepare, ways

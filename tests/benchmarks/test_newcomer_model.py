@@ -9,9 +9,9 @@ import pytest
 import torch
 from optsg.data.batching import collate
 from optsg.data.store import FeatureStore, open_store
-from optsg.train.matching import assign_tags
-from optsg.train.op_tsg import OPTSG
-from optsg.train.session import plan_run
+from optsg.train.model.matching import assign_tags
+from optsg.train.model.op_tsg import OPTSG
+from optsg.train.run.plan import plan_run
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
 
 from benchmarks.newcomer_model import NewcomerModel, NewcomerTargets, NewcomerTraining

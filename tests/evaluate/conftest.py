@@ -15,10 +15,10 @@ import torch
 from click.testing import CliRunner
 from optsg.data.batching import Batch
 from optsg.data.media import Split
+from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.store.schema import VideoFeatures
 from optsg.train.cli import main as optsg_train
-from optsg.train.generation import PredictedTag
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 

@@ -4,11 +4,11 @@ import json
 
 from optsg import __version__
 from optsg.data.metrics import score_predictions
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.evaluation import evaluate_items, write_metrics
 from optsg.evaluate.prediction import ItemPrediction
-from optsg.train.generation import PredictedTag
 from optsg.train.systems.op_tsg import NIL_BIAS
-from optsg.train.tuning import Decision
+from optsg.train.systems.tuned_scalar import Decision
 
 
 def item(number: int, true: list[str], tags: list[str]) -> ItemPrediction:

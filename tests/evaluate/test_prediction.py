@@ -7,8 +7,8 @@ import re
 
 import pytest
 from optsg.data.errors import RunError
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.prediction import ItemPrediction, predict_rows, read_predictions, write_predictions
-from optsg.train.generation import PredictedTag
 
 RED = PredictedTag(text="Red", score=0.75, novel=False, prompt=3)
 REDDISH = PredictedTag(text="reddish", score=0.25, novel=True, prompt=0)

@@ -6,15 +6,15 @@ import html.parser
 import re
 
 import pytest
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.evaluation import Evaluation, evaluate_items
 from optsg.evaluate.prediction import ItemPrediction
 from optsg.evaluate.report import render_report, write_report
 from optsg.evaluate.report_samples import CHOSEN_SAMPLES, SPREAD_SAMPLES, choose_samples, judge
 from optsg.evaluate.report_tags import frequency_bins
 from optsg.evaluate.training_history import TrainingHistory
-from optsg.train.generation import PredictedTag
 from optsg.train.systems.op_tsg import NIL_BIAS
-from optsg.train.tuning import Decision
+from optsg.train.systems.tuned_scalar import Decision
 
 JPEG = b"\xff\xd8\xff\xe0 a picture"
 HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"

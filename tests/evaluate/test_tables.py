@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import io
 
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.evaluation import evaluate_items
 from optsg.evaluate.prediction import ItemPrediction
 from optsg.evaluate.tables import metrics_table, tags_table
-from optsg.train.generation import PredictedTag
 from optsg.train.systems.op_tsg import NIL_BIAS
-from optsg.train.tuning import Decision
+from optsg.train.systems.tuned_scalar import Decision
 from rich.console import Console, RenderableType
 
 

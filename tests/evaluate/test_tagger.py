@@ -17,7 +17,7 @@ from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import open_image_encoder
 from optsg.extract.encoders.text_encoder import open_text_encoder
 from optsg.extract.pipeline import run_extraction
-from optsg.train.model_card import MARK, write_model_card
+from optsg.train.run.model_card import MARK, write_model_card
 from PIL import Image
 
 from tests.extract.tiny_encoders import save_bert, save_timm

@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from optsg.data.batching import collate
 from optsg.data.errors import ConfigError, RunError
+from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore
 from optsg.data.vocabulary_list import TagList
 from optsg.evaluate import open_tagger as opening
@@ -23,11 +24,10 @@ from optsg.evaluate.prediction import read_predictions, tag_rows
 from optsg.evaluate.snapping import Snapper
 from optsg.evaluate.tables import tags_table
 from optsg.evaluate.tagging_options import TaggingOptions
-from optsg.train.confidence.calibration import CALIBRATION
-from optsg.train.generation import PredictedTag
-from optsg.train.run_folder import Run, load_run
+from optsg.train.run.run import Run, load_run
+from optsg.train.run.tag_embeddings import load_tag_embeddings
+from optsg.train.run_files import CALIBRATION, TAG_EMBEDDINGS
 from optsg.train.run_tagger import RunTagger, known_tags
-from optsg.train.tag_embeddings import TAG_EMBEDDINGS, load_tag_embeddings
 from rich.console import Console
 
 

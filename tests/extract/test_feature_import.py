@@ -21,7 +21,7 @@ from optsg.extract import feature_import
 from optsg.extract.growing_store import GrowingStore
 from optsg.extract.store_cli import main
 from optsg.train.cli import main as train_main
-from optsg.train.run_folder import load_run
+from optsg.train.run.run import load_run
 
 from tests.tiny_world import as_options, read_log
 

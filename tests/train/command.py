@@ -11,7 +11,7 @@ from optsg.data.tag_table import TagTable
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.train.cli import main
 from optsg.train.config import RunConfig
-from optsg.train.session import RunRequest, new_run
+from optsg.train.run.plan import RunRequest, new_run
 from optsg.train.systems.registry import start_system
 from optsg.train.systems.system import System
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 from optsg.data.batching import Batch, collate
+from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import NIL, SEPARATOR
 from optsg.train.evidence import explain
-from optsg.train.generation import PredictedTag
-from optsg.train.layers import Attention
-from optsg.train.op_tsg import OPTSG
-from optsg.train.run_folder import Run, load_run
+from optsg.train.model.layers import Attention
+from optsg.train.model.op_tsg import OPTSG
+from optsg.train.run.run import Run, load_run
 from optsg.train.systems.registry import SYSTEMS
 from optsg.train.systems.system import System
 from torch import Tensor

@@ -15,8 +15,8 @@ import traceback
 
 import torch
 from accelerate import state, utils  # noqa: F401 - imported once for all
-from optsg.train import session  # noqa: F401
 from optsg.train.cli import main
+from optsg.train.run import plan  # noqa: F401
 
 from tests.command_server import end_with
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from optsg.train.state_files import state_files
+from optsg.train.loop.saved_states import state_files
 from safetensors.torch import load_file
 
 from tests.command_server import open_server

@@ -1,5 +1,7 @@
 """Predicted tags of many videos, each with its score and whether it is right: what all measures of confidence start from.
 
+How far scores are from what they promise is read in M = 15 bins of equal width, as in Guo et al., ICML 2017, §2 and §5.
+
 Legend: T predicted tags of all videos.
 """
 
@@ -12,8 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.predicted_tag import PredictedTag
 from ...data.tags import tag_key
-from ..generation import PredictedTag
 
 MOST_CANDIDATES = 50
 """Tags of a video that are looked at, the best ones: at a permissive value a classifier gives thousands."""
@@ -74,3 +76,43 @@ def rate_tags(true: Sequence[Collection[str]], predicted: Iterable[Sequence[Pred
         true_tags=sum(map(len, true)),
         videos=len(true),
     )
+
+
+BINS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin:
+    """Predicted tags whose score lies in [low, high), the last bin's end included.
+
+    Attributes:
+        tags: how many.
+        score: their mean score; precision: the share that is right.
+    """
+
+    low: float
+    high: float
+    tags: int
+    score: float
+    precision: float
+
+
+def reliability_bins(scores: NDArray[np.float64], right: NDArray[np.bool_], bins: int = BINS) -> list[ReliabilityBin]:
+    """The bins with any tags, from the lowest scores to the highest, of scores (T,) and hits (T,)."""
+    place = np.minimum((scores * bins).astype(np.int64), bins - 1)
+    return [
+        ReliabilityBin(
+            low=number / bins,
+            high=(number + 1) / bins,
+            tags=int((place == number).sum()),
+            score=float(scores[place == number].mean()),
+            precision=float(right[place == number].mean()),
+        )
+        for number in np.unique(place).tolist()
+    ]
+
+
+def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
+    """Mean of |precision − score| over the bins, weighted by their tags; 0 without any."""
+    tags = sum(each.tags for each in bins)
+    return sum(each.tags * abs(each.precision - each.score) for each in bins) / tags if tags else 0.0

@@ -1,18 +1,29 @@
-"""``learnable-tag-embeddings``: OP-TSG whose tag language model is trained too (Table 7, D)."""
+"""``learnable-tag-embeddings``: OP-TSG whose tag language model is trained too (Table 7, D); OP-TSG keeps it frozen in the store.
+
+Legend: n texts, S word pieces of the longest of them, U tags of the store, E tag-embedding width.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from ...data.batching import Batch
+from ...data.errors import ConfigError
 from ...data.store import FeatureStore
-from ...data.title_tokenizer import WholeText
+from ...data.tags import NIL_TEXT
+from ...data.title_tokenizer import MAX_TAG_TOKENS, TitleTokenizer, WholeText
 from ..config import InputConfig, ModelConfig
-from ..op_tsg import OPTSG, TagTargets
-from ..tag_language_model import TagLanguageModel, open_tag_language_model, tag_texts
+from ..model.op_tsg import OPTSG
+from ..model.title_encoder import TitleEncoder
+from ..model.video_title_model import freeze_layers
+from ..objective.tag_targets import TagTargets
 from .op_tsg import PAPER_SETTINGS, OpTsg
 
 
@@ -60,3 +71,83 @@ class LearnableTagEmbeddings(OpTsg):
         local = tuple(np.searchsorted(numbers, video).astype(np.int32) for video in tags)
         joint = None if batch.joint is None else replace(batch.joint, tags=local)
         return replace(batch, tags=tuple(batch.own(local)), joint=joint), targets
+
+
+SYSTEM = "the system learnable-tag-embeddings"
+
+
+CHECKED_TAGS = 64
+
+
+TOLERANCE = 0.01
+"""Of the largest number in an embedding: processors and library versions differ by less, other weights by far more."""
+
+
+class TagLanguageModel(nn.Module):
+    """The store's whole text model and its pooling: the mean of the last layer over a text's own word pieces, or CLS."""
+
+    def __init__(self, model: TitleEncoder, pooling: Literal["mean", "cls"]):
+        super().__init__()
+        self.model = model.model
+        self.pooling = pooling
+
+    def forward(self, texts: Sequence[WholeText]) -> Tensor:
+        """N texts -> (n, E)."""
+        device = next(self.parameters()).device
+        longest = max(len(text.ids) for text in texts)
+        ids = torch.full((len(texts), longest), int(self.model.config.pad_token_id or 0))
+        mask, words = torch.zeros(len(texts), longest), torch.zeros(len(texts), longest)
+        for row, text in enumerate(texts):
+            ids[row, : len(text.ids)] = torch.tensor(text.ids)
+            mask[row, : len(text.ids)] = 1.0
+            words[row, : len(text.ids)] = torch.tensor(text.is_word, dtype=torch.float32)
+        output = self.model(input_ids=ids.to(device), attention_mask=mask.long().to(device))
+        hidden: Tensor = output.last_hidden_state.float()
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        # A text of which the tokenizer leaves nothing still gets an embedding.
+        weights = torch.where(words.any(dim=1, keepdim=True), words, mask)[..., None].to(device)
+        return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
+
+
+def open_tag_language_model(store: FeatureStore, model: ModelConfig, texts: Sequence[WholeText]) -> TagLanguageModel:
+    """The text model that made the store's tag embeddings, frozen where the title encoder is.
+
+    Args:
+        texts: the store's tags, as :func:`tag_texts` reads them.
+
+    Raises:
+        ConfigError: the store does not hold that model, only its first layers, or no trained one.
+    """
+    made_by = store.header.text_encoder
+    if store.header.title_encoder_is_untrained:
+        raise ConfigError(f"{SYSTEM} needs a text model; the tag embeddings of {store.path} were made without one")
+    encoder = TitleEncoder(store.title_encoder_config, store.header.tag_dim, model.dropout)
+    held = int(encoder.model.config.num_hidden_layers)
+    if held < (layers := int(made_by.get("layers", held))):
+        raise ConfigError(
+            f"{SYSTEM} needs the whole text model; {store.path} holds {held} of the {layers} layers that made its tag "
+            "embeddings"
+        )
+    encoder.load_pretrained(store.title_encoder_weights())
+    freeze_layers(encoder, model.frozen_title_layers)
+    language_model = TagLanguageModel(encoder, "cls" if made_by.get("pooling") == "cls" else "mean")
+    _check(language_model, store, texts)
+    return language_model
+
+
+@torch.no_grad()
+def _check(language_model: TagLanguageModel, store: FeatureStore, texts: Sequence[WholeText]) -> None:
+    rows = np.unique(np.linspace(0, len(texts) - 2, CHECKED_TAGS).round().astype(np.int64))
+    expected = np.concatenate([store.tag_embeddings[rows], store.nil_embedding[None]])
+    if expected.shape[1] == store.header.tag_dim == language_model.model.config.hidden_size:
+        found = language_model.eval()([*(texts[row] for row in rows), texts[-1]]).numpy()
+        if np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max():
+            return
+    raise ConfigError(f"{SYSTEM} cannot start: the text model in {store.path} does not give the tag embeddings in it")
+
+
+def tag_texts(store: FeatureStore, tokenizer: TitleTokenizer) -> list[WholeText]:
+    """What the text model reads for the store's U tags, and last for NIL."""
+    positions = json.loads(store.title_encoder_config).get("max_position_embeddings") or MAX_TAG_TOKENS + 2
+    return tokenizer.encode_whole([*store.tag_keys, NIL_TEXT], int(positions) - 2)  # as extraction cuts them

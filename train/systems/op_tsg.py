@@ -1,4 +1,8 @@
-"""``op-tsg``: the paper's model A as a system. The model itself is in :mod:`optsg.train.op_tsg`."""
+"""``op-tsg``, the paper's model A as a system, and the two ablations that are settings of it.
+
+``no-shuffle`` keeps the prompts in their natural order in training (Table 7, C); ``no-contrast`` has no contrastive loss
+L_cl (Table 7, E). The model itself is in :mod:`optsg.train.model.op_tsg`.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +17,24 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...data.batching import Batch
+from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
-from ..build import tag_targets, text_encoder_weights
 from ..config import RunConfig
-from ..constraints.tag_control import BatchControl
-from ..fusion import FUSED_THRESHOLD, WRITING_BIAS, fuse
-from ..generation import PredictedTag, TagReader, WrittenTokens
-from ..matching import NO_TAG
-from ..op_tsg import OPTSG, TagTargets
-from ..tag_head import columns_of
-from ..tuning import TunedScalar
+from ..model.matching import NO_TAG
+from ..model.op_tsg import OPTSG
+from ..model.tag_head import columns_of
+from ..objective.tag_targets import TagTargets, tag_targets
+from ..writing.fusion import WRITING_BIAS, fuse
+from ..writing.greedy import WrittenTokens
+from ..writing.reading import TagReader
+from ..writing.tag_control import BatchControl
+from .start import text_encoder_weights
 from .system import StepLosses, System, pad_scores
+from .tuned_scalar import FUSED_THRESHOLD, TunedScalar
 
 NIL_BIAS = TunedScalar(
     name="nil_bias",
@@ -171,3 +178,15 @@ class OpTsg(System):
 
     def _read(self, written: WrittenTokens, control: BatchControl | None) -> list[list[PredictedTag]]:
         return self._reader.read(written, control.names if control else None)
+
+
+class NoContrast(OpTsg):
+    """Prompts are still matched to tags by their cosines, but only the generation loss teaches them."""
+
+    settings: ClassVar[tuple[str, ...]] = ("contrastive=false", *PAPER_SETTINGS)
+
+
+class NoShuffle(OpTsg):
+    """The decoder always sees the prompts in the order in which it will be asked to write."""
+
+    settings: ClassVar[tuple[str, ...]] = ("shuffle=false", *PAPER_SETTINGS)

@@ -1,26 +1,40 @@
-"""``open-book``: retrieve–copy–generate (Zhang et al., CVPR 2021; ``method.md`` §6), tags from frequent to rare."""
+"""``open-book``: retrieve–copy–generate (Zhang et al., CVPR 2021) for tags, written from frequent to rare.
+
+The writer reads the tags of similar training items: their word pieces, encoded, join the memory that the decoder attends to,
+and a copy gate lets it take them over.
+
+Legend: B videos, S title tokens, K neighbours, J word pieces of their tags, T target tokens, D width, V vocabulary.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.title_tokenizer import TitleTokenizer
-from ..build import start_encoder
-from ..config import RunConfig
-from ..constraints.tag_control import BatchControl
-from ..generation import WrittenTokens
-from ..open_book import OpenBookWriter, OpenPages, open_pages
-from ..retrieval import RETRIEVAL, RetrievalIndex
-from .frequency_first import FrequencyFirst
+from ...data.vocabulary import PAD
+from ..config import RunConfig, TrainingConfig
+from ..model.copy_gate import CopyGate, CopySource
+from ..model.layers import Dropout
+from ..model.token_output import CopyingOutput
+from ..run_files import RETRIEVAL
+from ..writing.greedy import WrittenTokens
+from ..writing.tag_control import BatchControl
+from .ordered_writer import FrequencyFirst
+from .retrieval import RetrievalIndex
+from .start import start_encoder
 from .system import StepLosses
+from .tag_writer import TagWriter, TokenLoss
 
 
 class OpenBook(FrequencyFirst):
@@ -86,3 +100,147 @@ class OpenBook(FrequencyFirst):
         """Nothing is excluded: what is tagged is no training item."""
         pages = self.pages(batch, exclude_own=False)
         return self.model.open_write(batch, pages, eos_bias=eos_bias, use_cache=use_cache, control=control)
+
+
+MAX_TAGS = 32
+"""Tags of a video's neighbours that are read; of more, those of the most and the nearest neighbours."""
+
+
+POSITIONS = 32
+"""Places in a tag that have a vector of their own."""
+
+
+INITIAL_SHARPNESS = 10.0
+"""Neighbours are weighed by softmax(sharpness · similarity); the sharpness is learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenPages:
+    """The neighbours' tags of every video, each tag once.
+
+    Attributes:
+        ids: (B, J) decoder ids of the word pieces, PAD where there is nothing.
+        positions: (B, J) place of each piece in its tag.
+        owners: (B, J, K) which neighbours have the tag.
+        similarity: (B, K), -inf where there is no neighbour.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    owners: Tensor
+    similarity: Tensor
+
+
+def open_pages(
+    index: RetrievalIndex, items: NDArray[np.int64], similarity: Tensor, pieces: Sequence[Sequence[int]]
+) -> OpenPages:
+    """Looks up the tags of neighbours.
+
+    Args:
+        items, similarity: (B, K), as :meth:`RetrievalIndex.neighbours` gives them.
+        pieces: decoder ids of every tag of the tag table; tags without any are left out.
+    """
+    read = [_read(index, *row, pieces) for row in zip(items.tolist(), similarity.tolist(), strict=True)]
+    # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
+    longest = -(-max(1, *(len(video) for video in read)) // 8) * 8
+    ids, positions = torch.full((len(read), longest), PAD), torch.zeros(len(read), longest, dtype=torch.int64)
+    owners = np.zeros((len(read), longest, items.shape[1]), np.bool_)
+    for row, video in enumerate(read):
+        for place, (piece, position, having) in enumerate(video):
+            ids[row, place], positions[row, place] = piece, position
+            owners[row, place, having] = True
+    device = similarity.device
+    return OpenPages(
+        ids=ids.to(device),
+        positions=positions.to(device),
+        owners=torch.from_numpy(owners).to(device),
+        similarity=similarity,
+    )
+
+
+def _read(
+    index: RetrievalIndex, items: Sequence[int], similarity: Sequence[float], pieces: Sequence[Sequence[int]]
+) -> list[tuple[int, int, list[int]]]:
+    """One video's pieces: decoder id, place in the tag, and which neighbours have the tag."""
+    having: dict[int, list[int]] = {}
+    for neighbour, item in enumerate(items):
+        for tag in index.tags_of(item) if item >= 0 else []:
+            if pieces[tag]:
+                having.setdefault(tag, []).append(neighbour)
+    closeness = {tag: sum(similarity[neighbour] for neighbour in owners) for tag, owners in having.items()}
+    kept = sorted(having, key=lambda tag: (-closeness[tag], tag))[:MAX_TAGS]
+    return [(piece, position, having[tag]) for tag in kept for position, piece in enumerate(pieces[tag])]
+
+
+class OpenBookWriter(TagWriter):
+    """A writer with an encoder of retrieved tags and a copy gate."""
+
+    def build_more(self) -> None:
+        """The pieces' encoder, one projection: a neighbour's tags have no order that layers could read."""
+        width = self.config.width
+        self.page_projection = nn.Linear(width, width)
+        self.page_position = nn.Embedding(POSITIONS, width)
+        self.page_weight = nn.Linear(1, width)
+        self.page_norm = nn.LayerNorm(width)
+        self.page_dropout = Dropout(self.config.dropout)
+        self.log_sharpness = nn.Parameter(torch.tensor(math.log(INITIAL_SHARPNESS)))
+        self.copy_gate = CopyGate(width)
+
+    def source(self, pages: OpenPages) -> CopySource:
+        """Encoded pieces with the logarithm of their neighbours' joint weight."""
+        weight = self._weights(pages)
+        encoded = self.page_projection(self.decoder.embedding(pages.ids))
+        encoded = encoded + self.page_position(pages.positions.clamp(max=POSITIONS - 1))
+        encoded = encoded + self.page_weight(weight[..., None].to(encoded.dtype))
+        some = (pages.ids != PAD) & (weight > 0)
+        log_weight = torch.where(some, torch.where(some, weight, 1.0).log(), float("-inf"))
+        return CopySource(ids=pages.ids, keys=self.page_dropout(self.page_norm(encoded)), log_weight=log_weight)
+
+    def _weights(self, pages: OpenPages) -> Tensor:
+        """(B, J) summed weights of the neighbours that have the piece's tag, in float32."""
+        there = pages.similarity > float("-inf")
+        sharp = self.log_sharpness.float().exp() * torch.where(there, pages.similarity, 0.0)
+        # No neighbour at all leaves nothing to weigh; the owners are then nobody.
+        weights = sharp.masked_fill(~there & there.any(dim=1, keepdim=True), float("-inf")).softmax(dim=1)
+        return (pages.owners * weights[:, None]).sum(dim=2)
+
+    def read(self, batch: Batch, pages: OpenPages) -> tuple[Tensor, Tensor, CopySource]:
+        """F and the pages' encoded pieces (B, S + J, D), their mask (B, S + J), and what can be copied."""
+        source = self.source(pages)
+        features, mask = self.encode(batch)
+        return torch.cat([features, source.keys], dim=1), torch.cat([mask, source.usable], dim=1), source
+
+    def open_loss(
+        self, batch: Batch, sequences: Sequence[Sequence[int]], pages: OpenPages, training: TrainingConfig
+    ) -> Tensor:
+        """Mean cross-entropy of the tokens under the mixture."""
+        memory, mask, source = self.read(batch, pages)
+        return self.sequence_loss(memory, mask, sequences, training, self._copying_loss(source))
+
+    def open_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int, pages: OpenPages) -> Tensor:
+        """:meth:`tag_log_probs` under the mixture."""
+        memory, mask, source = self.read(batch, pages)
+        return self.tag_log_probs(memory, mask, sequences, tags, self._copying_loss(source))
+
+    def _copying_loss(self, source: CopySource) -> TokenLoss:
+        def token_loss(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
+            return self.copy_gate.cross_entropy(hidden, logits, targets, source, places, label_smoothing=smoothing)
+
+        return token_loss
+
+    @torch.no_grad()
+    def open_write(
+        self,
+        batch: Batch,
+        pages: OpenPages,
+        *,
+        eos_bias: float = 0.0,
+        use_cache: bool = True,
+        control: BatchControl | None = None,
+    ) -> WrittenTokens:
+        """Tokens for a batch; ``control`` as in :meth:`write`."""
+        memory, mask, source = self.read(batch, pages)
+        output = CopyingOutput(self.decoder, self.copy_gate, source)
+        return self.write_from(
+            memory, mask, eos_bias=eos_bias, repeats=True, use_cache=use_cache, output=output, control=control
+        )

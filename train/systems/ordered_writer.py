@@ -1,5 +1,8 @@
 """Generators without prompts: tags as one sequence, joined by the separator, in an order that each system chooses.
 
+``frequency-first`` goes from frequent to rare (Table 7, B), ``rare-first`` the other way, ``random`` draws the order anew in
+every step: what an order does to a writer, beside B.
+
 Legend: B videos, U tags of the store's tag table.
 """
 
@@ -15,20 +18,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.batching import Batch
+from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
 from ...data.vocabulary import Vocabulary
-from ..build import start_encoder, tag_targets
 from ..config import RunConfig
-from ..constraints.tag_control import BatchControl
-from ..generation import PredictedTag, TagReader, WrittenTokens
-from ..op_tsg import TagTargets
-from ..tag_sequence import MAX_TARGET_TOKENS, tag_sequence
-from ..tag_writer import TagWriter
-from ..tuning import TunedScalar
+from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from ..objective.tag_targets import TagTargets, tag_targets
+from ..writing.greedy import WrittenTokens
+from ..writing.reading import TagReader
+from ..writing.tag_control import BatchControl
+from .start import start_encoder
 from .system import StepLosses, System, pad_scores
+from .tag_writer import TagWriter
+from .tuned_scalar import TunedScalar
 
 EOS_BIAS = TunedScalar(
     name="eos_bias",
@@ -156,3 +161,36 @@ class OrderedWriter(System):
             control=control,
             follow_pins=self.follows_pins,
         )
+
+
+class FrequencyFirst(OrderedWriter):
+    """By training occurrences, ties in the order of the tag table."""
+
+    order_name = "from frequent to rare"
+
+    def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """By rank."""
+        del rng
+        return tags[np.argsort(self.ranks[tags])]
+
+
+class RareFirst(OrderedWriter):
+    """The order of ``frequency-first``, backwards."""
+
+    order_name = "from rare to frequent"
+
+    def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """By rank, the last one first."""
+        del rng
+        return tags[np.argsort(-self.ranks[tags])]
+
+
+class RandomOrder(OrderedWriter):
+    """There is no natural order to evaluate with, so that validation draws one too, from its own fixed seed."""
+
+    order_name = "in random order"
+    follows_pins: ClassVar[bool] = True
+
+    def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """A permutation."""
+        return rng.permutation(tags)

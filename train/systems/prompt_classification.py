@@ -1,32 +1,38 @@
-"""``prompt-classification``: order prompts and matching, then a softmax over the training tags and NIL (Table 7, G).
+"""``prompt-classification``: order prompts and matching, then a softmax over tags and NIL in place of a decoder (Table 7, G).
 
-Legend: B videos, N prompts, K training tags.
+Legend: B videos, N prompts, K training tags, U tags of the store's tag table, D width, E tag-embedding width.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from ...data.batching import Batch
+from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.tags import tag_key
 from ...data.title_tokenizer import TitleTokenizer
-from ..build import start_encoder
-from ..config import RunConfig
-from ..constraints.tag_control import BatchControl
-from ..distributed import decide, gather_rows, mean_over_shares, share_count
-from ..generation import PredictedTag
-from ..losses import prompt_tag_contrastive_loss, tag_sequence_loss
-from ..matching import NO_TAG, assign_tags
-from ..op_tsg import MAX_INVERSE_TEMPERATURE, TagTargets, prompts_used
-from ..prompt_classifier import NIL_COLUMN, PromptClassifier
+from ..config import InputConfig, ModelConfig, RunConfig
+from ..model.layers import Dropout, init_weights
+from ..model.matching import NO_TAG, assign_tags
+from ..model.op_tsg import INITIAL_TEMPERATURE, MAX_INVERSE_TEMPERATURE, OPTSG
+from ..model.prompt_encoder import PromptEncoder
+from ..model.video_title_model import VideoTitleModel, build_hybrid_encoder, build_title_encoder
+from ..objective.losses import prompt_tag_contrastive_loss, tag_sequence_loss
+from ..objective.op_tsg_loss import prompts_used
+from ..objective.shares import decide, gather_rows, mean_over_shares, share_count
+from ..objective.tag_targets import TagTargets
+from ..writing.tag_control import BatchControl
 from .op_tsg import NIL_BIAS, more_tags_than_prompts
+from .start import start_encoder
 from .system import StepLosses, System, pad_scores
 
 NO_TARGET = -1
@@ -154,3 +160,60 @@ class PromptClassification(System):
             PredictedTag(text=spellings[tag], score=float(np.exp(log_probs[prompt])), novel=False, prompt=prompt)
             for tag, prompt in first.items()
         ]
+
+
+NIL_COLUMN = 0
+"""Logits are (NIL, tag 1, …, tag K)."""
+
+
+class PromptClassifier(VideoTitleModel):
+    """Shared encoder, OP-TSG's prompt encoder, and one linear head for all prompts."""
+
+    def __init__(self, model: ModelConfig, inputs: InputConfig, tags: int):
+        super().__init__(model, inputs)
+        self.hybrid_encoder = build_hybrid_encoder(model, inputs)
+        self.prompt_encoder = PromptEncoder(
+            prompts=model.prompts,
+            tag_dim=inputs.tag_dim,
+            width=model.width,
+            heads=model.heads,
+            layers=model.prompt_layers,
+            dropout=model.dropout,
+        )
+        self.dropout = Dropout(model.dropout)
+        self.head = nn.Linear(inputs.tag_dim, 1 + tags)
+        self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
+        self.apply(init_weights)
+        self.title_encoder = build_title_encoder(model, inputs)
+
+    @torch.no_grad()
+    def copy_encoder(self, other: VideoTitleModel) -> None:
+        """Takes over the prompt encoder too where the other model is OP-TSG."""
+        super().copy_encoder(other)
+        if isinstance(other, OPTSG):
+            self.prompt_encoder.load_state_dict(other.prompt_encoder.state_dict())
+
+    @torch.no_grad()
+    def set_priors(self, counts: NDArray[np.int64], videos: int, nil_weight: float) -> None:
+        """Starts every bias at the logarithm of its share of the prompts, as the classifiers' start at their tags' shares.
+
+        Args:
+            counts: (K,) training occurrences.
+            videos: number of training videos.
+            nil_weight: λ, by which the loss counts prompts without a tag less.
+        """
+        prompts = videos * self.config.prompts
+        # Videos may have more tags than there are prompts; half a prompt at least is left to NIL.
+        nil = nil_weight * max(0.5, prompts - int(counts.sum())) / prompts
+        shares = np.concatenate([[max(nil, 1e-6)], counts / prompts])
+        self.head.bias.copy_(torch.from_numpy(np.log(shares)))
+
+    def prompts(self, batch: Batch) -> Tensor:
+        """Order prompts P (B, N, E), in their natural order (Eq. 1)."""
+        prompts: Tensor = self.prompt_encoder(*self.encode(batch))
+        return prompts
+
+    def classify(self, prompts: Tensor) -> Tensor:
+        """(B, N, E) -> logits (B, N, 1 + K), float32 whatever the weights are."""
+        dropped = self.dropout(prompts.float())
+        return functional.linear(dropped, self.head.weight.float(), self.head.bias.float())

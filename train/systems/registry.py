@@ -10,20 +10,15 @@ from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.title_tokenizer import TitleTokenizer
 from ..config import RunConfig
-from .asy import Asy
-from .bin import Bin
-from .frequency_first import FrequencyFirst
+from ..system_names import check_system_name
+from .classifiers import Asy, Bin
 from .learnable_tag_embeddings import LearnableTagEmbeddings
-from .names import check_system_name
-from .no_contrast import NoContrast
-from .no_shuffle import NoShuffle
-from .op_tsg import OpTsg
+from .op_tsg import NoContrast, NoShuffle, OpTsg
 from .open_book import OpenBook
 from .order_free import OrderFree
+from .ordered_writer import FrequencyFirst, RandomOrder, RareFirst
 from .prompt_classification import PromptClassification
 from .prompt_label import PromptLabel
-from .random_order import RandomOrder
-from .rare_first import RareFirst
 from .system import System
 
 SYSTEMS: Mapping[str, type[System]] = {

@@ -1,7 +1,7 @@
 """What a system is: how its model is built and started, its loss, how it predicts, and what is tuned on validation.
 
 Everything else, inputs, shared encoder, schedule, budget, choice of the checkpoint, is the same for all and lies in
-:mod:`optsg.train.trainer`. Legend: B videos.
+:mod:`optsg.train.loop.trainer`. Legend: B videos.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.batching import Batch
+from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.title_tokenizer import TitleTokenizer
 from ..config import RunConfig
-from ..constraints.tag_control import BatchControl
-from ..generation import PredictedTag
-from ..shared_encoder import VideoTitleModel
-from ..tuning import TunedScalar
+from ..model.video_title_model import VideoTitleModel
+from ..writing.tag_control import BatchControl
+from .tuned_scalar import TunedScalar
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from optsg.data.metrics import per_tag_scores, score_predictions
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.comparison.bootstrap import draw, f1_by_drawing, interval, outcomes
 from optsg.evaluate.prediction import ItemPrediction
-from optsg.train.generation import PredictedTag
 
 TAGS = [f"tag {number}" for number in range(12)]
 COUNTS = {**{tag: 2 ** (11 - number) for number, tag in enumerate(TAGS[:10])}}

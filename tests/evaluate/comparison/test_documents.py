@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from optsg.data.predicted_tag import PredictedTag
 from optsg.data.tag_table import TagTable
 from optsg.evaluate.comparison.case_studies import Case
 from optsg.evaluate.comparison.grid import SYSTEMS, TABLES, Table
@@ -24,10 +25,9 @@ from optsg.evaluate.comparison.table_text import TextTable, spread_text, table_t
 from optsg.evaluate.comparison.verdicts import JudgedTag, judge_tags
 from optsg.evaluate.evaluation import Cost, evaluate_items, write_metrics
 from optsg.evaluate.prediction import ItemPrediction, write_predictions
-from optsg.train.generation import PredictedTag
-from optsg.train.resume import TrainingProgress, finish_state
+from optsg.train.loop.saved_states import TrainingProgress, finish_state
 from optsg.train.systems.op_tsg import NIL_BIAS
-from optsg.train.tuning import Decision
+from optsg.train.systems.tuned_scalar import Decision
 
 COUNTS = {"cat": 90, "dog": 5, "owl": 5}
 

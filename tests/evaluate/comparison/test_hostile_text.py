@@ -14,6 +14,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from optsg.data.metrics import tag_groups
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.comparison.case_studies import Case, case_studies
 from optsg.evaluate.comparison.grid import TABLES
 from optsg.evaluate.comparison.html_page import html
@@ -26,7 +27,6 @@ from optsg.evaluate.comparison.results import Invocation, Results, Section
 from optsg.evaluate.comparison.table_text import TextTable
 from optsg.evaluate.comparison.verdicts import judge_tags
 from optsg.evaluate.prediction import ItemPrediction
-from optsg.train.generation import PredictedTag
 from playwright.sync_api import Browser, Dialog
 
 from tests.evaluate.comparison.test_documents import write_run

@@ -10,7 +10,7 @@ import pytest
 from optsg.data.errors import ConfigError
 from optsg.evaluate.comparison.grid import PAPER, SYSTEMS, TABLES, Choice, Row, Table
 from optsg.evaluate.comparison.plan import Plan, choose_tables, quick_epochs
-from optsg.train.run_differences import differences
+from optsg.train.run.plan import differences
 
 
 def table(*choices: Choice) -> Table:

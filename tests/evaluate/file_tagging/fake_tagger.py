@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.file_tagging.made_with import MadeWith
 from optsg.evaluate.file_tagging.outputs import open_output
 from optsg.evaluate.file_tagging.requests import TagRequests
 from optsg.evaluate.file_tagging.session import tag_files
 from optsg.evaluate.file_tagging.tagged_file import TaggedFile
-from optsg.train.constraints.tag_control import VideoTags
-from optsg.train.generation import PredictedTag
+from optsg.train.writing.tag_control import VideoTags
 
 GROUP = 4
 MADE_WITH = MadeWith(run="fake", run_digest="sha256:00")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from optsg.data.errors import InputError
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.file_tagging.info_json import update_info_json
 from optsg.evaluate.file_tagging.tagged_file import TaggedFile
-from optsg.train.generation import PredictedTag
 
 from tests.evaluate.file_tagging.fake_tagger import FakeTagger, run_all
 

@@ -17,7 +17,7 @@ from optsg.data.errors import ConfigError, RunError
 from optsg.evaluate.file_tagging.made_with import MadeWith
 from optsg.evaluate.file_tagging.outputs import open_output
 from optsg.evaluate.tagging_options import TaggingOptions
-from optsg.train.run_folder import NEEDED
+from optsg.train.run_files import NEEDED
 
 from tests.evaluate.file_tagging.fake_tagger import GROUP, MADE_WITH, FakeTagger, run_all
 

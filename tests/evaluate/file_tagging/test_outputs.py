@@ -22,7 +22,7 @@ from optsg.evaluate.file_tagging.outputs import open_output
 from optsg.evaluate.file_tagging.requests import TagRequests
 from optsg.evaluate.file_tagging.session import tag_files
 from optsg.evaluate.file_tagging.tagged_file import TaggedFile
-from optsg.train.constraints.tag_control import VideoTags
+from optsg.train.writing.tag_control import VideoTags
 
 from tests.evaluate.file_tagging.fake_tagger import GROUP, MADE_WITH, FakeTagger, run_all
 

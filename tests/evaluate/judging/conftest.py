@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from optsg.data.media import Split
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.judging.answers import AnswerFile
 from optsg.evaluate.judging.questions import Questions, read_questions
 from optsg.evaluate.judging.server import JudgingServer
 from optsg.evaluate.judging.site import JudgingSite
 from optsg.evaluate.judging.sources import MediaBytes
 from optsg.evaluate.prediction import ItemPrediction, write_predictions
-from optsg.train.generation import PredictedTag
 
 Tags = dict[str, bool]
 """Predicted tags with whether they are novel."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from optsg.data.predicted_tag import PredictedTag
 from optsg.data.tags import tag_key
 from optsg.evaluate.evaluation import Evaluation, evaluate_items
 from optsg.evaluate.prediction import ItemPrediction
@@ -10,9 +11,8 @@ from optsg.evaluate.reporting.causes import CAUSES, errors_by_cause
 from optsg.evaluate.reporting.confusion import confusions
 from optsg.evaluate.reporting.errors_page import errors_section, worst_tags
 from optsg.evaluate.reporting.ranked_below import ranked_below, read_ranked_below, write_ranked_below
-from optsg.train.generation import PredictedTag
 from optsg.train.systems.op_tsg import NIL_BIAS
-from optsg.train.tuning import Decision
+from optsg.train.systems.tuned_scalar import Decision
 
 TRAIN_COUNTS = {"cat": 60, "dog": 5, "tree": 1, "ball": 3, "red": 9}
 

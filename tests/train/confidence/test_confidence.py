@@ -9,18 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optsg.data.errors import RunError
+from optsg.data.predicted_tag import PredictedTag
 from optsg.train.confidence.calibration import (
-    CALIBRATION,
     MIN_TAGS,
+    OFFSETS,
+    TEMPERATURES,
+    UNSCALED,
     Calibration,
+    Scaling,
     calibration_error,
+    fit_scaling,
     read_calibration,
 )
 from optsg.train.confidence.precision_curve import PrecisionCurve
-from optsg.train.confidence.rated_tags import MOST_CANDIDATES, RatedTags, rate_tags
-from optsg.train.confidence.reliability import expected_calibration_error, reliability_bins
-from optsg.train.confidence.scaling import OFFSETS, TEMPERATURES, UNSCALED, Scaling, fit_scaling
-from optsg.train.generation import PredictedTag
+from optsg.train.confidence.rated_tags import (
+    MOST_CANDIDATES,
+    RatedTags,
+    expected_calibration_error,
+    rate_tags,
+    reliability_bins,
+)
+from optsg.train.run_files import CALIBRATION
 from scipy.optimize import minimize
 from sklearn.metrics import precision_recall_curve
 

@@ -1,0 +1,266 @@
+"""Long trainings: killed, asked to stop, with damaged states, begun again by the same command; bounded on the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from optsg.data.errors import RunError
+from optsg.train.loop.saved_states import read_progress, state_files
+from optsg.train.loop.trainer import Trainer
+from safetensors.torch import load_file
+
+from tests.tiny_world import as_options, tiny_videos, write_tiny_store
+from tests.train.command import train
+from tests.train.trainings import Trainings, assert_same_run, open_trainings
+
+SETTINGS = as_options(("epochs=4", "validate_every=1", "keep_states=3"))
+
+
+@pytest.fixture(scope="module")
+def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(120))
+
+
+@pytest.fixture(scope="module")
+def whole(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    with contextlib.chdir(run.parent):
+        assert train("--feats", feats, "--run", run, *as_options(), *SETTINGS).exit_code == 0
+    return run
+
+
+def train_until(monkeypatch: pytest.MonkeyPatch, step: int, feats: Path, run: str, *settings: str) -> None:
+    """A run that is asked to stop after so many steps, having saved a state after every one."""
+    original = Trainer._step
+    steps = iter(range(1, 1000))
+
+    def stopping(self: Trainer, *arguments: object) -> object:
+        self._next_state = 0.0
+        if next(steps) == step:
+            self._stop.set()
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopping)
+        assert train("--feats", feats, "--run", run, *as_options(), *SETTINGS, *settings).exit_code == 130
+
+
+# --- states ---
+
+
+def test_the_newest_states_are_kept_each_with_its_digest(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_until(monkeypatch, 8, feats, "runs/a")
+    states = state_files(Path("runs/a"))
+    assert [state.name for state in states] == [f"step-{step:09d}.safetensors" for step in (8, 7, 6)]
+    for state in states:
+        recorded = state.with_name(state.name + ".sha256").read_text()
+        assert recorded == f"{hashlib.sha256(state.read_bytes()).hexdigest()}  {state.name}\n"
+    assert len(list(Path("runs/a/state").iterdir())) == 6
+    assert train("--run", "runs/a", "--resume").exit_code == 0
+    assert [path.name for path in Path("runs/a/state").iterdir()] == ["progress.json"]
+
+
+def cut_off(state: Path) -> None:
+    state.write_bytes(state.read_bytes()[:-100])
+
+
+def flip_a_bit(state: Path) -> None:
+    content = bytearray(state.read_bytes())
+    content[-50] ^= 1
+    state.write_bytes(content)
+
+
+def empty(state: Path) -> None:
+    state.write_bytes(b"")
+
+
+def lose_digest(state: Path) -> None:
+    state.with_name(state.name + ".sha256").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (cut_off, "its SHA-256 is not the recorded one"),
+        (flip_a_bit, "its SHA-256 is not the recorded one"),
+        (empty, "its SHA-256 is not the recorded one"),
+        (lose_digest, "its digest is missing"),
+    ],
+)
+def test_a_damaged_state_gives_way_to_the_one_before(
+    feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, damage: object, reason: str
+) -> None:
+    train_until(monkeypatch, 8, feats, "runs/a")
+    newest, *_ = state_files(Path("runs/a"))
+    assert callable(damage)
+    damage(newest)
+    resumed = train("--run", "runs/a", "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert f"warning: {newest} is damaged ({reason}); going on from the state of step 7\n" in resumed.output
+    assert_same_run(whole, Path("runs/a"))
+
+
+def test_when_all_states_are_damaged_resuming_is_refused(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_until(monkeypatch, 8, feats, "runs/a")
+    for state in state_files(Path("runs/a")):
+        flip_a_bit(state)
+    resumed = train("--run", "runs/a", "--resume")
+    assert resumed.exit_code == 1
+    reason = "its SHA-256 is not the recorded one"
+    message = f"error: runs/a/state does not hold a usable training state ({reason}); start a new run\n"
+    assert resumed.output.endswith(message)
+    for state in state_files(Path("runs/a")):
+        empty(state)
+    with pytest.raises(RunError, match=r"^runs/a/state does not hold a usable training state \(.*\); start a new run$"):
+        read_progress(Path("runs/a"))
+
+
+def test_a_state_of_an_earlier_version_is_resumed(feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_until(monkeypatch, 8, feats, "runs/a", "--set", "keep_states=1")
+    [state] = state_files(Path("runs/a"))
+    progress = read_progress(Path("runs/a"))
+    # Then there was no digest, no header in the tensors, and a file that points at them.
+    from safetensors.torch import save_file
+
+    save_file(load_file(state), state)
+    lose_digest(state)
+    pointer = {"tensors": state.name, **{k: v for k, v in vars(progress).items() if k != "trained"}}
+    (state.parent / "progress.json").write_text(json.dumps(pointer))
+    resumed = train("--run", "runs/a", "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    assert_same_run(whole, Path("runs/a"))
+
+
+def test_a_run_stopped_while_it_is_tuned_takes_no_step_again(
+    feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: Trainer, *_: object) -> None:
+        self._stop.set()
+        self._check_stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_finish", stop)
+        assert train("--feats", feats, "--run", "runs/a", *as_options(), *SETTINGS).exit_code == 130
+    monkeypatch.setattr(Trainer, "_step", None)
+    assert train("--run", "runs/a", "--resume").exit_code == 0
+    assert_same_run(whole, Path("runs/a"))
+
+
+def test_a_run_stopped_in_validation_validates_again(feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Trainer._validate
+
+    def stopping(self: Trainer, *arguments: object) -> object:
+        if arguments[0] == 1:
+            self._stop.set()
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_validate", stopping)
+        assert train("--feats", feats, "--run", "runs/a", *as_options(), *SETTINGS).exit_code == 130
+    assert train("--run", "runs/a", "--resume").exit_code == 0
+    assert_same_run(whole, Path("runs/a"))
+
+
+# --- the same command again ---
+
+
+def test_resume_auto_begins_goes_on_and_stays_finished(
+    feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = ["--feats", str(feats), "--run", "runs/a", *as_options(), *SETTINGS, "--resume", "auto"]
+    original, steps = Trainer._step, iter(range(1, 1000))
+
+    def stopping(self: Trainer, *arguments: object) -> object:
+        if next(steps) == 9:
+            self._stop.set()
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopping)
+        assert train(*again).exit_code == 130
+    progress = read_progress(Path("runs/a"))
+    assert progress is not None
+    assert progress.step == 9
+    assert train(*again).exit_code == 0
+    assert_same_run(whole, Path("runs/a"))
+    finished = train(*again)
+    assert (finished.exit_code, finished.output) == (0, "runs/a is finished: there is nothing to resume\n")
+    other = train(*again, "--set", "batch_size=8", "--seed", "3")
+    assert other.exit_code == 1
+    assert other.output == (
+        "error: runs/a was begun with batch_size=16, this command wants batch_size=8 (and 1 more); choose another --run\n"
+    )
+    assert train(*again, "--set", "state_seconds=60").exit_code == 0
+
+
+def test_resume_auto_begins_again_where_no_state_was_saved(
+    feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = ["--feats", str(feats), "--run", "runs/a", *as_options(), *SETTINGS, "--resume", "auto"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", lambda *_, **__: sys.exit(9))
+        assert train(*again).exit_code == 9
+    assert not state_files(Path("runs/a"))
+    assert train(*again).exit_code == 0
+    assert_same_run(whole, Path("runs/a"))
+
+
+def test_resume_auto_needs_a_name(feats: Path) -> None:
+    result = train("--feats", feats, "--resume", "auto")
+    assert result.exit_code == 2
+    assert "--resume auto needs --run: which run to begin or to go on with" in result.output
+
+
+# --- signals ---
+
+
+@pytest.fixture
+def trainings(tmp_path: Path) -> Iterator[Trainings]:
+    with open_trainings(tmp_path) as opened:
+        yield opened
+
+
+def kill_at_random(trainings: Trainings, feats: Path, kills: int, *settings: str) -> None:
+    """A run killed so many times, at random moments of its work, each time begun again by the same command."""
+    rng = random.Random(5)
+    command = ["--feats", str(feats), *as_options(), *settings, "--set", "state_seconds=0", "--resume", "auto", "-q"]
+    [code], seconds = trainings.run(*command, "--run", "runs/whole")
+    assert code == 0
+    for _ in range(kills):
+        # All attempts together take less time than the whole run, so that it does not end before its last kill.
+        [code], _ = trainings.run(*command, "--run", "runs/killed", after=rng.uniform(0.0, 0.9 * seconds / kills))
+        assert code == -signal.SIGKILL
+        assert len(state_files(Path("runs/killed"))) <= 4
+    assert trainings.run(*command, "--run", "runs/killed")[0] == [0]
+    assert_same_run(Path("runs/whole"), Path("runs/killed"))
+
+
+def test_a_killed_run_ends_with_the_weights_of_the_uninterrupted_one(trainings: Trainings, feats: Path) -> None:
+    kill_at_random(trainings, feats, 3, *SETTINGS)
+
+
+@pytest.mark.slow
+def test_a_run_killed_twenty_times_ends_with_the_weights_of_the_uninterrupted_one(
+    trainings: Trainings, feats: Path
+) -> None:
+    kill_at_random(trainings, feats, 20, *as_options(("epochs=60", "keep_states=3")))
+
+
+def test_sigterm_saves_and_ends_the_run(trainings: Trainings, feats: Path) -> None:
+    settings = [*as_options(("epochs=500", "state_seconds=0"))]
+    command = ["--feats", str(feats), "--run", "runs/a", *as_options(), *settings, "--resume", "auto"]
+    [code], _ = trainings.run(*command, number=signal.SIGTERM, once=Path("runs/a"), after=0.1)
+    assert code == 143
+    progress = read_progress(Path("runs/a"))
+    assert progress is not None
+    assert 0 < progress.step < 500 * 6
+    assert not progress.finished

@@ -1,0 +1,314 @@
+"""Training from a store: it learns, resumes exactly, keeps the best, and says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from optsg.data.batching import collate
+from optsg.data.store import open_store
+from optsg.data.tags import tag_key
+from optsg.train.loop.trainer import Trainer, TrainingInterrupted
+from optsg.train.run.run import load_run
+from optsg.train.run_files import NEEDED
+from optsg.train.systems.tuned_scalar import choose_value
+from safetensors.torch import load_file
+
+from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
+from tests.train.command import train
+
+
+@pytest.fixture(scope="module")
+def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(120))
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+def test_a_run_learns_the_tiny_world_and_its_tags_come_back(feats: Path) -> None:
+    result = train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=80", "--set", "ema=0.9")
+    assert result.exit_code == 0, result.output
+    run = load_run(Path("runs/latest"), device="cpu")
+    with open_store(feats) as store:
+        rows = store.indices("test")
+        predicted = run.predict(collate(store, rows))
+        true = [{store.tag_keys[tag] for tag in store.tags(int(row))} - {"t-shirt"} for row in rows]
+    found = [{tag_key(tag.text) for tag in tags} - {"t-shirt"} for tags in predicted]
+    hits = sum(len(a & b) for a, b in zip(true, found, strict=True))
+    assert hits / sum(map(len, true)) > 0.8
+    assert hits / sum(map(len, found)) > 0.75
+    for tags in predicted:
+        scores = [tag.score for tag in tags]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 1 for score in scores)
+        assert len({tag_key(tag.text) for tag in tags}) == len(tags)
+
+
+def test_run_folder_and_log_are_complete(feats: Path) -> None:
+    result = train("--feats", feats, *as_options(), "--set", "epochs=3", "--set", "validate_every=1", "--seed", "5")
+    assert result.exit_code == 0, result.output
+    run = Path("runs/op-tsg-small-1")
+    assert Path("runs/latest").resolve() == run.resolve()
+    assert not [name for name in NEEDED if not (run / name).is_file()]
+    assert list((run / "tensorboard").glob("events.*"))
+    assert not list((run / "state").glob("*.safetensors"))
+    config = json.loads((run / "config.json").read_text())
+    assert config["training"]["seed"] == 5
+    assert config["store"]["path"] == str(feats)
+    events = read_log(run)
+    assert [event["event"] for event in events] == ["epoch", "validation"] * 3 + ["finished"]
+    assert events[0].keys() >= {"train_loss", "train_contrastive", "train_generation", "prompts_used", "seconds"}
+    assert events[1].keys() >= {"val_loss", "val_full_f1", "val_example_f1"}
+    decision = json.loads((run / "decision.json").read_text())
+    values = {float(value): score for value, score in decision["full_f1_by_threshold"].items()}
+    assert decision["threshold"] == choose_value(values)
+    assert decision["full_f1"] == values[decision["threshold"]]
+    assert re.search(r"trained runs/op-tsg-small-1 in .* minutes; best epoch \d, threshold", result.output)
+
+
+@pytest.mark.parametrize(
+    ("values", "chosen"),
+    [
+        ({0.0: 0.300, 1.0: 0.350, 2.0: 0.352, 4.0: 0.353}, 2.0),
+        ({0.0: 0.300, 1.0: 0.351, 2.0: 0.352, 4.0: 0.353}, 1.0),
+        ({0.0: 0.0, 1.0: 0.0}, 0.0),
+        ({0.0: 0.1, 6.0: 0.9}, 6.0),
+        ({0.9: 0.300, 0.5: 0.351, 0.2: 0.352, 0.1: 0.353}, 0.5),  # thresholds: fewest tags first too
+    ],
+)
+def test_the_most_cautious_value_that_is_as_good_as_the_best_is_chosen(
+    values: dict[float, float], chosen: float
+) -> None:
+    assert choose_value(values) == chosen
+
+
+def test_the_kept_weights_are_those_of_the_best_validation(feats: Path) -> None:
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=4", "--set", "validate_every=1")
+    events = read_log(Path("runs/a"))
+    scores = [event["val_full_f1"] for event in events if event["event"] == "validation"]
+    assert events[-1]["best_epoch"] == 1 + scores.index(max(scores))
+
+
+def test_same_seed_same_weights_other_seed_others(feats: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        train("--feats", feats, "--run", f"runs/{name}", *as_options(), "--set", "epochs=2", "--seed", seed)
+    one, two, other = (weights_of(Path(f"runs/{name}")) for name in "abc")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("stop_after", [1, 7, 12, 13])
+def test_resumed_training_equals_uninterrupted(
+    feats: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int, precision: str
+) -> None:
+    settings = [*as_options(), "--set", "epochs=3", "--set", "validate_every=1", "--set", f"precision={precision}"]
+    assert train("--feats", feats, "--run", "runs/whole", *settings).exit_code == 0
+    original = Trainer._step
+    steps = 0
+
+    def stopping(self: Trainer, *arguments: object) -> object:
+        nonlocal steps
+        steps += 1
+        if steps == stop_after:
+            self._stop.set()
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopping)
+        stopped = train("--feats", feats, "--run", "runs/parts", *settings)
+    assert stopped.exit_code == 130
+    assert "interrupted; go on with: optsg-train --run runs/parts --resume" in stopped.output
+    resumed = train("--run", "runs/parts", "--resume")
+    assert resumed.exit_code == 0, resumed.output
+    whole, parts = weights_of(Path("runs/whole")), weights_of(Path("runs/parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert (Path("runs/whole") / "decision.json").read_text() == (Path("runs/parts") / "decision.json").read_text()
+    events = [[{**e, "seconds": 0} for e in read_log(Path(f"runs/{name}"))] for name in ("whole", "parts")]
+    assert events[0] == events[1]
+
+
+def test_early_stop(feats: Path) -> None:
+    settings = ["epochs=30", "validate_every=1", "patience=2", "learning_rate=1e-9", "pretrained_learning_rate=1e-9"]
+    train("--feats", feats, "--run", "runs/a", *as_options(), *as_options(settings))
+    events = [event for event in read_log(Path("runs/a")) if event["event"] == "validation"]
+    assert len(events) < 30
+    assert [event["best"] for event in events[-2:]] == [False, False]
+
+
+def test_a_store_without_validation_split_trains_all_the_same(tmp_path: Path) -> None:
+    videos = [video for video in tiny_videos(60) if video.split != "val"]
+    feats = write_tiny_store(tmp_path / "s.h5", videos)
+    for name, stays in (("op-tsg", "threshold stays 0.1"), ("no-contrast", "NIL bias stays 0")):
+        run = f"runs/{name}"
+        result = train("--feats", feats, "--run", run, "--system", name, *as_options(), "--set", "epochs=1")
+        assert result.exit_code == 0, result.output
+        assert f"the store has no validation split: the last weights are kept and the {stays}" in result.output
+        assert f"{load_run(Path(run), device='cpu').decision.value:g}" == stays.split()[-1]
+
+
+def test_more_tags_than_prompts_is_said(feats: Path) -> None:
+    result = train("--feats", feats, *as_options(), "--set", "epochs=1", "--set", "prompts=4")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"warning: \d+ of 84 training videos have more tags than there are prompts \(4\)", result.output)
+
+
+def test_tags_that_cannot_be_written_are_left_out_and_counted(tmp_path: Path) -> None:
+    videos = [type(video)(**{**vars(video), "tags": (*video.tags, "🎉", "long " * 100)}) for video in tiny_videos(40)]
+    feats = write_tiny_store(tmp_path / "s.h5", videos)
+    result = train("--feats", feats, *as_options(), "--set", "epochs=1")
+    assert result.exit_code == 0, result.output
+    assert re.search(
+        r"warning: 2 of \d+ training tags cannot be written in at most 24 known word pieces", result.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--feats", "missing.h5"], "error: there is no feature store at missing.h5; make one with: optsg-extract"),
+        (["--feats", "{feats}", "--set", "epoch=3"], "error: --set epoch: unknown setting; did you mean epochs?"),
+        (["--feats", "{feats}", "--set", "epochs"], "error: --set epochs: expected key=value"),
+        (["--feats", "{feats}", "--set", "epochs=many"], "error: epochs=many is not a number; expected int"),
+        (["--feats", "{feats}", "--set", "dropout=2"], "error: dropout=2.0 is out of range; expected 0 ≤ dropout < 1"),
+        (
+            ["--feats", "{feats}", "--set", "prompt_entry=front"],
+            "error: prompt_entry=front is out of range; expected prefix or memory or slot or prefix+slot or memory+slot",
+        ),
+        (["--run", "runs/none", "--resume"], "error: runs/none holds no run to resume; start one with: optsg-train"),
+    ],
+)
+def test_wrong_arguments(feats: Path, arguments: list[str], message: str) -> None:
+    result = train(*(argument.format(feats=feats) for argument in arguments))
+    assert result.exit_code == 1
+    assert result.output.startswith(message)
+    assert not Path("runs").exists()
+
+
+def test_an_existing_run_is_not_overwritten(feats: Path) -> None:
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    before = weights_of(Path("runs/a"))
+    again = train("--feats", feats, "--run", "runs/a", *as_options())
+    assert again.exit_code == 1
+    assert again.output == "error: runs/a holds a run already; go on with it (--resume) or choose another --run\n"
+    finished = train("--run", "runs/a", "--resume")
+    assert finished.exit_code == 0
+    assert finished.output == "runs/a is finished: there is nothing to resume\n"
+    assert all(torch.equal(before[name], weight) for name, weight in weights_of(Path("runs/a")).items())
+
+
+def test_resuming_on_another_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
+
+    def stop(self: Trainer, *_: object, **__: object) -> None:
+        raise TrainingInterrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", stop)
+        train("--feats", feats, "--run", "runs/a", *as_options())
+    write_tiny_store(feats, tiny_videos(40), created="later")
+    result = train("--run", "runs/a", "--resume")
+    assert result.exit_code == 1
+    assert result.output.endswith(
+        f"error: {feats} is not the store that runs/a began with; it was made anew since: start a new run\n"
+    )
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_run_that_misses_a_file_says_which(feats: Path, name: str) -> None:
+    from optsg.data.errors import RunError
+
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    (Path("runs/a") / name).unlink()
+    expected = f"runs/a has no {name}; the run is not finished (optsg-train --resume) or was damaged"
+    with pytest.raises(RunError, match=f"^{re.escape(expected)}$"):
+        load_run(Path("runs/a"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.json", "runs/a cannot be read: the run's configuration cannot be read"),
+        ("decision.json", "runs/a cannot be read: "),
+        ("tokenizer.json", "runs/a cannot be read: the tokenizer cannot be read"),
+        ("tag_table.json", "runs/a/tag_table.json is not a readable tag table"),
+        ("model.safetensors", "runs/a/model.safetensors does not hold this run's weights"),
+    ],
+)
+def test_a_run_with_a_damaged_file_says_which(feats: Path, name: str, message: str) -> None:
+    from optsg.data.errors import RunError
+
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    (Path("runs/a") / name).write_text("{")
+    with pytest.raises(RunError, match=f"^{re.escape(message)}"):
+        load_run(Path("runs/a"))
+
+
+def test_from_pretrained_gives_the_run_s_model(feats: Path) -> None:
+    from optsg.data.errors import RunError
+    from optsg.train.model.op_tsg import OPTSG
+
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    model = OPTSG.from_pretrained("runs/a")
+    assert not model.training
+    saved = weights_of(Path("runs/a"))
+    assert all(torch.equal(saved[name], weight) for name, weight in model.state_dict().items())
+    expected = "somebody/nothing is neither a run folder nor a Hugging Face repository within reach"
+    with pytest.raises(RunError, match=f"^{re.escape(expected)}"):
+        OPTSG.from_pretrained("somebody/nothing")
+
+
+LIMITED = """
+import resource, sys
+from optsg.train.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+main(sys.argv[1:])
+"""
+
+
+def test_a_full_disk_is_one_sentence_and_training_can_go_on(feats: Path) -> None:
+    arguments = ["--feats", str(feats), "--run", "runs/a", *as_options(), "--set", "epochs=1", "--device", "cpu"]
+    full = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True, check=False, cwd=Path.cwd()
+    )
+    assert full.returncode == 1
+    assert re.search(
+        r"^error: runs/a/model.safetensors cannot be written: .*; an earlier one is kept$", full.stderr, re.MULTILINE
+    ), full.stderr
+    assert "Traceback" not in full.stderr
+    assert not list(Path("runs/a").glob("*.tmp"))
+    assert train("--run", "runs/a", "--resume").exit_code == 0
+    assert load_run(Path("runs/a"), device="cpu").path == Path("runs/a")
+
+
+def test_frozen_weights_stay_exactly_those_of_the_text_model(feats: Path) -> None:
+    settings = as_options(["frozen_title_layers=1", "precision=bf16", "epochs=1"])
+    train("--feats", feats, "--run", "runs/a", *as_options(), *settings)
+    saved = weights_of(Path("runs/a"))
+    with open_store(feats) as store:
+        original = store.title_encoder_weights()
+    for name, weight in original.items():
+        same = torch.equal(saved[f"title_encoder.model.{name}"], torch.from_numpy(weight))
+        assert same == (name.startswith("embeddings.") or ".layer.0." in name), name
+
+
+def test_events_of_an_unfinished_epoch_are_not_logged_twice(tmp_path: Path) -> None:
+    from optsg.train.loop.log import TrainingLog
+
+    log = TrainingLog(tmp_path)
+    for epoch in (1, 2):
+        log.write("epoch", 6 * epoch, epoch=epoch, train_loss=1.0)
+    log.close()
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"event": "validation", "st')
+    log = TrainingLog(tmp_path, keep_epochs=1, keep_steps=6)
+    log.write("epoch", 12, epoch=2, train_loss=0.5)
+    log.close()
+    assert [(event["epoch"], event["train_loss"]) for event in read_log(tmp_path)] == [(1, 1.0), (2, 0.5)]

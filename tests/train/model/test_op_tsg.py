@@ -1,0 +1,192 @@
+"""Invariants of the assembled model (``method.md`` §8)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from optsg.data.batching import Batch, collate
+from optsg.data.store import FeatureStore, open_store
+from optsg.data.tag_table import TagTable
+from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.vocabulary import SEPARATOR, Vocabulary, build_vocabulary
+from optsg.train.config import PROMPT_ENTRIES, InputConfig, ModelConfig, TrainingConfig
+from optsg.train.model.op_tsg import OPTSG
+from optsg.train.objective.tag_targets import TagTargets, tag_targets
+
+from tests.tiny_world import tiny_videos, write_tiny_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureStore]:
+    path = write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(40))
+    with open_store(path) as opened:
+        yield opened
+
+
+def build(store: FeatureStore, prompt_entry: str = "prefix+slot") -> OPTSG:
+    table = TagTable.from_store(store)
+    vocabulary = build_vocabulary(store, table, TitleTokenizer.from_json(store.tokenizer_json), "corpus")
+    inputs = InputConfig(
+        frame_dim=store.header.frame_dim,
+        patch_dim=store.header.patch_dim,
+        max_patches=4,
+        tag_dim=store.header.tag_dim,
+        title_encoder=json.loads(store.title_encoder_config),
+        pieces=vocabulary.pieces,
+    )
+    config = ModelConfig(
+        width=32, heads=4, title_layers=2, hybrid_layers=1, prompt_layers=2, decoder_layers=2, prompts=6,
+        prompt_entry=prompt_entry,
+    )  # fmt: skip
+    torch.manual_seed(5)
+    model = OPTSG(config, inputs)
+    model.load_text_encoder(store.title_encoder_weights())
+    # Freshly drawn layers add next to nothing, and tied embeddings then repeat one token; larger ones write varied text.
+    with torch.no_grad():
+        for parameter in (*model.decoder.layers.parameters(), model.decoder.text_position.weight):
+            parameter.mul_(20 if parameter.ndim == 2 else 1)
+    return model.eval()
+
+
+def targets_of(store: FeatureStore, model: OPTSG) -> TagTargets:
+    return tag_targets(store, Vocabulary(model.inputs.pieces), 24, torch.device("cpu"))
+
+
+TRAINING = TrainingConfig(shuffle=False)
+
+
+@pytest.mark.parametrize("entry", PROMPT_ENTRIES)
+def test_cached_decoding_equals_uncached(store: FeatureStore, entry: str) -> None:
+    model = build(store, entry)
+    batch = collate(store, np.arange(6))
+    cached, uncached = model.write(batch), model.write(batch, use_cache=False)
+    assert len(set(cached.tokens.flatten().tolist())) > 3
+    assert torch.equal(cached.tokens, uncached.tokens)
+    assert torch.allclose(cached.log_probs, uncached.log_probs, atol=2e-5)
+    assert torch.allclose(cached.nil_probs, uncached.nil_probs, atol=2e-5)
+    assert (cached.tokens == SEPARATOR).sum(dim=1).max() <= 5  # six prompts, six slots
+
+
+@pytest.mark.parametrize("entry", PROMPT_ENTRIES)
+def test_the_decoder_never_looks_ahead(store: FeatureStore, entry: str) -> None:
+    model = build(store, entry)
+    batch = collate(store, np.arange(2))
+    features, mask = model.encode(batch)
+    prompts = model.order_prompts(features, mask)
+    tokens = torch.randint(5, 20, (2, 9))
+    changed = tokens.clone()
+    changed[:, 5:] = torch.randint(20, 30, (2, 4))
+    before, after = (model.decoder(prompts, t, features, mask) for t in (tokens, changed))
+    assert torch.allclose(before[:, :5], after[:, :5], atol=1e-6)
+    assert not torch.allclose(before[:, 5:], after[:, 5:], atol=1e-3)
+
+
+def test_permuting_the_queries_permutes_the_prompts_and_their_tags(store: FeatureStore) -> None:
+    model = build(store)
+    batch, targets = collate(store, np.arange(4)), targets_of(store, model)
+    features, mask = model.encode(batch)
+    prompts = model.order_prompts(features, mask)
+    assigned = model.assign(prompts, batch, targets, np.random.default_rng(0), match_nil=True)
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    with torch.no_grad():
+        model.prompt_encoder.queries.copy_(model.prompt_encoder.queries[order])
+    permuted = model.order_prompts(features, mask)
+    assert torch.allclose(permuted, prompts[:, order], atol=1e-5)
+    again = model.assign(permuted, batch, targets, np.random.default_rng(0), match_nil=True)
+    assert np.array_equal(again, assigned[:, order.numpy()])
+
+
+def test_writing_in_another_order_is_writing_from_prompts_in_that_order(store: FeatureStore) -> None:
+    model, batch = build(store), collate(store, np.arange(4))
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    reordered = model.write(batch, order=order).tokens
+    assert torch.equal(model.write(batch, order=torch.arange(6)).tokens, model.write(batch).tokens)
+    with torch.no_grad():
+        model.prompt_encoder.queries.copy_(model.prompt_encoder.queries[order])
+    assert torch.equal(reordered, model.write(batch).tokens)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_losses_do_not_depend_on_padding(store: FeatureStore, shuffle: bool) -> None:
+    model, training = build(store), dataclasses.replace(TRAINING, shuffle=shuffle)
+    batch = collate(store, np.arange(5))
+    empty = [np.zeros((0, store.header.frame_dim), np.float16)]
+
+    def padded(values: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        more = torch.full((len(values), 3, *values.shape[2:]), 1, dtype=values.dtype)
+        return torch.cat([values, more], 1), torch.cat([mask, torch.zeros(len(mask), 3, dtype=torch.bool)], 1)
+
+    assert empty[0].shape[0] == 0
+    frames, frame_mask = padded(batch.frames, batch.frame_mask)
+    patches, patch_mask = padded(batch.patches, batch.patch_mask)
+    tokens, title_mask = padded(batch.title_tokens, batch.title_mask)
+    wide = Batch(
+        frames=frames, frame_mask=frame_mask, patches=patches, patch_mask=patch_mask,
+        title_tokens=tokens, title_mask=title_mask, tags=batch.tags,
+    )  # fmt: skip
+    targets = targets_of(store, model)
+    one, other = (model(b, targets, training, np.random.default_rng(5)) for b in (batch, wide))
+    assert one.contrastive.item() == pytest.approx(other.contrastive.item(), rel=1e-5)
+    assert one.generation.item() == pytest.approx(other.generation.item(), rel=1e-5)
+
+
+def test_tags_of_a_video_do_not_depend_on_the_batch_around_it(store: FeatureStore) -> None:
+    model = build(store)
+    together = model.write(collate(store, np.arange(6))).tokens
+    for row in range(6):
+        alone = model.write(collate(store, [row])).tokens[0]
+        assert torch.equal(alone, together[row, : len(alone)])
+
+
+def test_more_tags_than_prompts_draws_as_many_as_there_are_prompts(store: FeatureStore) -> None:
+    model = build(store)
+    targets = targets_of(store, model)
+    tags = np.array(sorted(targets.pieces)[:9], np.int32)
+    drawn = {tuple(targets.choose(tags, 6, np.random.default_rng(seed)).tolist()) for seed in range(20)}
+    assert {len(chosen) for chosen in drawn} == {6}
+    assert len(drawn) > 5
+    assert all(set(chosen) <= set(tags.tolist()) for chosen in drawn)
+
+
+def test_a_saved_model_loads_to_identical_outputs(store: FeatureStore, tmp_path: Path) -> None:
+    from optsg.train.run_files import MODEL, load_weights, save_weights
+
+    model = build(store)
+    save_weights(tmp_path, model.state_dict())
+    other = OPTSG(model.config, model.inputs).eval()
+    load_weights(other, tmp_path / MODEL)
+    batch = collate(store, np.arange(6))
+    one, two = model.write(batch), other.write(batch)
+    assert torch.equal(one.tokens, two.tokens)
+    assert torch.equal(one.log_probs, two.log_probs)
+
+
+def test_every_trained_parameter_gets_a_gradient(store: FeatureStore) -> None:
+    model = build(store).train()
+    losses = model(collate(store, np.arange(16)), targets_of(store, model), TRAINING, np.random.default_rng(0))
+    losses.total.backward()
+    without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    # Token type 1 and BERT's unused positions get zero gradients, none at all would be a part that is not wired in.
+    assert without == []
+
+
+def test_the_base_model_has_the_paper_s_size() -> None:
+    with torch.device("meta"):
+        model = OPTSG(
+            ModelConfig(),
+            InputConfig(
+                frame_dim=512, patch_dim=0, max_patches=1, tag_dim=768, pieces=tuple(range(30522 - 5)),
+                title_encoder={
+                    "model_type": "bert", "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 6,
+                    "num_attention_heads": 12, "intermediate_size": 3072,
+                },
+            ),
+        )  # fmt: skip
+    # "Trainable parameters of the full model ≈ 285 M"; ours shares no word embeddings between title and tags (23 M).
+    assert 280e6 < model.parameter_count() < 325e6

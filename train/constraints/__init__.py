@@ -1,1 +1,0 @@
-"""What a person allows, wants and forbids, kept while tags are predicted."""

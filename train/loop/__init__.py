@@ -1,0 +1,1 @@
+"""Training: steps, validation, states to go on from, processes, log."""

@@ -1,0 +1,54 @@
+"""The training log: ``log.jsonl`` for programs, TensorBoard for eyes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from ...data.whole_files import write_text
+from ..run_files import LOG
+
+
+class TrainingLog:
+    """Appends events of a run.
+
+    Args:
+        run: the run folder; ``None`` in the processes that write nothing.
+        keep_epochs: on resumption, the number of finished epochs: events of later ones are dropped, they come again.
+        keep_steps: the number of steps of those epochs.
+    """
+
+    def __init__(self, run: Path | None, *, keep_epochs: int | None = None, keep_steps: int = 0):
+        self._path = None if run is None else run / LOG
+        if run is None or self._path is None:
+            return
+        if keep_epochs is not None and self._path.exists():
+            kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_kept(line, keep_epochs)]
+            write_text(self._path, (line + "\n" for line in kept))
+        purge = None if keep_epochs is None else keep_steps + 1
+        self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
+
+    def write(self, event: str, step: int, **values: Any) -> None:
+        """One line; numbers also become TensorBoard scalars ``event/name``."""
+        if self._path is None:
+            return
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": event, "step": step, **values}, ensure_ascii=False) + "\n")
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and name != "epoch":
+                self._board.add_scalar(f"{event}/{name}", value, step)
+
+    def close(self) -> None:
+        """Flushes both."""
+        if self._path is not None:
+            self._board.close()
+
+
+def _is_kept(line: str, epochs: int) -> bool:
+    try:
+        return int(json.loads(line)["epoch"]) <= epochs
+    except (ValueError, KeyError, TypeError):
+        return False  # a line cut off by the interruption

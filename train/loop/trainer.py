@@ -1,0 +1,350 @@
+"""The training loop (paper §3.3, §4.3): steps, validation, the best checkpoint, early stop, exact resumption.
+
+Every epoch's order and every step's random numbers come from generators seeded by (seed, epoch) and (seed, step). An
+interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn. A step's batch is
+the same whatever the number of processes, and each process computes its share of it. A training that is asked to stop says
+so with :class:`TrainingInterrupted`.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from ...data.batching import bucketed_batches, reading_ahead, video_lengths
+from ...data.command_line import INTERRUPTED
+from ...data.errors import StoreError
+from ...data.stop_signals import StopRequest, stop_on_signals
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ...data.title_tokenizer import TitleTokenizer
+from ..confidence.calibration import Calibration
+from ..config import RunConfig, default_epochs
+from ..device import working_dtype
+from ..run.init_from import load_start
+from ..run.model_card import write_model_card
+from ..run.tag_embeddings import save_tag_embeddings
+from ..run_files import CALIBRATION, DECISION, MODEL, load_weights, save_weights, write_json
+from ..systems.registry import start_system
+from .joint_step import JointStep, StepValues
+from .log import TrainingLog
+from .optimiser import AveragedWeights, MasterWeights, build_optimiser, learning_rate_factor, set_learning_rate
+from .processes import Processes
+from .saved_states import TrainingProgress, find_sound_state, finish_state, load_state, read_progress, save_state
+from .validation import Validator, full_f1
+
+VALIDATIONS = 12
+"""How many validations a run has unless ``validate_every`` says otherwise."""
+
+
+STATE_SHARE = 0.05
+"""Most of the time that may go into writing states while nobody asks to stop."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """What a step did: the epoch from 1, steps done and in all, its loss with its parts, and other measures."""
+
+    epoch: int
+    epochs: int
+    step: int
+    total_steps: int
+    losses: Mapping[str, float]
+    measures: Mapping[str, float]
+
+    def logged(self) -> dict[str, float]:
+        """What the epoch's log line averages, by its name there; the loss is the sum of its parts."""
+        parts = {f"train_{name}": value for name, value in self.losses.items() if name != "loss"}
+        return {**parts, **self.measures}
+
+
+Reporter = Callable[[StepReport], None]
+
+
+Announcer = Callable[[str], None]
+
+
+class Trainer:
+    """Trains one run from a feature store alone.
+
+    Args:
+        run: the run folder; it holds the configuration already.
+        report: called after every step.
+        announce: called with one line for people after every validation.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        run: Path,
+        config: RunConfig,
+        tag_table: TagTable,
+        tokenizer: TitleTokenizer,
+        processes: Processes,
+        *,
+        report: Reporter = lambda _: None,
+        announce: Announcer = lambda _: None,
+    ):
+        self.config, self.training, self.run_folder = config, config.training, run
+        self.processes, self.device = processes, processes.device
+        self._store, self._report, self._announce = store, report, announce
+        self._rows = store.indices("train")
+        self._lengths = video_lengths(store, self._rows)
+        self.steps_per_epoch = -(-len(self._rows) // self.training.batch_size)
+        self.epochs = self.training.epochs or default_epochs(config.size, len(self._rows), self.training.batch_size)
+        self.total_steps = self.epochs * self.steps_per_epoch
+        self.validate_every = self.training.validate_every or max(1, self.epochs // VALIDATIONS)
+        self.system = start_system(store, config, tag_table, tokenizer)
+        if config.init_from is not None:
+            load_start(self.system.model, run)
+        self.model = self.system.model.to(self.device)
+        self.system.prepare(store, self.device)
+        processes.start_alike([parameter.detach() for parameter in self.model.parameters()])
+        # Kept apart in float32: the working copy may be rounded.
+        self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
+        self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
+        self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
+        self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
+        self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
+        self._validator = self._open_validator()
+        self._stop = StopRequest()
+        self._next_state = 0.0
+
+    def _open_validator(self) -> Validator | None:
+        try:
+            rows = self._store.indices("val")
+        except StoreError:
+            scalar = self.system.scalar
+            self._announce(
+                f"the store has no validation split: the last weights are kept and the {scalar.label} "
+                f"stays {scalar.untuned:g}"
+            )
+            return None
+        batch_size = max(64, self.training.batch_size)
+        return Validator(self._store, rows, self.system, batch_size, self.processes, between=self._check_stop)
+
+    def warnings(self) -> list[str]:
+        """What a person should know about the data before a long training."""
+        return self.system.warnings(self._store, self._rows)
+
+    def train(self, *, resume: bool = False) -> TrainingProgress:
+        """Trains to the end.
+
+        Raises:
+            TrainingInterrupted: by Ctrl-C or SIGTERM, after the state was saved.
+        """
+        progress = (self._restore() if resume else None) or TrainingProgress()
+        if progress.finished:
+            return progress
+        log = TrainingLog(
+            self.run_folder if self.processes.is_main else None,
+            keep_epochs=progress.epochs_done if resume else None,
+            keep_steps=progress.epochs_done * self.steps_per_epoch,
+        )
+        try:
+            with stop_on_signals(self._stop, insist=self.processes.count == 1):
+                if not progress.trained:
+                    self._run_epochs(progress, log)
+                    # Tuning may take long, and needs no step again.
+                    progress.trained = True
+                    self._save_state(progress)
+                self._finish(progress, log)
+        finally:
+            log.close()
+        return progress
+
+    def _restore(self) -> TrainingProgress | None:
+        """Goes back to the newest sound state; ``None`` where there is no state."""
+        progress, state = self.processes.by_main(self._find_state)
+        if state is None:
+            return progress
+        return load_state(state, self._weights, self._optimiser, self._average)
+
+    def _find_state(self) -> tuple[TrainingProgress | None, Path | None]:
+        progress = read_progress(self.run_folder)
+        if progress is None or progress.finished:
+            return progress, None
+        return None, find_sound_state(self.run_folder, lambda line: self._announce(f"warning: {line}"))
+
+    def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
+        started = time.monotonic() - progress.seconds
+        self._next_state = time.monotonic() + self.training.state_seconds
+        for epoch in range(progress.epochs_done, self.epochs):
+            for step in self._epoch_steps(epoch, progress):
+                for name, value in step.logged().items():
+                    progress.epoch_sums[name] = progress.epoch_sums.get(name, 0.0) + value
+                progress.epoch_steps += 1
+                progress.seconds = time.monotonic() - started
+                self._save_and_stop(progress)
+            self._log_epoch(log, epoch, progress)
+            try:
+                stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
+            except TrainingInterrupted:
+                self._save_state(progress)  # validation has changed nothing yet
+                raise
+            progress.epochs_done, progress.epoch_sums, progress.epoch_steps = epoch + 1, {}, 0
+            if stop:
+                return
+
+    def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepReport]:
+        """The epoch's remaining steps."""
+        rng = np.random.default_rng([self.training.seed, epoch])
+        batches = bucketed_batches(
+            self._rows, self._lengths, self.training.batch_size, rng, window=self.training.shuffle_window
+        )
+        share = slice(self.processes.index, None, self.processes.count)
+        for rows in reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share):
+            values = self._step(progress.step, rows)
+            progress.step += 1
+            step = StepReport(
+                epoch=epoch + 1,
+                epochs=self.epochs,
+                step=progress.step,
+                total_steps=self.total_steps,
+                losses=values.losses,
+                measures=values.measures,
+            )
+            self._report(step)
+            yield step
+
+    def _step(self, step: int, rows: NDArray[np.int64]) -> StepValues:
+        self.model.train()
+        set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
+        values = self._joint_step.gradients(step, rows)
+        nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        if self._average is not None:
+            self._average.update(step)
+        self._weights.publish()
+        return values
+
+    def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress) -> None:
+        means = {name: value / progress.epoch_steps for name, value in progress.epoch_sums.items()}
+        log.write(
+            "epoch",
+            progress.step,
+            epoch=epoch + 1,
+            train_loss=sum(value for name, value in means.items() if name.startswith("train_")),
+            **means,
+            seconds=round(progress.seconds, 1),
+        )
+
+    def _should_validate(self, epoch: int) -> bool:
+        return (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
+
+    def _validate(self, epoch: int, progress: TrainingProgress, log: TrainingLog) -> bool:
+        """Scores the averaged weights, keeps them if they are the best so far; true when training should stop."""
+        if self._validator is None:
+            self._keep(progress, epoch)
+            return False
+        with self._averaged_weights():
+            losses = self._validator.losses()
+            by_value = self._validator.scores_by_value(self.system.scalar.during_training)
+        # Where processors differ, so may last digits; what follows from them must not.
+        losses, by_value = self.processes.by_main(lambda: (losses, by_value))
+        value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
+        score = full_f1(scores)
+        if score > progress.best_score:
+            progress.best_score, progress.validations_without_gain = score, 0
+            self._keep(progress, epoch)
+        else:
+            progress.validations_without_gain += 1
+        log.write(
+            "validation",
+            progress.step,
+            epoch=epoch + 1,
+            **{f"val_{name}": loss for name, loss in losses.items()},
+            val_full_f1=score,
+            val_rare_f1=scores["label_based"]["rare"]["f1"],
+            val_common_f1=scores["label_based"]["common"]["f1"],
+            val_example_f1=scores["example_based"]["f1"],
+            **{self.system.scalar.name: value},
+            best=progress.best_epoch == epoch + 1,
+        )
+        self._announce(
+            f"epoch {epoch + 1}/{self.epochs}: validation loss {losses['loss']:.3f}, full F1 {100 * score:.1f}, "
+            f"example-based F1 {100 * scores['example_based']['f1']:.1f}"
+            + (" (best so far)" if progress.best_epoch == epoch + 1 else "")
+        )
+        return 0 < self.training.patience <= progress.validations_without_gain
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        """The model computes with the averaged weights inside."""
+        if self._average is None:
+            yield
+            return
+        live = [master.detach().clone() for master in self._weights.masters]
+        self._weights.publish(self._average.values)
+        try:
+            yield
+        finally:
+            self._weights.publish(live)
+
+    def _keep(self, progress: TrainingProgress, epoch: int) -> None:
+        """Writes the averaged weights, float32, as the run's model."""
+        progress.best_epoch = epoch + 1
+        values = self._average.values if self._average is not None else self._weights.masters
+        kept = {**self.model.state_dict(), **self._frozen, **dict(zip(self._weights.names, values, strict=True))}
+        needed = {name: value for name, value in kept.items() if not name.startswith(self.model.training_only)}
+        self.processes.by_main(lambda: save_weights(self.run_folder, needed))
+
+    def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
+        """Tunes the system's scalar and calibrates its scores with the kept weights, and closes the run."""
+        self.processes.by_main(lambda: self.system.save(self.run_folder))
+        scalar = self.system.scalar
+        decision = scalar.not_tuned()
+        if self._validator is not None:
+            load_weights(self.model, self.run_folder / MODEL, self.model.training_only)
+            by_value = self._validator.scores_by_value(scalar.candidates)
+            decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
+            candidates = self._validator.candidates()
+            self.processes.by_main(lambda: Calibration.fit(candidates).save(self.run_folder / CALIBRATION))
+        self.processes.by_main(lambda: save_tag_embeddings(self.run_folder, self._store, self.system.tag_table))
+        self.processes.by_main(lambda: write_json(self.run_folder / DECISION, decision))
+        self.processes.by_main(lambda: write_model_card(self.run_folder))
+        log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
+        self.processes.by_main(lambda: finish_state(self.run_folder, progress))
+
+    def _save_and_stop(self, progress: TrainingProgress) -> None:
+        """After a step: saves the state when it is time, and where any process was asked to stop, saves it and stops."""
+        if self.processes.any(self._stop.is_set()):
+            self._save_state(progress)
+            raise TrainingInterrupted(self._stop.number)
+        if self.processes.is_main and time.monotonic() > self._next_state:
+            self._write_state(progress)
+
+    def _check_stop(self) -> None:
+        if self.processes.any(self._stop.is_set()):
+            raise TrainingInterrupted(self._stop.number)
+
+    def _save_state(self, progress: TrainingProgress) -> None:
+        """Saves the state; no process goes on before it is written."""
+        self.processes.by_main(lambda: self._write_state(progress))
+
+    def _write_state(self, progress: TrainingProgress) -> None:
+        keep, begun = self.training.keep_states, time.monotonic()
+        save_state(self.run_folder, progress, self._weights, self._optimiser, self._average, keep=keep)
+        now = time.monotonic()
+        self._next_state = now + max(self.training.state_seconds, (now - begun) / STATE_SHARE)
+
+
+class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it
+    """Training was asked to stop (Ctrl-C or SIGTERM); its state is saved.
+
+    Args:
+        signal_number: of the signal that asked, 0 where nobody knows.
+    """
+
+    def __init__(self, signal_number: int = 0):
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal.SIGTERM if signal_number == signal.SIGTERM else INTERRUPTED

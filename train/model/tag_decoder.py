@@ -1,0 +1,201 @@
+"""Order-aware tag decoder T_D (paper §3.2.3, Eq. 7): writes the tag sequence word piece by word piece.
+
+How the order prompts enter is not in the paper. Three ways exist and can be combined (``prefix+slot``):
+
+``prefix``  the N prompts stand in front of the text; they see each other, text sees them and the text before it;
+``memory``  the prompts join the hybrid features F as cross-attention memory;
+``slot``    each text position also receives the prompt of the tag it is writing. The slot is the number of separators
+            so far, so the alignment that training aims for is given to the decoder directly.
+
+The generators that OP-TSG is compared with have no prompts (``none``) and none of the modules that prompts need.
+
+Legend: B videos, N prompts, S title tokens, T text tokens, D width, E tag-embedding width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...data.vocabulary import MARKS, SEPARATOR
+from ..config import NO_PROMPTS
+from .layers import CrossLayer, Dropout, KeyValue, LayerCache, attention_mask, causal_mask
+from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of
+
+
+@dataclass
+class DecoderState:
+    """What cached decoding remembers between two steps."""
+
+    prompts: Tensor
+    caches: list[LayerCache]
+    memories: list[KeyValue]
+    memory_mask: Tensor
+    slot: Tensor
+    position: Tensor
+    step: int = 0
+
+    def keep(self, rows: Tensor) -> None:
+        """Keeps only these rows of the batch."""
+        for cache in self.caches:
+            cache.keep(rows)
+        self.memories = [(key[rows], value[rows]) for key, value in self.memories]
+        self.prompts, self.memory_mask = self.prompts[rows], self.memory_mask[rows]
+        self.slot, self.position = self.slot[rows], self.position[rows]
+
+
+class TagDecoder(nn.Module):
+    """Autoregressive layers of self-attention, cross-attention to F, feed-forward; tied input and output embeddings."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary: int,
+        prompts: int,
+        tag_dim: int,
+        width: int,
+        heads: int,
+        layers: int,
+        dropout: float,
+        prompt_entry: str,
+        slot_positions: bool = True,
+    ):
+        super().__init__()
+        self.entries = frozenset(prompt_entry.split("+"))
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.output_bias = nn.Parameter(torch.zeros(vocabulary))
+        has_prompts = prompt_entry != NO_PROMPTS
+        self.prompt_projection = nn.Linear(tag_dim, width) if has_prompts else None
+        self.prompt_norm = nn.LayerNorm(width) if has_prompts else None
+        self.slot_position = nn.Embedding(prompts, width) if has_prompts and slot_positions else None
+        self.text_position = nn.Embedding(MAX_TARGET_TOKENS + 1, width)
+        self.embedding_norm = nn.LayerNorm(width)
+        self.dropout = Dropout(dropout)
+        self.layers = nn.ModuleList(CrossLayer(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    @torch.no_grad()
+    def load_words(self, words: Tensor, pieces: Sequence[int]) -> None:
+        """Starts the word embeddings from a text model's (pieces of the tokenizer, its width), where widths agree."""
+        if words.shape[1] == self.embedding.embedding_dim:
+            self.embedding.weight[MARKS:] = words[torch.tensor(pieces)]
+            self.embedding.weight[:MARKS].normal_(std=float(words.std()))
+
+    def forward(
+        self,
+        prompts: Tensor | None,
+        tokens: Tensor,
+        features: Tensor,
+        mask: Tensor,
+        layout: TokenLayout | None = None,
+    ) -> Tensor:
+        """All positions at once, for training.
+
+        Args:
+            prompts: (B, N, E) in input order; ``None`` in a decoder without prompts.
+            tokens: (B, T) decoder inputs, starting with the begin mark.
+            features: F (B, S, D), mask (B, S).
+            layout: one sequence from left to right without it; with it prompts must enter by their slots alone.
+
+        Returns:
+            (B, T, D) hidden states; :meth:`logits` turns them into scores over the vocabulary.
+        """
+        slots = self._slots(prompts, features)
+        memory, memory_mask = self._memory(slots, features, mask)
+        prefix = slots.shape[1] if "prefix" in self.entries else 0
+        if layout is None:
+            x = self._embed(slots, tokens, slots_of(tokens), self._text_positions(tokens))
+            self_mask = causal_mask(prefix, tokens.shape[1], x.device)
+        else:
+            x, self_mask = self._embed(slots, tokens, layout.slots, layout.positions), layout.mask
+        if prefix:
+            x = torch.cat([slots, x], dim=1)
+        for layer in self.layers:
+            assert isinstance(layer, CrossLayer)
+            x = layer(x, self_mask=self_mask, memory=layer.memory_key_value(memory), memory_mask=memory_mask)
+        hidden: Tensor = self.norm(x[:, prefix:])
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(…, D) -> (…, V)."""
+        return functional.linear(hidden, self.embedding.weight, self.output_bias)
+
+    def begin(self, prompts: Tensor | None, features: Tensor, mask: Tensor) -> DecoderState:
+        """Starts cached decoding: cross-attention keys and values once, and the prefix through all layers."""
+        slots = self._slots(prompts, features)
+        memory, memory_mask = self._memory(slots, features, mask)
+        prefix = slots.shape[1] if "prefix" in self.entries else 0
+        caches = [LayerCache(prefix + MAX_TARGET_TOKENS) for _ in self.layers]
+        memories: list[KeyValue] = []
+        x = slots
+        for layer, cache in zip(self.layers, caches, strict=True):
+            assert isinstance(layer, CrossLayer)
+            key_value = layer.memory_key_value(memory)
+            assert key_value is not None
+            memories.append(key_value)
+            if prefix:
+                x = layer(x, memory=key_value, memory_mask=memory_mask, past=cache)
+        zeros = torch.zeros(len(features), dtype=torch.int64, device=features.device)
+        return DecoderState(slots, caches, memories, memory_mask, slot=zeros, position=zeros)
+
+    def step(self, state: DecoderState, tokens: Tensor) -> Tensor:
+        """Reads one token per video (B,) and returns the hidden states from which the next is written, (B, 1, D)."""
+        separator = tokens == SEPARATOR
+        state.slot = state.slot + separator.long()
+        if state.step:
+            state.position = torch.where(separator, torch.zeros_like(state.position), state.position + 1)
+        position = state.position if "slot" in self.entries else torch.full_like(state.position, state.step)
+        x = self._embed(state.prompts, tokens[:, None], state.slot[:, None], position[:, None])
+        for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
+            x = layer(x, memory=memory, memory_mask=state.memory_mask, past=cache)
+        state.step += 1
+        hidden: Tensor = self.norm(x)
+        return hidden
+
+    def step_slots(self, state: DecoderState, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Reads one token per slot (B, N), all at the same place of their tags; the next are written from what it returns.
+
+        Args:
+            mask: (B, 1, N, (step + 1) · N), which of the tokens read so far, step by step, each slot may look at.
+
+        Returns:
+            (B, N, D) hidden states.
+        """
+        slot = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        x = self._embed(state.prompts, tokens, slot, torch.full_like(tokens, state.step))
+        for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
+            x = layer(x, self_mask=mask, memory=memory, memory_mask=state.memory_mask, past=cache)
+        state.step += 1
+        hidden: Tensor = self.norm(x)
+        return hidden
+
+    def _slots(self, prompts: Tensor | None, features: Tensor) -> Tensor:
+        """(B, N, E) -> (B, N, D): prompts at the decoder's width with their slot's position; N is 0 without prompts."""
+        if self.prompt_projection is None or self.prompt_norm is None:
+            return features.new_zeros((len(features), 0, features.shape[2]))
+        assert prompts is not None
+        slots: Tensor = self.prompt_norm(self.prompt_projection(prompts))
+        return slots if self.slot_position is None else slots + self.slot_position.weight[: prompts.shape[1]]
+
+    def _memory(self, slots: Tensor, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if "memory" in self.entries:
+            features = torch.cat([features, slots], dim=1)
+            mask = torch.cat([mask, mask.new_ones(slots.shape[:2])], dim=1)
+        return features, attention_mask(mask)
+
+    def _text_positions(self, tokens: Tensor) -> Tensor:
+        if "slot" in self.entries:
+            return positions_in_tag(tokens)
+        return torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+
+    def _embed(self, slots: Tensor, tokens: Tensor, slot: Tensor, position: Tensor) -> Tensor:
+        x = self.embedding(tokens) + self.text_position(position)
+        if "slot" in self.entries:
+            index = slot.clamp(max=slots.shape[1] - 1)[..., None].expand(-1, -1, slots.shape[2])
+            x = x + slots.gather(1, index)
+        embedded: Tensor = self.dropout(self.embedding_norm(x))
+        return embedded

@@ -1,0 +1,81 @@
+"""Title encoder: the first layers of a BERT-like model, from the store, trained (paper §4.3)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ...data.errors import StoreError
+from ...data.torchvision_compat import ensure_torchvision_importable
+from .layers import Dropout
+
+
+class TitleEncoder(nn.Module):
+    """A Hugging Face text model and a projection to the model's width where the two differ.
+
+    Args:
+        config_json: the text model's configuration, already cut to its first layers.
+        width: D.
+        dropout: replaces the text model's own rates.
+    """
+
+    def __init__(self, config_json: str, width: int, dropout: float):
+        super().__init__()
+        ensure_torchvision_importable()
+        from transformers import AutoConfig, AutoModel
+
+        settings = json.loads(config_json)
+        config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+        config.hidden_dropout_prob = dropout
+        config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
+        # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention); a GPU hardly notices.
+        options = {"attn_implementation": "eager"}
+        try:
+            self.model = AutoModel.from_config(config, add_pooling_layer=False, **options)
+        except TypeError:  # a model that never has a pooler
+            self.model = AutoModel.from_config(config, **options)
+        use_quick_dropout(self.model)
+        self.text_width = int(config.hidden_size)
+        self.projection: nn.Module = nn.Identity()
+        if self.text_width != width:
+            self.projection = nn.Sequential(nn.Linear(self.text_width, width), nn.LayerNorm(width))
+
+    def load_pretrained(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Loads the store's weights.
+
+        Raises:
+            StoreError: they do not fit the configuration.
+        """
+        state = {name: torch.from_numpy(np.asarray(weight)) for name, weight in weights.items()}
+        try:
+            self.model.load_state_dict(state, strict=True)
+        except RuntimeError as error:
+            raise StoreError(f"the store's title encoder does not fit its configuration: {error}") from error
+
+    def word_embeddings(self) -> Tensor:
+        """(pieces, text_width) input embeddings."""
+        weight: Tensor = self.model.get_input_embeddings().weight
+        return weight
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """(B, S) tokens and mask -> (B, S, D)."""
+        hidden = self.model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        projected: Tensor = self.projection(hidden)
+        return projected
+
+
+def use_quick_dropout(model: nn.Module) -> None:
+    """Puts :class:`optsg.train.model.layers.Dropout` in place of PyTorch's, whose draws alone take five times as long on a CPU.
+
+    Modules with rate 0 stay: attention layers read the rate of theirs.
+    """
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Dropout) and child.p > 0:
+                setattr(module, name, Dropout(child.p))

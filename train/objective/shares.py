@@ -1,0 +1,160 @@
+"""What the losses need to know of the other shares of a joint batch: their prompts, and the mean of a number over them.
+
+The shares are those of several processes, and, within one, of its micro-batches (:mod:`optsg.train.loop.micro_batches`). A whole
+batch in one process has no other share, and everything gives its argument back. Gradients are scaled so that averaging them
+over the shares gives exactly the gradient of the joint batch in one process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+T = TypeVar("T")
+
+
+class Exchange(Protocol):
+    """How the shares of a joint batch tell each other; the functions below have what its methods do.
+
+    Attributes:
+        shares: how many there are.
+    """
+
+    @property
+    def shares(self) -> int: ...  # noqa: D102
+
+    def gather_rows(self, x: Tensor) -> Tensor: ...  # noqa: D102
+
+    def mean(self, x: Tensor) -> Tensor: ...  # noqa: D102
+
+    def decide(self, make: Callable[[], T]) -> T: ...  # noqa: D102
+
+
+def process_count() -> int:
+    """Number of processes that train together."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+class _Processes:
+    """Each process has one share."""
+
+    @property
+    def shares(self) -> int:
+        return process_count()
+
+    def gather_rows(self, x: Tensor) -> Tensor:
+        if self.shares == 1:
+            return x
+        joint, start = gather_process_rows(x.detach())
+        return place_rows(x, joint, start, self.shares)
+
+    def mean(self, x: Tensor) -> Tensor:
+        return x if self.shares == 1 else sum_over_processes(x) / self.shares
+
+    def decide(self, make: Callable[[], T]) -> T:
+        return make()
+
+
+class _Alone:
+    """What is computed is a whole batch, whatever other processes do."""
+
+    shares = 1
+
+    def gather_rows(self, x: Tensor) -> Tensor:
+        return x
+
+    def mean(self, x: Tensor) -> Tensor:
+        return x
+
+    def decide(self, make: Callable[[], T]) -> T:
+        return make()
+
+
+_exchange: Exchange = _Processes()
+
+
+def share_count() -> int:
+    """Number of shares of the joint batch."""
+    return _exchange.shares
+
+
+def gather_rows(x: Tensor) -> Tensor:
+    """Rows of all shares, in the same order in every share: (B, …) -> (ΣB, …). Shares may have different B.
+
+    Every share computes the same joint loss from the gathered rows, so the gradient of its own rows is complete
+    without any exchange on the way back.
+    """
+    return _exchange.gather_rows(x)
+
+
+def mean_over_shares(x: Tensor) -> Tensor:
+    """Mean of a scalar over the shares, without gradient."""
+    return _exchange.mean(x)
+
+
+def decide(make: Callable[[], T]) -> T:
+    """What ``make`` gives, made once a step for a share, though a share may be computed twice (matching, for instance)."""
+    return _exchange.decide(make)
+
+
+@contextmanager
+def exchange_through(exchange: Exchange) -> Iterator[None]:
+    """Inside, the shares tell each other in this way."""
+    global _exchange
+    before, _exchange = _exchange, exchange
+    try:
+        yield
+    finally:
+        _exchange = before
+
+
+def alone() -> Any:
+    """Inside, what is computed is a whole batch: a context manager."""
+    return exchange_through(_Alone())
+
+
+@torch.no_grad()
+def gather_process_rows(x: Tensor) -> tuple[Tensor, int]:
+    """Rows of all processes in order of their ranks, and where the own ones begin; no gradient."""
+    if process_count() == 1:
+        return x, 0
+    counts = [torch.zeros(1, dtype=torch.int64, device=x.device) for _ in range(process_count())]
+    distributed.all_gather(counts, torch.tensor([len(x)], device=x.device))
+    lengths = [int(count) for count in counts]
+    padded = x.new_zeros((max(lengths), *x.shape[1:]))
+    padded[: len(x)] = x
+    parts = [torch.empty_like(padded) for _ in lengths]
+    distributed.all_gather(parts, padded)
+    joint = torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+    return joint, sum(lengths[: distributed.get_rank()])
+
+
+def sum_over_processes(x: Tensor) -> Tensor:
+    """Sum of a tensor over the processes, without gradient."""
+    total = x.detach().clone()
+    if process_count() > 1:
+        distributed.all_reduce(total)
+    return total
+
+
+def place_rows(x: Tensor, joint: Tensor, start: int, shares: int) -> Tensor:
+    """``joint`` (ΣB, …), whose rows from ``start`` are x (B, …) with its gradient, made ``shares`` times larger."""
+    placed: Tensor = _PlaceRows.apply(x, joint, start, shares)  # type: ignore[no-untyped-call]
+    return placed
+
+
+class _PlaceRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, joint: Tensor, start: int, shares: int) -> Tensor:
+        ctx.start, ctx.count, ctx.shares = start, len(x), shares
+        placed = joint.clone()
+        placed[start : start + len(x)] = x
+        return placed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return gradients[0][ctx.start : ctx.start + ctx.count] * ctx.shares, None, None, None

@@ -1,0 +1,111 @@
+"""The model card of a run, as the Hugging Face Hub shows it: what it is, learnt from, is worth, and how to use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from ...data.errors import RunError
+from ...data.tag_table import TagTable
+from ..config import RunConfig
+
+CARD = "README.md"
+
+
+SPLITS = ("val", "test")
+
+
+MARK = "<!-- Made by optsg. Without this line it is yours and is not written again. -->"
+
+
+def make_model_card(run: Path, *, license: str = "unknown") -> ModelCard:  # noqa: A002 (the Hub's word)
+    """The card of a finished run, with the metrics of the splits that it was evaluated on.
+
+    Args:
+        run: the run folder.
+        license: the Hub's identifier of a licence; of the weights, which follows from the training data.
+
+    Raises:
+        RunError: the run folder is not finished or damaged.
+    """
+    try:
+        config = RunConfig.from_json((run / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{run} cannot be read: {error}") from error
+    table = TagTable.load(run / "tag_table.json")
+    header = config.store.get("header", {})
+    data = ModelCardData(
+        library_name="optsg",
+        license=license,
+        pipeline_tag="video-classification",
+        tags=["video-tagging", "multi-label", config.system],
+    )
+    text = f"""---
+{data.to_yaml()}
+---
+{MARK}
+
+# {run.resolve().name}
+
+Tags for videos and images, from their pictures and their title. System `{config.system}`, size `{config.size}`.
+
+## Use
+```python
+import optsg
+
+tagger = optsg.Tagger.from_pretrained("PATH_OR_HUB_ID")
+for tag in tagger.tag("cat.mp4", title="our cat at the window"):
+    print(tag.text, tag.score)
+```
+
+## Training data
+- {len(table):,} tags
+- image encoder: {_encoder(header.get("image_encoder"))}
+- text encoder: {_encoder(header.get("text_encoder"))}
+
+## Metrics
+{_metrics(run)}
+"""
+    return ModelCard(text)
+
+
+def write_model_card(run: Path, *, license: str | None = None) -> bool:  # noqa: A002
+    """Writes ``README.md`` into a run folder; a card that a person has made their own stays. Whether it was written.
+
+    Args:
+        license: as in :func:`make_model_card`; ``None`` keeps that of the card that is there.
+    """
+    path = run / CARD
+    kept = "unknown"
+    if path.exists():
+        old = path.read_text(encoding="utf-8")
+        if MARK not in old:
+            return False
+        kept = str(ModelCard(old).data.get("license") or kept)
+    make_model_card(run, license=license or kept).save(path)
+    return True
+
+
+def _encoder(spec: Any) -> str:
+    known = spec if isinstance(spec, dict) else {}
+    name = known.get("name") or known.get("folder") or "not recorded"
+    return f"{Path(str(name)).name} ({known.get('library', 'unknown library')})"
+
+
+def _metrics(run: Path) -> str:
+    rows = []
+    for split in SPLITS:
+        path = run / "eval" / split / "metrics.json"
+        if not path.is_file():
+            continue
+        values = json.loads(path.read_text(encoding="utf-8"))
+        label, example = values["label_based"], values["example_based"]
+        scores = (label["full"]["f1"], label["rare"]["f1"], label["common"]["f1"], example["f1"])
+        rows.append(f"| {split} | {values['items']:,} | " + " | ".join(f"{score:.3f}" for score in scores) + " |")
+    if not rows:
+        return f"None yet: `optsg-eval --run {run.name} --split test` measures them."
+    head = "| split | videos | full F1 | rare F1 | common F1 | example F1 |\n| --- | --- | --- | --- | --- | --- |"
+    return "\n".join([head, *rows])

@@ -1,0 +1,260 @@
+"""From a person's request to a run folder: what was not said is chosen, and a folder of another request is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ... import __version__
+from ...data.errors import ConfigError, RunError
+from ...data.store import FeatureStore, open_store
+from ...data.tag_table import TagTable
+from ...data.title_tokenizer import TitleTokenizer
+from ...data.vocabulary import build_vocabulary
+from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
+from ..device import choose_device
+from ..run_files import CONFIG, create_run, point_latest, read_config
+from ..system_names import DEFAULT_SYSTEM
+from ..systems.registry import find_system
+from .init_from import Source, open_source, write_start
+
+BASE_VIDEOS = 10_000
+"""Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """The run that a person asks for.
+
+    Attributes:
+        feats: the feature store to train on.
+        run: the run folder; ``None`` for a free name in ``runs/``.
+        system: :data:`DEFAULT_SYSTEM` unless said otherwise, or the system of ``init_from``.
+        size: ``small``, ``base`` or ``auto``: that of ``init_from``, else what fits store and device.
+        settings: ``key=value`` each.
+        seed: of everything random; ``None`` for what the settings say.
+        device: as in :func:`optsg.train.device.choose_device`.
+        init_from: a run, or a name on the hub, whose weights and sizes to start with (:mod:`optsg.train.run.init_from`).
+    """
+
+    feats: Path
+    run: Path | None = None
+    system: str | None = None
+    size: str = "auto"
+    settings: Sequence[str] = ()
+    seed: int | None = None
+    device: str = "auto"
+    init_from: str | None = None
+
+
+def new_run(request: RunRequest) -> Path:
+    """Makes the run folder with everything that is known before training; returns its path.
+
+    Raises:
+        StoreError: the store cannot be used.
+        ConfigError: the system or a setting is unknown, a setting is out of range or not the system's, or ``init_from``
+            has another model.
+        RunError: the folder holds a run already, or ``init_from`` cannot be opened.
+    """
+    source, system = _origin(request)
+    with open_store(request.feats) as store:
+        if source and request.size == "auto":
+            size = source.config.size
+        else:
+            size = choose_size(request.size, store, choose_device(request.device))
+        folder = request.run if request.run is not None else _free_name(Path("runs"), f"{system}-{size}")
+        if (folder / CONFIG).exists():
+            raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
+        plan = _plan(request, store, source, system, size)
+        if source:
+            write_start(folder, source, store, plan.config, plan.tag_table, plan.tokenizer)
+        create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
+    point_latest(folder)
+    return folder
+
+
+def begun_run(request: RunRequest) -> Path:
+    """The run folder as it was begun, or a new one where there is none; errors as :func:`new_run`.
+
+    Raises:
+        RunError: the folder holds a run of other settings.
+    """
+    run = request.run
+    if run is None or not (run / CONFIG).is_file():
+        return new_run(request)
+    found = begun_config(run)
+    source, system = _origin(request)
+    # What `auto` chose was right then; the job may be on another device by now.
+    size = found.size if request.size == "auto" else _size(request.size)
+    with open_store(request.feats) as store:
+        plan = _plan(request, store, source, system, size)
+    different = differences(found, plan.config)
+    if different:
+        name, have, want = different[0]
+        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        raise RunError(
+            f"{run} was begun with {name}={have}, this command wants {name}={want}{more}; choose another --run"
+        )
+    return run
+
+
+def _origin(request: RunRequest) -> tuple[Source | None, str]:
+    """The run to start from, if any, and the system."""
+    source = None if request.init_from is None else open_source(request.init_from)
+    return source, request.system or (source.config.system if source else DEFAULT_SYSTEM)
+
+
+def _plan(request: RunRequest, store: FeatureStore, source: Source | None, system: str, size: Size) -> RunPlan:
+    return plan_run(
+        store, request.feats, system=system, size=size, settings=request.settings, seed=request.seed, source=source
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What a run is before it is trained."""
+
+    config: RunConfig
+    tag_table: TagTable
+    tokenizer: TitleTokenizer
+
+
+def plan_run(
+    store: FeatureStore,
+    feats: Path,
+    *,
+    system: str,
+    size: Size,
+    settings: Sequence[str],
+    seed: int | None,
+    source: Source | None = None,
+) -> RunPlan:
+    """Everything that is known of a run before training; nothing is written.
+
+    Args:
+        store: opened from ``feats``.
+        source: the run whose weights and sizes to start with.
+
+    Raises:
+        ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
+    """
+    fixed = find_system(system).settings
+    seeds = [] if seed is None else [f"seed={seed}"]
+    _check_settings(system, fixed, settings)
+    sizes, schedule = SIZES[size]
+    sizes = source.config.model if source else sizes
+    model, training = apply_settings(sizes, schedule, [*settings, *seeds, *fixed])
+    tag_table = TagTable.from_store(store)
+    tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+    inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
+    if store.header.title_encoder_is_untrained:
+        model, training = from_nothing(model, training, settings)
+    config = RunConfig(
+        optsg_version=__version__,
+        system=system,
+        size=size,
+        model=model,
+        training=training,
+        inputs=inputs,
+        store={"path": str(feats), "header": json.loads(store.header.to_json())},
+        init_from=source.record() if source else None,
+    )
+    return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) -> None:
+    """Refuses settings that would make the system another one."""
+    values = dict(setting.split("=", 1) for setting in fixed)
+    for setting in settings:
+        key = setting.partition("=")[0]
+        if key in values and setting not in fixed:
+            raise ConfigError(f"--set {setting}: the system {system} has {key}={values[key]}; leave it out")
+
+
+def choose_size(size: str, store: FeatureStore, device: torch.device) -> Size:
+    """The size itself, or what ``auto`` takes for this store on this device."""
+    if size != "auto":
+        return _size(size)
+    return "base" if device.type == "cuda" and len(store.indices("train")) >= BASE_VIDEOS else "small"
+
+
+def _size(name: str) -> Size:
+    return "base" if name == "base" else "small"
+
+
+def _free_name(runs: Path, stem: str) -> Path:
+    number = 1
+    while (runs / f"{stem}-{number}").exists():
+        number += 1
+    return runs / f"{stem}-{number}"
+
+
+def _fit_to_store(
+    store: FeatureStore, model: ModelConfig, tag_table: TagTable, tokenizer: TitleTokenizer
+) -> tuple[InputConfig, ModelConfig]:
+    """Input sizes from the store, and no more title layers than its text model has."""
+    title: dict[str, Any] = json.loads(store.title_encoder_config)
+    available = int(title["num_hidden_layers"])
+    layers = min(model.title_layers, available)
+    title["num_hidden_layers"] = layers
+    frozen = min(model.frozen_title_layers, layers)
+    patches = store.patch_lengths()
+    inputs = InputConfig(
+        frame_dim=store.header.frame_dim,
+        patch_dim=store.header.patch_dim if patches.any() else 0,
+        max_patches=int(patches.max(initial=1)) or 1,
+        tag_dim=store.header.tag_dim,
+        title_encoder=title,
+        pieces=build_vocabulary(store, tag_table, tokenizer, model.vocabulary).pieces,
+    )
+    return inputs, dataclasses.replace(model, title_layers=layers, frozen_title_layers=frozen)
+
+
+def from_nothing(
+    model: ModelConfig, training: TrainingConfig, settings: Sequence[str]
+) -> tuple[ModelConfig, TrainingConfig]:
+    """Settings for a title encoder without pre-trained weights.
+
+    All of it is trained, and with the learning rate of everything else unless ``settings`` chooses another one.
+    """
+    if not any(setting.startswith("pretrained_learning_rate=") for setting in settings):
+        training = dataclasses.replace(training, pretrained_learning_rate=training.learning_rate)
+    return dataclasses.replace(model, frozen_title_layers=-1), training
+
+
+def begun_config(run: Path) -> RunConfig:
+    """The settings of a run that has begun.
+
+    Raises:
+        RunError: there is no run, or its settings cannot be read.
+    """
+    if not (run / CONFIG).is_file():
+        raise RunError(f"{run} holds no run to resume; start one with: optsg-train --feats STORE")
+    return read_config(run)
+
+
+KEEPING = ("state_seconds", "keep_states")
+"""Settings that say how states are kept and change nothing about the model."""
+
+
+def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
+    """(setting, its value in ``found``, in ``wanted``) wherever the two would train different models."""
+    rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
+    for part in ("model", "training"):
+        have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
+        rows += [(name, have[name], want[name]) for name in want if name not in KEEPING]
+    had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
+    rows.append(("the pre-trained weights", had, wants))
+    have, want = found.store["header"], wanted.store["header"]
+    rows += [(f"the store's {name}", have.get(name), want.get(name)) for name in {**have, **want}]
+    return [(name, _written(one), _written(other)) for name, one, other in rows if one != other]
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

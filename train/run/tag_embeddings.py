@@ -1,0 +1,46 @@
+"""The training tags' embeddings, kept in the run folder: what a novel tag is compared with to find the nearest known one.
+
+Legend: K training tags, E tag-embedding width.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ...data.errors import RunError
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ..run_files import TAG_EMBEDDINGS, save_tensors
+
+
+def save_tag_embeddings(run: Path, store: FeatureStore, tag_table: TagTable) -> None:
+    """Writes the store's embeddings of the training tags, in half precision, in the order of the tag table."""
+    row_of = {key: row for row, key in enumerate(store.tag_keys)}
+    rows = np.array([row_of[key] for key in tag_table.keys], np.int64)
+    embeddings = np.array(store.tag_embeddings)[rows]
+    save_tensors(run / TAG_EMBEDDINGS, {"embeddings": torch.from_numpy(embeddings).half()})
+
+
+def load_tag_embeddings(run: Path, tag_table: TagTable) -> NDArray[np.float32]:
+    """(K, E).
+
+    Raises:
+        RunError: the run has none, being of an older optsg, or they are damaged.
+    """
+    path = run / TAG_EMBEDDINGS
+    if not path.exists():
+        raise RunError(f"{run} keeps no tag embeddings, it was trained by an older optsg; train it again")
+    try:
+        embeddings: NDArray[np.float32] = load_file(path)["embeddings"].float().numpy()
+    except (SafetensorError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path} does not hold tag embeddings ({reason}); train the run again") from error
+    if len(embeddings) != len(tag_table):
+        raise RunError(f"{path} holds {len(embeddings):,} tags, the run has {len(tag_table):,}; train the run again")
+    return embeddings

@@ -1,0 +1,170 @@
+"""The files of a run folder: which there are, whether it is whole, what it is worth, weights in and out.
+
+``config.json``        settings, input sizes, the decoder's word pieces, where the features came from
+``model.safetensors``  all weights, float32
+``tokenizer.json``     the text encoder's tokenizer
+``tag_table.json``     the training tags with counts, spellings and word pieces
+``retrieval.safetensors``  the training items as an index, in systems that look things up
+``decision.json``      the system's scalar tuned on validation
+``calibration.json``   what its scores are worth on validation
+``tag_embeddings.safetensors``  the training tags' embeddings
+``log.jsonl``          one line per event; ``tensorboard/`` the same as curves; ``state/`` for ``--resume``
+
+Every file is whole or not there. What is in them, the systems know (:mod:`optsg.train.run.run`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..data.errors import ConfigError, RunError
+from ..data.store.digests import file_digest
+from ..data.tag_table import TagTable
+from ..data.title_tokenizer import TitleTokenizer
+from ..data.whole_files import whole_file, write_text
+from .config import RunConfig
+
+CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+TAG_TABLE, DECISION, LOG = "tag_table.json", "decision.json", "log.jsonl"
+NEEDED = (CONFIG, MODEL, TOKENIZER, TAG_TABLE, DECISION)
+RETRIEVAL, CALIBRATION = "retrieval.safetensors", "calibration.json"
+TAG_EMBEDDINGS = "tag_embeddings.safetensors"
+FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS)
+"""What some runs have."""
+START = "start.safetensors"
+"""The weights that a run with ``--init-from`` starts with; it needs the other run no more."""
+STATE_FOLDER = "state"
+
+
+def check_finished(path: Path) -> None:
+    """Raises RunError where a run folder, or a file that a finished run has, is not there."""
+    if not path.is_dir():
+        raise RunError(f"there is no run folder at {path}; train one with: optsg-train --feats STORE")
+    if missing := [name for name in NEEDED if not (path / name).is_file()]:
+        raise RunError(f"{path} has no {missing[0]}; the run is not finished (optsg-train --resume) or was damaged")
+
+
+def read_config(path: Path) -> RunConfig:
+    """The settings of a run folder.
+
+    Raises:
+        RunError: they are missing, damaged or of a newer optsg.
+    """
+    try:
+        return RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
+    except (ConfigError, OSError, ValueError) as error:
+        raise RunError(f"{path / CONFIG}: {error}") from error
+
+
+def run_digest(path: Path) -> str:
+    """``sha256:…`` of all files that a run's tags depend on; the same wherever the folder lies, and under any name.
+
+    Raises:
+        RunError: a file is missing or cannot be read.
+    """
+    check_finished(path)
+    digest = hashlib.sha256()
+    try:
+        for name in (*NEEDED, *FURTHER):
+            if (path / name).is_file():
+                digest.update(f"{name} {file_digest(path / name)}\n".encode())
+    except OSError as error:
+        raise RunError(f"{error.filename} cannot be read: {error.strerror}") from error
+    return f"sha256:{digest.hexdigest()}"
+
+
+def fetch_run(path_or_hub_id: str | Path) -> Path:
+    """The run folder itself, or the local copy of a Hugging Face repository of that name.
+
+    Raises:
+        RunError: neither is there.
+    """
+    folder = Path(path_or_hub_id)
+    if folder.is_dir():
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(path_or_hub_id), allow_patterns=[*NEEDED, *FURTHER, "README.md"]))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise RunError(
+            f"{path_or_hub_id} is neither a run folder nor a Hugging Face repository within reach "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def load_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = ()) -> None:
+    """Loads a file of weights into a model of the same configuration.
+
+    Args:
+        model: takes them, float32 or not.
+        path: ``model.safetensors`` of a run folder, or a file like it.
+        training_only: what the names of weights begin with that only training needs; they are not in the file and stay.
+
+    Raises:
+        RunError: the file is missing, damaged or of another model.
+    """
+    own = {name: value for name, value in model.state_dict().items() if name.startswith(training_only)}
+    try:
+        model.load_state_dict({**own, **load_file(path)}, strict=True)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise RunError(f"{path} does not hold this run's weights: {str(error).splitlines()[0]}") from error
+
+
+def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:
+    """Makes the run folder and writes everything that is known before training."""
+    path.mkdir(parents=True, exist_ok=True)
+    write_text(path / TOKENIZER, [tokenizer.to_json()])
+    tag_table.save(path / TAG_TABLE)
+    write_text(path / CONFIG, [config.to_json()])  # last: a folder without it holds no run
+
+
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None, digest: Path | None = None
+) -> None:
+    """Writes a safetensors file; a reader sees the old file or the new one.
+
+    Args:
+        metadata: texts for the file's header.
+        digest: file to write the SHA-256 to first, in the form of ``sha256sum``: no new file is without its digest.
+
+    Raises:
+        RunError: it cannot be written; an earlier one is kept.
+    """
+    with whole_file(path) as temporary:
+        try:
+            # Copied on the CPU: a device may have no room for it.
+            copies = {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+            save_file(copies, temporary, metadata=None if metadata is None else dict(metadata))
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+        if digest is not None:
+            write_text(digest, [f"{file_digest(temporary)}  {path.name}\n"])
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Writes ``model.safetensors`` of a run folder; a reader sees the old file or the new one, never half of one."""
+    save_tensors(path / MODEL, {name: weight.detach().float().cpu() for name, weight in weights.items()})
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Writes JSON; errors as :func:`optsg.train.run_files.save_tensors`."""
+    write_text(path, [json.dumps(values, indent=2, ensure_ascii=False), "\n"])
+
+
+def point_latest(run: Path, runs: Path = Path("runs")) -> None:
+    """Makes ``runs/latest`` a relative link to a run folder."""
+    runs.mkdir(parents=True, exist_ok=True)
+    temporary = runs / f".latest-{os.getpid()}"
+    temporary.symlink_to(os.path.relpath(run.resolve(), runs.resolve()), target_is_directory=True)
+    temporary.replace(runs / "latest")

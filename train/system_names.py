@@ -1,0 +1,36 @@
+"""Names of the systems, apart from the systems themselves: a command's ``--help`` does not wait for PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..data.errors import ConfigError
+
+DEFAULT_SYSTEM = "op-tsg"
+
+
+SYSTEM_NAMES: Mapping[str, str] = {
+    "op-tsg": "order prompts, matching, ordered tag sequence (the paper's model A)",
+    "bin": "one logit per training tag, binary cross-entropy",
+    "asy": "one logit per training tag, asymmetric loss",
+    "order-free": "no prompts, tags in the order that the model itself prefers, none written twice",
+    "open-book": "no prompts, tags from frequent to rare, copied from similar training items or written",
+    "frequency-first": "no prompts, tags from frequent to rare (ablation B)",
+    "rare-first": "no prompts, tags from rare to frequent",
+    "random": "no prompts, tags in an order drawn anew in every step",
+    "no-shuffle": "op-tsg whose prompts are never shuffled (ablation C)",
+    "no-contrast": "op-tsg without the contrastive loss; matching is kept (ablation E)",
+    "learnable-tag-embeddings": "op-tsg whose tag language model is trained too (ablation D)",
+    "prompt-label": "op-tsg whose decoder sees only the prompts that a binary head labels 1 (ablation F)",
+    "prompt-classification": "order prompts and matching, a softmax over the training tags for each prompt (ablation G)",
+}
+"""What each system is, in a line."""
+
+OPTSG_SYSTEMS = ("op-tsg", "no-shuffle", "no-contrast", "learnable-tag-embeddings")
+"""Those whose ``model.safetensors`` is the model of :mod:`optsg.train.model.op_tsg`: they differ in training alone."""
+
+
+def check_system_name(name: str) -> None:
+    """Raises :class:`ConfigError` for a name that no system has."""
+    if name not in SYSTEM_NAMES:
+        raise ConfigError(f"there is no system {name!r}; known are {', '.join(SYSTEM_NAMES)}")

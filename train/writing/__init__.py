@@ -1,0 +1,1 @@
+"""From prompts to tags: decoding, keeping to allowed tags, reading tokens back as tags."""
