@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.store import open_store
-from optsg.train.systems.names import SYSTEM_NAMES
+from optsg.train.system_names import SYSTEM_NAMES
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
 
 from tests.golden.files import golden_json
