@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .evaluate.tagger import Tag, Tagger
+    from .evaluate.tag.tagger import Tag, Tagger
 
 __version__ = "0.1.0"
 __all__ = ["Tag", "Tagger", "__version__"]
@@ -16,7 +16,7 @@ __all__ = ["Tag", "Tagger", "__version__"]
 
 def __getattr__(name: str) -> object:
     if name in ("Tag", "Tagger"):
-        from .evaluate import tagger
+        from .evaluate.tag import tagger
 
         return getattr(tagger, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,7 +4,7 @@
 
 Two test videos that share no tag are cut to as many frames and set one behind the other, their titles joined by "and", either
 one first. Of the tags that the run predicts for the whole, those that are annotated for one half alone are asked for
-their evidence (``optsg.train.evidence``): does more than half of it lie in that half's frames, in that half's words? Chance
+their evidence (``optsg.evaluate.tag.evidence``): does more than half of it lie in that half's frames, in that half's words? Chance
 is 50 %. Tags that stand in the half's own title are counted apart: a model may know them by reading alone.
 """
 
@@ -23,8 +23,8 @@ from optsg.data.batching import Batch
 from optsg.data.store import FeatureStore
 from optsg.data.tags import tag_key
 from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.evaluate.run_store import open_run_store
-from optsg.train.evidence import TagEvidence, explain
+from optsg.evaluate.scores.run_store import open_run_store
+from optsg.evaluate.tag.evidence import TagEvidence, explain
 from optsg.train.run.run import Run, load_run
 
 ROOT = Path(__file__).resolve().parent.parent

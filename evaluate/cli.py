@@ -9,10 +9,8 @@ import click
 from rich.console import Console
 
 from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
-from .evaluation_options import feats_option, inputs_option, run_option
-from .latest_run import find_run
+from .options import TaggingOptions, feats_option, find_run, inputs_option, run_option, tagging_options
 from .progress import progress_bar
-from .tagging_options import TaggingOptions, tagging_options
 
 if TYPE_CHECKING:
     from ..data.media import Split
@@ -71,8 +69,8 @@ def main(
     with one_sentence_errors(verbose):
         folder = find_run(run)
         # PyTorch takes seconds to import; --help should not wait for it.
-        from .run_evaluation import evaluate_run
-        from .tables import metrics_table
+        from .evaluate_run import evaluate_run
+        from .terminal_tables import metrics_table
 
         evaluation, results = evaluate_run(
             folder,

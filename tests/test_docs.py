@@ -11,10 +11,10 @@ from pathlib import Path
 import click
 import pytest
 from optsg.evaluate.cli import main as optsg_eval
-from optsg.evaluate.judging.cli import main as optsg_judge
-from optsg.evaluate.report_cli import main as optsg_report
-from optsg.evaluate.tables_cli import main as optsg_tables
-from optsg.evaluate.tag_cli import main as optsg_tag
+from optsg.evaluate.judge.cli import main as optsg_judge
+from optsg.evaluate.report.cli import main as optsg_report
+from optsg.evaluate.tables.cli import main as optsg_tables
+from optsg.evaluate.tag.cli import main as optsg_tag
 from optsg.extract.cli import main as optsg_extract
 from optsg.extract.store_cli import main as optsg_store
 from optsg.train.cli import main as optsg_train

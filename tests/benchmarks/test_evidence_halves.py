@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from optsg.data.store import open_store
 from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.train.evidence import TagEvidence
+from optsg.evaluate.tag.evidence import TagEvidence
 
 from benchmarks.evidence import Composed, Tally, compose, count
 from tests.tiny_world import tiny_tokenizer, tiny_videos, write_tiny_store

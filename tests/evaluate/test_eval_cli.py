@@ -12,7 +12,7 @@ from optsg.data.metrics import score_predictions
 from optsg.data.tag_table import TagTable
 from optsg.data.tags import tag_key
 from optsg.evaluate.cli import main
-from optsg.evaluate.prediction import read_predictions
+from optsg.evaluate.scores.predictions import read_predictions
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import click
 import pytest
 from click.testing import CliRunner
-from optsg.evaluate.report_cli import main as optsg_report
-from optsg.evaluate.tables_cli import main as optsg_tables
+from optsg.evaluate.report.cli import main as optsg_report
+from optsg.evaluate.tables.cli import main as optsg_tables
 
 from tests.golden.files import golden_text
 from tests.golden.page_events import collapsed, page_events

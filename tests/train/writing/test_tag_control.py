@@ -19,11 +19,7 @@ from optsg.data.tags import tag_key
 from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.vocabulary import EOS, SEPARATOR, Vocabulary
 from optsg.data.vocabulary_list import TagList, parse_tag_list
-from optsg.train.config import RunConfig
-from optsg.train.model.op_tsg import OPTSG
-from optsg.train.run.plan import RunRequest, new_run
-from optsg.train.run.run import Run
-from optsg.train.run_tagger import (
+from optsg.evaluate.tag.run_tagger import (
     OperatingPoint,
     RunTagger,
     candidates_point,
@@ -31,6 +27,10 @@ from optsg.train.run_tagger import (
     open_tag_control,
     out_of_reach,
 )
+from optsg.train.config import RunConfig
+from optsg.train.model.op_tsg import OPTSG
+from optsg.train.run.plan import RunRequest, new_run
+from optsg.train.run.run import Run
 from optsg.train.systems.registry import SYSTEMS, start_system
 from optsg.train.systems.system import System
 from optsg.train.systems.tuned_scalar import Decision

@@ -1,0 +1,1 @@
+"""``optsg-report``: an evaluation, or several beside each other, as a page."""

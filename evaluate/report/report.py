@@ -1,0 +1,155 @@
+"""``report.html`` and the comparison of runs, made from finished evaluations."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ... import __version__
+from ...data.errors import RunError
+from ...data.whole_files import write_text
+from ..scores.comparison import Comparison
+from ..scores.errors import Embedding, store_embeddings
+from ..scores.evaluation import Evaluation
+from ..scores.saved import TrainingHistory, open_pictures, read_saved, remember_inputs, remembered_inputs, thumbnails
+from .comparison import render_comparison
+from .errors import confusion_section, errors_section, worst_section
+from .evidence import EVIDENCE, EvidenceOf, Stills, no_stills, read_evidence
+from .page import Html, page
+from .samples import samples_section
+from .sections import (
+    confidence_section,
+    facts_section,
+    frequency_section,
+    header_section,
+    metrics_section,
+    per_tag_section,
+    training_section,
+)
+
+LINKS = (
+    ("metrics", "Metrics"),
+    ("frequency", "F1 by frequency"),
+    ("confidence", "Confidence"),
+    ("samples", "Sample videos"),
+    ("errors", "Errors by cause"),
+    ("confusion", "Confused tags"),
+    ("worst", "Worst tags"),
+    ("training", "Training"),
+    ("tags", "Every tag"),
+    ("about", "What was evaluated"),
+)
+
+
+def render_report(
+    evaluation: Evaluation,
+    *,
+    history: TrainingHistory,
+    facts: Sequence[tuple[str, str]],
+    thumbnail: Callable[[str], bytes],
+    embedding: Embedding | None = None,
+    evidence: EvidenceOf | None = None,
+    stills: Callable[[str], Sequence[bytes]] = no_stills,
+) -> Html:
+    """The report as one HTML document without external resources; all text in it is escaped.
+
+    Args:
+        evaluation: predictions and scores.
+        history: course of the training; may be empty.
+        facts: what was evaluated, as name and value.
+        thumbnail: the JPEG of a video by its id, ``b""`` if there is none.
+        embedding: of tags, where they are at hand.
+        evidence: of the sample videos' tags, where it was computed.
+        stills: a JPEG of every frame of a video by its id, or none.
+    """
+    return page(
+        f"{evaluation.run}: {evaluation.split}",
+        header_section(evaluation),
+        [link for link in LINKS if link[0] != "confidence" or evaluation.confidence is not None],
+        (
+            metrics_section(evaluation),
+            frequency_section(evaluation.per_tag),
+            *(() if evaluation.confidence is None else (confidence_section(evaluation.confidence),)),
+            samples_section(evaluation, thumbnail, evidence or {}, stills),
+            errors_section(evaluation),
+            confusion_section(evaluation, embedding),
+            worst_section(evaluation),
+            training_section(history),
+            per_tag_section(evaluation.per_tag, evaluation.spellings),
+            facts_section(facts),
+        ),
+        f"Made by optsg {__version__}. The same numbers are in metrics.json, every prediction in predictions.jsonl.",
+    )
+
+
+def write_report(path: Path, document: Html) -> None:
+    """Writes ``report.html``; errors as :func:`write_text`."""
+    write_text(path, [document])
+
+
+Warn = Callable[[str], None]
+
+
+def report_again(
+    run: Path, *, split: str, out: Path | None, feats: Path | None, inputs: Path | None, warn: Warn
+) -> Path:
+    """Writes the report of one evaluation to ``out``, or over the one that it has.
+
+    Args:
+        run: the run folder.
+        split: as in :func:`read_saved`.
+        feats: the store with the pictures, where it is not the one that the run was trained on.
+        inputs: the folder or shards that were extracted, for stills beside the evidence, where it is not the one that an
+            earlier report of this evaluation was made with. It is remembered with a page that lies beside the evaluation.
+        warn: told one sentence for each thing that a person should know.
+
+    Returns:
+        Where it was written.
+
+    Raises:
+        OptsgError: the evaluation or ``feats`` cannot be used, there is no evidence to show stills beside, or the file
+            cannot be written.
+    """
+    saved = read_saved(run, split)
+    evidence = read_evidence(saved.folder / EVIDENCE)
+    if inputs is not None and not evidence:
+        raise RunError(
+            f"{saved.folder} has no evidence, which stills are shown beside; make it with: "
+            f"optsg-eval --run {run} --split {split.split('-')[0]} --evidence --inputs {inputs}"
+        )
+    extracted = inputs or remembered_inputs(saved.folder)
+    with contextlib.ExitStack() as stack:
+        store = open_pictures(saved, feats, warn)
+        if store is not None:
+            stack.enter_context(store)
+        stills = None if store is None or extracted is None else Stills(store, extracted)
+        document = render_report(
+            saved.evaluation,
+            history=saved.history,
+            facts=saved.facts(store),
+            thumbnail=thumbnails(store),
+            embedding=None if store is None else store_embeddings(store),
+            evidence=evidence,
+            stills=stills or no_stills,
+        )
+    path = out or saved.folder / "report.html"
+    write_report(path, document)
+    if inputs is not None and out is None:
+        remember_inputs(saved.folder, inputs)
+    if stills is not None and stills.shortfall is not None:
+        warn(stills.shortfall)
+    return path
+
+
+def report_comparison(runs: Sequence[Path], *, split: str, out: Path, feats: Path | None, warn: Warn) -> Path:
+    """Writes a comparison of several evaluations of the same videos; arguments and errors as :func:`report_again`."""
+    saved = [read_saved(run, split) for run in runs]
+    comparison = Comparison.of(saved)
+    with contextlib.ExitStack() as stack:
+        store = open_pictures(saved[0], feats, warn)
+        if store is not None:
+            stack.enter_context(store)
+        document = render_comparison(comparison, saved, thumbnails(store))
+    write_report(out, document)
+    return out

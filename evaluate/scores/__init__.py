@@ -1,0 +1,1 @@
+"""Numbers of an evaluation: predictions, metrics, confidence, intervals, errors. No page, no terminal."""

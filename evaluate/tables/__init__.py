@@ -1,0 +1,1 @@
+"""``optsg-tables``: the paper's tables and figures, trained, scored and written."""

@@ -1,0 +1,116 @@
+"""Writes the documents of a grid from its finished runs, headed by what data, what software, where and when."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import torch
+
+from ... import __version__
+from ...data.media import SPLITS
+from ...data.store import FeatureStore, open_store
+from ...data.whole_files import write_text
+from ..scores.run_store import encoder_name
+from .html_page import html
+from .markdown import markdown, pictures
+from .measures import Measures, RunMeasures
+from .plan import Plan
+from .prompt_orders import prompt_orders
+from .results import Invocation, collect, shown_run
+from .runner import State
+
+WORDS: Mapping[State, str] = {
+    "missing": "not trained",
+    "begun": "training has begun",
+    "interrupted": "training was interrupted",
+    "trained": "trained, not evaluated",
+    "finished": "finished",
+}
+"""States of a run for people."""
+
+
+def write_tables(
+    plan: Plan, invocation: Invocation, states: Mapping[str, State], settings: Sequence[str], *, device: str
+) -> list[str]:
+    """Writes ``tables.md``, its pictures, and ``tables.html`` to the results folder.
+
+    Args:
+        states: of every run, by name.
+        settings: those of every run.
+        device: on which Figure 3's video is decoded.
+
+    Returns:
+        Lines about what is missing.
+
+    Raises:
+        OptsgError: a finished run cannot be read, or a file cannot be written.
+    """
+    out = invocation.out
+    finished = {name for name, state in states.items() if state == "finished"}
+    measures = Measures(plan, out / "runs", finished)
+    missing = missing_lines(plan, states)
+    with open_store(invocation.feats) as store:
+        run = shown_run(measures)
+        results = collect(
+            plan,
+            measures,
+            invocation,
+            facts=provenance(store, plan, settings, measures.every_run()),
+            orders=None if run is None else prompt_orders(run, store, device=device),
+            missing=missing,
+        )
+    for name, picture in pictures(results).items():
+        write_text(out / name, [picture, "\n"])
+    write_text(out / "tables.md", markdown(results))
+    write_text(out / "tables.html", [html(results)])
+    return missing
+
+
+def missing_lines(plan: Plan, states: Mapping[str, State]) -> list[str]:
+    """What the tables lack: a line for all seeds of a choice that are in the same state."""
+    lacking: dict[tuple[str, State], list[int]] = {}
+    for run in plan.distinct:
+        if (state := states[run.name]) != "finished":
+            lacking.setdefault((run.name.removesuffix(f"-seed-{run.seed}"), state), []).append(run.seed)
+    lines = [f"{name}, {_seeds(seeds)}: {WORDS[state]}" for (name, state), seeds in lacking.items()]
+    return lines + [
+        f"{' '.join([choice.system, *choice.settings])}: cannot be trained: {reason}"
+        for choice, reason in plan.impossible.items()
+    ]
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    *others, last = map(str, seeds)
+    return f"seeds {', '.join(others)} and {last}" if others else f"seed {last}"
+
+
+def provenance(
+    store: FeatureStore, plan: Plan, settings: Sequence[str], runs: Sequence[RunMeasures]
+) -> list[tuple[str, str]]:
+    """Name and value of what a reader needs to judge the numbers or make them again.
+
+    Args:
+        settings: those of every run.
+        runs: the finished ones.
+    """
+    header = store.header
+    splits = ((int((store.splits == number).sum()), name) for number, name in enumerate(SPLITS))
+    devices = sorted({str(run.cost("device")) for run in runs if run.cost("device")})
+    threads = sorted({int(run.cost("threads")) for run in runs if run.cost("threads")})
+    every_device = ", ".join(devices) or "unknown"
+    with_threads = f"; PyTorch threads of a run: {', '.join(map(str, threads))}" if threads else ""
+    return [
+        ("Data", f"{store.path}, made {header.created}"),
+        ("Videos", ", ".join(f"{count:,} {name}" for count, name in splits if count)),
+        ("Tags", f"{len(store.tag_keys):,} different ones in all splits"),
+        ("Encoders", f"{encoder_name(header.image_encoder)}; {encoder_name(header.text_encoder)}"),
+        ("Size", f"{plan.size}; settings of every run: {' '.join(settings) or 'the defaults'}"),
+        ("Seeds", ", ".join(map(str, plan.seeds))),
+        ("Runs", f"{len(runs)} of {len(plan.distinct)} finished"),
+        ("Device", f"{every_device}{with_threads}. Runs were timed as they ran, side by side"),
+        ("Training in all", f"{sum(run.minutes or 0.0 for run in runs) / 60:.1f} hours, each run's own time summed"),
+        ("Versions", f"optsg {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}"),
+        ("Written", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+    ]

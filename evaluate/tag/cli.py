@@ -1,0 +1,241 @@
+"""``optsg-tag``: tags for video and image files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+from rich.console import Console
+
+from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
+from ...data.stop_signals import StopRequest, stop_on_signals
+from ..options import TaggingOptions, find_run, run_option, tagging_options
+from ..progress import progress_bar
+
+if TYPE_CHECKING:
+    from .made_with import MadeWith
+    from .output import Output
+    from .tagged_file import TaggedFile
+
+
+EXAMPLES = """\b
+Examples:
+  optsg-tag cat.mp4
+  optsg-tag cat.mp4 --title "our cat at the window" --evidence
+  optsg-tag archive/ --out tags.jsonl
+  optsg-tag "shards/{000..099}.tar" --run runs/small-1 --out tags.parquet
+  optsg-tag holiday/ --write-sidecar --min-precision 0.9
+  optsg-tag cat.mp4 --vocabulary tags.txt --pin cat --forbid dog
+"""
+
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done, also where some files could not be read
+  1    no file could be tagged, or an error
+  2    the command line is wrong
+  130  Ctrl-C, 143 SIGTERM: what is written is kept, the same command goes on
+"""
+
+
+@click.command(epilog=f"{EXAMPLES}\n{EXIT_CODES}", context_settings=SHORT_HELP)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@run_option
+@click.option("--title", metavar="T", help="Title of the one file; else titles come from metadata and .info.json.")
+@click.option(
+    "--metadata",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Table for a folder, in place of the metadata in it: titles, pinned_tags, forbidden_tags.",
+)
+@click.option(
+    "--pin", "pinned", multiple=True, metavar="TAG", help="A tag that the videos have; others follow from it."
+)
+@click.option("--forbid", "forbidden", multiple=True, metavar="TAG", help="A tag that the videos do not have.")
+@tagging_options
+@click.option("--evidence", is_flag=True, help="For each tag, the seconds of video and the title words it rests on.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a .jsonl, .csv or .parquet file; the files that it holds already are skipped.",
+)
+@click.option("--overwrite", is_flag=True, help="Begin --out anew, also where another run or other options made it.")
+@click.option("--retry-failed", is_flag=True, help="Try files again that failed before; --out has them as errors.")
+@click.option(
+    "--format", "kind", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of --out.  [default: its suffix]"
+)
+@click.option("--write-sidecar", is_flag=True, help="Put the tags into NAME.info.json beside each file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
+@click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
+@click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
+@click.option("--timeout", default=300.0, show_default=True, metavar="S", help="Seconds that reading a file may take.")
+@device_option
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="optsg")
+def main(
+    paths: tuple[Path, ...],
+    run: Path | None,
+    title: str | None,
+    metadata: Path | None,
+    pinned: tuple[str, ...],
+    forbidden: tuple[str, ...],
+    evidence: bool,
+    out: Path | None,
+    overwrite: bool,
+    retry_failed: bool,
+    kind: str | None,
+    write_sidecar: bool,
+    as_json: bool,
+    batch_size: int,
+    workers: int | None,
+    timeout: float,
+    device: str,
+    quiet: bool,
+    verbose: bool,
+    **tagging: Any,
+) -> None:
+    """Tags with their scores for videos and images: files, folders, patterns, WebDataset shards, or tables of file names.
+
+    A file that cannot be read is one line, and the others go on. With --out an interrupted command goes on where it
+    stopped, and one by another run or with other options is refused.
+    """
+    _check_usage(paths, title=title, metadata=metadata)
+    _check_usage_of_out(out, kind=kind, overwrite=overwrite, retry_failed=retry_failed, as_json=as_json)
+    stop = StopRequest()
+    kept = _kept(out, overwrite)
+    with one_sentence_errors(verbose, on_interrupt=kept):
+        folder = find_run(run)
+        # PyTorch takes seconds to import; --help should not wait for it.
+        from ...train.writing.tag_control import VideoTags
+        from .file_tagger import FileTagger, Work
+        from .made_with import MadeWith
+        from .requests import TagRequests
+        from .tag_files import tag_files
+
+        options = TaggingOptions(**tagging)
+        wishes = VideoTags(pinned=pinned, forbidden=forbidden)
+        work = Work(group=batch_size, workers=workers, timeout=timeout)
+        made_with = partial(
+            MadeWith.now, folder, options, pin=pinned, forbid=forbidden, evidence=evidence, write_sidecar=write_sidecar
+        )
+        with (
+            stop_on_signals(stop),
+            _Printer(as_json)
+            if out is None
+            else _open_output(out, kind, made_with, overwrite=overwrite, retry_failed=retry_failed) as output,
+        ):
+            requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
+            tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
+            for warning in tagger.warnings:
+                click.echo(f"warning: {warning}", err=True)
+            if isinstance(output, _Printer):
+                output.system = tagger.system
+            total = None if out is None or quiet else requests.count()
+            with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
+                counts = tag_files(
+                    tagger,
+                    requests,
+                    output,
+                    wishes=wishes,
+                    sidecars=write_sidecar,
+                    stop=stop,
+                    advance=advance,
+                    warn=lambda sentence: click.echo(f"warning: {sentence}", err=True),
+                )
+    if out is not None and not quiet:
+        click.echo(counts.sentence(out), err=True)
+    if stop.is_set():
+        click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
+        sys.exit(128 + stop.number)
+    sys.exit(0 if counts.tagged or counts.skipped else 1)
+
+
+def _check_usage(paths: tuple[Path, ...], *, title: str | None, metadata: Path | None) -> None:
+    if title is not None and (len(paths) > 1 or paths[0].is_dir() or paths[0].suffix.lower() == ".tar"):
+        raise click.UsageError("--title is of one file; for more give titles by --metadata or NAME.info.json")
+    if metadata is not None and not (len(paths) == 1 and paths[0].is_dir()):
+        raise click.UsageError("--metadata is for one folder; a table may itself be given as PATH")
+
+
+def _check_usage_of_out(
+    out: Path | None, *, kind: str | None, overwrite: bool, retry_failed: bool, as_json: bool
+) -> None:
+    if kind is not None and out is None:
+        raise click.UsageError("--format is of --out FILE; --json prints JSON lines")
+    for option, is_given in (("--overwrite", overwrite), ("--retry-failed", retry_failed)):
+        if is_given and out is None:
+            raise click.UsageError(f"{option} is of --out FILE")
+    if overwrite and retry_failed:
+        raise click.UsageError("--overwrite tags all files anew and --retry-failed those that failed; give one of them")
+    if as_json and out is not None:
+        raise click.UsageError("--json prints and --out writes a file; give one of them")
+
+
+def _kept(out: Path | None, overwrite: bool) -> str:
+    return f"{out} holds what is done, the same command{' without --overwrite' * overwrite} goes on" if out else ""
+
+
+def _open_output(
+    out: Path, kind: str | None, made_with: Callable[[], MadeWith], *, overwrite: bool, retry_failed: bool
+) -> AbstractContextManager[Output]:
+    from .output import open_output
+
+    return open_output(out, kind, made_with(), overwrite=overwrite, retry_failed=retry_failed)
+
+
+class _Printer:
+    """Tables, or JSON lines, on standard output.
+
+    Attributes:
+        system: for the heads of the tables.
+    """
+
+    def __init__(self, as_json: bool):
+        self.system = ""
+        self._as_json = as_json
+
+    def is_done(self, path: str) -> bool:  # noqa: ARG002
+        """Nothing is skipped."""
+        return False
+
+    def claim(self, path: str) -> bool:  # noqa: ARG002
+        """Nothing is skipped."""
+        return True
+
+    def write(self, group: Sequence[TaggedFile]) -> None:
+        """Prints a group."""
+        from ..scores.predictions import json_line
+        from ..terminal_tables import tags_table
+
+        for tagged in group:
+            if self._as_json:
+                click.echo(json_line(tagged.to_json()))
+            elif tagged.error is not None:
+                click.echo(f"error: {tagged.error}", err=True)
+            else:
+                Console().print(tags_table(tagged.path, list(tagged.tags), system=self.system))
+                _print_evidence(tagged)
+
+    def finish(self) -> None:
+        """All is done."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _print_evidence(tagged: TaggedFile) -> None:
+    for tag, found in zip(tagged.tags, tagged.evidence, strict=False):
+        if found is not None:
+            seconds = "" if found.second is None else f", at {found.second:.1f} s"
+            word = "" if found.word is None else f", “{found.word}” in the title"
+            click.echo(f"{tag.text}: {(seconds + word).removeprefix(', ') or 'nothing in particular'}")

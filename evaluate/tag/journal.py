@@ -1,0 +1,255 @@
+"""Outputs with one line a file, JSON or CSV, that grow group by group and that an interrupted run goes on with.
+
+A group is added with one write and forced to the disk; what a kill leaves of a half-written line is cut off when the file
+is opened again. Which run and options made the file is written beside it, before the first line
+(:mod:`optsg.evaluate.tag.made_with`). Which paths have been seen is kept in a few bytes each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from ...data.errors import RunError
+from ...data.inputs.relative_paths import printable
+from ...data.whole_files import whole_file
+from ..scores.predictions import json_line
+from .made_with import MadeWith, check_record, record_path, write_record
+from .tagged_file import TaggedFile
+
+COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
+"""Of CSV. ``tags``, ``scores`` and ``novel`` are JSON lists of the same length, ``details`` is all that JSON lines hold."""
+
+
+class LinesOutput(ABC):
+    """A file of lines. Use as a context manager.
+
+    Args:
+        path: of the file, which may be there already.
+        made_with: the run and options that are to go on with it.
+        overwrite: begin anew; what the file holds is kept until there is something to write.
+        retry_failed: take the lines of files that could not be tagged out, so that they are not done.
+
+    Raises:
+        RunError: the file cannot be written, holds something else, or was made with another run or other options.
+    """
+
+    header: bytes = b""
+
+    def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False, retry_failed: bool = False):
+        self.path = path
+        self._made_with = made_with
+        self._done = PathSet()
+        self._is_fresh = True
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = path.open("r+b") if path.exists() else path.open("x+b")
+        except OSError as error:
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        try:
+            if not overwrite:
+                self._go_on(retry_failed)
+        except OSError as error:
+            self._file.close()
+            raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+        except RunError:
+            self._file.close()
+            raise
+
+    def _go_on(self, retry_failed: bool) -> None:
+        """Reads what is done, cuts off a half-written line and goes to the end."""
+        whole, again = 0, False
+        for number, line in enumerate(self._file, start=1):
+            if not line.endswith(b"\n"):
+                break
+            if self.header and number == 1:
+                if line != self.header:
+                    raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
+            else:
+                path, failed = self._read(line, number)
+                if failed and retry_failed:
+                    again = True
+                else:
+                    self._done.add(path)
+            whole += len(line)
+        self._is_fresh = not self._done
+        if self._done or again:
+            check_record(self.path, self._made_with)
+            self._file.seek(whole)
+            self._file.truncate()
+        elif self._file.tell() > whole and not record_path(self.path).exists():
+            raise RunError(f"{self.path} is not what optsg-tag writes (no line is whole); name another file with --out")
+        if again:
+            self._take_failed_out()
+
+    def _take_failed_out(self) -> None:
+        """Replaces the file by one without the lines of files that failed, at whose end it then is."""
+        self._file.seek(0)
+        with whole_file(self.path) as temporary, temporary.open("wb") as kept:
+            kept.writelines(
+                line
+                for number, line in enumerate(self._file, start=1)
+                if (self.header and number == 1) or not self._read(line, number)[1]
+            )
+        self._file.close()
+        self._file = self.path.open("r+b")
+        self._file.seek(0, os.SEEK_END)
+
+    def _begin(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        write_record(self.path, self._made_with)
+        self._file.write(self.header)
+        self._is_fresh = False
+
+    def is_done(self, path: str) -> bool:
+        """Whether a file is done, or claimed."""
+        return path in self._done
+
+    def claim(self, path: str) -> bool:
+        """Whether a file is neither done nor claimed already; it then is."""
+        is_new = path not in self._done
+        self._done.add(path)
+        return is_new
+
+    def _read(self, line: bytes, number: int) -> tuple[str, bool]:
+        try:
+            return self.read_line(line.decode("utf-8"))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise RunError(
+                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
+            ) from error
+
+    @abstractmethod
+    def read_line(self, line: str) -> tuple[str, bool]:
+        """The path in a line, and whether that file failed; raises ValueError, KeyError, TypeError or IndexError for others."""
+
+    @abstractmethod
+    def to_line(self, tagged: TaggedFile) -> str:
+        """A line without its end."""
+
+    def write(self, group: Sequence[TaggedFile]) -> None:
+        """Adds a group.
+
+        Raises:
+            RunError: the disk is full or gone; what was written before is kept.
+        """
+        try:
+            if self._is_fresh:
+                self._begin()
+            self._file.write("".join(self.to_line(tagged) + "\n" for tagged in group).encode("utf-8"))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written: {error.strerror or error}; what it holds is kept"
+            ) from error
+
+    def finish(self) -> None:
+        """All is done; a file that nothing was written to is empty, but for its head. Errors as :meth:`write`."""
+        self.write([])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # of a write that failed, and said so
+            self._file.close()
+
+
+class JsonLinesOutput(LinesOutput):
+    """One JSON object a line (:meth:`TaggedFile.to_json`)."""
+
+    def read_line(self, line: str) -> tuple[str, bool]:
+        """See :class:`LinesOutput`."""
+        row = json.loads(line)
+        return _text(row["path"]), "error" in row
+
+    def to_line(self, tagged: TaggedFile) -> str:
+        """See :class:`LinesOutput`."""
+        return json_line(tagged.to_json())
+
+
+class CsvOutput(LinesOutput):
+    """Comma-separated values, one row a file, so that its ``tags`` can be read again as metadata."""
+
+    header = (",".join(COLUMNS) + "\n").encode()
+
+    def read_line(self, line: str) -> tuple[str, bool]:
+        """See :class:`LinesOutput`."""
+        row = next(csv.reader([line], strict=True))
+        if len(row) != len(COLUMNS):
+            raise ValueError(f"{len(row)} fields in place of {len(COLUMNS)}")
+        return _text(row[0]), bool(row[COLUMNS.index("error")])
+
+    def to_line(self, tagged: TaggedFile) -> str:
+        """See :class:`LinesOutput`; line ends within a field become spaces."""
+        rows = tagged.rows()
+        fields = [tagged.path, tagged.title]
+        fields += [json_line([row[name] for row in rows]) for name in ("tag", "score", "novel")]
+        fields += [tagged.error or "", json_line(rows)]
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(map(printable, fields))
+        return line.getvalue()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no path")
+    return value
+
+
+DIGEST_BYTES = 16
+
+
+FEW = 4096
+
+
+class PathSet:
+    """A set of paths that holds 16 bytes of each one's digest, however long the paths are.
+
+    Digests lie sorted in one array; new ones wait in a set until they are a sixteenth as many, so that a path costs about
+    24 bytes. That two of a thousand million paths have one digest has a chance of 1 to 10²⁰.
+    """
+
+    def __init__(self) -> None:
+        self._sorted = np.empty(0, f"S{DIGEST_BYTES}")
+        self._waiting: set[bytes] = set()
+
+    def add(self, path: str) -> None:
+        """Adds a path."""
+        digest = _digest(path)
+        if self._has(digest):
+            return
+        self._waiting.add(digest)
+        if len(self._waiting) >= max(FEW, len(self._sorted) // 16):
+            fresh = np.array(sorted(self._waiting), self._sorted.dtype)
+            self._sorted = np.insert(self._sorted, np.searchsorted(self._sorted, fresh), fresh)
+            self._waiting.clear()
+
+    def __contains__(self, path: str) -> bool:
+        return self._has(_digest(path))
+
+    def __len__(self) -> int:
+        return len(self._sorted) + len(self._waiting)
+
+    def _has(self, digest: bytes) -> bool:
+        if digest in self._waiting:
+            return True
+        place = int(np.searchsorted(self._sorted, np.array(digest, self._sorted.dtype)))
+        # An array of bytes drops zeros at the end; digests are of one length, so that this makes no two of them equal.
+        return place < len(self._sorted) and bytes(self._sorted[place]) == digest.rstrip(b"\0")
+
+
+def _digest(path: str) -> bytes:
+    return hashlib.blake2b(path.encode("utf-8", "backslashreplace"), digest_size=DIGEST_BYTES).digest()

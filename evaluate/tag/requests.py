@@ -1,0 +1,183 @@
+"""What is to be tagged: files, folders, patterns, shards and tables, one after the other and never all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data.errors import InputError
+from ...data.inputs import expand_pattern, open_listing
+from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind
+from ...data.inputs.metadata_table import FILE_NAME, TABLE_SUFFIXES, Row, open_metadata_table
+from ...data.inputs.records import Record, parse_record
+from ...data.inputs.relative_paths import inside, printable
+from ...data.inputs.sidecar_input import read_sidecar
+from ...data.media import Failure, MediaItem
+
+NO_MEDIA = "neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg"
+
+
+PATTERN_MARKS = "*?[{"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagRequest:
+    """One video or image to tag, or why it cannot be.
+
+    Attributes:
+        path: its name in the output, by which a finished one is known again: the file, or ``shard.tar/member``.
+        item: where its bytes are, its title, and the tags that are pinned and forbidden.
+        sidecar: the ``.info.json`` beside it; ``None`` for what is not a file of its own.
+    """
+
+    path: str
+    item: MediaItem | Failure
+    sidecar: Path | None = None
+
+
+class TagRequests:
+    """The requests that paths stand for; every iteration streams them anew.
+
+    - a folder, also its sub-folders, as extraction reads it: metadata tables, yt-dlp sidecars, the annotations of CREATE;
+    - a ``.tar`` shard, or a folder of them;
+    - a ``.jsonl``, ``.csv`` or ``.parquet`` table whose ``file_name`` is relative to the table's folder;
+    - a video or image, with the ``.info.json`` beside it;
+    - a pattern with ``*``, ``?``, ``[…]`` or ``{…}`` for any of these.
+
+    A path that cannot be used is a request with a failure. Memory holds the paths of one folder, and no more.
+
+    Args:
+        paths: what to tag.
+        title: of the one file that is to be tagged; ``None`` takes what the metadata says.
+        metadata: a table for a folder, in place of what lies in it.
+        is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        *,
+        title: str | None = None,
+        metadata: Path | None = None,
+        is_done: Callable[[str], bool] = lambda _: False,
+    ):
+        self._paths = tuple(paths)
+        self._title = title
+        self._metadata = metadata
+        self._is_done = is_done
+
+    def __iter__(self) -> Iterator[TagRequest]:
+        for path in self._paths:
+            try:
+                expanded = _expand(path)
+            except InputError as error:
+                yield _failed(path, str(error))
+                continue
+            for one in expanded:
+                yield from self._of_path(Path(one))
+
+    def count(self) -> int | None:
+        """About how many there are, as far as a glance tells; ``None`` where it would take reading everything."""
+        total = 0
+        try:
+            for path in (Path(one) for pattern in self._paths for one in _expand(pattern)):
+                is_listed = path.is_dir() or path.suffix.lower() == SHARD_SUFFIX
+                found = open_listing(path, metadata=self._metadata if path.is_dir() else None).count if is_listed else 1
+                if found is None or path.suffix.lower() in TABLE_SUFFIXES:
+                    return None
+                total += found
+        except InputError:
+            return None
+        return total
+
+    def _of_path(self, path: Path) -> Iterator[TagRequest]:
+        suffix = path.suffix.lower()
+        try:
+            if path.is_dir():
+                yield from _listed(path, path, self._metadata, self._is_done)
+            elif not path.is_file():
+                yield _failed(path, f"{path}: there is no such file")
+            elif suffix == SHARD_SUFFIX:
+                yield from _listed(path, path.parent, None, self._is_done)
+            elif suffix in TABLE_SUFFIXES:
+                yield from _rows(path)
+            else:
+                yield _file(path, "" if self._title is None and self._is_done(printable(str(path))) else self._title)
+        except InputError as error:
+            yield _failed(path, str(error))
+
+
+def _expand(path: Path) -> list[str]:
+    is_pattern = any(mark in str(path) for mark in PATTERN_MARKS) and not path.exists()
+    return expand_pattern(path) if is_pattern else [str(path)]
+
+
+def _listed(path: Path, base: Path, metadata: Path | None, is_done: Callable[[str], bool]) -> Iterator[TagRequest]:
+    def name_of(source: str) -> str:
+        return printable(str(base / source))
+
+    for item in open_listing(path, metadata=metadata, needs_title=lambda source: not is_done(name_of(source))):
+        name = name_of(item.source)
+        file = item.payload if isinstance(item, MediaItem) and isinstance(item.payload, Path) else None
+        yield TagRequest(path=name, item=item, sidecar=None if file is None else _sidecar(file))
+
+
+def _rows(table: Path) -> Iterator[TagRequest]:
+    for row in open_metadata_table(table).rows():
+        where = f"{table}, {row.where}"
+        try:
+            yield _of_row(table, row)
+        except InputError as error:
+            name = row.values.get(FILE_NAME)
+            yield _failed(table.parent / name if isinstance(name, str) and name else where, f"{where}: {error}")
+
+
+def _of_row(table: Path, row: Row) -> TagRequest:
+    name = row.values.get(FILE_NAME)
+    if row.error is not None or not isinstance(name, str):
+        raise InputError(row.error or f"no {FILE_NAME}")
+    path = table.parent / inside(name)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    return _request(path, parse_record(row.values))
+
+
+def _file(path: Path, title: str | None) -> TagRequest:
+    sidecar = _sidecar(path)
+    values: dict[str, object] = {}
+    if media_kind(path.name) is not None and sidecar.is_file() and title is None:
+        try:
+            values = read_sidecar(sidecar)
+        except InputError as error:
+            return _failed(path, f"{path}: {error}")
+    record = parse_record({"title": values.get("title")})
+    return _request(path, record if title is None else Record(title=title))
+
+
+def _request(path: Path, record: Record) -> TagRequest:
+    kind = media_kind(path.name)
+    if kind is None:
+        return _failed(path, f"{path}: {NO_MEDIA}")
+    name = printable(str(path))
+    item = MediaItem(
+        id=name,
+        source=name,
+        kind=kind,
+        title=record.title,
+        tags=record.tags,
+        split="none",
+        payload=path,
+        pinned=record.pinned,
+        forbidden=record.forbidden,
+    )
+    return TagRequest(path=name, item=item, sidecar=_sidecar(path))
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_suffix(SIDECAR_SUFFIX)
+
+
+def _failed(path: Path | str, error: str) -> TagRequest:
+    name = printable(str(path))
+    return TagRequest(path=name, item=Failure(id=name, source=name, stage="read", error=error))

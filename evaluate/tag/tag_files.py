@@ -1,0 +1,185 @@
+"""From requests to an output: what is done already is skipped, the rest tagged, written group by group.
+
+Tags can be written into ``NAME.info.json`` beside ``NAME.mp4`` too, under a key of their own: ``"optsg_tags": {"run": "small-1",
+"system": "op-tsg", "tags": [{"tag", "score", "novel", "prompt"}, …]}``. All other keys, also yt-dlp's own ``tags``, stay as they
+are. A file that says the same already is not touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...data.errors import InputError, RunError
+from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
+from ...data.inputs.sidecar_input import read_info
+from ...data.media import VIDEO_SUFFIXES
+from ...data.whole_files import whole_file
+from ...train.writing.tag_control import VideoTags
+from ..scores.predictions import json_line
+from .requests import TagRequest
+from .tagged_file import TaggedFile
+
+
+class Tagging(Protocol):
+    """What is needed of :class:`optsg.evaluate.tag.file_tagger.FileTagger`."""
+
+    @property
+    def system(self) -> str:
+        """The system that writes the tags."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        ...
+
+    def tag_many(
+        self, requests: Iterable[TagRequest], *, wishes: VideoTags | None, stop: threading.Event | None
+    ) -> Iterator[list[TaggedFile]]:
+        """Groups of outcomes in the order of the requests."""
+        ...
+
+
+class Output(Protocol):
+    """Where outcomes go."""
+
+    def is_done(self, path: str) -> bool:
+        """Whether a file is done, or claimed."""
+        ...
+
+    def claim(self, path: str) -> bool:
+        """Whether a file is to be tagged: it is not done, and was not claimed before."""
+        ...
+
+    def write(self, group: Sequence[TaggedFile]) -> None:
+        """Takes a group."""
+        ...
+
+    def finish(self) -> None:
+        """All is done."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """How many files were tagged, could not be, and had been done before; and ``.info.json`` that could not be updated."""
+
+    tagged: int = 0
+    failed: int = 0
+    skipped: int = 0
+    not_updated: int = 0
+
+    def sentence(self, out: Path) -> str:
+        """For people."""
+        skipped = f", {self.skipped:,} done before" if self.skipped else ""
+        failed = f", {self.failed:,} could not be read" if self.failed else ""
+        not_updated = f"; {self.not_updated:,} .info.json not updated" if self.not_updated else ""
+        return f"{out}: {self.tagged:,} tagged{failed}{skipped}{not_updated}"
+
+
+def tag_files(
+    tagger: Tagging,
+    requests: Iterable[TagRequest],
+    output: Output,
+    *,
+    wishes: VideoTags,
+    sidecars: bool,
+    stop: threading.Event,
+    advance: Callable[[int], None],
+    warn: Callable[[str], None],
+) -> Counts:
+    """Tags what is not done yet.
+
+    Args:
+        wishes: tags that all files have or have not.
+        sidecars: whether the ``.info.json`` beside each file is updated; before the output says that the file is done.
+        stop: once set, what is complete is written and the rest left.
+        advance: told the number of files done.
+        warn: told one sentence for each ``.info.json`` that could not be updated.
+
+    Raises:
+        OptsgError: the output cannot be written, or a tag is both pinned and forbidden.
+    """
+    counts = Counts()
+
+    def remaining() -> Iterator[TagRequest]:
+        for request in requests:
+            if output.claim(request.path):
+                yield request
+            else:
+                counts.skipped += 1
+                advance(1)
+
+    for group in tagger.tag_many(remaining(), wishes=wishes, stop=stop):
+        for tagged in group if sidecars else ():
+            try:
+                update_info_json(tagged, run=tagger.name, system=tagger.system)
+            except InputError as error:
+                counts.not_updated += 1
+                warn(str(error))
+        output.write(group)
+        failed = sum(tagged.error is not None for tagged in group)
+        counts.failed += failed
+        counts.tagged += len(group) - failed
+        advance(len(group))
+    if not stop.is_set():
+        output.finish()
+    return counts
+
+
+KEY = "optsg_tags"
+
+
+def update_info_json(tagged: TaggedFile, *, run: str, system: str) -> bool:
+    """Updates or makes the ``.info.json`` of a file; whether anything changed.
+
+    It is replaced as a whole, and keeps owner and mode. A file that could not be tagged, one without a place of its own,
+    and a picture beside a video of the same name, its thumbnail, change nothing.
+
+    Raises:
+        InputError: what is there is not a JSON object, or cannot be read or replaced; it is left as it is.
+    """
+    if tagged.error is not None or tagged.sidecar is None or _is_thumbnail(tagged.path, tagged.sidecar):
+        return False
+    path = tagged.sidecar.resolve()  # a link stays one
+    info = _read(path, tagged.sidecar)
+    value = json.loads(json_line({"run": run, "system": system, "tags": tagged.rows()}))
+    if info.get(KEY) == value:
+        return False
+    text = json.dumps({**info, KEY: value}) + "\n"
+    try:
+        with whole_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="\n")
+            if path.exists():
+                _keep_owner_and_mode(path, temporary)
+    except RunError as error:
+        raise InputError(str(error)) from error
+    return True
+
+
+def _read(path: Path, name: Path) -> dict[str, Any]:
+    try:
+        return read_info(path, name)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return {}
+        raise InputError(f"{error}; it was left as it is") from error
+
+
+def _is_thumbnail(path: str, sidecar: Path) -> bool:
+    stem = sidecar.name.removesuffix(SIDECAR_SUFFIX)
+    return media_kind(path) == "image" and any(sidecar.with_name(stem + end).exists() for end in VIDEO_SUFFIXES)
+
+
+def _keep_owner_and_mode(path: Path, temporary: Path) -> None:
+    now = path.stat()
+    with contextlib.suppress(PermissionError):  # only root gives files away
+        os.chown(temporary, now.st_uid, now.st_gid)
+    temporary.chmod(now.st_mode & 0o7777)

@@ -1,0 +1,162 @@
+"""Tagging from Python: ``optsg.Tagger``.
+
+import optsg
+
+tagger = optsg.Tagger.from_pretrained("runs/latest")
+for tag in tagger.tag("cat.mp4", title="our cat at the window"):
+    print(tag.text, tag.score)
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import ModelCard, ModelHubMixin
+
+from ...train.run.model_card import make_model_card
+from ...train.run_files import FURTHER, NEEDED, fetch_run
+from ...train.writing.tag_control import VideoTags
+from ..options import TaggingOptions
+from .evidence import Evidence
+from .file_tagger import FileTagger, Work
+from .requests import TagRequests
+from .tagged_file import TaggedFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tag:
+    """A tag of a video or image.
+
+    Attributes:
+        text: the tag.
+        score: confidence in [0, 1]; 1 for a pinned tag.
+        novel: not a tag of the training split.
+        evidence: seconds of video and title words that it rests on; ``None`` where it was not asked for or the tag pinned.
+    """
+
+    text: str
+    score: float
+    novel: bool
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """What became of one of many files.
+
+    Attributes:
+        path: the file, or ``shard.tar/member``.
+        title: what was read beside the pictures.
+        tags: pinned ones first, then best score first; none where there was an error.
+        error: why it could not be tagged, one sentence.
+    """
+
+    path: str
+    title: str
+    tags: list[Tag]
+    error: str | None = None
+
+
+class Tagger(ModelHubMixin):
+    """A trained run, ready to tag files. Make one with :meth:`from_pretrained`."""
+
+    def __init__(self, files: FileTagger):
+        self._files = files
+        self.warnings = files.warnings
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # the mixin's takes any keyword, ours says which
+        cls,
+        path_or_hub_id: str | Path,
+        *,
+        device: str = "auto",
+        vocabulary: str = "open",
+        threshold: float | None = None,
+        min_precision: float | None = None,
+        decision: float | None = None,
+        nil_bias: float | None = None,
+        evidence: bool = False,
+        batch_size: int = 16,
+        workers: int | None = None,
+        timeout: float = 300.0,
+    ) -> Self:
+        """Opens a run folder, or a repository of the Hugging Face Hub.
+
+        Args:
+            path_or_hub_id: ``runs/latest``, ``name/repository``.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+            vocabulary: ``open``, ``known``, ``snap``, ``snap:FILE`` or a file of tags.
+            threshold: the least score.
+            min_precision: the precision that the least score promises.
+            decision, nil_bias: other dials (:class:`optsg.evaluate.options.TaggingOptions`).
+            evidence: whether tags say what they rest on.
+            batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_tagger.Work`).
+
+        Raises:
+            OptsgError: the run or its encoder cannot be used, or an option does not fit it.
+        """
+        options = TaggingOptions(
+            vocabulary=vocabulary,
+            threshold=threshold,
+            min_precision=min_precision,
+            decision=decision,
+            nil_bias=nil_bias,
+        )
+        work = Work(group=batch_size, workers=workers, timeout=timeout)
+        run = fetch_run(path_or_hub_id)
+        return cls(FileTagger.open(run, device=device, options=options, evidence=evidence, work=work))
+
+    def tag(
+        self, path: str | Path, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
+    ) -> list[Tag]:
+        """Tags of one video or image, pinned ones first, then best score first.
+
+        Args:
+            title: its title; ``None`` takes that of the ``.info.json`` beside it, where there is one.
+            pin: tags that it has; others follow from them.
+            forbid: tags that it does not have.
+
+        Raises:
+            DecodeError: the file is not there, not a video or image, or cannot be decoded.
+            ConfigError: a tag is both pinned and forbidden, or pinned and blocked.
+        """
+        wishes = VideoTags(pinned=tuple(pin), forbidden=tuple(forbid))
+        return _tags(self._files.tag_one(Path(path), title, wishes))
+
+    def tag_many(
+        self, paths: Iterable[str | Path], *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
+    ) -> Iterator[Tags]:
+        """Files, folders, patterns, shards and tables, as ``optsg-tag`` takes them; a bad file is an error among the others.
+
+        Files are decoded in processes of their own, and only some hundred of them are in memory.
+
+        Raises:
+            ConfigError: a tag is both pinned and forbidden, or pinned and blocked.
+        """
+        wishes = VideoTags(pinned=tuple(pin), forbidden=tuple(forbid))
+        for group in self._files.tag_many(TagRequests(map(Path, paths)), wishes=wishes):
+            for tagged in group:
+                yield Tags(path=tagged.path, title=tagged.title, tags=_tags(tagged), error=tagged.error)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """The files that a run needs, and no others; :meth:`save_pretrained` adds the card, ``push_to_hub`` uploads both."""
+        for name in (*NEEDED, *FURTHER):
+            if (self._files.run.path / name).is_file():
+                shutil.copyfile(self._files.run.path / name, save_directory / name)
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The card of the run; ``model_card_kwargs={"license": "mit"}`` names its licence."""
+        del args
+        return make_model_card(self._files.run.path, **kwargs)
+
+
+def _tags(tagged: TaggedFile) -> list[Tag]:
+    evidence = tagged.evidence or [None] * len(tagged.tags)
+    return [
+        Tag(text=tag.text, score=tag.score, novel=tag.novel, evidence=found)
+        for tag, found in zip(tagged.tags, evidence, strict=True)
+    ]

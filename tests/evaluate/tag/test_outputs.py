@@ -1,0 +1,273 @@
+"""Outputs that go on after an interruption, sidecars, and requests; no model is needed."""
+
+from __future__ import annotations
+
+import csv
+import gc
+import json
+import re
+import resource
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from optsg.data.errors import RunError
+from optsg.data.inputs import folder_input
+from optsg.data.inputs.sidecar_input import read_sidecar
+from optsg.data.media import MediaItem
+from optsg.evaluate.tag import requests
+from optsg.evaluate.tag.output import open_output
+from optsg.evaluate.tag.requests import TagRequests
+from optsg.evaluate.tag.tag_files import tag_files
+from optsg.evaluate.tag.tagged_file import TaggedFile
+from optsg.train.writing.tag_control import VideoTags
+
+from tests.evaluate.tag.fake_tagger import GROUP, MADE_WITH, FakeTagger, run_all
+
+OTHER = replace(MADE_WITH, run_digest="sha256:01")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_half_a_line_is_cut_off_and_the_end_is_that_of_an_undisturbed_run(folder, tmp_path, suffix):
+    """Real processes are killed in test_processes.py."""
+    run_all(folder, tmp_path / f"whole.{suffix}", FakeTagger())
+    out = tmp_path / f"cut.{suffix}"
+    kept = out if suffix != "parquet" else out.with_name(out.name + ".unfinished.jsonl")
+
+    def pull_the_plug(_: int) -> None:
+        if kept.read_bytes().count(b"\n") >= 3 * GROUP + (suffix == "csv"):
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run_all(folder, out, FakeTagger(), advance=pull_the_plug)
+    with kept.open("ab") as file:
+        file.write(b'{"path": "in/0')  # the beginning of a line
+    tagger = FakeTagger()
+    counts = run_all(folder, out, tagger)
+    assert len(tagger.seen) == 30 - 3 * GROUP
+    assert counts.tagged + counts.failed + counts.skipped == 30
+    assert out.read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    records = [] if suffix == "parquet" else [f"{name}.{suffix}.optsg.json" for name in ("cut", "whole")]
+    assert sorted(path.name for path in tmp_path.glob(f"*{suffix}*")) == sorted(
+        [f"cut.{suffix}", f"whole.{suffix}", *records]
+    )
+
+
+def test_what_stands_in_the_three_formats(folder, tmp_path):
+    for suffix in ("jsonl", "csv", "parquet"):
+        counts = run_all(folder, tmp_path / f"out.{suffix}", FakeTagger())
+        assert (counts.tagged, counts.failed, counts.skipped) == (26, 4, 0)
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [line["path"] for line in lines] == [row["path"] for row in rows] == [row["path"] for row in table]
+    assert lines[0]["tags"] == [{"tag": 'tag, "0"', "score": 0.5, "novel": True, "prompt": 1}]
+    assert json.loads(rows[0]["tags"]) == ['tag, "0"']
+    assert (json.loads(rows[0]["scores"]), rows[0]["title"]) == ([0.5], "é")
+    assert table[0]["tags"][0]["tag"] == 'tag, "0"'
+    assert lines[6] == {"path": str(folder / "006.png"), "error": "it is bad"}
+    assert rows[6]["error"] == table[6]["error"] == "it is bad"
+    assert table[6]["tags"] is None
+
+
+def test_new_files_are_added_to_a_finished_parquet_file(folder, tmp_path):
+    run_all(folder, tmp_path / "out.parquet", FakeTagger())
+    (folder / "100.png").touch()
+    tagger = FakeTagger()
+    run_all(folder, tmp_path / "out.parquet", tagger)
+    assert tagger.seen == ["100.png"]
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 31
+    before = (tmp_path / "out.parquet").stat().st_mtime_ns
+    run_all(folder, tmp_path / "out.parquet", FakeTagger())
+    assert (tmp_path / "out.parquet").stat().st_mtime_ns == before, "nothing is new"
+
+
+def test_lines_that_a_finished_parquet_file_has_already_are_not_added_again(folder, tmp_path):
+    """A kill between the two steps of finishing leaves both."""
+    out = tmp_path / "out.parquet"
+    run_all(folder, tmp_path / "out.jsonl", FakeTagger())
+    run_all(folder, out, FakeTagger())
+    for name in ("out.jsonl", "out.jsonl.optsg.json"):
+        (tmp_path / name).rename(tmp_path / name.replace("out.jsonl", "out.parquet.unfinished.jsonl"))
+    tagger = FakeTagger()
+    run_all(folder, out, tagger)
+    assert (tagger.seen, pq.read_table(out).num_rows) == ([], 30)
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.parquet"]
+
+
+def contents(out: Path) -> dict[str, str | None]:
+    """The error of every file in an output, ``None`` for tagged ones; a file stands there once."""
+    if out.suffix == ".parquet":
+        rows = pq.read_table(out).to_pylist()
+    elif out.suffix == ".csv":
+        with out.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    else:
+        rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len({row["path"] for row in rows}) == len(rows)
+    return {Path(row["path"]).name: row.get("error") or None for row in rows}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_failed_files_are_tried_again_only_when_asked(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    run_all(folder, out, FakeTagger())
+    failed = [name for name, error in contents(out).items() if error]
+    assert len(failed) == 4
+    plain, again, never = FakeTagger(reads_all=True), FakeTagger(), FakeTagger(reads_all=True)
+    run_all(folder, out, plain)
+    assert (plain.seen, len(contents(out))) == ([], 30)
+    run_all(folder, out, again, retry_failed=True)
+    assert again.seen == failed
+    assert [name for name, error in contents(out).items() if error] == failed
+    run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True)
+    assert set(contents(out).values()) == {None}
+    assert len(contents(out)) == 30
+    run_all(folder, out, never, retry_failed=True)
+    assert never.seen == []
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_an_interrupted_second_try_is_gone_on_with_by_either_command(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    run_all(folder, out, FakeTagger())
+
+    def pull_the_plug(_: int) -> None:
+        raise InterruptedError
+
+    (folder / "100.png").touch()
+    with pytest.raises(InterruptedError):
+        run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True, advance=pull_the_plug)
+    run_all(folder, out, FakeTagger(reads_all=True))
+    assert len(contents(out)) == 31
+    run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True)
+    assert list(contents(out).values()) == [None] * 31
+
+
+def test_all_failed_are_tried_again(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out.csv"
+    folder.mkdir()
+    (folder / "006.png").touch()
+    assert run_all(folder, out, FakeTagger()).failed == 1
+    with pytest.raises(RunError, match="was made with other options"):
+        run_all(folder, out, FakeTagger(), made_with=OTHER, retry_failed=True)
+    assert run_all(folder, out, FakeTagger(reads_all=True), retry_failed=True).tagged == 1
+    assert contents(out) == {"006.png": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("notes.jsonl", "notes\n", r"line 1, is not what optsg-tag writes \(.*\); name another file with --out"),
+        (
+            "line.jsonl",
+            '{"path": "a"}',
+            r"is not what optsg-tag writes \(no line is whole\); name another file with --out",
+        ),
+        ("notes.csv", "a,b\n", "is no table of optsg-tag; name another file with --out"),
+        ("notes.parquet", "PAR", r"is not a Parquet file \(.*\); name another file with --out"),
+    ],
+)
+def test_another_file_is_not_written_over(tmp_path, name, content, error):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(RunError, match=error), open_output(tmp_path / name, None, MADE_WITH):
+        pass
+    assert (tmp_path / name).read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_named_twice_is_tagged_once(folder, tmp_path):
+    tagger = FakeTagger()
+    with open_output(tmp_path / "out.jsonl", None, MADE_WITH) as output:
+        named = TagRequests([folder / "001.png", folder / "002.png", folder / "001.png"])
+        counts = tag_files(
+            tagger,
+            named,
+            output,
+            wishes=VideoTags(),
+            sidecars=False,
+            stop=threading.Event(),
+            advance=lambda _: None,
+            warn=lambda _: None,
+        )
+    assert (tagger.seen, counts.tagged, counts.skipped) == (["001.png", "002.png"], 2, 1)
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_written_is_kept(folder, tmp_path):
+    out = tmp_path / "out.jsonl"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        message = f"{out} cannot be written: File too large; what it holds is kept"
+        with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
+            run_all(folder, out, FakeTagger())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert out.stat().st_size == 1500
+    run_all(folder, out, FakeTagger())
+    run_all(folder, tmp_path / "whole.jsonl", FakeTagger())
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+
+
+def test_memory_does_not_grow_with_the_number_of_results(folder, tmp_path):
+    """The paths of the folder are held, and nothing of the results."""
+    for number in range(30, 3000):
+        (folder / f"{number:04}.png").touch()
+    alive: list[int] = []
+
+    def count_alive(done: int) -> None:
+        if done == GROUP and len(seen) % 1000 == 0:
+            alive.append(sum(type(thing) in (TaggedFile, MediaItem) for thing in gc.get_objects()))
+
+    tagger = FakeTagger()
+    seen = tagger.seen
+    run_all(folder, tmp_path / "out.jsonl", tagger, advance=count_alive)
+    assert len(alive) == 3
+    assert max(alive) <= 3 * GROUP
+
+
+def test_titles_and_wishes_come_from_metadata(tmp_path):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "a.info.json").write_text('{"title": "from yt-dlp"}')
+    (tmp_path / "list.jsonl").write_text(
+        '{"file_name": "b.mp4", "title": "t", "pinned_tags": ["cat"], "forbidden_tags": "dog, cow"}\n'
+        '{"file_name": "../c.mp4"}\n'
+    )
+    (single,) = TagRequests([tmp_path / "a.mp4"])
+    assert isinstance(single.item, MediaItem)
+    assert (single.item.title, single.sidecar) == ("from yt-dlp", tmp_path / "a.info.json")
+    (titled,) = TagRequests([tmp_path / "a.mp4"], title="own")
+    assert isinstance(titled.item, MediaItem)
+    assert titled.item.title == "own"
+    row, outside = TagRequests([tmp_path / "list.jsonl"])
+    assert isinstance(row.item, MediaItem)
+    assert (row.item.title, row.item.pinned, row.item.forbidden) == ("t", ("cat",), ("dog", "cow"))
+    assert "leads outside its folder" in str(outside.item)
+    assert [Path(request.path).name for request in TagRequests([tmp_path / "*.mp4"])] == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize("pattern", ["in", "in/*.png"])
+def test_of_what_is_done_no_info_json_is_read_again(folder, tmp_path, monkeypatch, pattern):
+    """In an archive they are large, and there are many."""
+    for number in range(30):
+        (folder / f"{number:03}.info.json").write_text(json.dumps({"title": f"title {number}"}))
+    names: list[str] = []
+
+    def read(path: Path) -> dict[str, object]:
+        names.append(path.name)
+        return read_sidecar(path)
+
+    for module in (folder_input, requests):
+        monkeypatch.setattr(module, "read_sidecar", read)
+    for done in (0, 30):
+        names.clear()
+        counts = run_all(tmp_path / pattern, tmp_path / "out.jsonl", FakeTagger())
+        assert (counts.skipped, len(names)) == (done, 30 - done)
+    (folder / "100.png").touch()
+    (folder / "100.info.json").write_text('{"title": "new"}')
+    run_all(tmp_path / pattern, tmp_path / "out.jsonl", FakeTagger())
+    assert names == ["100.info.json"]

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from optsg.data.errors import RunError
+from optsg.evaluate.options import find_run
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_latest_run_is_the_default_and_goes_by_its_own_name():
+    Path("runs/small-7").mkdir(parents=True)
+    Path("runs/latest").symlink_to("small-7")
+    assert find_run(None) == Path("runs/small-7")
+
+
+def test_a_folder_called_latest_will_do():
+    Path("runs/latest").mkdir(parents=True)
+    assert find_run(None) == Path("runs/latest")
+
+
+def test_no_run_at_all():
+    message = "there is no runs/latest in this folder; train a run with optsg-train or name one with --run DIR"
+    with pytest.raises(RunError, match=re.escape(message)):
+        find_run(None)
+
+
+def test_a_latest_run_that_was_deleted():
+    Path("runs").mkdir()
+    Path("runs/latest").symlink_to("small-7")
+    message = "runs/latest points at runs/small-7, which is not there any more; say which run with --run DIR"
+    with pytest.raises(RunError, match=re.escape(message)):
+        find_run(None)
+
+
+def test_a_named_run_that_is_not_there():
+    message = "there is no run folder at runs/x; runs are made by optsg-train and lie in runs/"
+    with pytest.raises(RunError, match=re.escape(message)):
+        find_run(Path("runs/x"))
