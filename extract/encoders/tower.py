@@ -31,7 +31,7 @@ FEATURE_ROUNDING: Mapping[str, float] = {"float32": 2**-10, "float16": 2**-6, "b
 
 ‖a − b‖ ≤ rounding · ‖b‖, as stored (float16). What else is in a batch, the threads and the instructions of the processor
 order sums differently, and last digits follow. Measured with batches of 1, 3 and 16 on one and two threads, oneDNN limited
-to AVX2, AVX-512 and AVX-512 with bfloat16, and with AMX: one processor and format differs from itself by 7 · 10⁻⁵ at most
+to AVX2, AVX-512 and AVX-512 with bfloat16, and with AMX: one processor and format differs from itself by 8 · 10⁻⁵ at most
 in float32 and 4.4 · 10⁻³ in bfloat16; two processors by 6 · 10⁻⁴ and 5.4 · 10⁻³. Features of float16 did not differ there;
 other devices get the room of bfloat16.
 """

@@ -63,7 +63,8 @@ def test_parts_merge_into_the_store_of_a_single_extraction_which_grows(
     assert result.exit_code == 0, result.output
     assert re.fullmatch(rf"{re.escape(str(out))}: 7 videos, 1 failed, [\d.]+ MiB, out of 3 stores\n", result.output)
     assert_same_store(out, whole)
-    assert sum(assert_rows_kept(out, part) for part in parts) == len(TITLES)
+    for part in parts:
+        assert_rows_kept(out, part)
     assert verify_store(out).problems == []
 
     shutil.copy(videos / "0.mp4", videos / "new.mp4")

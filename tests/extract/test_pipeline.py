@@ -308,7 +308,7 @@ def test_failures_are_tried_again_only_when_asked(run, clips: list[MediaItem], t
     with open_store(tmp_path / "feats.h5") as store:
         assert [(f.id, f.error) for f in store.failures] == [("lost", "the file is empty (0 bytes)")]
         assert store.ids() == [*before, "gone"]
-    assert_rows_kept(tmp_path / "feats.h5", tmp_path / "before.h5") == len(clips)
+    assert_rows_kept(tmp_path / "feats.h5", tmp_path / "before.h5")
 
 
 def interrupt_after(run, items: Sequence[MediaItem | Failure], count: int) -> None:
@@ -359,7 +359,7 @@ def test_new_inputs_are_added_to_a_finished_store(
     assert summary.resumed == 5 + 3 * interrupted
     assert summary.videos + summary.images == len(clips) - summary.resumed
     assert_same_store(tmp_path / "feats.h5", tmp_path / "whole.h5")
-    assert_rows_kept(tmp_path / "feats.h5", tmp_path / "first.h5") == 5
+    assert_rows_kept(tmp_path / "feats.h5", tmp_path / "first.h5")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["feats.h5", "first.h5", "whole.h5"]
 
 
