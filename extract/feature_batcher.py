@@ -1,7 +1,8 @@
 """Batches for the image encoder that reach across inputs; an input comes back when its last picture is encoded.
 
-Every batch has the same number of pictures, the last one filled up with black. The arithmetic of a picture is then the
-same whoever shares its batch, and its features do not depend on the order in which decoding happened to finish.
+Every batch has the same number of pictures, the last one filled up with black. Decoding finishes in any order, so other
+pictures may share a batch the next time; a picture's features are then the same but for rounding
+(:data:`optsg.extract.encoders.tower.FEATURE_ROUNDING`), and to the bit where the batch is the same.
 
 Legend: M frames of a video, P patches of an image.
 """

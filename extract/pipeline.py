@@ -2,6 +2,11 @@
 
 decode → pixels (processes of their own) → encode in batches across inputs → back into input order → parts on disk → one
 finished store. Wherever it stops, what complete parts hold is done, and the same call goes on from there.
+
+The store does not depend on where it stopped, on workers or on batches: to the bit in everything but seconds and dates and
+what the encoders compute. Image features lie within ``FEATURE_ROUNDING`` (``encoders/tower.py``), embeddings of tags and NIL
+within ``EMBEDDING_TOLERANCE`` (``data/store/store_fit.py``), because on every processor the last digits of a sum depend on
+what else is in the batch. What a part or a finished store holds is copied, never computed again.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from .workers.preparation import Preparation, Prepared, Unreadable, prepare
 from .workers.source_digest import source_digest
 
 LEAST_COSINE = 0.999
-"""Agreement of a feature with the one stored. Another number format or batch size gives 0.9999, another frame less than 0.99."""
+"""Agreement of a feature with the one stored. Another number format, processor or batch gives 0.9999, another frame less
+than 0.99."""
 
 TIME_TOLERANCE = 1e-3
 """Seconds."""

@@ -52,7 +52,7 @@ Examples:
     flag_value="run",
     type=click.Choice(["run", "auto"]),
     metavar="[auto]",
-    help="Go on with an interrupted run; ends with an uninterrupted one's weights. With auto, the same command begins the "
+    help="Go on with an interrupted run; ends with an uninterrupted one's weights on the same machine. With auto, the same command begins the "
     "run where there is none, goes on with it, and does nothing when it is finished: for jobs that are queued again.",
 )
 @click.option(

@@ -8,7 +8,7 @@ therefore chosen by the kind of layers and then checked on the tower at hand.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,16 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 MINIMUM_COSINE = 0.9999
 """Least agreement with float32 features, picture by picture, for a smaller format to be used."""
+
+FEATURE_ROUNDING: Mapping[str, float] = {"float32": 2**-10, "float16": 2**-6, "bfloat16": 2**-6}
+"""By number format: how far a picture's feature may be from the one computed in another batch, relative to its length.
+
+‖a − b‖ ≤ rounding · ‖b‖, as stored (float16). What else is in a batch, the threads and the instructions of the processor
+order sums differently, and last digits follow. Measured with batches of 1, 3 and 16, ViT-B/32 of four layers,
+EfficientNet-Lite0 and tiny networks, one thread and two, instructions up to SSE4.1, AVX2, AVX-512, bfloat16 and AMX: one
+processor and format differs from itself by 1.2 · 10⁻⁴ at most in float32 and 4.4 · 10⁻³ in bfloat16; two processors by
+5.9 · 10⁻⁴ and 5.5 · 10⁻³. Float16 did not differ on the one processor that has it; other devices get the room of bfloat16.
+"""
 
 
 def pick_device(device: str) -> torch.device:

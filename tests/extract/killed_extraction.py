@@ -21,7 +21,7 @@ from optsg.extract.pipeline import run_extraction
 
 def main(source: str, image_folder: str, text_folder: str) -> None:
     """Serves attempts until there are no more."""
-    image = open_image_encoder(parse_image_encoder(image_folder), device="cpu")
+    image = open_image_encoder(parse_image_encoder(image_folder), device="cpu", precision="float32")
     text = open_text_encoder(parse_text_encoder(text_folder), device="cpu")
     pipeline.INPUTS_PER_PART = 3
     for line in sys.stdin:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from optsg.data.media import MediaKind
 from optsg.extract import feature_batcher
 from optsg.extract.encoders.image_encoder import ImageEncoder
-from optsg.extract.encoders.tower import PendingFeatures
+from optsg.extract.encoders.tower import FEATURE_ROUNDING, PendingFeatures
 from optsg.extract.feature_batcher import FeatureBatcher
+
+from tests.extract.same_store import assert_same_vectors
 
 Input = tuple[str, MediaKind, NDArray[np.uint8]]
 
@@ -50,12 +52,16 @@ def test_every_input_gets_its_own_features(tiny_image_encoder: ImageEncoder, inp
         np.testing.assert_allclose(found[name], expected, rtol=0.02, atol=2e-3)
 
 
-def test_the_order_of_arrival_changes_no_bit(tiny_image_encoder: ImageEncoder, inputs: list[Input]) -> None:
+def test_the_order_of_arrival_changes_no_more_than_rounding(
+    tiny_image_encoder: ImageEncoder, inputs: list[Input]
+) -> None:
     expected = batched(tiny_image_encoder, inputs, batch_size=8)
+    rounding = FEATURE_ROUNDING[tiny_image_encoder.spec()["dtype"]]
     for seed in range(5):
         shuffled = random.Random(seed).sample(inputs, len(inputs))
         found = batched(tiny_image_encoder, shuffled, batch_size=8)
-        assert all(np.array_equal(found[name], expected[name]) for name in expected)
+        for name in expected:
+            assert_same_vectors(found[name], expected[name], rounding, where=name)
 
 
 def test_batches_are_full_and_collected_late_where_the_device_allows(

@@ -14,15 +14,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from optsg.data.store import FeatureStore, open_store
+from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 
 from tests.extract.painted_clips import ClipMaker
+from tests.extract.same_store import assert_same_store
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUTS = 26
@@ -83,21 +83,6 @@ def extractor(videos: Path, tiny_timm_folder: Path, tiny_bert_folder: Path) -> I
         process.wait(timeout=30)
 
 
-def assert_equal_stores(found: FeatureStore, expected: FeatureStore) -> None:
-    assert found.ids() == expected.ids()
-    assert len(set(found.ids())) == len(found.ids())
-    for row in range(len(expected)):
-        ours, theirs = vars(found.features(row)), vars(expected.features(row))
-        for name in ours.keys() - {"frames", "patches", "decode_seconds"}:
-            same = np.array_equal(ours[name], theirs[name]) if name == "times" else ours[name] == theirs[name]
-            assert same, (row, name)
-        np.testing.assert_allclose(ours["frames"], theirs["frames"], rtol=2e-3, atol=1e-3)
-    without_times = [[replace(failure, seconds=0.0) for failure in store.failures] for store in (found, expected)]
-    assert without_times[0] == without_times[1]
-    assert found.tag_keys == expected.tag_keys
-    assert np.array_equal(found.tag_embeddings, expected.tag_embeddings)
-
-
 def kill_often(extractor: Extractor, tmp_path: Path, *, kills: int, seed: int) -> None:
     """Extractions into one file, into a store that is there already, and into shards, until there were enough kills."""
     moments = random.Random(seed)
@@ -124,8 +109,7 @@ def kill_often(extractor: Extractor, tmp_path: Path, *, kills: int, seed: int) -
             if out.exists():  # whole at any moment: the old one or the new one
                 with open_store(out) as store:
                     assert len(store) + len(store.failures) in (base, INPUTS)
-        with open_store(out) as found, open_store(reference) as expected:
-            assert_equal_stores(found, expected)
+        assert_same_store(out, reference)
         assert verify_store(out).problems == []
         assert not list(tmp_path.glob(f"{out.name}.*")), "something was left behind"
 

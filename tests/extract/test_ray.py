@@ -22,6 +22,7 @@ from optsg.extract.cluster.encoding_worker import EncodingWorker
 from optsg.extract.summary import ExtractSummary
 
 from tests.extract.painted_clips import ClipMaker
+from tests.extract.same_store import assert_same_store
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'optsg[ray]'")
 from optsg.extract.cluster import ray_engine  # noqa: E402 - it needs Ray
@@ -77,15 +78,6 @@ def _parent(folder: Path) -> int:
     return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
 
 
-def content(path: Path) -> dict[str, Any]:
-    """Digests of all arrays but those that hold times and dates, and the description."""
-    with open_store(path) as store:
-        digests = {name: digest for name, digest in store.digests().items() if "seconds" not in name}
-        digests.pop("header")
-        header = store.header
-        return {**digests, "ids": store.ids(), "image": header.image_encoder, "sampling": header.sampling}
-
-
 class StopHere(Exception):  # noqa: N818 - it is no error
     pass
 
@@ -105,6 +97,7 @@ def test_a_store_that_is_gone_on_with_on_workers_that_are_killed_is_that_of_one_
         "image_encoder": str(tiny_timm_folder),
         "text_encoder": str(tiny_bert_folder),
         "device": "cpu",
+        "precision": "float32",
         "workers": 1,
     }
 
@@ -131,7 +124,7 @@ def test_a_store_that_is_gone_on_with_on_workers_that_are_killed_is_that_of_one_
     assert not killed & worker_pids()
 
     extract("videos", tmp_path / "local", **encoders)
-    assert content(tmp_path / "shards") == content(tmp_path / "local")
+    assert_same_store(tmp_path / "shards", tmp_path / "local")
     assert verify_store(tmp_path / "shards").problems == []
 
 

@@ -66,7 +66,7 @@ def open_trainings(folder: Path) -> Iterator[Trainings]:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Same weights to the last bit, same decision, same log."""
+    """Same weights to the last bit, same decision, same log: both computed the same shapes in the same order, on one machine."""
     weights, others = (load_file(run / "model.safetensors") for run in (one, other))
     assert weights.keys() == others.keys()
     assert all(torch.equal(weights[name], others[name]) for name in weights)

@@ -1,4 +1,4 @@
-"""A batch in several micro-batches with exactly the loss of the whole (Gao et al., GradCache, RepL4NLP 2021).
+"""A batch in several micro-batches with the loss of the whole, but for rounding (Gao et al., GradCache, RepL4NLP 2021).
 
 Adding up the gradients of small batches is not the gradient of a large one: the contrastive loss compares every prompt with
 all of them, and the other losses divide by what the whole batch has. So micro-batches are shares of the joint batch as those

@@ -1,9 +1,11 @@
 """The training loop (paper §3.3, §4.3): steps, validation, the best checkpoint, early stop, exact resumption.
 
 Every epoch's order and every step's random numbers come from generators seeded by (seed, epoch) and (seed, step). An
-interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn. A step's batch is
-the same whatever the number of processes, and each process computes its share of it. A training that is asked to stop says
-so with :class:`TrainingInterrupted`.
+interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn, and computes the
+same shapes in the same order: its weights are the same to the bit on the same kind of processor with the same numbers of
+threads and processes. A step's batch is the same whatever the number of processes, and each process computes its share of
+it; with another number weights are the same but for rounding. A training that is asked to stop says so with
+:class:`TrainingInterrupted`.
 """
 
 from __future__ import annotations

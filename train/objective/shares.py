@@ -2,7 +2,7 @@
 
 The shares are those of several processes, and, within one, of its micro-batches (:mod:`optsg.train.loop.micro_batches`). A whole
 batch in one process has no other share, and everything gives its argument back. Gradients are scaled so that averaging them
-over the shares gives exactly the gradient of the joint batch in one process.
+over the shares gives the gradient of the joint batch in one process, but for rounding.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ FILES = 40
 BROKEN = 5
 GROUP = 4
 FORMATS = ("jsonl", "csv", "parquet")
+SCORE_ROUNDING = 1e-3
 
 
 @dataclass
@@ -157,8 +158,21 @@ def kept_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.unfinished.jsonl") if out.suffix == ".parquet" else out
 
 
+def assert_same_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    """The same rows but for the rounding of scores: a picture may be encoded in another batch the second time."""
+    scores = [[tag["score"] for row in rows for tag in row.get("tags", ())] for rows in (found, expected)]
+    assert scores[0] == pytest.approx(scores[1], rel=0, abs=SCORE_ROUNDING)
+    assert [_without_scores(row) for row in found] == [_without_scores(row) for row in expected]
+
+
+def _without_scores(row: dict[str, Any]) -> dict[str, Any]:
+    if "tags" not in row:
+        return row
+    return {**row, "tags": [{name: value for name, value in tag.items() if name != "score"} for tag in row["tags"]]}
+
+
 def assert_ended_well(out: Path, whole: Whole) -> None:
-    assert read_rows(out) == whole.rows
+    assert_same_rows(read_rows(out), whole.rows)
     record = [] if out.suffix == ".parquet" else [f"{out.name}.optsg.json"]
     assert sorted(path.name for path in out.parent.iterdir()) == [out.name, *record], "something was left behind"
 
@@ -180,7 +194,7 @@ def test_stopped_it_leaves_whole_rows_and_goes_on(
     rows = read_rows(kept)
     assert len(rows) % GROUP == 0
     assert 0 < len(rows) < FILES
-    assert rows == whole.rows[: len(rows)]
+    assert_same_rows(rows, whole.rows[: len(rows)])
     assert out.exists() == (suffix != "parquet")
     assert commands.run(*command)[0] == 0
     assert commands.output().splitlines()[-1].endswith(f", {len(rows)} done before")
@@ -246,8 +260,8 @@ def kill_often(
                 break
             assert code == -signal.SIGKILL, commands.output()
             done += 1
-            if out.suffix == ".parquet" and out.exists():
-                assert read_rows(out) == whole.rows, "a Parquet file is there only once it is whole"
+            if out.suffix == ".parquet" and out.exists():  # it is there only once it is whole
+                assert_same_rows(read_rows(out), whole.rows)
         assert_ended_well(out, whole)
 
 
