@@ -28,7 +28,7 @@ import torch
 from optsg.data.batching import Batch, collate
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.torchvision_compat import ensure_torchvision_importable
-from optsg.data.vocabulary import BOS, EOS, PAD, Vocabulary
+from optsg.data.word_pieces import BOS, EOS, PAD, Vocabulary
 from optsg.train.config import ModelConfig, Size
 from optsg.train.device import working_dtype
 from optsg.train.model.op_tsg import OPTSG

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from optsg.data.batching import Batch
 from optsg.data.store import FeatureStore
 from optsg.data.tags import tag_key
-from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.scores.run_store import open_run_store
 from optsg.evaluate.tag.evidence import TagEvidence, explain
 from optsg.train.run.run import Run, load_run

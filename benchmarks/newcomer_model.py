@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from optsg.data.batching import Batch
 from optsg.data.store import FeatureStore
-from optsg.data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 from optsg.train.config import InputConfig, ModelConfig
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn

@@ -43,7 +43,7 @@ def train_and_decode(path: Path) -> dict[str, float]:
     import torch
     from optsg.data.batching import bucketed_batches, collate, sequential_batches, video_lengths
     from optsg.data.store import open_store
-    from optsg.data.vocabulary import Vocabulary
+    from optsg.data.word_pieces import Vocabulary
     from optsg.train.loop.processes import Processes
     from optsg.train.loop.trainer import Trainer
     from optsg.train.model.op_tsg import OPTSG

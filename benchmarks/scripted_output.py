@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR
 from optsg.train.model.tag_decoder import TagDecoder
 from optsg.train.model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
 from torch import Tensor

@@ -1,13 +1,16 @@
-"""Files that are whole or not there: written under another name, forced to the disk, renamed."""
+"""Files that are whole or not there: written under another name, forced to the disk, renamed; by one process at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import RunError
+from filelock import FileLock, Timeout
+
+from .errors import OptsgError, RunError
 
 
 @contextlib.contextmanager
@@ -34,3 +37,29 @@ def write_text(path: Path, chunks: Iterable[str]) -> None:
     """Writes UTF-8 text; errors as :func:`whole_file`."""
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(chunks)
+
+
+@contextmanager
+def lock_out(out: Path, error: type[OptsgError]) -> Iterator[None]:
+    """Holds ``OUT.lock``; the system lets go of it whenever the process ends, however it ends.
+
+    Raises:
+        error: another process holds it, or there can be no such file.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out.with_name(out.name + ".lock"))
+        lock.acquire(timeout=0)
+    except Timeout as held:
+        raise error(
+            f"{out} is being written by another process; wait until it has finished, or choose another --out"
+        ) from held
+    except OSError as refused:
+        reason = refused.strerror or refused
+        raise error(f"{out} cannot be written: {reason}; what was finished before is kept") from refused
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # while it is still held: whoever waits for it notices and makes a new one
+            Path(lock.lock_file).unlink()
+        lock.release()

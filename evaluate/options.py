@@ -75,7 +75,7 @@ class TaggingOptions:
     """Options of ``optsg-tag`` and ``optsg-eval``; the defaults are the run as it was tuned.
 
     Attributes:
-        vocabulary: ``open``, ``known``, ``snap``, ``snap:FILE`` or a file (:mod:`optsg.data.vocabulary_list`).
+        vocabulary: ``open``, ``known``, ``snap``, ``snap:FILE`` or a file (:mod:`optsg.data.tag_list`).
         decision: another value of the system's tuned scalar.
         nil_bias: how willingly a prompt writes a tag instead of none.
         threshold: the least score; the tags are then all that have it, not those of the tuned scalar.

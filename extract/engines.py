@@ -1,17 +1,29 @@
-"""Opens the engine that the options of a command name."""
+"""The engine that the options of a command name: this machine's, or a Ray cluster's.
+
+On this machine decoding processes feed one image encoder.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from ..data.inputs import Inputs
+from ..data.media import Failure
+from ..data.stop_signals import StopRequest
+from ..data.store.schema import VideoFeatures
 from .decoding.sampling import Sampling
-from .encoders.image_encoder import open_image_encoder
+from .encoders.image_encoder import ImageEncoder, open_image_encoder
 from .encoders.tower import Precision
-from .engine import Engine
-from .local_engine import LocalEngine
+from .engine import Engine, ImageFeatures
 from .options import ExtractionOptions
+from .ordered_encoding import OrderedEncoding
+from .parts import DoneInputs
+from .summary import ExtractSummary
+from .workers.preparation import Preparation
+from .workers.worker_pool import WorkerPool
+from .workers.worker_process import ProcessSettings
 
 
 @contextmanager
@@ -37,3 +49,27 @@ def open_engine(
         from .cluster.ray_engine import RayEngine
 
         yield RayEngine(image_encoder, plan, precision=precision, sampling=sampling, options=options)
+
+
+class LocalEngine:
+    """See :class:`optsg.extract.engine.Engine`."""
+
+    def __init__(self, encoder: ImageEncoder, sampling: Sampling, options: ExtractionOptions):
+        self._encoder = encoder
+        self.image = ImageFeatures.of(encoder)
+        self.sampling = sampling
+        self.options = options
+
+    def features(
+        self, inputs: Inputs, done: DoneInputs, stop: StopRequest, summary: ExtractSummary
+    ) -> Generator[VideoFeatures | Failure]:
+        """See :meth:`optsg.extract.engine.Engine.features`."""
+        encoding = OrderedEncoding(self._encoder, self.options.batch_size)
+        how = Preparation(plan=self._encoder.plan, sampling=self.sampling, thumbnails=self.options.thumbnails)
+        settings = ProcessSettings(how=how, seconds=self.options.timeout)
+        remaining = (item for item in inputs if item not in done)
+        workers = self.options.worker_count
+        with WorkerPool(remaining, settings, workers=workers, may_go_on=encoding.may_go_on) as pool:
+            for result in encoding.results(pool.results(stop), stop):
+                summary.encode_seconds, summary.wait_seconds = encoding.encode_seconds, encoding.wait_seconds
+                yield result

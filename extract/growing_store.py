@@ -1,28 +1,32 @@
-"""A store being made or added to: what earlier runs did, the parts of this one, and the finished store at its end."""
+"""A store being made or added to: what earlier runs did, the parts of this one, and the finished store at its end.
+
+Where the tokenizer does not know many word pieces of titles and tags, a warning says so.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..data.errors import InputError, StoreWriteError
 from ..data.media import Failure
-from ..data.out_lock import lock_out
 from ..data.store import open_store
 from ..data.store.corpus import StoredTexts
 from ..data.store.files import check_target, recover_store
-from ..data.store.merge import merge_parts
-from ..data.store.part_writer import Hdf5StoreWriter
-from ..data.store.schema import StoreHeader, VideoFeatures
+from ..data.store.hdf5.part_writer import Hdf5StoreWriter
+from ..data.store.merging import merge_parts
+from ..data.store.schema import StoreHeader, TextModelTables, VideoFeatures
+from ..data.whole_files import lock_out
+from ..data.word_pieces import TitleTokenizer
 from .encoders.text_encoder import TextEncoder
 from .event_log import EventLog
 from .options import ExtractionOptions
 from .parts import DoneInputs, PartFolder, check_settings
 from .summary import ExtractSummary
-from .unknown_pieces import UnknownPieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,3 +146,70 @@ def open_growing_store(
 def _described(failure: Failure) -> str:
     source = "" if failure.error.startswith(f"{failure.source}:") else f"{failure.source}: "
     return f"{source}{failure.error}"
+
+
+MOST_UNKNOWN = 0.01
+"""Share of unknown pieces above which people are warned: they are lost for input and can never be written."""
+
+
+Tokens = Callable[[Sequence[str]], list[list[int]]]
+
+
+@dataclass
+class _Count:
+    pieces: int = 0
+    unknown: int = 0
+
+    @property
+    def share(self) -> float:
+        return self.unknown / self.pieces if self.pieces else 0.0
+
+
+@dataclass
+class UnknownPieces:
+    """Counts while a store is written.
+
+    Attributes:
+        encoder: the text encoder's description.
+    """
+
+    encoder: Mapping[str, Any]
+    _counts: dict[str, _Count] = field(default_factory=lambda: {"titles": _Count(), "tags": _Count()})
+
+    def counting(self, tables: TextModelTables) -> TextModelTables:
+        """The same tables; whatever they cut into pieces from now on is counted, special tokens aside."""
+        tokenizer = TitleTokenizer.from_json(tables.tokenizer_json)
+        unknown = tokenizer.unknown_id
+        specials = tokenizer.special_ids - {unknown}
+
+        def counted(tokens: Tokens, count: _Count) -> Tokens:
+            def cut(texts: Sequence[str]) -> list[list[int]]:
+                rows = tokens(texts)
+                for row in rows:
+                    count.pieces += sum(1 for piece in row if piece not in specials)
+                    count.unknown += row.count(unknown) if unknown is not None else 0
+                return rows
+
+            return cut
+
+        return replace(
+            tables,
+            title_tokens=counted(tables.title_tokens, self._counts["titles"]),
+            tag_tokens=counted(tables.tag_tokens, self._counts["tags"]),
+        )
+
+    def shares(self) -> dict[str, float]:
+        """Share of unknown pieces of ``titles`` and of ``tags``, 0 to 1."""
+        return {name: count.share for name, count in self._counts.items()}
+
+    def warning(self) -> str | None:
+        """A sentence with the shares and what to do, where one of them is above :data:`MOST_UNKNOWN`."""
+        shares = self.shares()
+        if max(shares.values()) <= MOST_UNKNOWN:
+            return None
+        name = self.encoder.get("name") or self.encoder.get("package") or self.encoder.get("folder")
+        return (
+            f"{shares['titles']:.1%} of the word pieces of titles and {shares['tags']:.1%} of those of tags are unknown to "
+            f"the tokenizer of {name}; they are lost for the model: choose another preset (--preset clip-zh for Chinese) or "
+            "--text-encoder characters"
+        )

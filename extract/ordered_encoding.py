@@ -1,10 +1,14 @@
-"""Decoded inputs to features: encoded in batches that reach across inputs, and given back in the order of the inputs."""
+"""Decoded inputs to features: encoded in batches that reach across inputs, and given back in the order of the inputs.
+
+Results come as they are ready; :class:`InOrder` holds back those that are early.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +17,6 @@ from ..data.media import Failure, MediaItem
 from ..data.store.schema import VideoFeatures
 from .encoders.image_encoder import ImageEncoder
 from .feature_batcher import FeatureBatcher
-from .in_order import InOrder
 from .workers.preparation import Prepared
 from .workers.worker_pool import Decoded
 
@@ -115,3 +118,36 @@ def _features(item: MediaItem, prepared: Prepared, features: NDArray[np.float16]
         digest=prepared.digest,
         decode_seconds=prepared.seconds,
     )
+
+
+Value = TypeVar("Value")
+
+
+ENTRY_BYTES = 4096
+"""What an entry costs besides its arrays."""
+
+
+class InOrder(Generic[Value]):
+    """Values by number, handed out from 0 on without gaps.
+
+    Attributes:
+        held_bytes: memory of the values that wait for an earlier one.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._held: dict[int, tuple[Value, int]] = {}
+        self.held_bytes = 0
+
+    def put(self, number: int, value: Value, nbytes: int) -> None:
+        """Takes a value."""
+        self._held[number] = value, nbytes + ENTRY_BYTES
+        self.held_bytes += nbytes + ENTRY_BYTES
+
+    def ready(self) -> Iterator[Value]:
+        """Hands out every value whose predecessors have all been handed out."""
+        while self._next in self._held:
+            value, nbytes = self._held.pop(self._next)
+            self.held_bytes -= nbytes
+            self._next += 1
+            yield value

@@ -16,7 +16,7 @@ from optsg.evaluate.report.cli import main as optsg_report
 from optsg.evaluate.tables.cli import main as optsg_tables
 from optsg.evaluate.tag.cli import main as optsg_tag
 from optsg.extract.cli import main as optsg_extract
-from optsg.extract.store_cli import main as optsg_store
+from optsg.extract.store.cli import main as optsg_store
 from optsg.train.cli import main as optsg_train
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from optsg.data.media import Failure, Split
-from optsg.data.store.merge import merge_parts
-from optsg.data.store.part_writer import Hdf5StoreWriter
+from optsg.data.store.hdf5.part_writer import Hdf5StoreWriter
+from optsg.data.store.merging import merge_parts
 from optsg.data.store.schema import StoreHeader, TextModelTables, VideoFeatures
-from optsg.data.title_tokenizer import TitleTokenizer
 from optsg.data.torchvision_compat import ensure_torchvision_importable
+from optsg.data.word_pieces import TitleTokenizer
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordPiece
 

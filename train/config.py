@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from ..data.errors import ConfigError
-from ..data.vocabulary import VocabularyKind
+from ..data.word_pieces import VocabularyKind
 from .system_names import DEFAULT_SYSTEM
 
 Modality = Literal["both", "video", "title"]
@@ -178,7 +178,7 @@ class InputConfig:
     Attributes:
         max_patches: image patches that have a position of their own.
         title_encoder: Hugging Face configuration of the title encoder, cut to ``title_layers``.
-        pieces: the decoder's word pieces (:class:`optsg.data.vocabulary.Vocabulary`).
+        pieces: the decoder's word pieces (:class:`optsg.data.word_pieces.Vocabulary`).
     """
 
     frame_dim: int

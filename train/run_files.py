@@ -29,8 +29,8 @@ from torch import Tensor, nn
 from ..data.errors import ConfigError, RunError
 from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
-from ..data.title_tokenizer import TitleTokenizer
 from ..data.whole_files import whole_file, write_text
+from ..data.word_pieces import TitleTokenizer
 from .config import RunConfig
 
 CONFIG, MODEL, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"

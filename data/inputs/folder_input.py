@@ -1,10 +1,15 @@
-"""A folder of videos and images, with metadata from tables, from yt-dlp's sidecars, or without any."""
+"""A folder of videos and images, with metadata from tables, from yt-dlp's ``NAME.info.json`` beside ``NAME.mp4``, or without any.
+
+video2dataset stores the fields of yt-dlp too, in the same form.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ..errors import InputError
 from ..media import Failure, MediaItem
@@ -12,7 +17,6 @@ from .media_folder import SIDECAR_SUFFIX, DefaultIds, MediaFolder, media_kind
 from .metadata_table import FILE_NAME, MetadataTable, Row, open_metadata_table
 from .records import Record, id_or, parse_record
 from .relative_paths import inside, printable
-from .sidecar_input import read_sidecar
 from .splits import choose_split, split_of_folders
 
 
@@ -144,3 +148,27 @@ def _failure(path: str, failure_id: str, error: str) -> Failure:
 
 def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def read_info(path: Path, name: str | Path) -> dict[str, Any]:
+    """The whole of one ``.info.json``, called ``name`` in errors; :class:`InputError` if it cannot be read."""
+    try:
+        info = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{name} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{name} is not JSON ({error})") from error
+    if not isinstance(info, dict):
+        raise InputError(f"{name} is not a JSON object, which is what yt-dlp --write-info-json writes")
+    return info
+
+
+def read_sidecar(path: Path) -> dict[str, object]:
+    """Columns out of one ``.info.json``; errors as :func:`read_info`."""
+    info = read_info(path, path.name)
+    return {"id": info.get("id"), **yt_dlp_columns(info)}
+
+
+def yt_dlp_columns(info: Mapping[str, object]) -> dict[str, object]:
+    """Title and tags of yt-dlp's information; its ``categories`` are no tags: the site chose them, not the uploader."""
+    return {"title": info.get("title"), "tags": info.get("tags")}

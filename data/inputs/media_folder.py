@@ -20,8 +20,8 @@ import numpy as np
 from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
 from .create_annotations import is_create_file
+from .files_by_stem import PathList
 from .metadata_table import TABLE_SUFFIXES
-from .path_list import PathList
 from .relative_paths import is_hidden, printable
 
 SHARD_SUFFIX = ".tar"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, StoreError
-from ..store.hdf5_columns import checked_dataset
+from ..store.hdf5.columns import checked_dataset
 from .files_by_stem import FilesByStem
 from .relative_paths import is_hidden, printable
 

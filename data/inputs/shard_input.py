@@ -10,10 +10,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..media import Failure, MediaItem, MediaKind
+from .folder_input import yt_dlp_columns
 from .media_folder import media_kind
 from .records import FORBIDDEN, PINNED, id_or, parse_record
 from .relative_paths import inside, printable
-from .sidecar_input import yt_dlp_columns
 from .splits import choose_split, split_of_folders, split_of_shard
 from .tar_samples import TarProblem, TarSample, count_samples, read_samples
 

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from ..errors import StoreError, StoreVersionError
 from ..media import Failure
 from . import schema
-from .hdf5_columns import Column, RaggedColumn, all_texts, read_array
+from .hdf5.columns import Column, RaggedColumn, all_texts, read_array
 from .row_blocks import RowBlock
 from .schema import StoreHeader
-from .shard_index import ShardIndex, check_exists, read_index
-from .shard_store import MappedShards, open_shard_columns
+from .shards.index import ShardIndex, check_exists, read_index
+from .shards.reading import MappedShards, open_shard_columns
 
 StoreRole = Literal["part", "store"]
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ..errors import StoreWriteError
 from . import schema
-from .columns import StorePlan, TextTables
 from .feature_store import FeatureStore, open_store
 from .files import recover_store
+from .plan import StorePlan, TextTables
 from .row_blocks import RowBlock, cut_rows
 from .writing import Progress, write_store
 

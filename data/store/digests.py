@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import schema
-from .column_file import HEADER_DIGEST, update_weights_digest
 from .feature_store import FeatureStore
-from .hdf5_columns import BUFFER_BYTES
+from .hdf5.columns import BUFFER_BYTES
+from .hdf5.file import HEADER_DIGEST, update_weights_digest
 from .mapped_pages import release_pages
 
 

@@ -15,7 +15,7 @@ from ..errors import StoreError
 from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
 from . import schema
 from .arrays import StoreArrays
-from .hdf5_columns import all_texts, checked_dataset, group_names, row_bytes, row_text
+from .hdf5.columns import all_texts, checked_dataset, group_names, row_bytes, row_text
 from .row_blocks import RaggedBlock
 from .schema import VideoFeatures
 

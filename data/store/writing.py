@@ -11,7 +11,6 @@ import numpy as np
 
 from ..errors import StoreWriteError
 from . import schema
-from .columns import StoreColumns, StorePlan, TextTables
 from .digests import file_digest
 from .files import (
     INDEX_NAME,
@@ -27,9 +26,10 @@ from .files import (
     temporary_name,
     write_errors,
 )
+from .plan import StoreColumns, StorePlan, TextTables
 from .row_blocks import Array, RowBlock
-from .shard_index import IndexedFile, ShardIndex
-from .shard_writer import Samples, ShardSetWriter, record_json, sample_key
+from .shards.index import IndexedFile, ShardIndex
+from .shards.writing import Samples, ShardSetWriter, record_json, sample_key
 
 Progress = Callable[[int], None]
 """Called with numbers of videos that were dealt with since the last call."""

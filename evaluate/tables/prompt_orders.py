@@ -16,7 +16,7 @@ from ...data.batching import collate
 from ...data.metrics import tag_groups
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
-from ...data.vocabulary import Vocabulary
+from ...data.word_pieces import Vocabulary
 from ...train.model.op_tsg import OPTSG
 from ...train.run.run import Run, load_run
 from ...train.writing.reading import TagReader

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ...data.batching import Batch
 from ...data.predicted_tag import PredictedTag
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ...train.model.layers import CrossLayer
 from ...train.model.video_title_model import VideoTitleModel
 from ...train.systems.system import System

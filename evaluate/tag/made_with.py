@@ -13,7 +13,7 @@ from typing import Any
 
 from ... import __version__
 from ...data.errors import RunError
-from ...data.vocabulary_list import read_tag_list
+from ...data.tag_list import read_tag_list
 from ...data.whole_files import write_text
 from ..options import SNAP_TO, TaggingOptions
 

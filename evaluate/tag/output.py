@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...data.errors import ConfigError, RunError
-from ...data.out_lock import lock_out
-from ...data.whole_files import whole_file
+from ...data.whole_files import lock_out, whole_file
 from .journal import CsvOutput, JsonLinesOutput, LinesOutput, PathSet
 from .made_with import MadeWith, check_made_with, record_path
 from .tagged_file import TaggedFile

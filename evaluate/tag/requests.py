@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ...data.errors import InputError
 from ...data.inputs import expand_pattern, open_listing
+from ...data.inputs.folder_input import read_sidecar
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind
 from ...data.inputs.metadata_table import FILE_NAME, TABLE_SUFFIXES, Row, open_metadata_table
 from ...data.inputs.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
-from ...data.inputs.sidecar_input import read_sidecar
 from ...data.media import Failure, MediaItem
 
 NO_MEDIA = "neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg"

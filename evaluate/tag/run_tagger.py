@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from ...data.batching import Batch
 from ...data.errors import ConfigError, RunError
 from ...data.predicted_tag import PredictedTag
-from ...data.vocabulary import Vocabulary
-from ...data.vocabulary_list import OPEN, TagList, read_tag_list
+from ...data.tag_list import OPEN, TagList, read_tag_list
+from ...data.word_pieces import Vocabulary
 from ...train.confidence.calibration import Calibration
 from ...train.confidence.precision_curve import CurvePoint
 from ...train.confidence.rated_tags import MOST_CANDIDATES

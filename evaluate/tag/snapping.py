@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.predicted_tag import PredictedTag
+from ...data.tag_list import TagList
 from ...data.tags import tag_key
-from ...data.vocabulary_list import TagList
 from ...extract.encoders.text_encoder import open_text_encoder
 from ...train.run.run import Run
 from ...train.run.tag_embeddings import load_tag_embeddings

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...data.errors import InputError, RunError
+from ...data.inputs.folder_input import read_info
 from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
-from ...data.inputs.sidecar_input import read_info
 from ...data.media import VIDEO_SUFFIXES
 from ...data.whole_files import whole_file
 from ...train.writing.tag_control import VideoTags

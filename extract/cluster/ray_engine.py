@@ -34,7 +34,7 @@ from ..engine import ImageFeatures
 from ..options import ExtractionOptions
 from ..parts import DoneInputs
 from ..summary import ExtractSummary
-from . import blocks
+from . import encoding_worker
 from .encoding_worker import EncodingWorker, WorkerSettings, describe_encoder
 from .worker_plan import WorkerPlan
 
@@ -90,7 +90,7 @@ class RayEngine:
         """
         tables = self._dataset(inputs, done).iter_batches(batch_size=None, batch_format="pyarrow")
         for table in _polled(tables, stop):
-            for block in blocks.from_table(table):
+            for block in encoding_worker.from_table(table):
                 if block.error is not None:
                     raise block.error
                 summary.encode_seconds += block.encode_seconds
@@ -152,7 +152,7 @@ class _InputBlocks(Datasource):  # type: ignore[misc]
     def __init__(self, inputs_and_done: Any):
         self._inputs_and_done = inputs_and_done
         self._folder = Path.cwd()
-        self._size = blocks.INPUTS_PER_BLOCK
+        self._size = encoding_worker.INPUTS_PER_BLOCK
 
     def estimate_inmemory_data_size(self) -> None:
         """Not known."""
@@ -163,7 +163,7 @@ class _InputBlocks(Datasource):  # type: ignore[misc]
 
         def read() -> Iterator[Any]:
             inputs, done = ray.get(reference)
-            return map(blocks.to_table, blocks.cut_blocks(inputs, done, folder, size))
+            return map(encoding_worker.to_table, encoding_worker.cut_blocks(inputs, done, folder, size))
 
         return [ReadTask(read, BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None, input_files=None))]
 

@@ -17,11 +17,10 @@ from PIL import Image
 
 from ...data.errors import DecodeError
 from ...data.media import FeatureStatus
-from .decode_plan import mostly_needed
 from .decord_reader import DecordReader
 from .frame_reader import FrameReader, Shrink, check_present
+from .packets import may_try_decord, mostly_needed, same_times
 from .pillow_reader import PillowReader, is_animated_webp
-from .preflight import may_try_decord, same_times
 from .pyav_reader import PyavReader
 from .sampling import Sampling, choose_frames
 from .still import open_image

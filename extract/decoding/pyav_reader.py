@@ -29,11 +29,8 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ...data.errors import DecodeError
-from .container_length import ends_early
-from .decode_plan import plan_decoding
-from .frame_reader import Shrink, check_present, size_of, source_of
-from .fresh_start import EntryTest, entry_test, skips_safely
-from .packet_facts import PacketFacts
+from .frame_reader import Shrink, check_present, ends_early, size_of, source_of
+from .packets import EntryTest, PacketFacts, entry_test, plan_decoding, skips_safely
 
 av.logging.set_level(None)
 

@@ -22,8 +22,8 @@ from tokenizers.models import WordLevel
 from ...data.errors import EncoderError
 from ...data.store.schema import CORPUS, MADE_FROM, TITLE_ENCODER, UNTRAINED, TextModelTables
 from ...data.tags import NIL_TEXT
-from ...data.title_tokenizer import TitleTokenizer
 from ...data.torchvision_compat import ensure_torchvision_importable
+from ...data.word_pieces import TitleTokenizer
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's."""

@@ -26,7 +26,7 @@ from transformers import AutoModel, AutoTokenizer  # noqa: E402
 from ...data.errors import EncoderError  # noqa: E402
 from ...data.store.schema import TextModelTables  # noqa: E402
 from ...data.tags import NIL_TEXT  # noqa: E402
-from ...data.title_tokenizer import MAX_TAG_TOKENS, TitleTokenizer  # noqa: E402
+from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer  # noqa: E402
 from .tower import pick_device  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, check_digest, model_hub, quiet_libraries, weights_digest  # noqa: E402
 

@@ -14,10 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...data.errors import EncoderError
-from .batchnorm_folding import fold_batch_norms
-from .loaded_tower import LoadedTower
 from .pixel_check import check_plan, normalised
-from .tower import PendingFeatures, Precision, Tower, example_pictures
+from .tower import LoadedTower, PendingFeatures, Precision, Tower, example_pictures, fold_batch_norms
 from .weights import check_digest, weights_digest
 
 

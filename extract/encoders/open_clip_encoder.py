@@ -16,8 +16,8 @@ from open_clip.transformer import QuickGELU  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from ...data.errors import EncoderError  # noqa: E402
-from .loaded_tower import LoadedTower  # noqa: E402
 from .pixel_plan import PixelPlan  # noqa: E402
+from .tower import LoadedTower  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
 
 

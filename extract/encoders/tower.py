@@ -2,29 +2,34 @@
 
 Measured on two cores with AMX: a ViT-B/32 runs twice as fast with bfloat16 weights (minimum cosine to float32 0.99994),
 an EfficientNet-Lite0 twice as fast with float16 weights (0.99995), whereas bfloat16 spoils it (0.994). The format is
-therefore chosen by the kind of layers and then checked on the tower at hand.
+therefore chosen by the kind of layers and then checked on the tower at hand. Batch
+normalisations are folded into the convolutions before them: the same function with half of the memory traffic.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ...data.errors import EncoderError
-from .loaded_tower import Call
 from .pixel_check import normalised
+from .pixel_plan import PixelPlan
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
+
 MINIMUM_COSINE = 0.9999
 """Least agreement with float32 features, picture by picture, for a smaller format to be used."""
+
 
 FEATURE_ROUNDING: Mapping[str, float] = {"float32": 2**-10, "float16": 2**-6, "bfloat16": 2**-6}
 """By number format: how far a picture's feature may be from the one computed in another batch, relative to its length.
@@ -185,3 +190,82 @@ def _forward(module: nn.Module, call: Call, pixels: Tensor) -> Tensor:
     dtype = next(module.parameters()).dtype
     with torch.no_grad():  # not inference mode, whose tensors no other module may take in training mode
         return call(module, pixels.to(dtype))
+
+
+Call = Callable[[nn.Module, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedTower:
+    """A frozen tower with everything needed to run it.
+
+    Legend: n pictures, P patches of a picture, D and E widths.
+
+    Attributes:
+        module: float32, evaluation mode, on the CPU.
+        pooled: (n, 3, H, W) normalised pixels to (n, D).
+        patches: (n, 3, H, W) normalised pixels to (n, P, E).
+        plan: picture to bytes.
+        mean, std: of red, green and blue, on the scale from 0 to 1.
+        transform: the library's own way from a picture to (3, H, W) normalised pixels.
+        spec: the library's part of the encoder's description: its name and version, where the weights came from, flags.
+        description: of the weights, for messages.
+        features: what pooled and patch features are, for people.
+    """
+
+    module: nn.Module
+    pooled: Call
+    patches: Call
+    plan: PixelPlan
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    transform: Callable[[Image.Image], Tensor]
+    spec: Mapping[str, Any]
+    description: str
+    features: tuple[str, str]
+
+
+RELATIVE_TOLERANCE = 1e-3
+
+
+def fold_batch_norms(model: nn.Module, example: Tensor) -> nn.Module:
+    """A copy in evaluation mode with every convolution + batch normalisation made one convolution.
+
+    Pairs are found by their order as children of one module, which need not be the order in which they run; the model
+    itself is returned where there is nothing to fold or the folded copy computes anything else on ``example``.
+    """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+        return model
+    folded = copy.deepcopy(model).eval()
+    for parent in folded.modules():
+        children = list(parent.named_children())
+        for (_, convolution), (name, norm) in pairwise(children):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                _fold(convolution, norm)
+                setattr(parent, name, _what_follows(norm))
+    with torch.inference_mode():
+        expected, found = model.eval()(example), folded(example)
+    scale = float(expected.abs().max())
+    return folded if torch.allclose(expected, found, rtol=0, atol=RELATIVE_TOLERANCE * scale) else model
+
+
+def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight,
+        convolution.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
+    convolution.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    convolution.bias = nn.Parameter(bias.detach(), requires_grad=False)
+
+
+def _what_follows(norm: nn.BatchNorm2d) -> nn.Module:
+    """The activation that timm's normalisations carry with them."""
+    activation = getattr(norm, "act", None)
+    return activation if isinstance(activation, nn.Module) else nn.Identity()

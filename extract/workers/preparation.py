@@ -1,7 +1,8 @@
-"""One input made ready for the image encoder: decoded, sampled, cut to size, with its thumbnail. Needs no torch."""
+"""One input made ready for the image encoder: decoded, sampled, cut to size, with its thumbnail and its digest. Needs no torch."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,3 +126,21 @@ def _prepare_image(payload: Path | bytes, how: Preparation) -> Prepared:
         note="",
         backend=f"pillow {PIL.__version__}",
     )
+
+
+BLOCK = 1 << 20
+
+
+def source_digest(payload: Path | bytes) -> str:
+    """``sha256:…`` of a file or of bytes; empty if the file cannot be read."""
+    digest = hashlib.sha256()
+    if isinstance(payload, bytes):
+        digest.update(payload)
+    else:
+        try:
+            with payload.open("rb") as file:
+                while block := file.read(BLOCK):
+                    digest.update(block)
+        except OSError:
+            return ""
+    return f"sha256:{digest.hexdigest()}"

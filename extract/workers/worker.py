@@ -20,8 +20,7 @@ from ...data.media import TarMember
 from ..decoding.sampling import Sampling
 from ..encoders.pixel_plan import PixelPlan
 from . import wire
-from .preparation import Preparation, Prepared, Unreadable, prepare, processor_seconds
-from .source_digest import source_digest
+from .preparation import Preparation, Prepared, Unreadable, prepare, processor_seconds, source_digest
 
 NICENESS = 10
 """The encoder goes first: what is decoded waits for it, not the other way round."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
-from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR
 from optsg.train.writing.reading import split_tags
 
 from benchmarks.alternating import Timing, Timings, alternate

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optsg.data.store import open_store
-from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.tag.evidence import TagEvidence
 
 from benchmarks.evidence import Composed, Tally, compose, count

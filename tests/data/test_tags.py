@@ -13,8 +13,7 @@ from optsg.data.errors import RunError, StoreError
 from optsg.data.store import open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.tags import clean_tag, tag_key, unique_tags
-from optsg.data.title_tokenizer import MAX_TITLE_TOKENS, TitleTokenizer
-from optsg.data.vocabulary import MARKS, Vocabulary, build_vocabulary
+from optsg.data.word_pieces import MARKS, MAX_TITLE_TOKENS, TitleTokenizer, Vocabulary, build_vocabulary
 
 from tests.tiny_world import tiny_tokenizer, tiny_videos, write_tiny_store
 

@@ -8,7 +8,7 @@ import pytest
 from optsg.extract.encoders.image_encoder import ImageEncoder, open_image_encoder, parse_image_encoder
 from optsg.extract.encoders.text_encoder import TextEncoder, open_text_encoder, parse_text_encoder
 
-from tests.extract.painted_clips import ClipMaker
+from tests.extract.decoding.painted_clips import ClipMaker
 from tests.extract.tiny_encoders import TINY_VISION, save_bert, save_open_clip, save_timm
 
 

@@ -20,7 +20,7 @@ from optsg.data.inputs import open_inputs
 from optsg.extract.cli import main as extract_main
 from optsg.extract.summary import ExtractSummary
 
-from tests.extract.painted_clips import ClipMaker
+from tests.extract.decoding.painted_clips import ClipMaker
 
 
 @pytest.fixture

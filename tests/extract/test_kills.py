@@ -21,7 +21,7 @@ import pytest
 from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 
-from tests.extract.painted_clips import ClipMaker
+from tests.extract.decoding.painted_clips import ClipMaker
 from tests.extract.same_store import assert_same_store
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,9 +14,9 @@ from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 from optsg.extract import pipeline
 from optsg.extract.cli import main as extract_main
-from optsg.extract.store_cli import main as store_main
+from optsg.extract.store.cli import main as store_main
 
-from tests.extract.painted_clips import ClipMaker
+from tests.extract.decoding.painted_clips import ClipMaker
 
 NAMES = "abcdef"
 

@@ -28,17 +28,17 @@ from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import ImageEncoder
 from optsg.extract.encoders.text_encoder import TextEncoder
 from optsg.extract.encoders.tower import PendingFeatures
-from optsg.extract.in_order import InOrder
 from optsg.extract.options import ExtractionOptions
+from optsg.extract.ordered_encoding import InOrder
 from optsg.extract.pipeline import ExtractionInterrupted, run_extraction
 from optsg.extract.summary import ExtractSummary
 from optsg.extract.workers import worker_process
-from optsg.extract.workers.source_digest import source_digest
+from optsg.extract.workers.preparation import source_digest
 from PIL import Image
 
-from tests.extract.misbehaving_worker import PROGRAM
-from tests.extract.painted_clips import ClipMaker
+from tests.extract.decoding.painted_clips import ClipMaker
 from tests.extract.same_store import assert_rows_kept, assert_same_store
+from tests.extract.workers.misbehaving_worker import PROGRAM
 
 SAMPLE = 12
 
@@ -509,18 +509,18 @@ def test_a_full_disk_is_one_sentence_and_keeps_complete_parts(
 
 
 def fill_disk_after(monkeypatch: pytest.MonkeyPatch, *, appends: int) -> None:
-    from optsg.data.store import hdf5_columns
+    from optsg.data.store.hdf5 import columns
 
-    append, count = hdf5_columns.RaggedWriter.append, 0
+    append, count = columns.RaggedWriter.append, 0
 
-    def fails(self: hdf5_columns.RaggedWriter, values: np.ndarray) -> None:
+    def fails(self: columns.RaggedWriter, values: np.ndarray) -> None:
         nonlocal count
         count += values.dtype == np.float16 and values.size > 0
         if count >= appends:
             raise OSError(errno.ENOSPC, "No space left on device")
         append(self, values)
 
-    monkeypatch.setattr(hdf5_columns.RaggedWriter, "append", fails)
+    monkeypatch.setattr(columns.RaggedWriter, "append", fails)
 
 
 LIMITED = """

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from optsg.evaluate.cli import main as optsg_eval
-from optsg.extract.store_cli import main as optsg_store
+from optsg.extract.store.cli import main as optsg_store
 from optsg.train.cli import main as optsg_train
 
 from tests.golden.files import OLD

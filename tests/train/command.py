@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner, Result
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.train.cli import main
 from optsg.train.config import RunConfig
 from optsg.train.run.plan import RunRequest, new_run

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from ...data.errors import RunError
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..run.plan import begun_config
 from ..run_files import DECISION

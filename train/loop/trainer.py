@@ -27,7 +27,7 @@ from ...data.errors import StoreError
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ..confidence.calibration import Calibration
 from ..config import RunConfig, default_epochs
 from ..device import working_dtype

@@ -20,7 +20,7 @@ from torch.nn import functional
 from ...data.batching import Batch
 from ...data.errors import RunError
 from ...data.tag_table import TagTable
-from ...data.vocabulary import BOS, MARKS, NIL, PAD
+from ...data.word_pieces import BOS, MARKS, NIL, PAD
 from ..config import InputConfig, ModelConfig, TrainingConfig
 from ..objective.losses import binary_cross_entropy, prompt_tag_contrastive_loss, weighted_token_loss
 from ..objective.op_tsg_loss import Losses, prompts_used

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...data.vocabulary import MARKS, SEPARATOR
+from ...data.word_pieces import MARKS, SEPARATOR
 from ..config import NO_PROMPTS
 from .layers import CrossLayer, Dropout, KeyValue, LayerCache, attention_mask, causal_mask
 from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
+from ...data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 
 MAX_TARGET_TOKENS = 160
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...data.batching import Batch
-from ...data.vocabulary import MARKS, PAD
+from ...data.word_pieces import MARKS, PAD
 from ..config import InputConfig
 from .copy_gate import CopyGate, CopySource
 from .tag_decoder import TagDecoder

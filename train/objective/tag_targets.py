@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...data.batching import Batch
 from ...data.store import FeatureStore
-from ...data.vocabulary import Vocabulary
+from ...data.word_pieces import Vocabulary
 
 
 def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, device: torch.device) -> TagTargets:

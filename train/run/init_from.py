@@ -18,8 +18,7 @@ from ...data.store import FeatureStore
 from ...data.store.digests import file_digest
 from ...data.store.schema import StoreHeader, encoder_identity
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
-from ...data.vocabulary import MARKS
+from ...data.word_pieces import MARKS, TitleTokenizer
 from ..config import ModelConfig, RunConfig
 from ..model.hybrid_encoder import HybridEncoder
 from ..model.tag_decoder import TagDecoder

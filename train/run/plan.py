@@ -15,8 +15,7 @@ from ... import __version__
 from ...data.errors import ConfigError, RunError
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
-from ...data.vocabulary import build_vocabulary
+from ...data.word_pieces import TitleTokenizer, build_vocabulary
 from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from ..device import choose_device
 from ..run_files import CONFIG, create_run, point_latest, read_config

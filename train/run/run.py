@@ -11,7 +11,7 @@ from ...data.batching import Batch
 from ...data.errors import ConfigError, RunError, StoreError
 from ...data.predicted_tag import PredictedTag
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ..confidence.calibration import Calibration, read_calibration
 from ..config import RunConfig
 from ..device import choose_device, working_dtype

@@ -22,7 +22,7 @@ from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.tags import tag_key
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
 from ..model.layers import init_weights
 from ..model.tag_head import TagHead, columns_of, multi_hot, ranked_columns

@@ -18,7 +18,7 @@ from ...data.batching import Batch
 from ...data.errors import ConfigError
 from ...data.store import FeatureStore
 from ...data.tags import NIL_TEXT
-from ...data.title_tokenizer import MAX_TAG_TOKENS, TitleTokenizer, WholeText
+from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer, WholeText
 from ..config import InputConfig, ModelConfig
 from ..model.op_tsg import OPTSG
 from ..model.title_encoder import TitleEncoder

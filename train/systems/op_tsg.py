@@ -21,8 +21,7 @@ from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.tags import tag_key
-from ...data.title_tokenizer import TitleTokenizer
-from ...data.vocabulary import Vocabulary
+from ...data.word_pieces import TitleTokenizer, Vocabulary
 from ..config import RunConfig
 from ..model.matching import NO_TAG
 from ..model.op_tsg import OPTSG

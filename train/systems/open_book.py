@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
-from ...data.vocabulary import PAD
+from ...data.word_pieces import PAD, TitleTokenizer
 from ..config import RunConfig, TrainingConfig
 from ..model.copy_gate import CopyGate, CopySource
 from ..model.layers import Dropout

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.batching import Batch
-from ...data.vocabulary import BOS, PAD, SEPARATOR
+from ...data.word_pieces import BOS, PAD, SEPARATOR
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
 from ..objective.shares import decide

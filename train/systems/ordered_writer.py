@@ -22,8 +22,7 @@ from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.tags import tag_key
-from ...data.title_tokenizer import TitleTokenizer
-from ...data.vocabulary import Vocabulary
+from ...data.word_pieces import TitleTokenizer, Vocabulary
 from ..config import RunConfig
 from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
 from ..objective.tag_targets import TagTargets, tag_targets

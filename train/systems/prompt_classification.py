@@ -19,7 +19,7 @@ from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.tags import tag_key
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
 from ..model.layers import Dropout, init_weights
 from ..model.matching import NO_TAG, assign_tags

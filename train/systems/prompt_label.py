@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from ...data.batching import Batch
 from ...data.predicted_tag import PredictedTag
-from ...data.vocabulary import NIL, PAD
+from ...data.word_pieces import NIL, PAD
 from ..config import InputConfig, ModelConfig, TrainingConfig
 from ..model.layers import init_weights
 from ..model.matching import NO_TAG

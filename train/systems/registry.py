@@ -8,7 +8,7 @@ import torch
 
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..system_names import check_system_name
 from .classifiers import Asy, Bin

@@ -22,7 +22,7 @@ from ...data.batching import Batch
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
-from ...data.title_tokenizer import TitleTokenizer
+from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..model.video_title_model import VideoTitleModel
 from ..writing.tag_control import BatchControl

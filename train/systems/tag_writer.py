@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...data.batching import Batch
-from ...data.vocabulary import MARKS, NIL, PAD
+from ...data.word_pieces import MARKS, NIL, PAD
 from ..config import NO_PROMPTS, InputConfig, ModelConfig, TrainingConfig
 from ..model.layers import init_weights
 from ..model.tag_decoder import TagDecoder

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
+from ...data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import MAX_TARGET_TOKENS
 from ..model.token_output import PlainOutput, TokenOutput

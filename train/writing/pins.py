@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...data.vocabulary import MARKS
+from ...data.word_pieces import MARKS
 from ..model.matching import match_prompts
 from .steering import Pieces
 

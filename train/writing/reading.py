@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from ...data.predicted_tag import PredictedTag
 from ...data.tag_table import TagTable
 from ...data.tags import clean_tag, tag_key
-from ...data.title_tokenizer import TitleTokenizer
-from ...data.vocabulary import EOS, NIL, PAD, SEPARATOR, Vocabulary
+from ...data.word_pieces import EOS, NIL, PAD, SEPARATOR, TitleTokenizer, Vocabulary
 from .greedy import WrittenTokens
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...data.vocabulary import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
+from ...data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import MAX_STEPS
 from ..model.token_output import PlainOutput, TokenOutput

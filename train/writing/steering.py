@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...data.vocabulary import EOS, MARKS, NIL, SEPARATOR
+from ...data.word_pieces import EOS, MARKS, NIL, SEPARATOR
 
 NEVER = float("-inf")
 

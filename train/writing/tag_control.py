@@ -22,11 +22,10 @@ from torch import Tensor
 
 from ...data.errors import ConfigError
 from ...data.predicted_tag import PredictedTag
+from ...data.tag_list import TagList
 from ...data.tag_table import TagTable
 from ...data.tags import clean_tag, tag_key
-from ...data.title_tokenizer import TitleTokenizer
-from ...data.vocabulary import SEPARATOR, Vocabulary
-from ...data.vocabulary_list import TagList
+from ...data.word_pieces import SEPARATOR, TitleTokenizer, Vocabulary
 from .steering import Allowance, Pieces, Steering, TagTrie
 
 

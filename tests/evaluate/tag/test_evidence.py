@@ -12,8 +12,7 @@ import torch
 from optsg.data.batching import Batch, collate
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore, open_store
-from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.data.vocabulary import NIL, SEPARATOR
+from optsg.data.word_pieces import NIL, SEPARATOR, TitleTokenizer
 from optsg.evaluate.tag.evidence import explain
 from optsg.train.model.layers import Attention
 from optsg.train.model.op_tsg import OPTSG

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import RunError
 from optsg.data.inputs import folder_input
-from optsg.data.inputs.sidecar_input import read_sidecar
+from optsg.data.inputs.folder_input import read_sidecar
 from optsg.data.media import MediaItem
 from optsg.evaluate.tag import requests
 from optsg.evaluate.tag.output import open_output

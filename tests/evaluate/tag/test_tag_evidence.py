@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.tag.evidence import Evidence, TagEvidence, evidence_for_people
 
 from tests.tiny_world import tiny_tokenizer

@@ -16,7 +16,7 @@ from optsg.data.batching import collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore
-from optsg.data.vocabulary_list import TagList
+from optsg.data.tag_list import TagList
 from optsg.evaluate.cli import main
 from optsg.evaluate.options import TaggingOptions
 from optsg.evaluate.scores.predictions import read_predictions, tag_rows

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from optsg.data.vocabulary import NIL, PAD
+from optsg.data.word_pieces import NIL, PAD
 from optsg.train.model.copy_gate import CopyGate, CopySource
 from optsg.train.model.layers import init_weights
 from optsg.train.objective.losses import tag_sequence_loss

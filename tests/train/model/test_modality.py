@@ -13,7 +13,7 @@ from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.train.cli import main
 from optsg.train.config import Modality, ModelConfig, RunConfig, TrainingConfig, apply_settings
 from optsg.train.run.plan import RunRequest, new_run

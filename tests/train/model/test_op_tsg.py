@@ -13,8 +13,7 @@ import torch
 from optsg.data.batching import Batch, collate
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.data.vocabulary import SEPARATOR, Vocabulary, build_vocabulary
+from optsg.data.word_pieces import SEPARATOR, TitleTokenizer, Vocabulary, build_vocabulary
 from optsg.train.config import PROMPT_ENTRIES, InputConfig, ModelConfig, TrainingConfig
 from optsg.train.model.op_tsg import OPTSG
 from optsg.train.objective.tag_targets import TagTargets, tag_targets

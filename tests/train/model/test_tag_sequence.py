@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from optsg.data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import BOS, EOS, NIL, PAD, SEPARATOR
 from optsg.train.model.tag_sequence import positions_in_tag, slots_of, tag_sequence, target_batch
 
 PIECES = {0: [10], 1: [11, 12], 2: [13, 14, 15]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from optsg.data.batching import Batch
-from optsg.data.vocabulary import MARKS, PAD
+from optsg.data.word_pieces import MARKS, PAD
 from optsg.train.config import InputConfig
 from optsg.train.model.copy_gate import CopyGate, CopySource
 from optsg.train.model.tag_decoder import TagDecoder

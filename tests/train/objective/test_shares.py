@@ -15,8 +15,7 @@ import torch
 from optsg.data.batching import JointBatch, collate
 from optsg.data.store import open_store
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.data.vocabulary import Vocabulary
+from optsg.data.word_pieces import TitleTokenizer, Vocabulary
 from optsg.train.config import InputConfig, ModelConfig, RunConfig, TrainingConfig
 from optsg.train.model.op_tsg import OPTSG
 from optsg.train.objective.tag_targets import tag_targets

@@ -19,7 +19,7 @@ from optsg.data.errors import ConfigError, RunError
 from optsg.data.store import open_store
 from optsg.data.store.schema import VideoFeatures
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.extract.encoders.character_text_encoder import CharacterTextEncoder
 from optsg.train.config import RunConfig

@@ -13,7 +13,7 @@ import torch
 from optsg.data.batching import collate
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.train.config import RunConfig
 from optsg.train.loop.optimiser import build_optimiser
 from optsg.train.model.op_tsg import OPTSG

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.store import FeatureStore, open_store
-from optsg.data.vocabulary import NIL, SEPARATOR
+from optsg.data.word_pieces import NIL, SEPARATOR
 from optsg.train.cli import main
 from optsg.train.loop.saved_states import read_progress
 from optsg.train.loop.trainer import Trainer

@@ -13,8 +13,7 @@ from optsg.data.batching import collate
 from optsg.data.errors import ConfigError
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import BOS, EOS, NIL, PAD, SEPARATOR, TitleTokenizer
 from optsg.train.config import SIZES, ModelConfig, RunConfig, apply_settings
 from optsg.train.model.tag_sequence import MAX_TARGET_TOKENS
 from optsg.train.run.plan import RunRequest, new_run

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from optsg.data.tag_table import TagTable
-from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR, Vocabulary
+from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR, TitleTokenizer, Vocabulary
 from optsg.train.model.tag_decoder import TagDecoder
 from optsg.train.writing.greedy import WrittenTokens, greedy_decode, likeliest
 from optsg.train.writing.reading import TagReader, join_punctuation, split_tags

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from optsg.data.vocabulary import BOS, EOS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import BOS, EOS, NIL, PAD, SEPARATOR
 from optsg.train.model.tag_decoder import TagDecoder
 from optsg.train.model.tag_sequence import MAX_STEPS, slot_targets
 from optsg.train.writing.greedy import WrittenTokens

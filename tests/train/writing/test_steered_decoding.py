@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR
 from optsg.train.config import NO_PROMPTS
 from optsg.train.model.copy_gate import CopyGate, CopySource
 from optsg.train.model.tag_decoder import TagDecoder

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from optsg.data.vocabulary import EOS, NIL, PAD, SEPARATOR
+from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR
 from optsg.train.writing.pins import choose_prompts, prompts_in_front
 from optsg.train.writing.steering import ROOT, Allowance, Steering, TagTrie
 

@@ -14,11 +14,10 @@ from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore, open_store
+from optsg.data.tag_list import TagList, parse_tag_list
 from optsg.data.tag_table import TagTable
 from optsg.data.tags import tag_key
-from optsg.data.title_tokenizer import TitleTokenizer
-from optsg.data.vocabulary import EOS, SEPARATOR, Vocabulary
-from optsg.data.vocabulary_list import TagList, parse_tag_list
+from optsg.data.word_pieces import EOS, SEPARATOR, TitleTokenizer, Vocabulary
 from optsg.evaluate.tag.run_tagger import (
     OperatingPoint,
     RunTagger,

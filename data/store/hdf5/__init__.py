@@ -1,0 +1,1 @@
+"""Columns and files of HDF5."""

@@ -1,0 +1,194 @@
+"""Everything of a finished store that goes into an HDF5 file, and what must be known before it is written.
+
+While a store is written its tags are numbered by key, in order of first use.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..media import Failure
+from ..tags import clean_tag, tag_key
+from . import schema
+from .hdf5.file import ColumnFileWriter
+from .row_blocks import RaggedBlock, RowBlock
+from .schema import StoreHeader, digest_to_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorePlan:
+    """What is known of a store before it is written.
+
+    Attributes:
+        header: how it was made.
+        videos: number of videos.
+        values: number of values of every ragged column of the videos; without ``videos/title_tokens`` where unknown.
+        tag_keys, tag_spellings: the tag table.
+        failures: inputs that gave no features.
+    """
+
+    header: StoreHeader
+    videos: int
+    values: Mapping[str, int]
+    tag_keys: list[str]
+    tag_spellings: list[str]
+    failures: list[Failure]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTables:
+    """The text model's part of a store, ready to be written.
+
+    Attributes:
+        tag_tokens: word pieces of the tags.
+        tag_embeddings: blocks of (n, E) float32, together one row per tag.
+        nil_embedding: (E,) float32.
+        tokenizer, config: UTF-8 bytes.
+        weights: state dict of the title encoder.
+    """
+
+    tag_tokens: RaggedBlock
+    tag_embeddings: Iterable[NDArray[np.float32]]
+    nil_embedding: NDArray[np.float32]
+    tokenizer: bytes
+    config: bytes
+    weights: Mapping[str, NDArray[Any]]
+
+
+class StoreColumns:
+    """The HDF5 file of either form: the whole store, or what does not lie in shards."""
+
+    def __init__(self, plan: StorePlan, *, without: tuple[str, ...], fixed: Mapping[str, str] | None = None):
+        """``without``: columns whose values go elsewhere; ``fixed``: more fixed columns."""
+        self._plan = plan
+        self._without = without
+        self._fixed = {**schema.FIXED_COLUMNS, **(fixed or {})}
+        self._file: ColumnFileWriter | None = None
+        self._rows = 0
+        self._title_tokens: list[
+            RaggedBlock
+        ] = []  # numbers only; their count is known at the end, if not from the plan
+
+    @property
+    def file(self) -> ColumnFileWriter:
+        """The file since :meth:`create`."""
+        assert self._file is not None
+        return self._file
+
+    def create(self, path: Path) -> None:
+        """Begins the file; raises :class:`optsg.data.errors.StoreWriteError` where it cannot."""
+        self._file = ColumnFileWriter(path, self._plan.header)
+        columns = {**schema.VIDEO_COLUMNS, schema.TITLE_TOKENS: schema.TOKEN_COLUMNS[schema.TITLE_TOKENS]}
+        for name, spec in columns.items():
+            if name in self._plan.values:
+                size = (self._plan.videos, self._plan.values[name])
+                self.file.add_ragged(name, spec, size=size, with_values=name not in self._without)
+        for name, dtype in self._fixed.items():
+            self.file.add_fixed(name, dtype, rows=self._plan.videos)
+
+    def abandon(self) -> None:
+        """Closes the file unfinished."""
+        if self._file is not None:
+            self._file.abandon()
+
+    def add(self, block: RowBlock) -> None:
+        """Adds videos."""
+        self._rows += len(block)
+        self.file.extend(block)
+        if schema.TITLE_TOKENS not in self._plan.values:
+            self._title_tokens.append(block.ragged[schema.TITLE_TOKENS])
+
+    def finish(self, text: TextTables, *, kind: str) -> None:
+        """Writes everything that is not one row per video, and closes the file."""
+        assert self._rows == self._plan.videos, (self._rows, self._plan.videos)
+        tokens = schema.TOKEN_COLUMNS
+        if schema.TITLE_TOKENS not in self._plan.values:
+            self.file.write_ragged(schema.TITLE_TOKENS, tokens[schema.TITLE_TOKENS], _joined(self._title_tokens))
+        for name, texts in (("tags/key", self._plan.tag_keys), ("tags/spelling", self._plan.tag_spellings)):
+            self.file.write_ragged(name, schema.TEXT, RaggedBlock.of_texts(texts))
+        self.file.write_ragged(schema.TAG_TOKENS, tokens[schema.TAG_TOKENS], text.tag_tokens)
+        width = self._plan.header.tag_dim
+        tags = len(self._plan.tag_keys)
+        self.file.write_array(schema.TAG_EMBEDDING, text.tag_embeddings, dtype="float32", rows=tags, width=width)
+        for name, array, dtype in (
+            (schema.NIL_EMBEDDING, text.nil_embedding, "float32"),
+            (schema.TOKENIZER, np.frombuffer(text.tokenizer, np.uint8), "uint8"),
+            (schema.TEXT_CONFIG, np.frombuffer(text.config, np.uint8), "uint8"),
+        ):
+            self.file.write_array(name, [array], dtype=dtype, rows=len(array))
+        self.file.write_weights(text.weights)
+        for name, rows in _failure_columns(self._plan.failures).items():
+            self.file.write_ragged(name, schema.FAILURE_COLUMNS[name], rows)
+        seconds = np.array([failure.seconds for failure in self._plan.failures], np.float32)
+        self.file.write_array("failures/seconds", [seconds], dtype="float32", rows=len(seconds))
+        self.file.finish(kind)
+
+
+def _joined(blocks: list[RaggedBlock]) -> RaggedBlock:
+    nothing = RaggedBlock.of_rows([])
+    blocks = [nothing, *blocks]
+    return RaggedBlock(
+        values=np.concatenate([block.values for block in blocks]),
+        lengths=np.concatenate([block.lengths for block in blocks]),
+    )
+
+
+def _failure_columns(failures: list[Failure]) -> dict[str, RaggedBlock]:
+    names = ("id", "source", "stage", "error", "status")
+    columns = {
+        f"failures/{name}": RaggedBlock.of_texts([getattr(failure, name) for failure in failures]) for name in names
+    }
+    columns["failures/digest"] = RaggedBlock.of_bytes([digest_to_bytes(failure.digest) for failure in failures])
+    return columns
+
+
+class TagTableBuilder:
+    """Numbers tags by key in order of first use and remembers each key's most frequent spelling."""
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+        self._spellings: list[Counter[str]] = []
+
+    def add(self, tag: str) -> int:
+        """Number of the tag."""
+        return self.count(tag_key(tag), clean_tag(tag), 1)
+
+    def add_all(self, keys: list[str], spellings: list[str], used: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Takes over the tags of another store, as if its videos were added one by one.
+
+        Args:
+            keys, spellings: its tag table.
+            used: its videos' tags one after the other, as numbers of that table.
+
+        Returns:
+            (len(keys),) the number here of each of its tags; −1 where no video uses it.
+        """
+        numbers = np.full(len(keys), -1, np.int32)
+        tags, first, counts = np.unique(used, return_index=True, return_counts=True)
+        for place in np.argsort(first).tolist():
+            tag = int(tags[place])
+            numbers[tag] = self.count(keys[tag], spellings[tag], int(counts[place]))
+        return numbers
+
+    def count(self, key: str, spelling: str, times: int) -> int:
+        """Counts so many uses of a tag in one spelling; its number."""
+        index = self._index.setdefault(key, len(self._index))
+        if index == len(self._spellings):
+            self._spellings.append(Counter())
+        self._spellings[index][spelling] += times
+        return index
+
+    def keys(self) -> list[str]:
+        """Tag keys by number."""
+        return list(self._index)
+
+    def spellings(self) -> list[str]:
+        """The most frequent spelling of every tag, the first used one among equals."""
+        return [max(counts, key=counts.__getitem__) for counts in self._spellings]

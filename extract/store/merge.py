@@ -1,0 +1,42 @@
+"""``optsg-store merge``: :func:`optsg.data.store.merging.merge_stores` with the order of inputs and the text encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ...data.errors import ConfigError, StoreWriteError
+from ...data.inputs import open_inputs
+from ...data.store.merging import merge_stores
+from ...data.store.schema import StoreHeader, TextModelTables
+from ...data.store.writing import Progress
+from ...data.whole_files import lock_out
+from ..api import check_out
+from ..encoders.text_encoder import open_text_encoder
+
+
+def join_stores(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    inputs: Path | None = None,
+    metadata: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> list[str]:
+    """Merges stores while nobody else can write ``out``; arguments and errors as :func:`merge_stores`.
+
+    Args:
+        inputs: what was extracted: its order becomes that of the store.
+        metadata: the table that the extractions were given.
+    """
+    if metadata is not None and inputs is None:
+        raise ConfigError("--metadata goes with --inputs: it says in which order the inputs come")
+    check_out(out)
+    order = None if inputs is None else (item.id for item in open_inputs(inputs, metadata=metadata))
+    with lock_out(out, StoreWriteError):
+        return merge_stores(paths, out, make_text=_make_text, input_order=order, overwrite=overwrite, progress=progress)
+
+
+def _make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
+    return open_text_encoder(header.text_encoder, device="cpu").tables(corpus)

@@ -1,0 +1,442 @@
+"""The torture set: every file with how it is made and what must come of it.
+
+``TORTURE`` is the table. Unless a row says otherwise, a clip has 36 frames at 10 a second with their numbers painted in,
+so that the frames 0, 10, 20 and 30 are due at 0, 1, 2 and 3 seconds.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from PIL import Image
+
+from tests.extract.decoding.painted_clips import H264, ClipMaker, painted
+
+Recipe = Callable[[ClipMaker, Path], None]
+"""Makes the file at the given path."""
+
+Surgery = Callable[[bytes], bytes]
+"""Changes the bytes of a file."""
+
+SMEARED = -1
+"""The number of a frame that may spell anything: it is kept, but damage before it reaches into it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Torture:
+    """One row.
+
+    Attributes:
+        name: the file's name.
+        made: how it is made.
+        verdict: what must come of it.
+        says: the note of an ``ok`` or ``partial`` one, the whole error of a ``failed`` one; a regular expression.
+        frames: numbers read from the kept frames.
+        times: their times in seconds.
+        turned: degrees by which the picture must be turned counterclockwise to be read.
+        decoder: the one that must serve it, where that matters.
+    """
+
+    name: str
+    made: Recipe
+    verdict: Literal["ok", "partial", "failed"] = "ok"
+    says: str = ""
+    frames: Sequence[int] = (0, 10, 20, 30)
+    times: Sequence[float] = (0, 1, 2, 3)
+    turned: int = 0
+    decoder: str = ""
+
+
+def clip(*options: str, frames: int = 36, rate: float = 10, inputs: Sequence[str] = ()) -> Recipe:
+    """ffmpeg encodes painted frames with ``options``."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        maker.encode(path, frames=frames, rate=rate, inputs=inputs, options=options)
+
+    return make
+
+
+def from_clip(*options: str, before: Sequence[str] = (), suffix: str = ".mp4", coded: Sequence[str] = H264) -> Recipe:
+    """ffmpeg makes the file of a finished clip."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        maker.run(*before, "-i", maker(f"whole{suffix}", frames=36, options=coded), *options, path)
+
+    return make
+
+
+def surgery(cut: Surgery, made: Recipe, suffix: str = ".mp4") -> Recipe:
+    """The bytes of a file, changed."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        whole = path.with_name(f"before_surgery_{path.stem}{suffix}")
+        made(maker, whole)
+        path.write_bytes(cut(whole.read_bytes()))
+
+    return make
+
+
+def content(data: bytes) -> Recipe:
+    """These bytes."""
+
+    def make(_maker: ClipMaker, path: Path) -> None:
+        path.write_bytes(data)
+
+    return make
+
+
+def video_packets(data: bytes) -> list[tuple[int, int, int]]:
+    """Of each packet: where its container begins it, where its payload begins, and where that ends.
+
+    Damage placed so is the same with every encoder.
+    """
+    places = []
+    with av.open(io.BytesIO(data), mode="r") as container:
+        for packet in container.demux(video=0):
+            if packet.size:
+                start = packet.pos or 0
+                payload = max(start, data.find(bytes(packet), start))  # transport streams cut payloads to pieces
+                places.append((start, payload, payload + packet.size))
+    return places
+
+
+def end_within(number: int) -> Surgery:
+    """Cuts the file off in the middle of a packet."""
+
+    def cut(data: bytes) -> bytes:
+        _, start, end = video_packets(data)[number]
+        return data[: (start + end) // 2]
+
+    return cut
+
+
+def spoil(start: int, end: int) -> Surgery:
+    """Overwrites the payloads of packets ``start`` to ``end`` (exclusive) with zeros."""
+
+    def cut(data: bytes) -> bytes:
+        spoiled = bytearray(data)
+        for _, begin, stop in video_packets(data)[start:end]:
+            spoiled[begin:stop] = bytes(stop - begin)
+        return bytes(spoiled)
+
+    return cut
+
+
+def spoil_structure(start: int, end: int) -> Surgery:
+    """Overwrites all from packet ``start`` up to packet ``end``, what the container says about them included."""
+
+    def cut(data: bytes) -> bytes:
+        packets = video_packets(data)
+        return _wiped(data, packets[start][0], packets[end][0])
+
+    return cut
+
+
+def spoil_pictures(start: int, end: int) -> Surgery:
+    """The same for MPEG-2, by the codec's own start codes."""
+
+    def cut(data: bytes) -> bytes:
+        pictures = [match.start() for match in re.finditer(rb"\x00\x00\x01\x00", data)]
+        return _wiped(data, pictures[start], pictures[end])
+
+    return cut
+
+
+def _wiped(data: bytes, begin: int, stop: int) -> bytes:
+    return data[:begin] + bytes(stop - begin) + data[stop:]
+
+
+def set_number(tag: bytes, offset: int, value: bytes) -> Surgery:
+    """Replaces bytes at an offset from the first place where ``tag`` stands."""
+
+    def cut(data: bytes) -> bytes:
+        place = data.index(tag) + offset
+        return data[:place] + value + data[place + len(value) :]
+
+    return cut
+
+
+def picture(kind: str) -> Recipe:
+    """A picture with whatever name."""
+    return lambda _maker, path: Image.new("RGB", (64, 64), "red").save(path, kind)
+
+
+def animated_webp(maker: ClipMaker, path: Path) -> None:
+    """36 frames of 100 ms; ffmpeg's encoder for it is not built everywhere, Pillow's is."""
+    movie = [Image.fromarray(painted(number)) for number in range(36)]
+    movie[0].save(path, "WEBP", save_all=True, append_images=movie[1:], duration=100, quality=80, method=0)
+
+
+def cover_art(maker: ClipMaker, path: Path) -> None:
+    """A song with a picture."""
+    cover = path.with_name("cover.jpg")
+    Image.new("RGB", (64, 64), "red").save(cover)
+    streams = ("-map", "0:a", "-map", "1:v", "-c:a", "aac", "-c:v", "mjpeg", "-disposition:v:0", "attached_pic")
+    maker.run("-f", "lavfi", "-i", "sine=duration=1", "-i", cover, *streams, path)
+
+
+def cover_art_mp3(maker: ClipMaker, path: Path) -> None:
+    """The same as MP3."""
+    cover = path.with_name("cover.jpg")
+    Image.new("RGB", (64, 64), "red").save(cover)
+    streams = ("-map", "0:a", "-map", "1:v", "-c:v", "copy", "-id3v2_version", "3")
+    maker.run("-f", "lavfi", "-i", "sine=duration=1", "-i", cover, *streams, path)
+
+
+def audio_only(maker: ClipMaker, path: Path) -> None:
+    """A tone."""
+    maker.run("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", path)
+
+
+def resolution_change(maker: ClipMaker, path: Path) -> None:
+    """A transport stream whose picture doubles in size after 3.6 s (the muxer counts from 0.2 s before)."""
+    small = maker("whole.ts", frames=36)
+    large = path.with_name("large.ts")
+    maker.run("-i", small, "-vf", "scale=384:128:flags=neighbor", *H264, "-output_ts_offset", "3.8", large)
+    path.write_bytes(small.read_bytes() + large.read_bytes())
+
+
+def playlist(text: str) -> Recipe:
+    """A text that makes FFmpeg open another file."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        path.write_text(text.format(maker("whole.ts", frames=36)))
+
+    return make
+
+
+X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
+NO_B = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", "250", "-sc_threshold", "0")
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-x265-params")
+VPX = ("-b:v", "1M", "-deadline", "realtime", "-cpu-used", "8")
+HEVC_GROUPS = "log-level=none:keyint=20:open-gop=0:bframes=0:scenecut=0"
+MPEG2 = ("-c:v", "mpeg2video", "-q:v", "2", "-bf", "2")
+MPEG4 = ("-c:v", "mpeg4", "-q:v", "2", "-bf", "2")
+FASTSTART = (*H264, "-movflags", "faststart")
+FRAGMENTED = (*H264, "-movflags", "frag_keyframe+empty_moov")
+INVALID = r"it cannot be opened as a video \(invalid data found when processing input\)"
+VARIABLE = ("-vf", "setpts='if(lt(N,10),N*0.1,1+(N-10)*0.4)/TB'", "-fps_mode", "vfr", *H264)
+"""10 frames a second during the first second, then one every 0.4 s: 0.0 … 0.9, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0."""
+BY_25 = (0, 25, 50, 75)
+SOUND = ("-f", "lavfi", "-i", "sine=duration=3.6")
+SOUND_FIRST = ("-map", "0:a", "-map", "1:v", "-c:a", "aac")
+
+
+def scaled(width: int, height: int) -> tuple[str, str]:
+    """The painted frames in another size, with sharp edges."""
+    return "-vf", f"scale={width}:{height}:flags=neighbor"
+
+
+def row(name: str, made: Recipe, **expected: object) -> Torture:
+    """A row of the table."""
+    return Torture(name=name, made=made, **expected)  # type: ignore[arg-type]
+
+
+def groups(*options: str) -> Recipe:
+    """96 frames without B-frames, decoding can start at every twentieth."""
+    return clip(*NO_B, "-g", "20", *options, frames=96)
+
+
+def partial(name: str, made: Recipe, says: str, **expected: object) -> Torture:
+    """A row of a file that has lost something."""
+    return row(name, made, verdict="partial", says=says, **expected)
+
+
+def failed(name: str, made: Recipe, says: str) -> Torture:
+    """A row of a file that is refused."""
+    return Torture(name=name, made=made, verdict="failed", says=says, frames=(), times=())
+
+
+HOUR = np.rint(np.linspace(0, 1799, 60)).astype(int).tolist()
+SECONDS_OF_30 = tuple(range(30))
+EVERY_TENTH = tuple(range(0, 300, 10))
+CUT = "truncated: it ends before its container says that it does"
+ONE = "1 damaged packet"
+GROUP = "8 of 10 frames could be decoded; 20 damaged packets"
+FIVE = {"frames": (0, 10, 20, 30, 40), "times": range(5)}
+WITHOUT_GROUP = {"frames": (0, 10, 40, 50, 60, 70, 80, 90), "times": (0, 1, 4, 5, 6, 7, 8, 9)}
+LONG = {"frames": EVERY_TENTH, "times": SECONDS_OF_30}
+
+TORTURE: tuple[Torture, ...] = (
+    # Codecs and containers
+    row("h264.mp4", clip(*H264), decoder="pyav"),
+    row("h264_no_b_frames.mp4", clip(*NO_B), decoder="decord"),
+    row("h264_no_b_frames.mkv", clip(*NO_B), decoder="decord"),
+    row("h264.mov", clip(*H264)),
+    row("h264.mkv", clip(*H264)),
+    row("h264.flv", clip(*H264)),
+    row("h264.ts", clip(*H264)),
+    row("h264.avi", clip(*H264)),
+    row("h264_raw.h264", clip(*H264, rate=25, frames=81), frames=BY_25, says="without time stamps: .* 25 a second"),
+    row("h264_faststart.mp4", clip(*FASTSTART)),
+    row("h264_fragmented.mp4", clip(*FRAGMENTED)),
+    row("hevc.mp4", clip(*X265, "log-level=none")),
+    row("hevc.mkv", clip(*X265, "log-level=none:bframes=4")),
+    row("vp8.webm", clip("-c:v", "libvpx", *VPX), decoder="decord"),
+    row("vp8_hidden_frames.webm", clip("-c:v", "libvpx", "-b:v", "1M", "-auto-alt-ref", "1", "-lag-in-frames", "16")),
+    row("vp9.webm", clip("-c:v", "libvpx-vp9", *VPX), decoder="decord"),
+    row("av1.mp4", clip("-c:v", "libsvtav1", "-preset", "12")),
+    row("av1.webm", clip("-c:v", "libsvtav1", "-preset", "12")),
+    row("mpeg2.mpg", clip(*MPEG2, rate=25, frames=81), frames=BY_25),
+    row("mpeg2.ts", clip(*MPEG2, rate=25, frames=81), frames=BY_25),
+    row("mpeg4.mp4", clip(*MPEG4)),
+    row("mpeg4.avi", clip(*MPEG4)),
+    row("mjpeg.avi", clip("-c:v", "mjpeg", "-q:v", "2")),
+    row("mjpeg.mov", clip("-c:v", "mjpeg", "-q:v", "2")),
+    row("prores.mov", clip("-c:v", "prores_ks")),
+    row("wmv2.wmv", clip("-c:v", "wmv2", "-q:v", "2")),
+    row("flv1.flv", clip("-c:v", "flv", "-q:v", "2")),
+    row("theora.ogv", clip("-c:v", "libtheora", "-q:v", "10")),
+    row("ffv1.mkv", clip("-c:v", "ffv1")),
+    row("palette.gif", clip("-c:v", "gif")),
+    row("pictures.apng", clip("-c:v", "apng", "-f", "apng")),
+    row("animated.webp", animated_webp, decoder="pillow"),
+    # Pixels
+    row("ten_bit.mp4", clip(*X264[:2], "-pix_fmt", "yuv420p10le")),
+    row("full_chroma.mp4", clip(*X264[:2], "-pix_fmt", "yuv444p")),
+    row("interlaced.mp4", clip(*X264, "-flags", "+ilme+ildct", "-bf", "2")),
+    row("interlaced.mpg", clip(*MPEG2, "-flags", "+ilme+ildct", rate=25, frames=81), frames=BY_25),
+    row("odd_size.mp4", clip(*scaled(191, 63), *X264[:2], "-pix_fmt", "yuv444p")),
+    row("narrow.mp4", clip(*scaled(50, 64), *NO_B)),
+    row("turned_90.mp4", from_clip("-c", "copy", "-metadata:s:v:0", "rotate=90"), turned=270),
+    row("turned_180.mp4", from_clip("-c", "copy", "-metadata:s:v:0", "rotate=180"), turned=180),
+    row("turned_270.mp4", from_clip("-c", "copy", "-metadata:s:v:0", "rotate=270"), turned=90),
+    row(
+        "turned_90_no_b_frames.mov",
+        from_clip("-c", "copy", "-metadata:s:v:0", "rotate=90", suffix="_nb.mp4", coded=NO_B),
+        turned=270,
+    ),
+    row("resolution_change.ts", resolution_change, frames=(0, 10, 20, 30, 4, 14, 24, 34), times=range(8)),
+    row(
+        "4k.mp4",
+        clip(*scaled(3840, 2160), *NO_B, "-preset", "ultrafast", frames=11, rate=5),
+        frames=(0, 5, 10),
+        times=(0, 1, 2),
+        decoder="pyav",
+    ),
+    # Time
+    row("variable_rate.mp4", clip(*VARIABLE, frames=16), frames=(0, 10, 13, 15), times=(0, 1, 2.2, 3)),
+    row("variable_rate.mkv", clip(*VARIABLE, frames=16), frames=(0, 10, 13, 15), times=(0, 1, 2.2, 3)),
+    row("edit_list.mp4", from_clip("-c", "copy", before=("-ss", "0.75")), frames=(8, 18, 28), times=(0, 1, 2)),
+    row("offset_start.mkv", clip(*H264, "-output_ts_offset", "7.35")),
+    row("offset_start.ts", clip(*H264, "-output_ts_offset", "7.35")),
+    row("audio_first.mp4", clip(*SOUND_FIRST, *H264, inputs=SOUND)),
+    row("a_tenth_of_a_second.mp4", clip(*H264, frames=1), frames=(0,), times=(0,)),
+    row("under_one_second.mp4", clip(*H264, frames=9), frames=(0,), times=(0,)),
+    row("one_hour.mp4", clip(*H264, frames=1800, rate=0.5), frames=HOUR, times=[2 * n for n in HOUR]),
+    row("http:%03d 你好.mp4", clip(*H264)),
+    # Key frames at which decoding cannot start afresh
+    row("hevc_open_groups.mp4", clip(*X265, "log-level=none:keyint=25:bframes=4:open-gop=1", frames=300), **LONG),
+    row("h264_open_groups.mp4", clip(*X264, "-g", "25", "-bf", "3", "-x264-params", "open-gop=1", frames=300), **LONG),
+    row("gradual_refresh.mp4", clip(*X264, "-g", "40", "-x264-params", "intra-refresh=1", frames=300), **LONG),
+    row("mpeg4_groups.mp4", clip(*MPEG4, "-g", "30", frames=300), **LONG),
+    row(
+        "h264_b_pyramid.mkv",
+        clip(*X264, "-g", "50", "-bf", "4", "-x264-params", "b-pyramid=strict", frames=300),
+        **LONG,
+    ),
+    # Stated lengths that are wrong, with all frames there
+    row("duration_too_long.mp4", surgery(set_number(b"mdhd", 20, b"\x7f\0\0\0"), clip(*H264))),
+    row("duration_too_long.mkv", surgery(set_number(b"\x44\x89\x88", 3, b"\x41\x10\0\0\0\0\0\0"), clip(*H264), ".mkv")),
+    row(
+        "length_too_long.avi",
+        surgery(set_number(b"strh", 40, b"\xff\xff\0\0"), clip("-c:v", "mjpeg", "-q:v", "2"), ".avi"),
+    ),
+    # Truncated
+    row("index_too_long.mp4", surgery(set_number(b"stsz", 12, b"\0\0\0\x30"), clip(*H264))),
+    partial(
+        "cut_faststart.mp4",
+        surgery(end_within(50), groups("-movflags", "faststart")),
+        f"5 of 6 frames could be decoded; truncated: it holds 50 of the 96 frames it promises; {ONE}",
+        **FIVE,
+    ),
+    partial(
+        "cut_fragmented.mp4",
+        surgery(end_within(50), groups("-movflags", "frag_keyframe+empty_moov")),
+        f"5 of 6 frames could be decoded; {CUT}; {ONE}",
+        **FIVE,
+    ),
+    partial("cut.mkv", surgery(end_within(50), groups(), ".mkv"), CUT, **FIVE),
+    partial("cut.webm", surgery(end_within(50), clip("-c:v", "libvpx-vp9", *VPX, frames=100), ".webm"), CUT, **FIVE),
+    partial(
+        "cut.avi",
+        surgery(end_within(50), clip("-c:v", "mpeg4", "-q:v", "2", frames=100), ".avi"),
+        f"{CUT}; {ONE}; 1 frame perhaps smeared by the damage",
+        frames=(0, 10, 20, 30, 40, SMEARED),
+        times=range(6),
+    ),
+    partial(
+        "cut.webp",
+        surgery(lambda data: data[: len(data) * 6 // 10], animated_webp, ".webp"),
+        CUT,
+        frames=(0, 10, 20),
+        times=(0, 1, 2),
+    ),
+    # Damaged: frames 20 to 39 are one group of pictures
+    partial("damaged_group.mp4", surgery(spoil(20, 40), groups()), GROUP, **WITHOUT_GROUP),
+    partial("damaged_group.mkv", surgery(spoil(20, 40), groups(), ".mkv"), GROUP, **WITHOUT_GROUP),
+    partial(
+        "damaged_vp9.webm",
+        surgery(spoil(20, 40), clip("-c:v", "libvpx-vp9", *VPX, "-g", "20", frames=96), ".webm"),
+        GROUP,
+        **WITHOUT_GROUP,
+    ),
+    partial("damaged_hevc.mp4", surgery(spoil(20, 40), clip(*X265, HEVC_GROUPS, frames=96)), GROUP, **WITHOUT_GROUP),
+    partial(
+        "damaged_reference.mp4",
+        surgery(spoil(25, 26), groups()),
+        f"{ONE}; 1 frame perhaps smeared by the damage",
+        frames=(0, 10, 20, SMEARED, 40, 50, 60, 70, 80, 90),
+        times=range(10),
+    ),
+    partial(
+        "damaged_structure.mkv",
+        surgery(spoil_structure(20, 40), groups(), ".mkv"),
+        "frames are missing between 1.9 s and 5.1 s",
+        frames=(0, 10, SMEARED, 60, 70, 80, 90),
+        times=(0, 1, 5.1, 6, 7, 8, 9),
+    ),
+    partial(
+        "damaged_structure.ts",
+        surgery(spoil_structure(20, 40), groups(), ".ts"),
+        "frames are missing between 1.9 s and 4.0 s",
+        **WITHOUT_GROUP,
+    ),
+    partial(
+        "damaged_structure.mpg",
+        surgery(spoil_pictures(52, 84), clip(*MPEG2, rate=25, frames=156), ".mpg"),
+        "frames are missing between 2.0 s and 3.8 s; 3 frames perhaps smeared by the damage",
+        frames=(0, 25, SMEARED, SMEARED, SMEARED, 127, 150),
+        times=(0, 1, 2, 3.76, 4, 5, 6),
+    ),
+    row("damage_that_no_frame_needs.mp4", surgery(spoil(92, 95), groups()), frames=range(0, 100, 10), times=range(10)),
+    # No videos
+    failed("cut_before_its_index.mp4", surgery(end_within(20), clip(*H264)), INVALID),
+    failed("zero_bytes.mp4", content(b""), r"the file is empty \(0 bytes\)"),
+    failed("text.mp4", content(b"this is a text file with the name of a video\n" * 50), INVALID),
+    failed("random.mp4", content(np.random.default_rng(0).bytes(20_000)), INVALID),
+    failed("audio_only.mp4", audio_only, r"it holds no video stream \(found: audio\)"),
+    failed("cover_art.m4a", cover_art, "it holds no video stream, only cover art"),
+    failed("cover_art.mp3", cover_art_mp3, "it holds no video stream, only cover art"),
+    failed("jpeg.mp4", picture("JPEG"), r"it is a single picture \(jpeg\), not a video, whatever its name says"),
+    failed("png.mp4", picture("PNG"), r"it is a single picture \(png\), not a video, whatever its name says"),
+    failed("webp.mp4", picture("WEBP"), r"it is a single picture \(webp\), not a video, whatever its name says"),
+    failed(
+        "playlist.mp4",
+        playlist("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:3.6,\n{}\n#EXT-X-ENDLIST\n"),
+        r"it is a playlist \(hls\).*|" + INVALID,
+    ),
+    failed(
+        "concat.mp4",
+        playlist("ffconcat version 1.0\nfile '{}'\n"),
+        r"it is a playlist \(concat\).*|it cannot be opened as a video \(.*\)",
+    ),
+)
+"""Every file; ``LONG`` ones show a frame a second for half a minute."""
