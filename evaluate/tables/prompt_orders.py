@@ -20,6 +20,7 @@ from ...data.word_pieces import Vocabulary
 from ...train.model.op_tsg import OPTSG
 from ...train.run.run import Run, load_run
 from ...train.writing.reading import TagReader
+from ...train.writing.write_op_tsg import write
 from .case_studies import JudgedTag, judge_tags
 from .measures import RunMeasures
 
@@ -79,7 +80,7 @@ def _decode(run: Run, model: OPTSG, store: FeatureStore, row: int, measured: Run
     decoded = []
     for number in range(ORDERS):
         order = natural if number == 0 else dice.permutation(natural)
-        written = model.write(batch, nil_bias=run.decision.value, order=torch.from_numpy(order).to(run.device))
+        written = write(model, batch, nil_bias=run.decision.value, order=torch.from_numpy(order).to(run.device))
         [tags] = reader.read(written)
         placed = sorted(tags, key=lambda tag: tag.prompt or 0)
         judged = judge_tags([tag.text for tag in placed], true, groups, measured.train_counts)

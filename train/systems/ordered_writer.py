@@ -25,12 +25,13 @@ from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer, Vocabulary
 from ..config import RunConfig
 from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from ..objective.tag_targets import TagTargets, tag_targets
 from ..writing.greedy import WrittenTokens
 from ..writing.reading import TagReader
 from ..writing.tag_control import BatchControl
-from .start import start_encoder
-from .system import StepLosses, System, pad_scores
+from .system import System, pad_scores
 from .tag_writer import TagWriter
 from .tuned_scalar import TunedScalar
 
@@ -56,6 +57,7 @@ class OrderedWriter(System):
     """
 
     scalar = EOS_BIAS
+    writes = True
     order_name: ClassVar[str]
     repeats: ClassVar[bool] = True
     follows_pins: ClassVar[bool] = False
@@ -80,8 +82,8 @@ class OrderedWriter(System):
         return f"no prompts, tags {self.order_name}"
 
     def start(self, store: FeatureStore) -> None:
-        """The encoder starts as OP-TSG's, the decoder's word embeddings come from the store's text model."""
-        start_encoder(self.model, store, self.config)
+        """The title encoder and the decoder's word embeddings come from the store's text model."""
+        self.model.load_text_encoder(store.title_encoder_weights())
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
         """Word pieces and ranks of the tags."""
@@ -114,9 +116,10 @@ class OrderedWriter(System):
         ordered = batch.own([self.order(tags, rng) for tags in every])
         return [tag_sequence(tags.tolist(), self.targets.pieces, MAX_TARGET_TOKENS) for tags in ordered]
 
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """One part, ``generation``."""
-        loss = self.model(batch, self.sequences(batch, rng), self.config.training)
+        encoded, sequences = self.model.encode(batch), self.sequences(batch, rng)
+        loss = self.model.sequence_loss(*encoded, sequences, self.config.training, exchange)
         return StepLosses(parts={"generation": loss})
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
