@@ -14,6 +14,7 @@ from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.word_pieces import NIL, SEPARATOR
+from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.cli import main
 from optsg.train.loop.saved_states import read_progress
 from optsg.train.loop.trainer import Trainer
@@ -157,7 +158,7 @@ def test_the_paper_s_model_trains_as_it_did(first_feats: Path) -> None:
 def test_a_run_folder_from_before_there_were_systems_opens_as_op_tsg(feats: Path, store: FeatureStore) -> None:
     train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=2")
     batch = collate(store, store.indices("test"))
-    before = load_run(Path("runs/a"), device="cpu").predict(batch)
+    before = RunTagger(load_run(Path("runs/a"), device="cpu")).predict(batch)
     path = Path("runs/a/config.json")
     config = json.loads(path.read_text())
     assert config.pop("system") == "op-tsg"
@@ -166,7 +167,7 @@ def test_a_run_folder_from_before_there_were_systems_opens_as_op_tsg(feats: Path
     run = load_run(Path("runs/a"), device="cpu")
     assert run.config.system == "op-tsg"
     assert isinstance(run.model, OPTSG)
-    assert run.predict(batch) == before
+    assert RunTagger(run).predict(batch) == before
 
 
 def test_a_state_from_before_there_were_systems_is_resumed(tmp_path: Path) -> None:
