@@ -38,7 +38,7 @@ def ask(
     token: str | None = None,
     **headers: str,
 ) -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     if body is not None:
         method, headers = "POST", {"Content_Type": "application/json", **headers}
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -59,7 +59,7 @@ def test_the_page_comes_with_its_policy(serve: Serve):
         assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
         assert page.headers["Referrer-Policy"] == "no-referrer"
         assert ask(server, "page.js").headers.get_content_type() == "text/javascript"
-        assert server.server_address[0] == "127.0.0.1"
+        assert server.url.startswith("http://127.0.0.1:")
 
 
 def test_without_the_token_nothing_is_told(serve: Serve, media: dict[int, MediaBytes]):
@@ -72,11 +72,11 @@ def test_without_the_token_nothing_is_told(serve: Serve, media: dict[int, MediaB
 
 def test_other_hosts_and_origins_are_refused(serve: Serve):
     with serve({}) as server:
-        here = f"http://127.0.0.1:{server.server_port}"
+        here = f"http://127.0.0.1:{server.port}"
 
-        assert ask(server, "", Host=f"evil.example:{server.server_port}").status == 421
+        assert ask(server, "", Host=f"evil.example:{server.port}").status == 421
         assert ask(server, "", Host="127.0.0.1").status == 421
-        assert ask(server, "", Host=f"localhost:{server.server_port}").status == 200
+        assert ask(server, "", Host=f"localhost:{server.port}").status == 200
         assert ask(server, "", Origin="http://evil.example").status == 403
         assert ask(server, "", Origin="null").status == 403
         followed = ask(server, "", Sec_Fetch_Site="cross-site")
@@ -244,7 +244,7 @@ def test_results_and_csv(serve: Serve):
 
 def test_a_port_that_is_taken(serve: Serve):
     with serve({}) as server:
-        port = server.server_port
+        port = server.port
         with pytest.raises(RunError) as error:
             JudgingServer(server.site, port)
 
