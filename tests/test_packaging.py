@@ -16,7 +16,20 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "open_clip", "timm", "decord", "av", "webdataset", "tensorboard")
+HEAVY = (
+    "torch",
+    "transformers",
+    "open_clip",
+    "timm",
+    "decord",
+    "av",
+    "webdataset",
+    "tensorboard",
+    "fastapi",
+    "uvicorn",
+    "jinja2",
+    "matplotlib",
+)
 
 
 def read_pyproject() -> dict[str, Any]:

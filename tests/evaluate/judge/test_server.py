@@ -9,7 +9,8 @@ import pytest
 from optsg.data.errors import RunError
 from optsg.data.inputs.source_files import MediaBytes
 from optsg.evaluate.judge.answers import Answer, AnswerFile
-from optsg.evaluate.judge.server import JudgingServer, UnsatisfiableRangeError, parse_range
+from optsg.evaluate.judge.app import UnsatisfiableRangeError, parse_range
+from optsg.evaluate.judge.server import JudgingServer
 
 from tests.evaluate.judge.conftest import Serve
 
