@@ -17,8 +17,6 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from starlette.exceptions import HTTPException as RoutingError
-from starlette.requests import ClientDisconnect
 
 from ...data.inputs.source_files import MediaBytes
 from .results import report_csv
@@ -39,12 +37,6 @@ CHUNK = 1 << 18
 
 RESULTS_POLICY = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """The results page carries the rest of its policy itself, as the report does."""
-
-
-REFUSALS: Mapping[int, str] = {
-    HTTPStatus.NOT_FOUND: "there is no such page",
-    HTTPStatus.METHOD_NOT_ALLOWED: "this address is not for such a request",
-}
 
 
 STATIC = {
@@ -77,13 +69,18 @@ def refuse(status: int, why: str, headers: Mapping[str, str] | None = None) -> R
 
 
 def _add_refusals(app: FastAPI) -> None:
-    @app.exception_handler(RoutingError)
-    async def refused(_: Request, error: RoutingError) -> Response:
-        return refuse(error.status_code, REFUSALS.get(error.status_code, error.detail), error.headers)
-
     @app.exception_handler(RequestValidationError)  # a number that is none; bodies are read by `json_object`
-    async def unknown(_: Request, _error: RequestValidationError) -> Response:
-        return refuse(HTTPStatus.NOT_FOUND, REFUSALS[HTTPStatus.NOT_FOUND])
+    @app.exception_handler(HTTPStatus.NOT_FOUND)
+    async def unknown(_request: Request, _error: Exception) -> Response:
+        return refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+
+    @app.exception_handler(HTTPStatus.METHOD_NOT_ALLOWED)
+    async def not_allowed(_: Request, error: HTTPException) -> Response:
+        return refuse(error.status_code, "this address is not for such a request", error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return refuse(error.status_code, error.detail)
 
     @app.exception_handler(BadRequestError)
     async def bad(_: Request, error: BadRequestError) -> Response:
@@ -92,10 +89,6 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(sqlite3.Error)
     async def bad_answers(_: Request, error: sqlite3.Error) -> Response:
         return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{BAD_ANSWERS}: {error}")
-
-    @app.exception_handler(ClientDisconnect)
-    async def gone(_: Request, _error: ClientDisconnect) -> Response:
-        return refuse(HTTPStatus.BAD_REQUEST, "the request ended early")
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
@@ -123,12 +116,21 @@ async def json_object(request: Request) -> dict[str, Any]:
     if "Transfer-Encoding" in request.headers or not length.isdecimal() or int(length) > MAX_BODY:
         raise BadRequestError(f"expected at most {MAX_BODY} bytes")
     try:
-        body = json.loads(await request.body())
+        body = json.loads(await _read(request))
     except (ValueError, RecursionError) as error:
         raise BadRequestError("expected JSON") from error
     if not isinstance(body, dict):
         raise BadRequestError("expected a JSON object")
     return body
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    while (message := await request.receive())["type"] != "http.disconnect":
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
+    raise BadRequestError("the request ended early")
 
 
 JsonObject = Annotated[dict[str, Any], Depends(json_object)]

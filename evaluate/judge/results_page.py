@@ -15,7 +15,6 @@ from ..report.charts import Axis
 from ..report.page import legal
 from ..report.script import SCRIPT
 from ..report.style import STYLE
-from ..report.tables import count_of
 from .results import AGREEMENT_READING, NO_AGREEMENT, READING, Results, gain_rows, kappa_text
 from .statistics import TagGain, TagVerdict
 
@@ -38,7 +37,6 @@ def results_page(results: Results) -> str:
             no_agreement=NO_AGREEMENT,
             agreement_reading=AGREEMENT_READING,
             annotators=[(name, f"{len(said):,} of {total:,}") for name, said in results.given.items()],
-            found=count_of(len(results.verdicts), "tag"),
             tags=[_tag(results, item) for item in results.verdicts],
             version=__version__,
             style=STYLE,

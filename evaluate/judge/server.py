@@ -7,14 +7,14 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 from fastapi import Response
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi.datastructures import Headers
 
 from ...data.errors import RunError
 from .app import create_app, refuse
@@ -45,6 +45,13 @@ HEADERS = {
     "Server": "optsg",
 }
 """Of every reply, refusals too."""
+
+
+# As ASGI has them.
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class JudgingServer:
@@ -104,7 +111,7 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
 
 
-def _uvicorn_config(app: ASGIApp) -> uvicorn.Config:
+def _uvicorn_config(app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="asyncio",
@@ -128,25 +135,26 @@ class Guard:
     It stands before the routes, so that an address that no route knows tells as little as any other.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: tuple[str, ...]):
+    def __init__(self, app: App, token: str, hosts: tuple[str, ...]):
         self._app = app
         self._token = token.encode()
         self._hosts = hosts
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
         self._origins = tuple(f"http://{host}" for host in hosts)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answers a request; the app sees the address without the token, and as it was sent."""
         assert scope["type"] == "http"
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
+                own = {name for name, _ in message["headers"]}
+                added = [(name, value) for name, value in self._headers if name not in own]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         token, slash, place = scope["raw_path"].removeprefix(b"/").partition(b"/")
-        if refusal := self._refusal(Headers(scope=scope), token, slash):
+        if refusal := self._refusal(Headers(raw=scope["headers"]), token, slash):
             await refusal(scope, receive, send_with_headers)
         else:
             inner = {**scope, "path": "/" + place.decode("latin-1"), "raw_path": b"/" + place}
