@@ -115,8 +115,9 @@ async def json_object(request: Request) -> dict[str, Any]:
     length = request.headers.get("Content-Length", "")
     if "Transfer-Encoding" in request.headers or not length.isdecimal() or int(length) > MAX_BODY:
         raise BadRequestError(f"expected at most {MAX_BODY} bytes")
+    sent = await _read(request)
     try:
-        body = json.loads(await _read(request))
+        body = json.loads(sent)
     except (ValueError, RecursionError) as error:
         raise BadRequestError("expected JSON") from error
     if not isinstance(body, dict):
