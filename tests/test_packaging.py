@@ -16,7 +16,23 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "open_clip", "timm", "decord", "av", "webdataset", "tensorboard")
+HEAVY = (
+    "torch",
+    "transformers",
+    "open_clip",
+    "timm",
+    "decord",
+    "av",
+    "webdataset",
+    "tensorboard",
+    "fastapi",
+    "uvicorn",
+    "jinja2",
+    "matplotlib",
+)
+
+PAGE_FOLDERS = ("pages", "templates", "assets")
+"""Folders of files in a package that are no packages themselves."""
 
 
 def read_pyproject() -> dict[str, Any]:
@@ -152,4 +168,5 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
 def files_in_packages() -> list[Path]:
     """Everything beside the modules too: a template that lies in a package must be packed, or reading it fails."""
     folders = [folder_of(package) for package in PACKAGES if package != "optsg"]
+    folders += [folder for package in folders for folder in package.iterdir() if folder.name in PAGE_FOLDERS]
     return [path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix != ".md"]
