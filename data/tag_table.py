@@ -1,6 +1,6 @@
 """The tags of the training split: which are known, how often they occur, and how they are spelled.
 
-One table maps a tag to its word pieces and back (``method.md`` §1), so that a known tag always comes out in its own
+One table maps a tag to its word pieces and back, so that a known tag always comes out in its own
 spelling ("t-shirt", not "t - shirt"); only unknown piece sequences are put together from pieces, and those are novel.
 """
 

@@ -19,7 +19,7 @@ from .store import FeatureStore
 from .tag_table import TagTable
 
 MAX_TITLE_TOKENS = 40
-"""``method.md`` §1: CREATE titles reach 36 characters; 40 pieces hold them with their special tokens."""
+"""Of a title, special tokens included. The paper gives no number; 40 pieces hold CREATE's titles of up to 36 characters."""
 
 
 MAX_TITLE_CHARACTERS = 2000

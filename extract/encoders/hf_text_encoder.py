@@ -36,7 +36,7 @@ WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 
 
 class HfTextEncoder:
-    """A frozen text model; a tag's embedding is the mean of the last layer over its word pieces (``method.md`` §1).
+    """A frozen text model; a tag's embedding is the mean of the last layer over its word pieces.
 
     Spec: ``name`` (on the hub), ``folder`` or ``package`` (a Python package with the folder ``model``); optionally
     ``pooling``: ``mean`` (without special tokens, the default) or ``cls``.
