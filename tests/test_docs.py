@@ -20,7 +20,12 @@ from optsg.extract.store.cli import main as optsg_store
 from optsg.train.cli import main as optsg_train
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "data" / "sample" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "data" / "sample" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 COMMANDS: dict[str, click.Command] = {
     "optsg-extract": optsg_extract,
     "optsg-store": optsg_store,
