@@ -85,7 +85,7 @@ class TitleTokenizer:
         return [None if word is None else spans[word] for word in self._tokenizer.post_process(pieces).word_ids]
 
     def encode_tags(self, tags: Sequence[str]) -> list[list[int]]:
-        """Ids without special tokens."""
+        """Ids of every tag's word pieces, without special tokens and whole, however long."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(tags), add_special_tokens=False)]
 
     def encode_whole(self, tags: Sequence[str], longest: int) -> list[WholeText]:

@@ -32,7 +32,7 @@ class ImageFeatures:
 
     @classmethod
     def of(cls, encoder: ImageEncoder) -> Self:
-        """Those of an open encoder."""
+        """The features of an open encoder."""
         return cls(frame_dim=encoder.frame_dim, patch_dim=encoder.patch_dim, encoder=encoder.spec())
 
 

@@ -47,7 +47,7 @@ class Sampling:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Sampling:
-        """Inverse of :meth:`spec`."""
+        """The sampling that a feature store records."""
         return cls(fps=spec["fps"], max_frames=spec["max_frames"], fast_resize=spec.get("fast_resize", False))
 
 

@@ -57,7 +57,7 @@ class HfTextEncoder:
         self._tokenizer = _plain_text_tokenizer(self._tokenizer_json, _longest_input(model.config))
 
     def spec(self) -> dict[str, Any]:
-        """See :meth:`optsg.extract.encoders.text_encoder.TextEncoder.spec`."""
+        """Library, source and digest of the weights, pooling, layers and number format."""
         return {
             "library": "transformers",
             "library_version": transformers.__version__,

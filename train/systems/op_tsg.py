@@ -83,7 +83,7 @@ class OpTsg(System):
 
     @property
     def extent(self) -> str:
-        """Number of prompts."""
+        """Number of order prompts, for people."""
         return f"{self.config.model.prompts} prompts"
 
     def start(self, store: FeatureStore) -> None:
@@ -93,7 +93,7 @@ class OpTsg(System):
             self.model.tag_head.set_priors(self.tag_table.counts, len(store.indices("train")))
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Embeddings and word pieces of the tags."""
+        """Takes embeddings and word pieces of the store's tags onto the device."""
         targets = tag_targets(store, self._vocabulary, self.config.training.max_tag_pieces, device)
         self._targets = replace(targets, columns=columns_of(self.tag_table, store))
 

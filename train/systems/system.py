@@ -43,7 +43,7 @@ class StepLosses:
 
     @property
     def total(self) -> Tensor:
-        """The loss."""
+        """The sum of the parts, a scalar with gradients."""
         return reduce(torch.add, self.parts.values())
 
     def values(self) -> dict[str, float]:
