@@ -1,4 +1,4 @@
-"""What makes inputs into features: this process (:mod:`.local_engine`) or a Ray cluster (:mod:`.cluster`)."""
+"""What makes inputs into features: the processes of this machine or a Ray cluster (:mod:`.engines` opens either)."""
 
 from __future__ import annotations
 
