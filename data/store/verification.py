@@ -56,7 +56,7 @@ class VerificationReport:
 
     @property
     def problems(self) -> list[str]:
-        """Everything that is wrong."""
+        """Everything that is wrong with the store, of all checks."""
         return [problem for check in self.checks for problem in check.problems]
 
 

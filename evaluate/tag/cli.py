@@ -202,15 +202,15 @@ class _Printer:
         self._as_json = as_json
 
     def is_done(self, path: str) -> bool:  # noqa: ARG002
-        """Nothing is skipped."""
+        """Never: what is printed is not gone on with."""
         return False
 
     def claim(self, path: str) -> bool:  # noqa: ARG002
-        """Nothing is skipped."""
+        """Always: whatever is asked for is printed."""
         return True
 
     def write(self, group: Sequence[TaggedFile]) -> None:
-        """Prints a group."""
+        """Prints a group of tagged files, errors on standard error."""
         from ..scores.predictions import json_line
         from ..terminal_tables import tags_table
 
@@ -224,7 +224,7 @@ class _Printer:
                 _print_evidence(tagged)
 
     def finish(self) -> None:
-        """All is done."""
+        """Prints nothing more."""
 
     def __enter__(self) -> Self:
         return self

@@ -69,11 +69,11 @@ class ImageEncoder:
         return self._tower.submit(self._loaded.patches, pixels)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        """As :meth:`submit_frames`, at once."""
+        """Features (n, frame_dim) of pictures (n, H, W, 3), waited for."""
         return self.submit_frames(pixels).result()
 
     def encode_patches(self, pixels: Tensor) -> Tensor:
-        """As :meth:`submit_patches`, at once."""
+        """Features (n, P, patch_dim) of the patches of pictures (n, H, W, 3), waited for."""
         return self.submit_patches(pixels).result()
 
     def spec(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Classifier(System):
 
     @property
     def extent(self) -> str:
-        """Number of tags to choose from."""
+        """Number of training tags, for people."""
         return f"{len(self.tag_table):,} tags to choose from"
 
     def start(self, store: FeatureStore) -> None:
@@ -67,7 +67,7 @@ class Classifier(System):
         self.model.head.set_priors(self.tag_table.counts, len(store.indices("train")))
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Which column belongs to a tag of the store."""
+        """Finds the column of every tag of the store in the head."""
         del device
         self._columns = columns_of(self.tag_table, store)
 
@@ -100,7 +100,7 @@ class Classifier(System):
         return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
-        """Logarithms of the probabilities."""
+        """Logarithms of the tags' sigmoid probabilities, (B, L)."""
         log_probs = functional.logsigmoid(self.model(batch))
         columns = self.tag_table.column_of
         return pad_scores(
@@ -152,5 +152,5 @@ class TagClassifier(VideoTitleModel):
         self.head.apply(init_weights)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits (B, K)."""
+        """Logits (B, K) of the training tags for every video."""
         return self.head.score(*self.encode(batch))

@@ -47,7 +47,7 @@ NIL_BIAS = TunedScalar(
     # Each candidate is a decoding of the whole split: during training two show which way the model leans.
     during_training=(0.0, 2.0),
 )
-"""The bias on the NIL logit (``method.md`` §5)."""
+"""Taken off the logit of [NIL]; more of it, more tags. λ alone (Eq. 8) leaves the decoder too silent on rare tags."""
 
 
 PAPER_SETTINGS = ("decoding=sequential", "copy_title=false", "tag_head=false")
@@ -103,7 +103,7 @@ class OpTsg(System):
 
     @property
     def extent(self) -> str:
-        """Number of prompts."""
+        """Number of order prompts, for people."""
         return f"{self.config.model.prompts} prompts"
 
     def start(self, store: FeatureStore) -> None:
@@ -113,7 +113,7 @@ class OpTsg(System):
             self.model.tag_head.set_priors(self.tag_table.counts, len(store.indices("train")))
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Embeddings and word pieces of the tags."""
+        """Takes embeddings and word pieces of the store's tags onto the device."""
         targets = tag_targets(store, self._vocabulary, self.config.training.max_tag_pieces, device)
         self._targets = replace(targets, columns=columns_of(self.tag_table, store))
 

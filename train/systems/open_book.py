@@ -60,7 +60,7 @@ class OpenBook(FrequencyFirst):
         return f"{super().extent}, {self.config.model.neighbours} neighbours"
 
     def start(self, store: FeatureStore) -> None:
-        """As without a book; the index is made while the word embeddings are still the text model's."""
+        """Starts the writer, and makes the index while the word embeddings are still the text model's."""
         words = self.model.load_text_encoder(store.title_encoder_weights())
         self._index = RetrievalIndex.from_store(store, words, self.tag_table, self.config.model.modality)
 
@@ -90,7 +90,7 @@ class OpenBook(FrequencyFirst):
         return StepLosses(parts={"generation": loss})
 
     def sequence_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int) -> Tensor:
-        """The neighbours' tags can be copied."""
+        """Mean log-probability of the pieces of each tag, (B, ``tags``); neighbours' tags can be copied."""
         return self.model.open_log_probs(batch, sequences, tags, self.pages(batch, exclude_own=False))
 
     def write(

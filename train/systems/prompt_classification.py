@@ -72,7 +72,7 @@ class PromptClassification(System):
         )
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
-        """Videos with more tags than there are prompts."""
+        """A line about training videos with more tags than prompts, if there are any."""
         return more_tags_than_prompts(store, rows, self.config.model.prompts)
 
     def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:

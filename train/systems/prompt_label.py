@@ -143,7 +143,7 @@ class PromptLabel(OpTsg):
         mask: Tensor,
         batch: Batch,
     ) -> Tensor:
-        """As in OP-TSG; the decoder sees the prompts with a tag."""
+        """Mean log-probability of the tag in every slot, (B, N), 0 for NIL; the decoder sees prompts with a tag alone."""
         kept = [np.flatnonzero(row != NO_TAG).tolist() for row in tags]
         chosen = keep_prompts(prompts, kept)
         written = np.full(chosen.shape[:2], NO_TAG)

@@ -1,6 +1,6 @@
 """A generator without prompts: the shared encoder and a decoder that writes a video's tags as one sequence.
 
-The base of the systems that OP-TSG is compared with (``method.md`` §6): they differ in the order of the tags.
+The base of the systems that OP-TSG is compared with (Tables 1, 2 and 7, B): they differ in the order of the tags.
 Legend: B videos, S title tokens, T target tokens, D width, V vocabulary.
 """
 

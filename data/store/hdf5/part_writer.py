@@ -37,7 +37,7 @@ class Hdf5StoreWriter:
             raise
 
     def append(self, video: VideoFeatures) -> None:
-        """Adds one video."""
+        """Adds a video with its features, title and tags."""
         texts = {f"videos/{name}": str(getattr(video, name)) for name in ("id", "title", "source", "note", "backend")}
         arrays = {f"videos/{name}": getattr(video, name) for name in ("frames", "times", "patches")}
         raw = {"videos/thumbnail": video.thumbnail, "videos/digest": digest_to_bytes(video.digest)}

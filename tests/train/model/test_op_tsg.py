@@ -1,4 +1,4 @@
-"""Invariants of the assembled model (``method.md`` §8)."""
+"""Invariants of the assembled model."""
 
 from __future__ import annotations
 

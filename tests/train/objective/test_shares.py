@@ -1,4 +1,4 @@
-"""Losses and gradients of two processes equal those of one process with the joint batch (``method.md`` §8)."""
+"""Losses and gradients of two processes equal those of one process with the joint batch."""
 
 from __future__ import annotations
 
