@@ -295,7 +295,7 @@ def merge_parts(
     with one id the last one counts.
 
     Args:
-        parts: files that :class:`optsg.data.store.hdf5.part_writer.Hdf5StoreWriter` wrote.
+        parts: files that :class:`optsg.data.store.part_writer.Hdf5StoreWriter` wrote.
         out: a name that ends in ``.h5`` for one file, any other for a folder of shards.
         header: recorded in the store.
         text: the text model.

@@ -14,7 +14,7 @@ from optsg.data.errors import InputError
 from optsg.data.inputs.ready_features import open_ready_features
 from optsg.data.media import Failure
 from optsg.data.store import open_store
-from optsg.data.store.hdf5.part_writer import Hdf5StoreWriter
+from optsg.data.store.part_writer import Hdf5StoreWriter
 from optsg.data.store.schema import VideoFeatures
 from optsg.data.store.verification import verify_store
 from optsg.extract.growing_store import GrowingStore

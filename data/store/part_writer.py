@@ -8,12 +8,12 @@ from typing import Self
 
 import numpy as np
 
-from ...media import FEATURE_STATUSES, SPLITS, Failure
-from .. import schema
-from ..plan import TagTableBuilder
-from ..row_blocks import RaggedBlock
-from ..schema import StoreHeader, VideoFeatures, digest_to_bytes
-from .file import ColumnFileWriter
+from ..media import FEATURE_STATUSES, SPLITS, Failure
+from . import schema
+from .hdf5.file import ColumnFileWriter
+from .plan import TagTableBuilder
+from .row_blocks import RaggedBlock
+from .schema import StoreHeader, VideoFeatures, digest_to_bytes
 
 
 class Hdf5StoreWriter:
