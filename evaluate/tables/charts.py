@@ -61,7 +61,7 @@ def sweep_plot(title: str, x_label: str, values: Sequence[str], lines: Sequence[
         )
         left, right = -0.5, len(values) - 0.5
         axes.set(xlim=(left, right), ylim=(axis.low, axis.high))
-        axes.hlines(axis.ticks, left, right, color=RULE, linewidth=1.0, zorder=0)
+        axes.hlines(axis.ticks, left, right, color=RULE, linewidth=1.0, zorder=0, clip_on=False)
         for tick in axis.ticks:
             _write(axes, f"{tick:g}", (left, tick), (-6, -4), QUIET, align="right")
         for place, value in enumerate(values):
@@ -83,10 +83,25 @@ def _draw_line(
     axes: Axes, line: Line, shift: float, colour: str, dashes: str | tuple[int, tuple[float, ...]], mark: str
 ) -> None:
     known = [(place + shift, point) for place, point in enumerate(line.points) if point is not None]
-    axes.plot([x for x, _ in known], [point.mean for _, point in known], color=colour, linestyle=dashes, marker=mark)
+    axes.plot(
+        [x for x, _ in known],
+        [point.mean for _, point in known],
+        color=colour,
+        linestyle=dashes,
+        marker=mark,
+        clip_on=False,
+    )
     spread = [(x, point.mean, point.sd) for x, point in known if point.sd is not None]
     if spread:
-        axes.errorbar(*zip(*spread, strict=True), color=colour, linestyle="none", capsize=4, elinewidth=1.5)
+        axes.errorbar(
+            *zip(*spread, strict=True),
+            color=colour,
+            linestyle="none",
+            capsize=4,
+            elinewidth=1.5,
+            capthick=1.5,
+            clip_on=False,
+        )
     x, last = known[-1]
     _write(axes, line.name, (x, last.mean), (10, -4), colour, align="left", weight="bold")
 
@@ -115,7 +130,9 @@ def heat_map(figure: PromptOrders) -> str:
         from matplotlib.patches import Rectangle
 
         def cell(prompt: int, tag: int, **look: Any) -> None:
-            axes.add_patch(Rectangle((prompt + inset, tag + inset), 1 - 2 * inset, 1 - 2 * inset, **look))
+            axes.add_patch(
+                Rectangle((prompt + inset, tag + inset), 1 - 2 * inset, 1 - 2 * inset, clip_on=False, **look)
+            )
 
         inset = GAP / 2 / CELL
         axes.set(xlim=(0, prompts), ylim=(tags, 0))
