@@ -211,19 +211,19 @@ BUILDER = ROOT / "evaluate/report/markup.py"
 @pytest.mark.parametrize("folder", WITHOUT_MARKUP)
 def test_pages_are_files_and_not_strings(folder: str) -> None:
     found = [
-        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value[:60]!r}"
+        f"{path.relative_to(ROOT)}:{line}: {text[:60]!r}"
         for path in sorted({*(ROOT / folder).glob("*.py")} - {BUILDER})
-        for node in text_outside_docstrings(path)
-        if any(pattern.search(str(node.value)) for pattern in (MARKUP, STYLE_RULE, SCRIPT_CODE))
+        for line, text in text_outside_docstrings(path)
+        if any(pattern.search(text) for pattern in (MARKUP, STYLE_RULE, SCRIPT_CODE))
     ]
     assert found == []
 
 
-def text_outside_docstrings(path: Path) -> list[ast.Constant]:
+def text_outside_docstrings(path: Path) -> list[tuple[int, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     alone = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
-        node
+        (node.lineno, node.value)
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in alone
     ]

@@ -13,7 +13,7 @@ from ..scores.comparison import Comparison, TagRow, VideoRow
 from ..scores.predictions import ItemPrediction
 from ..scores.saved import SavedEvaluation
 from .page import render_page
-from .samples import Card, TagList, annotated_tags, judge, legend, predicted_tag, thumbnail_address
+from .samples import Card, TagList, annotated_tags, judge, predicted_tag, thumbnail_address
 from .sections import frequency_bins, frequency_rows, long_tail
 from .tables import Cell, SortableTable, between, percent
 
@@ -52,7 +52,6 @@ def render_comparison(
         drawings=DRAWINGS,
         frequency=frequency,
         long_tail=long_tail(dict(zip(names, frequency, strict=True))) if frequency[0] else None,
-        verdicts=legend(),
         cards=[_card(row, comparison, thumbnail(row.items[0].id)) for row in videos],
         tags=_tag_table(comparison, differences),
         about=[(name, saved.facts(None)) for name, saved in zip(names, runs, strict=True)],

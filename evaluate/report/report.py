@@ -18,7 +18,7 @@ from .comparison import render_comparison
 from .errors import cause_tables, confusion_table, worst_table, worst_tags
 from .evidence import EVIDENCE, EvidenceOf, Stills, no_stills, read_evidence
 from .page import render_page
-from .samples import legend, sample_cards
+from .samples import sample_cards
 from .sections import (
     calibration_rows,
     confidence_charts,
@@ -68,7 +68,6 @@ def render_report(
         long_tail=long_tail({"F1": frequency}) if frequency else None,
         confidence_charts=[] if confidence is None else confidence_charts(confidence),
         calibration=[] if confidence is None else calibration_rows(confidence),
-        verdicts=legend(),
         samples=sample_cards(evaluation, thumbnail, evidence or {}, stills),
         has_evidence=bool(evidence),
         causes=cause_tables(evaluation),

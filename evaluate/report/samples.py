@@ -21,18 +21,7 @@ CHOSEN_SAMPLES = 3
 
 
 Verdict = Literal["correct", "wrong", "novel", "missed"]
-
-
-SIGNS: dict[Verdict, str] = {"correct": "✓", "wrong": "✗", "novel": "✦", "missed": "○"}
-"""A sign beside the colour, for those who do not see the colour."""
-
-
-MEANINGS: dict[Verdict, str] = {
-    "correct": "correct: predicted and annotated",
-    "wrong": "wrong: predicted, known from training, not annotated",
-    "novel": "novel: outside the training tags and not annotated, which does not make it wrong",
-    "missed": "missed: annotated, not predicted",
-}
+"""How a tag compares with the annotated ones; novel is a tag outside the training tags that is not annotated."""
 
 
 @dataclass(frozen=True)
@@ -91,18 +80,16 @@ class ShownTag:
     """A tag in a card.
 
     Attributes:
-        verdict: its class and, for screen readers, its name.
-        signs: of the verdict, and of a novel tag that is annotated.
-        meaning: what shows when it is pointed at.
-        score: of a predicted tag.
+        is_novel: whether it was never seen in training.
+        score, prompt: of a predicted tag.
         evidence: what it rests on, where that is known.
     """
 
     text: str
     verdict: Verdict
-    signs: Sequence[str]
-    meaning: str
+    is_novel: bool
     score: float | None = None
+    prompt: int | None = None
     evidence: Shares | None = None
 
 
@@ -131,23 +118,6 @@ class Card:
     predicted: Sequence[TagList]
     annotated: TagList
     evidence: EvidencePanel | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShownVerdict:
-    """An entry of the legend."""
-
-    name: Verdict
-    sign: str
-    meaning: str
-
-
-def legend() -> list[ShownVerdict]:
-    """What the four verdicts mean."""
-    return [
-        ShownVerdict(name=verdict, sign=SIGNS[verdict], meaning=meaning.split(": ", 1)[1])
-        for verdict, meaning in MEANINGS.items()
-    ]
 
 
 def sample_cards(
@@ -198,17 +168,12 @@ def thumbnail_address(jpeg: bytes) -> str:
 
 def predicted_tag(tag: PredictedTag, verdict: Verdict, evidence: Evidence | None = None) -> ShownTag:
     """A predicted tag with its verdict and score."""
-    signs, meaning = [SIGNS[verdict]], MEANINGS[verdict]
-    if tag.novel and verdict == "correct":
-        signs.append(SIGNS["novel"])
-        meaning = "correct and novel: annotated, though never seen in training"
-    prompt = "" if tag.prompt is None else f", prompt {tag.prompt}"
     return ShownTag(
         text=tag.text,
         verdict=verdict,
-        signs=signs,
-        meaning=f"{meaning}. Score {tag.score:.3f}{prompt}",
+        is_novel=tag.novel,
         score=tag.score,
+        prompt=tag.prompt,
         evidence=None if evidence is None else shares(evidence),
     )
 
@@ -216,9 +181,11 @@ def predicted_tag(tag: PredictedTag, verdict: Verdict, evidence: Evidence | None
 def annotated_tags(item: ItemPrediction, evaluation: Evaluation) -> list[ShownTag]:
     """The annotated tags of a video, found ones first."""
     predicted = {tag_key(tag.text) for tag in item.tags}
-    shown = []
-    for tag in sorted(item.true, key=lambda tag: tag_key(tag) not in predicted):
-        verdict: Verdict = "correct" if tag_key(tag) in predicted else "missed"
-        seen = "" if tag_key(tag) in evaluation.spellings else "; never seen in training"
-        shown.append(ShownTag(text=tag, verdict=verdict, signs=[SIGNS[verdict]], meaning=MEANINGS[verdict] + seen))
-    return shown
+    return [
+        ShownTag(
+            text=tag,
+            verdict="correct" if tag_key(tag) in predicted else "missed",
+            is_novel=tag_key(tag) not in evaluation.spellings,
+        )
+        for tag in sorted(item.true, key=lambda tag: tag_key(tag) not in predicted)
+    ]

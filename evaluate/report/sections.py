@@ -173,7 +173,7 @@ def _precision_recall(confidence: Confidence) -> Chart:
 def calibration_rows(confidence: Confidence) -> list[tuple[str, ...]]:
     """Tags, share that is right, and calibration error before and after scaling, for all, known and novel tags."""
     document = confidence.document()
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, part in (("All tags", document), ("Known", document["known"]), ("Novel", document["novel"])):
         before, after = part["ece"]["before"], part["ece"]["after"]
         shown = document["operating_point"] if part is document else part

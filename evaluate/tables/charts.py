@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,27 +84,10 @@ def _draw_line(
     axes: Axes, line: Line, shift: float, colour: str, dashes: str | tuple[int, tuple[float, ...]], mark: str
 ) -> None:
     known = [(place + shift, point) for place, point in enumerate(line.points) if point is not None]
-    axes.plot(
-        [x for x, _ in known],
-        [point.mean for _, point in known],
-        color=colour,
-        linestyle=dashes,
-        marker=mark,
-        clip_on=False,
-    )
-    spread = [(x, point.mean, point.sd) for x, point in known if point.sd is not None]
-    if spread:
-        axes.errorbar(
-            *zip(*spread, strict=True),
-            color=colour,
-            linestyle="none",
-            capsize=4,
-            elinewidth=1.5,
-            capthick=1.5,
-            clip_on=False,
-        )
-    x, last = known[-1]
-    _write(axes, line.name, (x, last.mean), (10, -4), colour, align="left", weight="bold")
+    x, mean, sd = zip(*((x, point.mean, point.sd or math.nan) for x, point in known), strict=True)
+    axes.plot(x, mean, color=colour, linestyle=dashes, marker=mark, clip_on=False)
+    axes.errorbar(x, mean, sd, color=colour, linestyle="none", capsize=4, elinewidth=1.5, capthick=1.5, clip_on=False)
+    _write(axes, line.name, (x[-1], mean[-1]), (10, -4), colour, align="left", weight="bold")
 
 
 def _in_words(line: Line, values: Sequence[str]) -> str:

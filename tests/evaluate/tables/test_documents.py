@@ -145,7 +145,9 @@ def test_a_sweep_draws_what_there_is() -> None:
     assert picture is not None
     root = ElementTree.fromstring(picture)
     assert len(root.findall(".//{*}use")) == 6 + 2 * 3  # a mark for each point, two ends for each spread
-    strokes = [path.attrib["style"] for path in root.findall(".//{*}g/{*}path") if "stroke: #" in path.attrib["style"]]
+    strokes = [
+        path.attrib["style"] for path in root.findall(".//{*}g/{*}path[@d]") if "stroke: #" in path.attrib["style"]
+    ]
     for colour, _, _ in LINES:
         assert sum(f"stroke: {colour}" in stroke for stroke in strokes) == 2  # the line, and the bar of its spread
     assert {"5", "8 < 9", "10", "prompts", "full", "rare", "common"} <= {text.text for text in root.iter(SVG + "text")}
