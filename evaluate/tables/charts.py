@@ -198,7 +198,7 @@ def _dressed(picture: str, words: str) -> str:
     """With a name and our style sheet, and without ids that several pictures of a page would share."""
     root = minidom.parseString(picture).documentElement  # noqa: S318
     assert root is not None
-    for name, value in (("class", "picture"), ("role", "img"), ("aria-label", legal(words))):
+    for name, value in (("class", "plotted"), ("role", "img"), ("aria-label", legal(words))):
         root.setAttribute(name, value)
     for group in root.getElementsByTagName("g"):
         if group.hasAttribute("id"):

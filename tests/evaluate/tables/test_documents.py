@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.tag_table import TagTable
+from optsg.evaluate.report.page import asset
 from optsg.evaluate.scores.evaluation import Cost, evaluate_items, write_metrics
 from optsg.evaluate.scores.predictions import ItemPrediction, write_predictions
 from optsg.evaluate.tables.case_studies import Case, JudgedTag, judge_tags
@@ -198,6 +199,12 @@ def test_every_colour_of_a_picture_is_another_in_the_dark() -> None:
         drawn = {style for part in root.iter() for style in re.findall(r"\w+: #\w+", part.get("style", ""))}
         assert len(drawn) >= 3
         assert [style for style in drawn if f'[style*="{style}"]' not in dark] == []
+
+
+def test_the_pages_style_leaves_pictures_alone() -> None:
+    name = ElementTree.fromstring(heat_map(orders())).attrib["class"]
+    assert f".{name} " in asset("picture.css")
+    assert not re.search(rf"\.{name}\b", asset("report.css") + asset("tables.css"))
 
 
 def some_results() -> Results:
