@@ -12,9 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ... import __version__
 from ..report.charts import Axis
-from ..report.page import legal
-from ..report.script import SCRIPT
-from ..report.style import STYLE
+from ..report.page import asset, legal
 from .results import AGREEMENT_READING, NO_AGREEMENT, READING, Results, gain_rows, kappa_text
 from .statistics import TagGain, TagVerdict
 
@@ -23,7 +21,7 @@ PAGES = Path(__file__).with_name("pages")
 
 def results_page(results: Results) -> str:
     """A whole HTML document that fetches nothing."""
-    total = len(results.questions.asked)
+    total, script = len(results.questions.asked), asset("report.js")
     return (
         template_environment()
         .get_template("results.html")
@@ -39,9 +37,9 @@ def results_page(results: Results) -> str:
             annotators=[(name, f"{len(said):,} of {total:,}") for name, said in results.given.items()],
             tags=[_tag(results, item) for item in results.verdicts],
             version=__version__,
-            style=STYLE,
-            script=SCRIPT,
-            digest=base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii"),
+            style=asset("report.css"),
+            script=script,
+            digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         )
     )
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..report.page import Html
 from .case_studies import Case, case_studies
 from .charts import Line, sweep_plot
 from .grid import OURS, PAPER, Row, Table
@@ -50,7 +49,7 @@ class Section:
     command: str
     note: str
     tables: Sequence[TextTable]
-    plot: Html | None = None
+    plot: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +113,7 @@ def collect(
     return Results(facts=facts, sections=sections, orders=orders, cases=case_studies(measures), missing=missing)
 
 
-def _plot(table: Table, measures: Measures) -> Html | None:
+def _plot(table: Table, measures: Measures) -> str | None:
     if table.kind != "sweep":
         return None
     rows = [measures.row(row.choice) for row in table.rows]
