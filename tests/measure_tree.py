@@ -109,7 +109,7 @@ def entered_functions(root: Path, inside: str = "") -> Iterator[set[tuple[str, s
         yield found
     finally:
         sys.setprofile(None)
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
 
 
 def followed(root: Path) -> dict[str, set[tuple[str, str]]]:

@@ -188,6 +188,7 @@ def _open_output(
 ) -> AbstractContextManager[Output]:
     if out is None:
         return _Printer(as_json)
+    from .made_with import MadeWith
     from .output import open_output
 
     return open_output(out, kind, MadeWith.now(folder, options, **made), overwrite=overwrite, retry_failed=retry_failed)
