@@ -25,8 +25,8 @@ from ...data.media import Failure, MediaItem
 from ...data.store.schema import LIBRARY_VERSION, VideoFeatures
 from ..decoding.sampling import Sampling
 from ..encoders.image_encoder import ImageEncoder, open_image_encoder
-from ..encoders.tower import Precision
 from ..engine import ImageFeatures
+from ..options import Precision
 from ..ordered_encoding import OrderedEncoding
 from ..parts import DoneInputs
 from ..workers.preparation import Preparation

@@ -29,9 +29,8 @@ from ...data.media import Failure
 from ...data.stop_signals import StopRequest
 from ...data.store.schema import VideoFeatures
 from ..decoding.sampling import Sampling
-from ..encoders.tower import Precision
 from ..engine import ImageFeatures
-from ..options import ExtractionOptions
+from ..options import ExtractionOptions, Precision
 from ..parts import DoneInputs
 from ..summary import ExtractSummary
 from . import encoding_worker
@@ -71,9 +70,9 @@ class RayEngine:
             device="cuda" if plan.gpus else "cpu",
             precision=precision,
             sampling=sampling,
-            thumbnails=options.thumbnails,
-            timeout=options.timeout,
-            batch_size=options.batch_size,
+            thumbnails=options["thumbnails"],
+            timeout=options["timeout"],
+            batch_size=options["batch_size"],
             processes=plan.processors,
         )
         self.image = _ask_first_worker(settings, plan)

@@ -14,8 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from ...data.errors import EncoderError
+from ..options import Precision
 from .pixel_check import check_plan, normalised
-from .tower import LoadedTower, PendingFeatures, Precision, Tower, example_pictures, fold_batch_norms
+from .tower import LoadedTower, PendingFeatures, Tower, example_pictures, fold_batch_norms
 from .weights import check_digest, weights_digest
 
 

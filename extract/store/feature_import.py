@@ -29,7 +29,7 @@ from ..encoders.presets import DEFAULT_PRESET
 from ..encoders.text_encoder import TextEncoder, open_text_encoder, parse_text_encoder
 from ..event_log import open_event_log
 from ..growing_store import open_growing_store
-from ..options import ExtractionOptions
+from ..options import complete
 from ..parts import DoneInputs
 from ..progress import show_progress
 from ..summary import ExtractSummary
@@ -90,7 +90,7 @@ def import_features(
     source = _Source(ready=ready, annotations=annotations, sampling=sampling, patches=patches, limit=limit)
     text = _open_text_encoder(preset, text_encoder, device)
     header = _header(source, text, image_encoder)
-    options = ExtractionOptions(strict=strict, overwrite=overwrite)
+    options = complete(strict=strict, overwrite=overwrite)
     with open_event_log(json_log) as log, open_growing_store(out, header, options, log) as store:
         with show_progress(source.description, None, quiet=quiet) as display:
             results = source.results(store.done, store.header.frame_dim)
