@@ -12,19 +12,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.data.config import resolve_model_data_config
-from timm.data.transforms_factory import create_transform
-from torch import Tensor, nn
 
-from ...data.errors import EncoderError
 from ...data.torchvision_compat import ensure_torchvision_importable
-from .pixel_plan import PixelPlan, ResizeMode
-from .tower import LoadedTower
-from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries
 
 ensure_torchvision_importable()
+
+import timm  # noqa: E402
+from timm.data.config import resolve_model_data_config  # noqa: E402
+from timm.data.transforms_factory import create_transform  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from ...data.errors import EncoderError  # noqa: E402
+from .pixel_plan import PixelPlan, ResizeMode  # noqa: E402
+from .tower import LoadedTower  # noqa: E402
+from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
 
 
 def load_timm(spec: Mapping[str, Any]) -> LoadedTower:
