@@ -179,7 +179,7 @@ def _check_usage_of_out(
 
 
 def _kept(out: Path | None, overwrite: bool) -> str:
-    return f"{out} holds what is done, the same command{' without --overwrite' * overwrite} goes on" if out else ""
+    return f"what is done is kept, the same command{' without --overwrite' * overwrite} goes on" if out else ""
 
 
 def _open_output(
