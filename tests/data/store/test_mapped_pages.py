@@ -40,7 +40,7 @@ def test_the_bytes_asked_for_are_those_of_the_videos(
             asked.append(mapped[start:end])
         read_pages_ahead(mapped, start, end)  # a place outside the map would be an error
 
-    for module in ("hdf5_columns", "shard_store"):
+    for module in ("hdf5.columns", "shards.reading"):
         monkeypatch.setattr(f"optsg.data.store.{module}.read_pages_ahead", note)
     with open_store(write_tiny_store(tmp_path / name, tiny_videos(24))) as store:
         rows = np.array([17, 3, 7, 15, 0])
