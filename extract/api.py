@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..data.errors import ConfigError
-from .encoders.presets import DEFAULT_PRESET, PRESETS
-from .options import DEFAULT_TIMEOUT, ExtractionOptions
+from .encoders.presets import PRESETS
+from .options import ExtractionOptions, complete
 
 if TYPE_CHECKING:
     from ..data.corpus_part import CorpusPart
     from ..data.inputs import Inputs
-    from .encoders.tower import Precision
     from .summary import ExtractSummary
 
 OTHER_FILE_SUFFIXES = frozenset({".hdf5", ".hdf", ".tar", ".npz", ".npy", ".zip", ".json", ".jsonl", ".parquet"})
@@ -24,56 +23,19 @@ def extract(
     source: str | Path,
     out: str | Path,
     *,
-    preset: str = DEFAULT_PRESET,
-    metadata: str | Path | None = None,
-    image_encoder: str | None = None,
-    text_encoder: str | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    fps: float = 1.0,
-    max_frames: int = 60,
-    fast_resize: bool = False,
-    batch_size: int = 64,
-    workers: int | None = None,
-    timeout: float = DEFAULT_TIMEOUT,
-    thumbnails: bool = True,
-    limit: int | None = None,
-    part: str | None = None,
-    ray: str | None = None,
-    strict: bool = False,
-    overwrite: bool = False,
-    retry_failed: bool = False,
-    json_log: str | Path | None = None,
     quiet: bool = True,
     on_input: Callable[[ExtractSummary], None] | None = None,
+    **options: Unpack[ExtractionOptions],
 ) -> ExtractSummary:
     """Turns videos and images into a feature store; the same call again goes on, or adds what is new.
 
     Args:
         source: a folder of videos and images, a ``.tar`` shard or a pattern of shards.
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
-        preset: pair of frozen encoders: ``clip``, ``clip-zh`` or ``small``.
-        metadata: table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.
-        image_encoder: a name or a folder, in place of the preset's.
-        text_encoder: likewise; ``characters`` needs no text model.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
-        precision: number format of the image tower; ``auto`` is the quickest that keeps its features.
-        fps: frames kept per second of video.
-        max_frames: most frames kept of a video, spread over it.
-        fast_resize: let the decoder shrink frames: quicker, not pixel-exact, recorded in the store.
-        batch_size: pictures per call of the image encoder.
-        workers: decoding processes, with ``ray`` those of each worker; by default one for each available processor.
-        timeout: seconds that reading one input may take.
-        thumbnails: keep a small JPEG per input.
-        limit: read only the first so many inputs.
-        part: ``"2/8"``: read only the inputs of part 2 of 8, for job arrays.
-        ray: decode and encode on this Ray cluster: ``"HOST:PORT"``, ``"auto"``, ``"local"``, or ``"nearest"`` as for ``--ray``.
-        strict: stop at the first failure.
-        overwrite: replace ``out``.
-        retry_failed: try inputs again that failed before.
-        json_log: file that gets a JSON line for every input.
         quiet: show no progress on standard error.
         on_input: called with the growing summary after every input.
+        options: those of ``optsg-extract`` with underscores for hyphens, as :class:`optsg.extract.options.ExtractionOptions`
+            describes them; ``thumbnails=False`` is ``--no-thumbnails``, and ``ray="nearest"`` is ``--ray`` without an address.
 
     Returns:
         What was done.
@@ -82,42 +44,28 @@ def extract(
         OptsgError: one sentence that says what is wrong and what to do (:mod:`optsg.data.errors` has the kinds).
         ExtractionInterrupted: Ctrl-C or SIGTERM; what was done is kept, the same call goes on.
     """
-    options = ExtractionOptions(
-        batch_size=batch_size,
-        workers=workers,
-        timeout=timeout,
-        thumbnails=thumbnails,
-        strict=strict,
-        overwrite=overwrite,
-        retry_failed=retry_failed,
-    )
+    settings = complete(**options)
     out = Path(out)
     check_out(out)
-    corpus_part = parse_part(part)
+    part = parse_part(settings["part"])
     inputs = open_source(
-        source, metadata=metadata, limit=limit, part=corpus_part
+        source, metadata=settings["metadata"], limit=settings["limit"], part=part
     )  # first, since its errors are the quickest to find
 
     from .decoding.sampling import Sampling
-    from .encoders.image_encoder import parse_image_encoder
-    from .encoders.text_encoder import open_text_encoder, parse_text_encoder
+    from .encoders.text_encoder import open_text_encoder
     from .engines import open_engine
     from .event_log import open_event_log
     from .pipeline import run_engine
     from .progress import show_progress
 
-    sampling = Sampling(fps=fps, max_frames=max_frames, fast_resize=fast_resize)
-    image_spec, text_spec = preset_specs(preset)
-    if image_encoder is not None:
-        image_spec = parse_image_encoder(image_encoder)
-    if text_encoder is not None:
-        text_spec = parse_text_encoder(text_encoder)
+    sampling = Sampling(fps=settings["fps"], max_frames=settings["max_frames"], fast_resize=settings["fast_resize"])
+    image_spec, text_spec, preset = _encoders(settings)
+    text_device = settings["device"] if settings["ray"] is None or settings["device"] == "cpu" else "auto"
     with (
         show_progress(inputs.description, inputs.count, quiet=quiet) as display,
-        open_event_log(_path(json_log)) as log,
-        open_engine(
-            image_spec, ray=ray, device=device, precision=precision, sampling=sampling, options=options
-        ) as engine,
+        open_event_log(_path(settings["json_log"])) as log,
+        open_engine(image_spec, sampling=sampling, options=settings) as engine,
     ):
 
         def report(summary: ExtractSummary) -> None:
@@ -129,13 +77,27 @@ def extract(
             inputs,
             out,
             engine=engine,
-            text_encoder=open_text_encoder(text_spec, device=device if ray is None or device == "cpu" else "auto"),
-            preset=preset if image_encoder is None and text_encoder is None else None,
-            part=corpus_part,
+            text_encoder=open_text_encoder(text_spec, device=text_device),
+            preset=preset,
+            part=part,
             log=log,
             report=report,
             report_merge=display.written,
         )
+
+
+def _encoders(options: ExtractionOptions) -> tuple[Mapping[str, Any], Mapping[str, Any], str | None]:
+    """Descriptions of image and text encoder, and the preset's name where both are its own."""
+    from .encoders.image_encoder import parse_image_encoder
+    from .encoders.text_encoder import parse_text_encoder
+
+    image_spec, text_spec = preset_specs(options["preset"])
+    image, text = options["image_encoder"], options["text_encoder"]
+    return (
+        image_spec if image is None else parse_image_encoder(image),
+        text_spec if text is None else parse_text_encoder(text),
+        options["preset"] if image is None and text is None else None,
+    )
 
 
 def open_source(
@@ -167,7 +129,7 @@ def check_out(out: Path) -> None:
         )
 
 
-def preset_specs(name: str) -> Any:
+def preset_specs(name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Descriptions of a preset's image and text encoder; :class:`ConfigError` if there is no such preset."""
     if name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}; expected one of {', '.join(PRESETS)}")

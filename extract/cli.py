@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
 from ..data.command_line import SHORT_HELP, one_sentence_errors
 from .api import extract, open_source, parse_part
-from .encoders.presets import DEFAULT_PRESET, PRESETS
-from .options import DEFAULT_TIMEOUT
+from .options import Option, described_options
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 EXAMPLES = """\b
 Examples:
@@ -43,63 +46,55 @@ Exit codes:
 """
 
 
+def extraction_options(*, after: str | None = None, until: str | None = None) -> Callable[[Command], Command]:
+    """Adds the options of :class:`ExtractionOptions`, or those after one of them, or those up to one."""
+    described = described_options()
+    names = list(described)
+    first = 0 if after is None else names.index(after) + 1
+    last = len(names) if until is None else names.index(until) + 1
+
+    def add(command: Command) -> Command:
+        for name in reversed(names[first:last]):
+            command = _click_option(name, *described[name])(command)
+        return command
+
+    return add
+
+
+def _click_option(name: str, kind: Any, option: Option) -> Callable[[Command], Command]:
+    """The option ``--NAME``; ``--no-NAME`` of what is on by default."""
+    spelled = name.replace("_", "-")
+    if kind is bool:
+        flag = f"--no-{spelled}" if option.default else f"--{spelled}"
+        return click.option(flag, name, flag_value=not option.default, default=option.default, help=option.help)
+    bare: dict[str, Any] = {} if option.bare is None else {"is_flag": False, "flag_value": option.bare}
+    return click.option(
+        f"--{spelled}",
+        type=_click_type(kind, option),
+        default=option.default,
+        show_default=option.default is not None,
+        metavar=option.metavar,
+        help=option.help,
+        **bare,
+    )
+
+
+def _click_type(kind: Any, option: Option) -> Any:
+    choices = option.choices or (get_args(kind) if get_origin(kind) is Literal else ())
+    if choices:
+        return click.Choice(choices)
+    kinds = set(get_args(kind) or (kind,)) - {NoneType}
+    return click.Path(path_type=Path) if Path in kinds else kinds.pop()
+
+
 @click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
 )
-@click.option(
-    "--preset",
-    type=click.Choice(list(PRESETS)),
-    default=DEFAULT_PRESET,
-    show_default=True,
-    help="Frozen encoders; small needs no download.",
-)
-@click.option(
-    "--metadata",
-    type=click.Path(path_type=Path),
-    help="Table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.",
-)
-@click.option(
-    "--image-encoder", metavar="NAME|FOLDER", help="An open_clip (MODEL/TAG) or timm model, in place of the preset's."
-)
-@click.option(
-    "--text-encoder", metavar="NAME|FOLDER", help="A Hugging Face text model, or characters, in place of the preset's."
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, …")
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-    default="auto",
-    show_default=True,
-    help="Arithmetic of the image tower; auto keeps its features.",
-)
-@click.option("--batch-size", default=64, show_default=True, help="Pictures per call of the image encoder.")
-@click.option(
-    "--workers",
-    type=int,
-    help="Decoding processes (with --ray, of each worker).  [default: one per available processor]",
-)
-@click.option("--timeout", default=DEFAULT_TIMEOUT, show_default=True, help="Seconds that reading one input may take.")
-@click.option("--fps", default=1.0, show_default=True, help="Frames kept per second of video.")
-@click.option("--max-frames", default=60, show_default=True, help="Most frames kept of a video, spread over it.")
-@click.option("--fast-resize", is_flag=True, help="Let decoders shrink frames: quicker, not pixel-exact.")
-@click.option("--no-thumbnails", is_flag=True, help="Keep no small pictures for reports.")
-@click.option("--limit", type=int, help="Read only the first N inputs.")
-@click.option("--part", metavar="I/N", help="Read only part I of N, for job arrays; optsg-store merge joins the parts.")
-@click.option(
-    "--ray",
-    metavar="[ADDRESS]",
-    is_flag=False,
-    flag_value="nearest",
-    help="Decode and encode on a Ray cluster: HOST:PORT, auto (one that is running), local (a new one on this machine); "
-    "without ADDRESS auto if there is one, else local.",
-)
+@extraction_options(until="ray")
 @click.option("--dry-run", is_flag=True, help="Show what would be read, with which metadata, and stop.")
-@click.option("--retry-failed", is_flag=True, help="Try inputs again that failed before.")
-@click.option("--strict", is_flag=True, help="Stop at the first input that fails.")
-@click.option("--overwrite", is_flag=True, help="Replace OUT, and begin anew where an unfinished one lies beside it.")
-@click.option("--json-log", type=click.Path(path_type=Path), help="Append a JSON line for every input to this file.")
+@extraction_options(after="ray")
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="optsg")
@@ -116,9 +111,9 @@ def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **o
             _extract(source, out, quiet=quiet, **options)
 
 
-def _extract(source: Path, out: Path, *, quiet: bool, no_thumbnails: bool, **options: Any) -> None:
+def _extract(source: Path, out: Path, *, quiet: bool, **options: Any) -> None:
     try:
-        summary = extract(source, out, quiet=quiet, thumbnails=not no_thumbnails, **options)
+        summary = extract(source, out, quiet=quiet, **options)
     except Exception as error:
         from .pipeline import ExtractionInterrupted
 

@@ -15,9 +15,8 @@ from ..data.stop_signals import StopRequest
 from ..data.store.schema import VideoFeatures
 from .decoding.sampling import Sampling
 from .encoders.image_encoder import ImageEncoder, open_image_encoder
-from .encoders.tower import Precision
 from .engine import Engine, ImageFeatures
-from .options import ExtractionOptions
+from .options import ExtractionOptions, worker_count
 from .ordered_encoding import OrderedEncoding
 from .parts import DoneInputs
 from .summary import ExtractSummary
@@ -30,13 +29,11 @@ from .workers.worker_process import ProcessSettings
 def open_engine(
     image_encoder: Mapping[str, Any],
     *,
-    ray: str | None,
-    device: str,
-    precision: Precision,
     sampling: Sampling,
     options: ExtractionOptions,
 ) -> Iterator[Engine]:
-    """This process, or with ``ray`` the workers of a Ray cluster; arguments and errors as :func:`optsg.extract.api.extract`."""
+    """This process, or with the option ``ray`` the workers of a Ray cluster; errors as :func:`optsg.extract.api.extract`."""
+    ray, device, precision = options["ray"], options["device"], options["precision"]
     if ray is None:
         encoder = open_image_encoder(image_encoder, device=device, precision=precision)
         yield LocalEngine(encoder, sampling, options)
@@ -45,7 +42,7 @@ def open_engine(
     from .cluster.worker_plan import plan_workers
 
     with connected(ray) as machines:
-        plan = plan_workers(machines, device=device, processors=options.workers)
+        plan = plan_workers(machines, device=device, processors=options["workers"])
         from .cluster.ray_engine import RayEngine
 
         yield RayEngine(image_encoder, plan, precision=precision, sampling=sampling, options=options)
@@ -64,11 +61,11 @@ class LocalEngine:
         self, inputs: Inputs, done: DoneInputs, stop: StopRequest, summary: ExtractSummary
     ) -> Generator[VideoFeatures | Failure]:
         """What every input that is not done gives, in the order of the inputs; the processes end with the iterator."""
-        encoding = OrderedEncoding(self._encoder, self.options.batch_size)
-        how = Preparation(plan=self._encoder.plan, sampling=self.sampling, thumbnails=self.options.thumbnails)
-        settings = ProcessSettings(how=how, seconds=self.options.timeout)
+        encoding = OrderedEncoding(self._encoder, self.options["batch_size"])
+        how = Preparation(plan=self._encoder.plan, sampling=self.sampling, thumbnails=self.options["thumbnails"])
+        settings = ProcessSettings(how=how, seconds=self.options["timeout"])
         remaining = (item for item in inputs if item not in done)
-        workers = self.options.worker_count
+        workers = worker_count(self.options)
         with WorkerPool(remaining, settings, workers=workers, may_go_on=encoding.may_go_on) as pool:
             for result in encoding.results(pool.results(stop), stop):
                 summary.encode_seconds, summary.wait_seconds = encoding.encode_seconds, encoding.wait_seconds

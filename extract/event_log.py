@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from ..data.errors import StoreWriteError
 from ..data.media import Failure
 from ..data.store.schema import StoreHeader, VideoFeatures
-from .options import ExtractionOptions
+from .options import ExtractionOptions, how_it_runs
 from .summary import ExtractSummary
 
 
@@ -30,7 +30,7 @@ class EventLog:
 
     def started(self, out: Path, header: StoreHeader, options: ExtractionOptions, resumed: int) -> None:
         """The settings, and how many inputs earlier runs had done."""
-        settings = {**json.loads(header.to_json()), "options": vars(options)}
+        settings = {**json.loads(header.to_json()), "options": how_it_runs(options)}
         self._write("started", out=str(out), resumed=resumed, **settings)
 
     def video(self, features: VideoFeatures) -> None:

@@ -121,7 +121,7 @@ def open_growing_store(
         check_target(out)
         parts, done = PartFolder(out), DoneInputs()
         base = None
-        if options.overwrite:
+        if options["overwrite"]:
             parts.remove()
         elif out.exists():
             with open_store(out) as store:
@@ -129,7 +129,7 @@ def open_growing_store(
                 done.add(store)
                 base, header = out, store.header.before_corpus()
         header = parts.open(header, done)
-        done.settle(retry_failed=options.retry_failed)
+        done.settle(retry_failed=options["retry_failed"])
         log.started(out, header, options, len(done))
         yield GrowingStore(
             out=out,
@@ -139,7 +139,7 @@ def open_growing_store(
             done=done,
             summary=ExtractSummary(out=out, resumed=len(done)),
             log=log,
-            strict=options.strict,
+            strict=options["strict"],
         )
 
 

@@ -1,49 +1,140 @@
-"""How an extraction is run: everything that does not change what comes out."""
+"""The options of an extraction, each typed once: the keywords of :func:`optsg.extract.extract` and the options of ``optsg-extract``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypedDict, Unpack, cast, get_type_hints
 
 from ..data.errors import ConfigError
+from .encoders.presets import DEFAULT_PRESET, PRESETS, Precision
 
 DEFAULT_TIMEOUT = 300.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExtractionOptions:
-    """Settings of a run.
+@dataclass(frozen=True)
+class Option:
+    """What an option is without.
 
     Attributes:
-        batch_size: pictures per call of the image encoder.
-        workers: decoding processes; ``None`` is one for each processor that this process may use.
-        timeout: seconds of wall time that reading one input may take.
-        thumbnails: keep a small JPEG per input.
-        strict: stop at the first failure.
-        overwrite: replace the output, and begin anew where an unfinished extraction lies beside it.
-        retry_failed: try inputs again that failed before.
+        default: taken where it is not given.
+        help: what it means, in a line of ``--help``; of an option that is on by default, what ``--no-NAME`` means.
+        metavar: what stands for its value in ``--help``, if not its type.
+        choices: the values that it may have, where its type does not say so.
+        bare: its value on the command line where it is named without one.
+        how_it_runs: whether it only says how an extraction is run, and changes nothing of what comes out.
     """
 
-    batch_size: int = 64
-    workers: int | None = None
-    timeout: float = DEFAULT_TIMEOUT
-    thumbnails: bool = True
-    strict: bool = False
-    overwrite: bool = False
-    retry_failed: bool = False
+    default: Any
+    help: str
+    metavar: str | None = None
+    choices: tuple[str, ...] = ()
+    bare: str | None = None
+    how_it_runs: bool = False
 
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"--batch-size {self.batch_size} is out of range; expected 1 or more")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"--workers {self.workers} is out of range; expected 1 or more")
-        if not 0 < self.timeout <= 1e6:
-            raise ConfigError(f"--timeout {self.timeout:g} is out of range; expected seconds above 0, at most 1000000")
 
-    @property
-    def worker_count(self) -> int:
-        """Number of decoding processes."""
-        return self.workers or available_processors()
+class ExtractionOptions(TypedDict, total=False):
+    """Options of an extraction, in the order of ``--help``; :func:`complete` adds those that are not given."""
+
+    preset: Annotated[str, Option(DEFAULT_PRESET, "Frozen encoders; small needs no download.", choices=tuple(PRESETS))]
+    metadata: Annotated[
+        str | Path | None,
+        Option(
+            None,
+            "Table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.",
+        ),
+    ]
+    image_encoder: Annotated[
+        str | None,
+        Option(None, "An open_clip (MODEL/TAG) or timm model, in place of the preset's.", metavar="NAME|FOLDER"),
+    ]
+    text_encoder: Annotated[
+        str | None,
+        Option(None, "A Hugging Face text model, or characters, in place of the preset's.", metavar="NAME|FOLDER"),
+    ]
+    device: Annotated[str, Option("auto", "auto, cpu, cuda, cuda:1, …")]
+    precision: Annotated[Precision, Option("auto", "Arithmetic of the image tower; auto keeps its features.")]
+    batch_size: Annotated[int, Option(64, "Pictures per call of the image encoder.", how_it_runs=True)]
+    workers: Annotated[
+        int | None,
+        Option(
+            None,
+            "Decoding processes (with --ray, of each worker).  [default: one per available processor]",
+            how_it_runs=True,
+        ),
+    ]
+    timeout: Annotated[float, Option(DEFAULT_TIMEOUT, "Seconds that reading one input may take.", how_it_runs=True)]
+    fps: Annotated[float, Option(1.0, "Frames kept per second of video.")]
+    max_frames: Annotated[int, Option(60, "Most frames kept of a video, spread over it.")]
+    fast_resize: Annotated[bool, Option(False, "Let decoders shrink frames: quicker, not pixel-exact.")]
+    thumbnails: Annotated[bool, Option(True, "Keep no small pictures for reports.", how_it_runs=True)]
+    limit: Annotated[int | None, Option(None, "Read only the first N inputs.")]
+    part: Annotated[
+        str | None,
+        Option(None, "Read only part I of N, for job arrays; optsg-store merge joins the parts.", metavar="I/N"),
+    ]
+    ray: Annotated[
+        str | None,
+        Option(
+            None,
+            "Decode and encode on a Ray cluster: HOST:PORT, auto (one that is running), local (a new one on this "
+            "machine); without ADDRESS auto if there is one, else local.",
+            metavar="[ADDRESS]",
+            bare="nearest",
+        ),
+    ]
+    retry_failed: Annotated[bool, Option(False, "Try inputs again that failed before.", how_it_runs=True)]
+    strict: Annotated[bool, Option(False, "Stop at the first input that fails.", how_it_runs=True)]
+    overwrite: Annotated[
+        bool,
+        Option(False, "Replace OUT, and begin anew where an unfinished one lies beside it.", how_it_runs=True),
+    ]
+    json_log: Annotated[str | Path | None, Option(None, "Append a JSON line for every input to this file.")]
+
+
+def described_options() -> dict[str, tuple[Any, Option]]:
+    """Type and description of every option by its name, in order."""
+    hints = get_type_hints(ExtractionOptions, include_extras=True)
+    return {name: (hint.__origin__, hint.__metadata__[0]) for name, hint in hints.items()}
+
+
+def complete(**given: Unpack[ExtractionOptions]) -> ExtractionOptions:
+    """The given options, and the defaults of all others.
+
+    Raises:
+        TypeError: there is no such option, as for any keyword.
+        ConfigError: a value is out of range.
+    """
+    described = described_options()
+    if unknown := given.keys() - described.keys():
+        raise TypeError(f"an extraction has no option {min(unknown)!r}; it has {', '.join(described)}")
+    defaults = {name: option.default for name, (_, option) in described.items()}
+    options = cast("ExtractionOptions", {**defaults, **given})
+    _check(options)
+    return options
+
+
+def _check(options: ExtractionOptions) -> None:
+    batch_size, workers, timeout = options["batch_size"], options["workers"], options["timeout"]
+    if batch_size < 1:
+        raise ConfigError(f"--batch-size {batch_size} is out of range; expected 1 or more")
+    if workers is not None and workers < 1:
+        raise ConfigError(f"--workers {workers} is out of range; expected 1 or more")
+    if not 0 < timeout <= 1e6:
+        raise ConfigError(f"--timeout {timeout:g} is out of range; expected seconds above 0, at most 1000000")
+
+
+def how_it_runs(options: ExtractionOptions) -> Mapping[str, Any]:
+    """Those options that change nothing of what comes out."""
+    values = cast("Mapping[str, Any]", options)
+    return {name: values[name] for name, (_, option) in described_options().items() if option.how_it_runs}
+
+
+def worker_count(options: ExtractionOptions) -> int:
+    """Number of decoding processes."""
+    return options["workers"] or available_processors()
 
 
 def available_processors() -> int:

@@ -25,14 +25,10 @@ from ..data.inputs import Inputs
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store.schema import StoreHeader, VideoFeatures
-from .decoding.sampling import Sampling
-from .encoders.image_encoder import ImageEncoder
 from .encoders.text_encoder import TextEncoder
 from .engine import Engine
-from .engines import LocalEngine
 from .event_log import EventLog
 from .growing_store import GrowingStore, open_growing_store
-from .options import ExtractionOptions
 from .summary import ExtractSummary
 
 INPUTS_PER_PART = 512
@@ -55,41 +51,6 @@ class ExtractionInterrupted(Exception):  # noqa: N818 - it is no error: somebody
     def __init__(self, number: int):
         super().__init__(f"stopped by signal {number}")
         self.number = number
-
-
-def run_extraction(
-    inputs: Inputs,
-    out: Path,
-    *,
-    image_encoder: ImageEncoder,
-    text_encoder: TextEncoder,
-    sampling: Sampling | None = None,
-    preset: str | None = None,
-    part: CorpusPart | None = None,
-    options: ExtractionOptions | None = None,
-    log: EventLog | None = None,
-    report: Report | None = None,
-    report_merge: Callable[[int], None] | None = None,
-) -> ExtractSummary:
-    """:func:`run_engine` with an image encoder of this process.
-
-    Args:
-        image_encoder: frozen.
-        sampling: which frames; 1 per second and at most 60 by default.
-        options: how to run.
-        inputs, out, text_encoder, preset, part, log, report, report_merge: as for :func:`run_engine`, errors too.
-    """
-    return run_engine(
-        inputs,
-        out,
-        engine=LocalEngine(image_encoder, sampling or Sampling(), options or ExtractionOptions()),
-        text_encoder=text_encoder,
-        preset=preset,
-        part=part,
-        log=log,
-        report=report,
-        report_merge=report_merge,
-    )
 
 
 def run_engine(

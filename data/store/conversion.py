@@ -52,7 +52,7 @@ def convert_store(source: Path, out: Path, *, overwrite: bool = False, progress:
 
 def store_blocks(store: FeatureStore) -> Iterator[RowBlock]:
     """All videos of a store in order; memory stays flat."""
-    for start, stop in cut_rows(np.ones(len(store), np.bool_), store.row_bytes()):
+    for start, stop in cut_rows(store.row_bytes()):
         yield store.block(start, stop)
         store.release()
 

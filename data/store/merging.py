@@ -1,11 +1,17 @@
 """Stores made of stores: the parts of one extraction, or finished stores of different inputs.
 
-Parts, and a store that was finished before, become one finished store with each id once; the text encoder makes tokens and
-embeddings (:func:`merge_parts`). Of finished stores, for instance of parts of a corpus, nothing may be there twice and no text
-encoder is needed: tokens, embeddings and the title encoder are taken over (:func:`merge_stores`). Only where the text model is
-made from the store's own titles and tags is it made anew, from all of them. Videos are copied a block at a time.
+One algorithm: sources, an order of their rows, numbers for their tags, and a text model that is given or taken over.
 
-Legend: V videos, U tags of all stores, E width of a tag embedding.
+* :func:`merge_parts`: parts, and a store that was finished before, become one finished store with each id once; the text
+  encoder makes tokens and embeddings.
+* :func:`merge_stores`: of finished stores, for instance of parts of a corpus, nothing may be there twice and no text encoder is
+  needed: tokens, embeddings and the title encoder are taken over. Only where the text model is made from the store's own
+  titles and tags is it made anew, from all of them.
+
+Videos are copied a block at a time. Parts are open one at a time, finished stores all at once: an order of inputs may go back
+and forth between them.
+
+Legend: V videos, U tags of all sources, E width of a tag embedding.
 """
 
 from __future__ import annotations
@@ -15,25 +21,64 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..corpus_part import CorpusPart, describe_parts
 from ..errors import StoreError, StoreWriteError
-from ..media import Failure
 from . import schema
 from .corpus import StoredTexts
-from .feature_store import FeatureStore, open_part, open_store
+from .feature_store import FeatureStore, open_store
 from .files import recover_store
 from .merge_checks import check_overlap, check_settings, check_text_models, is_same_embedding, joint_part
-from .plan import StorePlan, TagTableBuilder, TextTables
+from .merge_plan import Merge, Source, breaks_between, plan_merge
+from .plan import TextTables
 from .row_blocks import RaggedBlock, RowBlock, cut_rows
 from .schema import StoreHeader, TextModelTables
 from .writing import Progress, write_store
 
 TextMaker = Callable[[StoreHeader, Iterable[str]], TextModelTables]
 """Makes the text model of a header from all titles and tags, where it is made from them."""
+
+TEXT_BATCH = 1024
+
+
+def merge_parts(
+    parts: Sequence[Path],
+    out: Path,
+    header: StoreHeader,
+    text: TextModelTables,
+    *,
+    base: Path | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Writes the finished store ``out`` from parts, each id once.
+
+    Where the text model is made from the store's own titles and tags, those of ``base`` are cut into pieces anew, so that
+    adding to a store gives the one that would have been made at once.
+
+    The first occurrence of an id counts. A failure is kept where its id has no features anywhere; of several failures
+    with one id the last one counts.
+
+    Args:
+        parts: files that :class:`optsg.data.store.part_writer.Hdf5StoreWriter` wrote.
+        out: a name that ends in ``.h5`` for one file, any other for a folder of shards.
+        header: recorded in the store.
+        text: the text model.
+        base: a finished store of either form whose videos come first; it may be ``out`` itself, which is then replaced.
+        progress: called with numbers of videos while they are written.
+
+    Raises:
+        StoreError: a part or the base is damaged or was made with other settings.
+        StoreWriteError: ``out`` cannot be written; the parts and what was at ``out`` stay as they are.
+    """
+    if base is not None:
+        recover_store(base)
+    sources = ([] if base is None else [Source(base)]) + [Source(path, is_part=True) for path in parts]
+    merge = plan_merge(sources, header.with_corpus(text.corpus_digest))
+    _write(merge, out, _GivenText(merge, text, embeddings_of=() if base is None else (0,)), progress)
 
 
 def merge_stores(
@@ -79,11 +124,20 @@ def merge_stores(
         if not sum(map(len, stores)):
             raise StoreError(f"there is no video in {_named(paths)}; nothing was merged")
         stores = _by_part(stores)
-        if stores[0].header.text_encoder.get(schema.MADE_FROM) == schema.CORPUS:
-            _write_with_new_text(stores, out, part, make_text, input_order, progress)
+        header = _joint_header(stores, part)
+        sources = [Source(store.path, opened=store) for store in stores]
+        text: _Text
+        if header.text_encoder.get(schema.MADE_FROM) == schema.CORPUS:
+            texts = itertools.chain.from_iterable(StoredTexts([], base=store.path) for store in stores)
+            tables = make_text(header, texts)
+            merge = plan_merge(sources, header.with_corpus(tables.corpus_digest), input_order)
+            text = _GivenText(merge, tables)
         else:
             check_text_models(stores)
-            _write(stores, out, part, input_order, progress)
+            merge = plan_merge(sources, header, input_order, with_title_tokens=True)
+            text = _TakenText(merge, stores)
+            text.check()
+        _write(merge, out, text, progress)
     missing = part.missing if part is not None else ()
     verb = "is" if len(missing) == 1 else "are"
     return [f"{describe_parts(missing, part.of)} {verb} missing"] if part is not None and missing else []
@@ -101,61 +155,6 @@ def _by_part(stores: Sequence[FeatureStore]) -> list[FeatureStore]:
     return [stores[place] for place in sorted(range(len(stores)), key=lambda place: parts[place] or ())]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Join:
-    """What the merged store takes from where.
-
-    Attributes:
-        stores: in order of parts.
-        order: of the videos.
-        tag_numbers: per store (its tags,) the number of each of its tags in the merged store; −1 where no video uses it.
-        plan: of the merged store.
-    """
-
-    stores: Sequence[FeatureStore]
-    order: RowOrder
-    tag_numbers: Sequence[NDArray[np.int32]]
-    plan: StorePlan
-
-
-def _write(
-    stores: Sequence[FeatureStore],
-    out: Path,
-    part: CorpusPart | None,
-    input_order: Iterable[str] | None,
-    progress: Progress | None,
-) -> None:
-    """All of the text model is taken over."""
-    columns = (*schema.VIDEO_COLUMNS, schema.TITLE_TOKENS)
-    join = _join(stores, _joint_header(stores, part), input_order, columns)
-    for _ in _embeddings(join):  # all are compared before anything is written
-        pass
-    blocks = gather(stores, join.order, lambda number, block: _renumbered(block, join.tag_numbers[number]))
-    write_store(out, join.plan, blocks, lambda: _text_of(join), progress=progress)
-
-
-def _write_with_new_text(
-    stores: Sequence[FeatureStore],
-    out: Path,
-    part: CorpusPart | None,
-    make_text: TextMaker,
-    input_order: Iterable[str] | None,
-    progress: Progress | None,
-) -> None:
-    """Text model, tokens and embeddings are made from the titles and tags of all stores."""
-    header = _joint_header(stores, part)
-    texts = itertools.chain.from_iterable(StoredTexts([], base=store.path) for store in stores)
-    text = make_text(header, texts)
-    join = _join(stores, header.with_corpus(text.corpus_digest), input_order, tuple(schema.VIDEO_COLUMNS))
-
-    def changed(number: int, block: RowBlock) -> RowBlock:
-        block = _renumbered(block, join.tag_numbers[number])
-        return replace(block, ragged={**block.ragged, schema.TITLE_TOKENS: title_tokens(block, text)})
-
-    blocks = gather(stores, join.order, changed)
-    write_store(out, join.plan, blocks, lambda: text_tables(text, join.plan, None), progress=progress)
-
-
 def _joint_header(stores: Sequence[FeatureStore], part: CorpusPart | None) -> StoreHeader:
     """The first store's, with the latest date, and a preset where all have the same."""
     headers = [store.header for store in stores]
@@ -168,317 +167,64 @@ def _joint_header(stores: Sequence[FeatureStore], part: CorpusPart | None) -> St
     )
 
 
-def _join(
-    stores: Sequence[FeatureStore], header: StoreHeader, input_order: Iterable[str] | None, columns: Sequence[str]
-) -> _Join:
-    places = {} if input_order is None else {name: place for place, name in enumerate(input_order)}
-    order = _row_order(stores, places)
-    tags = TagTableBuilder()
-    tag_numbers = _number_tags(stores, order, tags)
-    plan = StorePlan(
-        header=header,
-        videos=len(order),
-        values={name: sum(int(store.column(name).lengths().sum()) for store in stores) for name in columns},
-        tag_keys=tags.keys(),
-        tag_spellings=tags.spellings(),
-        failures=_failures(stores, places),
-    )
-    return _Join(stores=stores, order=order, tag_numbers=tag_numbers, plan=plan)
+def _write(merge: Merge, out: Path, text: _Text, progress: Progress | None) -> None:
+    write_store(out, merge.plan, _blocks(merge, text), text.tables, progress=progress)
 
 
-def _row_order(stores: Sequence[FeatureStore], places: dict[str, int]) -> RowOrder:
-    sources = np.repeat(np.arange(len(stores)), [len(store) for store in stores])
-    rows = np.concatenate([np.arange(len(store)) for store in stores])
-    if places:
-        last = len(places)
-        place = np.array([places.get(name, last) for store in stores for name in store.ids()], np.int64)
-        by_place = np.argsort(place, kind="stable")
-        sources, rows = sources[by_place], rows[by_place]
-    return RowOrder(sources=sources, rows=rows)
+def _blocks(merge: Merge, text: _Text) -> Iterator[RowBlock]:
+    """All videos in order; memory stays flat, and rows that follow each other in a source are read at once.
 
-
-def _failures(stores: Sequence[FeatureStore], places: dict[str, int]) -> list[Failure]:
-    failures = [failure for store in stores for failure in store.failures]
-    return sorted(failures, key=lambda failure: places.get(failure.id, len(places)))
-
-
-def _number_tags(stores: Sequence[FeatureStore], order: RowOrder, tags: TagTableBuilder) -> list[NDArray[np.int32]]:
-    """Fills the joint tag table in order of first use; the number of each store's tags in it."""
-    uses: list[tuple[int, int, int, int]] = []
-    most = 1 + max(int(store.column("videos/tags").lengths().max(initial=0)) for store in stores)
-    for number, store in enumerate(stores):
-        column = store.column("videos/tags")
-        lengths = column.lengths()
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        place = np.repeat(order.places(number), lengths) * most + within
-        found, inverse, counts = np.unique(column.block(0, len(store)).values, return_inverse=True, return_counts=True)
-        first = np.full(len(found), np.iinfo(np.int64).max)
-        np.minimum.at(first, inverse, place)
-        uses += [
-            (at, number, tag, count)
-            for at, tag, count in zip(first.tolist(), found.tolist(), counts.tolist(), strict=True)
-        ]
-    numbers = [np.full(len(store.tag_keys), -1, np.int32) for store in stores]
-    for _, number, tag, count in sorted(uses):
-        store = stores[number]
-        numbers[number][tag] = tags.count(store.tag_keys[tag], store.tag_spellings[tag], count)
-    return numbers
-
-
-def _renumbered(block: RowBlock, numbers: NDArray[np.int32]) -> RowBlock:
-    tags = block.ragged["videos/tags"]
-    return replace(block, ragged={**block.ragged, "videos/tags": replace(tags, values=numbers[tags.values])})
-
-
-def _text_of(join: _Join) -> TextTables:
-    first = join.stores[0]
-    tokens: list[list[int]] = [[] for _ in join.plan.tag_keys]
-    for store, numbers in zip(join.stores, join.tag_numbers, strict=True):
-        for tag in np.flatnonzero(numbers >= 0).tolist():
-            tokens[numbers[tag]] = store.tag_tokens(tag).tolist()
-    return TextTables(
-        tag_tokens=RaggedBlock.of_rows(tokens),
-        tag_embeddings=_embeddings(join),
-        nil_embedding=first.nil_embedding,
-        tokenizer=first.array(schema.TOKENIZER).tobytes(),
-        config=first.array(schema.TEXT_CONFIG).tobytes(),
-        weights=first.title_encoder_weights(),
-    )
-
-
-def _embeddings(join: _Join) -> Iterator[NDArray[np.float32]]:
-    """Blocks of (n, E), together (U, E): each tag's embedding from the first store that has it.
-
-    Raises:
-        StoreError: another store has another embedding for the same text.
+    Where sources are not open all the time, blocks do not reach across them.
     """
-    embeddings = [store.tag_embeddings for store in join.stores]
-    by_number = [np.argsort(numbers, kind="stable") for numbers in join.tag_numbers]
-    for start in range(0, len(join.plan.tag_keys), TEXT_BATCH):
-        rows = min(TEXT_BATCH, len(join.plan.tag_keys) - start)
-        block = np.empty((rows, join.plan.header.tag_dim), np.float32)
-        source = np.full(rows, -1)
-        for number, (numbers, tags) in enumerate(zip(join.tag_numbers, by_number, strict=True)):
-            low, high = np.searchsorted(numbers[tags], [start, start + rows])
-            here = tags[low:high]
-            places, values = numbers[here] - start, embeddings[number][here]
-            for place in places[source[places] >= 0].tolist():
-                if not is_same_embedding(values[places == place][0], block[place]):
-                    one, other = join.stores[source[place]].path, join.stores[number].path
-                    raise StoreError(
-                        f"{one} and {other} have different embeddings of the tag {join.plan.tag_keys[start + place]!r}; "
-                        "their text models differ"
-                    )
-            new = source[places] < 0
-            block[places[new]], source[places[new]] = values[new], number
-        yield block
-
-
-TEXT_BATCH = 1024
-
-
-def merge_parts(
-    parts: Sequence[Path],
-    out: Path,
-    header: StoreHeader,
-    text: TextModelTables,
-    *,
-    base: Path | None = None,
-    progress: Progress | None = None,
-) -> None:
-    """Writes the finished store ``out`` from parts, each id once.
-
-    Where the text model is made from the store's own titles and tags, those of ``base`` are cut into pieces anew, so that
-    adding to a store gives the one that would have been made at once.
-
-    The first occurrence of an id counts. A failure is kept where its id has no features anywhere; of several failures
-    with one id the last one counts.
-
-    Args:
-        parts: files that :class:`optsg.data.store.part_writer.Hdf5StoreWriter` wrote.
-        out: a name that ends in ``.h5`` for one file, any other for a folder of shards.
-        header: recorded in the store.
-        text: the text model.
-        base: a finished store of either form whose videos come first; it may be ``out`` itself, which is then replaced.
-        progress: called with numbers of videos while they are written.
-
-    Raises:
-        StoreError: a part or the base is damaged or was made with other settings.
-        StoreWriteError: ``out`` cannot be written; the parts and what was at ``out`` stay as they are.
-    """
-    if base is not None:
-        recover_store(base)
-    sources = ([] if base is None else [_Source(base, is_part=False)]) + [_Source(path, is_part=True) for path in parts]
-    selections, plan = _plan(sources, header.before_corpus(), header.with_corpus(text.corpus_digest))
-    earlier = selections[0] if base is not None else None
-    write_store(out, plan, _blocks(selections, text), lambda: text_tables(text, plan, earlier), progress=progress)
-
-
-@dataclass(frozen=True)
-class _Source:
-    path: Path
-    is_part: bool
-
-    def open(self) -> FeatureStore:
-        return open_part(self.path) if self.is_part else open_store(self.path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Selection:
-    """What the merged store takes of one source: which rows, and the numbers that its tags get."""
-
-    source: _Source
-    keep: NDArray[np.bool_]
-    tag_numbers: NDArray[np.int32]
-
-
-def _plan(sources: Sequence[_Source], settings: StoreHeader, header: StoreHeader) -> tuple[list[_Selection], StorePlan]:
-    """Which rows are taken, and the final size of every column, from ids, lengths and tags alone.
-
-    All sources must have been made with ``settings``; the plan gets ``header``.
-    """
-    ids: set[str] = set()
-    failures: dict[str, Failure] = {}
-    values = dict.fromkeys(schema.VIDEO_COLUMNS, 0)
-    tags = TagTableBuilder()
-    selections = []
-    for source in sources:
-        with source.open() as store:
-            if differences := settings.differences(store.header.before_corpus()):
-                raise StoreError(f"{source.path} was made with other settings: " + "; ".join(differences))
-            keep = np.zeros(len(store), np.bool_)
-            for row, video_id in enumerate(store.ids()):
-                if video_id not in ids:
-                    ids.add(video_id)
-                    keep[row] = True
-            for name in values:
-                values[name] += int(store.column(name).lengths()[keep].sum())
-            tag_column = store.column("videos/tags")
-            used = tag_column.block(0, len(store)).values[np.repeat(keep, tag_column.lengths())]
-            numbers = tags.add_all(store.tag_keys, store.tag_spellings, used)
-            selections.append(_Selection(source=source, keep=keep, tag_numbers=numbers))
-            failures.update((failure.id, failure) for failure in store.failures)
-    plan = StorePlan(
-        header=header,
-        videos=len(ids),
-        values=values,
-        tag_keys=tags.keys(),
-        tag_spellings=tags.spellings(),
-        failures=[failure for failure in failures.values() if failure.id not in ids],
-    )
-    return selections, plan
-
-
-def _blocks(selections: Sequence[_Selection], text: TextModelTables) -> Iterator[RowBlock]:
-    for selection in selections:
-        if not selection.keep.any():
-            continue
-        with selection.source.open() as store:
-            for start, stop in cut_rows(selection.keep, store.row_bytes()):
-                block = store.block(start, stop)
+    order = merge.order
+    stays_open = all(source.opened is not None for source in merge.sources)
+    breaks = [] if stays_open else breaks_between(order.sources, order.rows)
+    with _Opened(merge.sources) as opened:
+        for start, stop in cut_rows(order.sizes, breaks):
+            sources, rows = order.sources[start:stop], order.rows[start:stop]
+            by_source = np.lexsort((rows, sources))
+            blocks = []
+            for number, first, last in _runs(sources[by_source], rows[by_source]):
+                block = opened[number].block(first, last)
                 tags = block.ragged["videos/tags"]
-                known = None if text.corpus_digest else block.ragged.get(schema.TITLE_TOKENS)
-                tokens = known or title_tokens(block, text)
                 changed = {
-                    "videos/tags": replace(tags, values=selection.tag_numbers[tags.values]),
-                    schema.TITLE_TOKENS: tokens,
+                    "videos/tags": replace(tags, values=merge.tag_numbers[number][tags.values]),
+                    schema.TITLE_TOKENS: text.title_tokens(block),
                 }
-                yield replace(block, ragged={**block.ragged, **changed})
-                store.release()
+                blocks.append(replace(block, ragged={**block.ragged, **changed}))
+            yield blocks[0] if len(blocks) == 1 else _arranged(blocks, np.argsort(by_source))
+            for number in np.unique(sources).tolist():
+                opened[number].release()
 
 
-def title_tokens(block: RowBlock, text: TextModelTables) -> RaggedBlock:
-    """Word pieces of the titles."""
-    return RaggedBlock.of_rows(text.title_tokens(block.ragged["videos/title"].texts()))
+class _Opened:
+    """Sources by number; of those that are not open all the time, the last one that was asked for stays open."""
+
+    def __init__(self, sources: Sequence[Source]):
+        self._sources = sources
+        self._number: int | None = None
+        self._stack = ExitStack()
+
+    def __getitem__(self, number: int) -> FeatureStore:
+        if (store := self._sources[number].opened) is not None:
+            return store
+        if number != self._number:
+            self._stack.close()
+            self._store, self._number = self._stack.enter_context(self._sources[number].open()), number
+        return self._store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
 
-def text_tables(text: TextModelTables, plan: StorePlan, earlier: _Selection | None) -> TextTables:
-    """Everything of the text model for the tags of a plan; embeddings that an earlier store has are taken over."""
-    keys = plan.tag_keys
-    batches = [keys[start : start + TEXT_BATCH] for start in range(0, len(keys), TEXT_BATCH)]
-    return TextTables(
-        tag_tokens=RaggedBlock.of_rows([tokens for batch in batches for tokens in text.tag_tokens(batch)]),
-        tag_embeddings=_part_embeddings(text, plan, earlier),
-        nil_embedding=text.nil_embedding,
-        tokenizer=text.tokenizer_json.encode(),
-        config=text.config_json.encode(),
-        weights=text.weights,
-    )
-
-
-def _part_embeddings(
-    text: TextModelTables, plan: StorePlan, earlier: _Selection | None
-) -> Iterator[NDArray[np.float32]]:
-    """Embeddings of all tags; those that the earlier store has are taken over, because encoding takes long."""
-    keys = plan.tag_keys
-    known = np.empty((0, plan.header.tag_dim), np.float32)
-    rows = np.full(len(keys), -1)
-    if earlier is not None:
-        with earlier.source.open() as store:
-            known = store.tag_embeddings
-        used = np.flatnonzero(earlier.tag_numbers >= 0)
-        rows[earlier.tag_numbers[used]] = used
-    for start in range(0, len(keys), TEXT_BATCH):
-        batch = rows[start : start + TEXT_BATCH]
-        block = np.empty((len(batch), plan.header.tag_dim), np.float32)
-        block[batch >= 0] = known[batch[batch >= 0]]
-        new = np.flatnonzero(batch < 0)
-        if len(new):
-            block[new] = text.tag_embeddings([keys[start + tag] for tag in new.tolist()])
-        yield block
-
-
-Change = Callable[[int, RowBlock], RowBlock]
-"""Makes rows of the store with that number into rows of the new one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RowOrder:
-    """Which row comes where.
-
-    Attributes:
-        sources: (V,) number of the store that each video comes from.
-        rows: (V,) its row there.
-    """
-
-    sources: NDArray[np.int64]
-    rows: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def places(self, source: int) -> NDArray[np.int64]:
-        """Where every row of a store comes, all of them being in the order."""
-        chosen = np.flatnonzero(self.sources == source)
-        places = np.empty(len(chosen), np.int64)
-        places[self.rows[chosen]] = chosen
-        return places
-
-
-def gather(stores: Sequence[FeatureStore], order: RowOrder, change: Change) -> Iterator[RowBlock]:
-    """All videos in that order; memory stays flat, and rows that follow each other in a store are read at once."""
-    sizes = np.empty(len(order), np.int64)
-    for number, store in enumerate(stores):
-        sizes[order.places(number)] = store.row_bytes()
-    for start, stop in cut_rows(np.ones(len(order), np.bool_), sizes):
-        sources, rows = order.sources[start:stop], order.rows[start:stop]
-        by_store = np.lexsort((rows, sources))
-        blocks = [
-            change(number, stores[number].block(first, last)) for number, first, last in _runs(sources, rows, by_store)
-        ]
-        yield blocks[0] if len(blocks) == 1 else _arranged(blocks, np.argsort(by_store))
-        for number in np.unique(sources).tolist():
-            stores[number].release()
-
-
-def _runs(
-    sources: NDArray[np.int64], rows: NDArray[np.int64], by_store: NDArray[np.int64]
-) -> Iterator[tuple[int, int, int]]:
-    """Store, first row and end of all runs of consecutive rows."""
-    numbers, sorted_rows = sources[by_store], rows[by_store]
-    breaks = np.flatnonzero((np.diff(numbers) != 0) | (np.diff(sorted_rows) != 1)) + 1
-    for begin, end in zip([0, *breaks.tolist()], [*breaks.tolist(), len(rows)], strict=True):
-        yield int(numbers[begin]), int(sorted_rows[begin]), int(sorted_rows[end - 1]) + 1
+def _runs(sources: NDArray[np.int32], rows: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """Source, first row and end of all runs of consecutive rows."""
+    breaks = breaks_between(sources, rows)
+    for begin, end in zip([0, *breaks], [*breaks, len(rows)], strict=True):
+        yield int(sources[begin]), int(rows[begin]), int(rows[end - 1]) + 1
 
 
 def _arranged(blocks: Sequence[RowBlock], places: NDArray[np.int64]) -> RowBlock:
@@ -491,3 +237,110 @@ def _arranged(blocks: Sequence[RowBlock], places: NDArray[np.int64]) -> RowBlock
         ragged[name] = RaggedBlock(values=np.concatenate(arranged), lengths=lengths)
     fixed = {name: np.concatenate([block.fixed[name] for block in blocks])[places] for name in blocks[0].fixed}
     return RowBlock(ragged=ragged, fixed=fixed)
+
+
+class _Text(Protocol):
+    """Where the merged store's text model comes from."""
+
+    def title_tokens(self, block: RowBlock) -> RaggedBlock:
+        """Word pieces of the titles of rows of a source."""
+        ...
+
+    def tables(self) -> TextTables:
+        """The text model, with tokens and embeddings of all tags."""
+        ...
+
+
+@dataclass(frozen=True)
+class _GivenText:
+    """A text encoder's; ``embeddings_of`` are sources whose embeddings are taken over, because encoding takes long."""
+
+    merge: Merge
+    text: TextModelTables
+    embeddings_of: Sequence[int] = ()
+
+    def title_tokens(self, block: RowBlock) -> RaggedBlock:
+        known = None if self.text.corpus_digest else block.ragged.get(schema.TITLE_TOKENS)
+        return known or RaggedBlock.of_rows(self.text.title_tokens(block.ragged["videos/title"].texts()))
+
+    def tables(self) -> TextTables:
+        keys = self.merge.plan.tag_keys
+        batches = [keys[start : start + TEXT_BATCH] for start in range(0, len(keys), TEXT_BATCH)]
+        return TextTables(
+            tag_tokens=RaggedBlock.of_rows([tokens for batch in batches for tokens in self.text.tag_tokens(batch)]),
+            tag_embeddings=_embeddings(self.merge, self.embeddings_of, self.text),
+            nil_embedding=self.text.nil_embedding,
+            tokenizer=self.text.tokenizer_json.encode(),
+            config=self.text.config_json.encode(),
+            weights=self.text.weights,
+        )
+
+
+@dataclass(frozen=True)
+class _TakenText:
+    """That of the sources, which is the same in all of them."""
+
+    merge: Merge
+    stores: Sequence[FeatureStore]
+
+    def check(self) -> None:
+        """Raises :class:`StoreError` where two sources have different embeddings of a tag."""
+        for _ in _embeddings(self.merge, range(len(self.stores))):
+            pass
+
+    def title_tokens(self, block: RowBlock) -> RaggedBlock:
+        return block.ragged[schema.TITLE_TOKENS]
+
+    def tables(self) -> TextTables:
+        first = self.stores[0]
+        tokens: list[list[int]] = [[] for _ in self.merge.plan.tag_keys]
+        for store, numbers in zip(self.stores, self.merge.tag_numbers, strict=True):
+            for tag in np.flatnonzero(numbers >= 0).tolist():
+                tokens[numbers[tag]] = store.tag_tokens(tag).tolist()
+        return TextTables(
+            tag_tokens=RaggedBlock.of_rows(tokens),
+            tag_embeddings=_embeddings(self.merge, range(len(self.stores))),
+            nil_embedding=first.nil_embedding,
+            tokenizer=first.array(schema.TOKENIZER).tobytes(),
+            config=first.array(schema.TEXT_CONFIG).tobytes(),
+            weights=first.title_encoder_weights(),
+        )
+
+
+def _embeddings(
+    merge: Merge, known: Sequence[int], text: TextModelTables | None = None
+) -> Iterator[NDArray[np.float32]]:
+    """Blocks of (n, E), together (U, E): each tag's embedding from the first known source that has it, else from ``text``.
+
+    Raises:
+        StoreError: another source has another embedding for the same text.
+    """
+    keys = merge.plan.tag_keys
+    with ExitStack() as stack:
+        embeddings = [stack.enter_context(merge.sources[number].open()).tag_embeddings for number in known]
+        tags = [np.argsort(merge.tag_numbers[number], kind="stable") for number in known]
+        numbers = [merge.tag_numbers[number][some] for number, some in zip(known, tags, strict=True)]
+        for start in range(0, len(keys), TEXT_BATCH):
+            rows = min(TEXT_BATCH, len(keys) - start)
+            block = np.empty((rows, merge.plan.header.tag_dim), np.float32)
+            source = np.full(rows, -1)
+            for place, number in enumerate(known):
+                low, high = np.searchsorted(numbers[place], [start, start + rows])
+                rows_here, found = numbers[place][low:high] - start, embeddings[place][tags[place][low:high]]
+                for row in np.flatnonzero(source[rows_here] >= 0).tolist():
+                    at = rows_here[row]
+                    if not is_same_embedding(found[row], block[at]):
+                        raise _different(merge, source[at], number, keys[start + at])
+                new = source[rows_here] < 0
+                block[rows_here[new]], source[rows_here[new]] = found[new], number
+            unknown = np.flatnonzero(source < 0)
+            if text is not None and len(unknown):
+                block[unknown] = text.tag_embeddings([keys[start + row] for row in unknown.tolist()])
+            yield block
+
+
+def _different(merge: Merge, one: int, other: int, key: str) -> StoreError:
+    return StoreError(
+        f"{merge.sources[one].path} and {merge.sources[other].path} have different embeddings of the tag {key!r}; their "
+        "text models differ"
+    )

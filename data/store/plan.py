@@ -6,7 +6,7 @@ While a store is written its tags are numbered by key, in order of first use.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,31 +158,10 @@ class TagTableBuilder:
 
     def add(self, tag: str) -> int:
         """Counts a use of the tag; its number."""
-        return self.count(tag_key(tag), clean_tag(tag), 1)
-
-    def add_all(self, keys: list[str], spellings: list[str], used: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Takes over the tags of another store, as if its videos were added one by one.
-
-        Args:
-            keys, spellings: its tag table.
-            used: its videos' tags one after the other, as numbers of that table.
-
-        Returns:
-            (len(keys),) the number here of each of its tags; −1 where no video uses it.
-        """
-        numbers = np.full(len(keys), -1, np.int32)
-        tags, first, counts = np.unique(used, return_index=True, return_counts=True)
-        for place in np.argsort(first).tolist():
-            tag = int(tags[place])
-            numbers[tag] = self.count(keys[tag], spellings[tag], int(counts[place]))
-        return numbers
-
-    def count(self, key: str, spelling: str, times: int) -> int:
-        """Counts so many uses of a tag in one spelling; its number."""
-        index = self._index.setdefault(key, len(self._index))
+        index = self._index.setdefault(tag_key(tag), len(self._index))
         if index == len(self._spellings):
             self._spellings.append(Counter())
-        self._spellings[index][spelling] += times
+        self._spellings[index][clean_tag(tag)] += 1
         return index
 
     def keys(self) -> list[str]:
@@ -192,3 +171,60 @@ class TagTableBuilder:
     def spellings(self) -> list[str]:
         """The most frequent spelling of every tag, the first used one among equals."""
         return [max(counts, key=counts.__getitem__) for counts in self._spellings]
+
+
+MOST_TAGS = 2**24
+"""Of a video: place · MOST_TAGS + n orders the n-th tag of the video at that place among all uses of tags."""
+
+
+class JointTags:
+    """The tag table of a store made of others, filled source by source.
+
+    Tags are numbered in order of first use, as if the new store's videos were added one by one. The order of those need not be
+    the order of the sources, so that a later source may hold an earlier use. A tag therefore gets a number in order of arrival,
+    with its earliest use so far beside it; the numbers of the table come from sorting these uses when all sources are known.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: dict[str, int] = {}
+        self._first: list[int] = []
+        self._spellings: list[dict[str, tuple[int, int]]] = []  # spelling to how often, and where first
+        self._of_sources: list[NDArray[np.int32]] = []
+
+    def add(self, keys: Sequence[str], spellings: Sequence[str], uses: Iterable[tuple[int, int, int]]) -> None:
+        """Adds the next source.
+
+        Args:
+            keys, spellings: its tag table.
+            uses: of each of its tags that is used: its number there, where it is used first (:data:`MOST_TAGS`), and how often.
+        """
+        arrived = np.full(len(keys), -1, np.int32)
+        for tag, first, count in uses:
+            number = arrived[tag] = self._arrived.setdefault(keys[tag], len(self._arrived))
+            if number == len(self._first):
+                self._first.append(first)
+                self._spellings.append({})
+            self._first[number] = min(self._first[number], first)
+            spelled = self._spellings[number]
+            times, earliest = spelled.get(spellings[tag], (0, first))
+            spelled[spellings[tag]] = (times + count, min(earliest, first))
+        self._of_sources.append(arrived)
+
+    def _by_first_use(self) -> list[int]:
+        return sorted(range(len(self._first)), key=self._first.__getitem__)
+
+    def keys(self) -> list[str]:
+        """Keys in order of first use."""
+        keys = list(self._arrived)
+        return [keys[number] for number in self._by_first_use()]
+
+    def spellings(self) -> list[str]:
+        """The most frequent spelling of every tag, the first used one among equals."""
+        spellings = (self._spellings[number] for number in self._by_first_use())
+        return [max(spelled, key=lambda name: (spelled[name][0], -spelled[name][1])) for spelled in spellings]
+
+    def numbers(self) -> list[NDArray[np.int32]]:
+        """Per source (its tags,) the number of each in the table; −1 where it is not used."""
+        final = np.full(len(self._first) + 1, -1, np.int32)  # the last one is for tags that are not used: theirs is −1
+        final[self._by_first_use()] = np.arange(len(self._first), dtype=np.int32)
+        return [final[arrived] for arrived in self._of_sources]

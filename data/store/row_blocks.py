@@ -89,17 +89,16 @@ def decode_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def cut_rows(keep: NDArray[np.bool_], sizes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Ranges of consecutive rows to keep, each at most :data:`BLOCK_ROWS` rows and, unless it is one row, :data:`BLOCK_BYTES`.
+def cut_rows(sizes: NDArray[np.int64], breaks: Sequence[int] = ()) -> Iterator[tuple[int, int]]:
+    """Ranges of rows, each at most :data:`BLOCK_ROWS` rows and, unless it is one row, :data:`BLOCK_BYTES`.
 
     Args:
-        keep: (V,) which rows.
         sizes: (V,) bytes of every row.
+        breaks: rising; a range ends before each of these rows.
     """
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], keep, [False]]).astype(np.int8)))
     ends = np.cumsum(sizes)
-    for first, last in edges.reshape(-1, 2).tolist():
-        start = first
+    start = 0
+    for last in [*breaks, len(sizes)]:
         while start < last:
             before = int(ends[start - 1]) if start else 0
             fitting = int(np.searchsorted(ends, before + BLOCK_BYTES, side="right"))

@@ -281,7 +281,7 @@ def finite_problems(store: FeatureStore) -> Iterator[str]:
 def _value_blocks(column: Column, dtype: np.dtype[Any], width: int = 1) -> Iterator[tuple[int, RaggedBlock]]:
     """First row and rows of consecutive blocks of a column."""
     sizes = column.lengths() * (dtype.itemsize * width) + 1
-    for start, stop in cut_rows(np.ones(len(column), np.bool_), sizes):
+    for start, stop in cut_rows(sizes):
         yield start, column.block(start, stop)
         column.release()
 

@@ -172,7 +172,7 @@ def _check_usage_of_out(
 
 
 def _kept(out: Path | None, overwrite: bool) -> str:
-    return f"{out} holds what is done, the same command{' without --overwrite' * overwrite} goes on" if out else ""
+    return f"what is done is kept, the same command{' without --overwrite' * overwrite} goes on" if out else ""
 
 
 def _open_output(
@@ -185,7 +185,7 @@ def _open_output(
     as_json: bool,
     overwrite: bool,
     retry_failed: bool,
-) -> AbstractContextManager[Output]:
+) -> AbstractContextManager[Output | _Printer]:
     if out is None:
         return _Printer(as_json)
     from .made_with import MadeWith

@@ -1,4 +1,4 @@
-"""Outputs with one line a file, JSON or CSV, that grow group by group and that an interrupted run goes on with.
+"""The journal of a command: JSON lines that grow group by group and that the same command goes on with, whatever ended it.
 
 A group is added with one write and forced to the disk; what a kill leaves of a half-written line is cut off when the file
 is opened again. Which run and options made the file is written beside it, before the first line
@@ -8,31 +8,24 @@ is opened again. Which run and options made the file is written beside it, befor
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from ...data.errors import RunError
-from ...data.inputs.relative_paths import printable
 from ...data.whole_files import whole_file
 from ..scores.predictions import json_line
 from .made_with import MadeWith, check_record, record_path, write_record
 from .tagged_file import TaggedFile
 
-COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
-"""Of CSV. ``tags``, ``scores`` and ``novel`` are JSON lists of the same length, ``details`` is all that JSON lines hold."""
 
-
-class LinesOutput(ABC):
-    """A file of lines. Use as a context manager.
+class Journal:
+    """One JSON object a line (:meth:`TaggedFile.to_json`). Use as a context manager.
 
     Args:
         path: of the file, which may be there already.
@@ -43,8 +36,6 @@ class LinesOutput(ABC):
     Raises:
         RunError: the file cannot be written, holds something else, or was made with another run or other options.
     """
-
-    header: bytes = b""
 
     def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False, retry_failed: bool = False):
         self.path = path
@@ -72,15 +63,11 @@ class LinesOutput(ABC):
         for number, line in enumerate(self._file, start=1):
             if not line.endswith(b"\n"):
                 break
-            if self.header and number == 1:
-                if line != self.header:
-                    raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
+            path, failed = self._read(line, number)
+            if failed and retry_failed:
+                again = True
             else:
-                path, failed = self._read(line, number)
-                if failed and retry_failed:
-                    again = True
-                else:
-                    self._done.add(path)
+                self._done.add(path)
             whole += len(line)
         self._is_fresh = not self._done
         if self._done or again:
@@ -96,21 +83,22 @@ class LinesOutput(ABC):
         """Replaces the file by one without the lines of files that failed, at whose end it then is."""
         self._file.seek(0)
         with whole_file(self.path) as temporary, temporary.open("wb") as kept:
-            kept.writelines(
-                line
-                for number, line in enumerate(self._file, start=1)
-                if (self.header and number == 1) or not self._read(line, number)[1]
-            )
+            kept.writelines(line for number, line in enumerate(self._file, start=1) if not self._read(line, number)[1])
         self._file.close()
         self._file = self.path.open("r+b")
         self._file.seek(0, os.SEEK_END)
 
-    def _begin(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        write_record(self.path, self._made_with)
-        self._file.write(self.header)
-        self._is_fresh = False
+    def _read(self, line: bytes, number: int) -> tuple[str, bool]:
+        """The path in a line, and whether that file failed."""
+        try:
+            row = json.loads(line)
+            if not isinstance(row["path"], str):
+                raise TypeError("no path")
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
+            ) from error
+        return row["path"], "error" in row
 
     def is_done(self, path: str) -> bool:
         """Whether a file is done, or claimed."""
@@ -122,22 +110,6 @@ class LinesOutput(ABC):
         self._done.add(path)
         return is_new
 
-    def _read(self, line: bytes, number: int) -> tuple[str, bool]:
-        try:
-            return self.read_line(line.decode("utf-8"))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise RunError(
-                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
-            ) from error
-
-    @abstractmethod
-    def read_line(self, line: str) -> tuple[str, bool]:
-        """The path in a line, and whether that file failed; raises ValueError, KeyError, TypeError or IndexError for others."""
-
-    @abstractmethod
-    def to_line(self, tagged: TaggedFile) -> str:
-        """A line without its end."""
-
     def write(self, group: Sequence[TaggedFile]) -> None:
         """Adds a group.
 
@@ -147,7 +119,7 @@ class LinesOutput(ABC):
         try:
             if self._is_fresh:
                 self._begin()
-            self._file.write("".join(self.to_line(tagged) + "\n" for tagged in group).encode("utf-8"))
+            self._file.write("".join(json_line(tagged.to_json()) + "\n" for tagged in group).encode("utf-8"))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
@@ -155,9 +127,25 @@ class LinesOutput(ABC):
                 f"{self.path} cannot be written: {error.strerror or error}; what it holds is kept"
             ) from error
 
+    def _begin(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        write_record(self.path, self._made_with)
+        self._is_fresh = False
+
     def finish(self) -> None:
-        """All is done; a file that nothing was written to is empty, but for its head. Errors as :meth:`write`."""
+        """All is done; a file that nothing was written to is empty. Errors as :meth:`write`."""
         self.write([])
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """What the lines hold, one after the other."""
+        with self.path.open(encoding="utf-8", newline="\n") as lines:
+            yield from map(json.loads, lines)
+
+    def remove(self) -> None:
+        """Deletes the file and what says who made it."""
+        self.path.unlink()
+        record_path(self.path).unlink()
 
     def __enter__(self) -> Self:
         return self
@@ -167,50 +155,7 @@ class LinesOutput(ABC):
             self._file.close()
 
 
-class JsonLinesOutput(LinesOutput):
-    """One JSON object a line (:meth:`TaggedFile.to_json`)."""
-
-    def read_line(self, line: str) -> tuple[str, bool]:
-        """See :class:`LinesOutput`."""
-        row = json.loads(line)
-        return _text(row["path"]), "error" in row
-
-    def to_line(self, tagged: TaggedFile) -> str:
-        """See :class:`LinesOutput`."""
-        return json_line(tagged.to_json())
-
-
-class CsvOutput(LinesOutput):
-    """Comma-separated values, one row a file, so that its ``tags`` can be read again as metadata."""
-
-    header = (",".join(COLUMNS) + "\n").encode()
-
-    def read_line(self, line: str) -> tuple[str, bool]:
-        """See :class:`LinesOutput`."""
-        row = next(csv.reader([line], strict=True))
-        if len(row) != len(COLUMNS):
-            raise ValueError(f"{len(row)} fields in place of {len(COLUMNS)}")
-        return _text(row[0]), bool(row[COLUMNS.index("error")])
-
-    def to_line(self, tagged: TaggedFile) -> str:
-        """See :class:`LinesOutput`; line ends within a field become spaces."""
-        rows = tagged.rows()
-        fields = [tagged.path, tagged.title]
-        fields += [json_line([row[name] for row in rows]) for name in ("tag", "score", "novel")]
-        fields += [tagged.error or "", json_line(rows)]
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(map(printable, fields))
-        return line.getvalue()
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no path")
-    return value
-
-
 DIGEST_BYTES = 16
-
 
 FEW = 4096
 

@@ -1,54 +1,40 @@
-"""Which output a person means, by ``--format`` or by the name of the file, and the Parquet file.
+"""Which output a person means, by ``--format`` or by the name of the file; and CSV and Parquet, made from the journal.
 
-A Parquet file is there only once all is done; until then the work is kept as JSON lines beside it. Which run and options made
-it is in its metadata, under ``optsg``.
+A table is there only once all is done; until then the work is kept in a journal beside it, ``OUT.unfinished.jsonl``.
 """
 
 from __future__ import annotations
 
+import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...data.errors import ConfigError, RunError
+from ...data.inputs.relative_paths import printable
 from ...data.whole_files import lock_out, whole_file
-from .journal import CsvOutput, JsonLinesOutput, LinesOutput, PathSet
-from .made_with import MadeWith, check_made_with, record_path
+from ..scores.predictions import json_line
+from .journal import Journal, PathSet
+from .made_with import MadeWith, check_made_with, check_record, record_path, write_record
 from .tagged_file import TaggedFile
 
-ROWS_AT_ONCE = 1000
-"""Rows of a row group, and in memory."""
+
+class Row(NamedTuple):
+    """A row of a table: whose, whether that file failed, and what stands there in the table's own terms."""
+
+    path: str
+    failed: bool
+    content: Any
 
 
-TAG = pa.struct(
-    {
-        "tag": pa.string(),
-        "score": pa.float64(),
-        "novel": pa.bool_(),
-        "prompt": pa.int32(),
-        "pinned": pa.bool_(),
-        "written": pa.string(),
-        "distance": pa.float64(),
-        "evidence": pa.string(),
-    }
-)
-
-
-SCHEMA = pa.schema({"path": pa.string(), "title": pa.string(), "tags": pa.list_(TAG), "error": pa.string()})
-"""``evidence`` is JSON; a file that could not be read has neither title nor tags."""
-
-
-MADE_WITH = b"optsg"
-"""Key of the file's metadata."""
-
-
-class ParquetOutput:
+class TableOutput(ABC):
     """A table of files. Use as a context manager; :meth:`finish` makes the file.
 
     Where the file is there already, new rows are added to it.
@@ -65,33 +51,47 @@ class ParquetOutput:
 
     def __init__(self, path: Path, made_with: MadeWith, *, overwrite: bool = False, retry_failed: bool = False):
         self.path = path
-        self._schema = SCHEMA.with_metadata({MADE_WITH: made_with.to_json()})
+        self._made_with = made_with
         self._replaces = overwrite
-        self._tagged, self._failed = PathSet(), PathSet()
         self._retries = retry_failed
+        self._tagged, self._failed = PathSet(), PathSet()
         if path.exists() and not overwrite:
-            self._check(made_with)
-            for rows in self._old_rows(["path", "error"]):
-                for row in rows:
-                    (self._tagged if row["error"] is None else self._failed).add(row["path"])
-        unfinished = path.with_name(path.name + ".unfinished.jsonl")
-        self._lines = JsonLinesOutput(unfinished, made_with, overwrite=overwrite, retry_failed=retry_failed)
+            for row in self.read(only_paths=True):
+                (self._failed if row.failed else self._tagged).add(row.path)
+        unfinished = path.with_name(f"{path.name}.unfinished.jsonl")
+        self._journal = Journal(unfinished, made_with, overwrite=overwrite, retry_failed=retry_failed)
+
+    @abstractmethod
+    def read(self, *, only_paths: bool = False) -> Iterator[Row]:
+        """Rows of the file that is there; ``only_paths`` needs no content.
+
+        Raises:
+            RunError: it is something else, or was made with another run or other options.
+        """
+
+    @abstractmethod
+    def from_json(self, row: dict[str, Any]) -> Any:
+        """What stands in the table for a line of the journal."""
+
+    @abstractmethod
+    def save(self, path: Path, contents: Iterator[Any]) -> None:
+        """Writes a file with these rows, of which few are held at a time."""
 
     def _is_in_file(self, path: str) -> bool:
         return path in self._tagged or (path in self._failed and not self._retries)
 
     def is_done(self, path: str) -> bool:
-        """See :class:`LinesOutput`."""
-        return self._is_in_file(path) or self._lines.is_done(path)
+        """See :class:`Journal`."""
+        return self._is_in_file(path) or self._journal.is_done(path)
 
     def claim(self, path: str) -> bool:
-        """See :class:`LinesOutput`."""
-        return not self._is_in_file(path) and self._lines.claim(path)
+        """See :class:`Journal`."""
+        return not self._is_in_file(path) and self._journal.claim(path)
 
     def write(self, group: Sequence[TaggedFile]) -> None:
-        """Adds a group to what is kept; errors as :meth:`LinesOutput.write`."""
+        """Adds a group to the journal; errors as :meth:`Journal.write`."""
         self._begin_anew()
-        self._lines.write(group)
+        self._journal.write(group)
 
     def _begin_anew(self) -> None:
         """With ``overwrite``, the old file goes once there is something new: the next command shall go on with that."""
@@ -109,31 +109,112 @@ class ParquetOutput:
             RunError: it cannot be written.
         """
         self._begin_anew()
-        self._lines.finish()
-        if self._lines.path.stat().st_size or not self.path.exists():
-            self._merge()
-        self._lines.path.unlink()
-        record_path(self._lines.path).unlink()
+        self._journal.finish()
+        if self._journal.path.stat().st_size or not self.path.exists():
+            with whole_file(self.path) as temporary:
+                self.save(temporary, self._merged())
+        self._journal.remove()
 
-    def _merge(self) -> None:
-        with whole_file(self.path) as temporary, pq.ParquetWriter(temporary, self._schema) as writer:
-            if self.path.exists():
-                for rows in self._old_rows():
-                    kept = [row for row in rows if row["error"] is None or not self._lines.is_done(row["path"])]
-                    writer.write_table(pa.Table.from_pylist(kept, self._schema))
-            with self._lines.path.open(encoding="utf-8", newline="\n") as lines:
-                while some := list(islice(lines, ROWS_AT_ONCE)):
-                    # A kill right after the last finish leaves lines that are in the file already.
-                    rows = [row for row in map(_row, some) if row["path"] not in self._tagged]
-                    writer.write_table(pa.Table.from_pylist(rows, self._schema))
+    def _merged(self) -> Iterator[Any]:
+        """Rows of the file that is there, less those of failed files that were tried again, and those of the journal."""
+        for row in self.read() if self.path.exists() else ():
+            if not (row.failed and self._journal.is_done(row.path)):
+                yield row.content
+        for line in self._journal.rows():
+            if line["path"] not in self._tagged:  # a kill right after the last finish leaves lines that the file has
+                yield self.from_json(line)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._lines.__exit__()
+        self._journal.__exit__()
 
-    def _check(self, made_with: MadeWith) -> None:
+
+COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
+"""Of CSV. ``tags``, ``scores`` and ``novel`` are JSON lists of the same length, ``details`` is all that JSON lines hold."""
+
+
+class CsvOutput(TableOutput):
+    """Comma-separated values, one row a file, so that its ``tags`` can be read again as metadata.
+
+    Which run and options made it is kept beside it. A last line without its end is that of an interrupted command of a
+    version that wrote the table line by line: the file is gone on with, without that line.
+    """
+
+    def read(self, *, only_paths: bool = False) -> Iterator[Row]:  # noqa: ARG002
+        """See :class:`TableOutput`."""
+        try:
+            with self.path.open("rb") as file:
+                lines = (line for line in file if line.endswith(b"\n"))
+                self._check_head(next(lines, None))
+                for number, line in enumerate(lines, start=2):
+                    yield self._row(line, number)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be read: {error.strerror or error}") from error
+
+    def _check_head(self, line: bytes | None) -> None:
+        is_begun = line is None and (self.path.stat().st_size == 0 or record_path(self.path).exists())
+        if not is_begun and (line is None or line.rstrip(b"\r\n").decode("utf-8", "replace") != ",".join(COLUMNS)):
+            raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
+        if not is_begun:
+            check_record(self.path, self._made_with)
+
+    def _row(self, line: bytes, number: int) -> Row:
+        try:
+            fields = next(csv.reader([line.decode("utf-8")], strict=True))
+            if len(fields) != len(COLUMNS):
+                raise ValueError(f"{len(fields)} fields in place of {len(COLUMNS)}")
+        except (ValueError, csv.Error, StopIteration) as error:
+            raise RunError(
+                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
+            ) from error
+        return Row(fields[0], bool(fields[COLUMNS.index("error")]), fields)
+
+    def from_json(self, row: dict[str, Any]) -> list[str]:
+        """See :class:`TableOutput`; line ends within a field become spaces."""
+        tags = row.get("tags", [])
+        lists = (json_line([tag[name] for tag in tags]) for name in ("tag", "score", "novel"))
+        fields = (row["path"], row.get("title", ""), *lists, row.get("error", ""), json_line(tags))
+        return list(map(printable, fields))
+
+    def save(self, path: Path, contents: Iterator[list[str]]) -> None:
+        """See :class:`TableOutput`."""
+        write_record(self.path, self._made_with)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows(contents)
+
+
+ROWS_AT_ONCE = 1000
+"""Rows of a row group, and in memory."""
+
+TAG = pa.struct(
+    {
+        "tag": pa.string(),
+        "score": pa.float64(),
+        "novel": pa.bool_(),
+        "prompt": pa.int32(),
+        "pinned": pa.bool_(),
+        "written": pa.string(),
+        "distance": pa.float64(),
+        "evidence": pa.string(),
+    }
+)
+
+SCHEMA = pa.schema({"path": pa.string(), "title": pa.string(), "tags": pa.list_(TAG), "error": pa.string()})
+"""``evidence`` is JSON; a file that could not be read has neither title nor tags."""
+
+MADE_WITH = b"optsg"
+"""Key of the file's metadata, which says which run and options made it."""
+
+
+class ParquetOutput(TableOutput):
+    """A Parquet file with :data:`SCHEMA`."""
+
+    def read(self, *, only_paths: bool = False) -> Iterator[Row]:
+        """See :class:`TableOutput`."""
         try:
             found = pq.read_schema(self.path)
         except (pa.ArrowException, OSError) as error:
@@ -141,26 +222,34 @@ class ParquetOutput:
         if not found.equals(SCHEMA):
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
         there = (found.metadata or {}).get(MADE_WITH, b"")
-        check_made_with(self.path, there, made_with, where=f"the metadata of {self.path}")
-
-    def _old_rows(self, columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
+        check_made_with(self.path, there, self._made_with, where=f"the metadata of {self.path}")
         with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                yield batch.to_pylist()
+            for batch in file.iter_batches(ROWS_AT_ONCE, columns=["path", "error"] if only_paths else None):
+                for row in batch.to_pylist():
+                    yield Row(row["path"], row["error"] is not None, row)
+
+    def from_json(self, row: dict[str, Any]) -> dict[str, Any]:
+        """See :class:`TableOutput`."""
+        for tag in row.get("tags", ()):
+            if "evidence" in tag:
+                tag["evidence"] = json.dumps(tag["evidence"], ensure_ascii=False)
+        return row
+
+    def save(self, path: Path, contents: Iterator[dict[str, Any]]) -> None:
+        """See :class:`TableOutput`."""
+        schema = SCHEMA.with_metadata({MADE_WITH: self._made_with.to_json()})
+        with pq.ParquetWriter(path, schema) as writer:
+            while some := list(islice(contents, ROWS_AT_ONCE)):
+                writer.write_table(pa.Table.from_pylist(some, schema))
 
 
-def _row(line: str) -> dict[str, Any]:
-    row: dict[str, Any] = json.loads(line)
-    for tag in row.get("tags", ()):
-        if "evidence" in tag:
-            tag["evidence"] = json.dumps(tag["evidence"], ensure_ascii=False)
-    return row
+Output = Journal | TableOutput
 
-
-Output = LinesOutput | ParquetOutput
-
-
-FORMATS: dict[str, type[Output]] = {"jsonl": JsonLinesOutput, "csv": CsvOutput, "parquet": ParquetOutput}
+FORMATS: dict[str, type[Journal | CsvOutput | ParquetOutput]] = {
+    "jsonl": Journal,
+    "csv": CsvOutput,
+    "parquet": ParquetOutput,
+}
 
 
 @contextmanager

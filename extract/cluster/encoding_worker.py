@@ -25,7 +25,7 @@ from ...data.media import Failure, MediaItem
 from ...data.store.schema import LIBRARY_VERSION, VideoFeatures
 from ..decoding.sampling import Sampling
 from ..encoders.image_encoder import ImageEncoder, open_image_encoder
-from ..encoders.tower import Precision
+from ..encoders.presets import Precision
 from ..engine import ImageFeatures
 from ..ordered_encoding import OrderedEncoding
 from ..parts import DoneInputs

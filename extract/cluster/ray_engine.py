@@ -29,7 +29,7 @@ from ...data.media import Failure
 from ...data.stop_signals import StopRequest
 from ...data.store.schema import VideoFeatures
 from ..decoding.sampling import Sampling
-from ..encoders.tower import Precision
+from ..encoders.presets import Precision
 from ..engine import ImageFeatures
 from ..options import ExtractionOptions
 from ..parts import DoneInputs
@@ -71,9 +71,9 @@ class RayEngine:
             device="cuda" if plan.gpus else "cpu",
             precision=precision,
             sampling=sampling,
-            thumbnails=options.thumbnails,
-            timeout=options.timeout,
-            batch_size=options.batch_size,
+            thumbnails=options["thumbnails"],
+            timeout=options["timeout"],
+            batch_size=options["batch_size"],
             processes=plan.processors,
         )
         self.image = _ask_first_worker(settings, plan)

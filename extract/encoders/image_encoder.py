@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ...data.errors import EncoderError
 from .pixel_check import check_plan, normalised
-from .tower import LoadedTower, PendingFeatures, Precision, Tower, example_pictures, fold_batch_norms
+from .presets import Precision
+from .tower import LoadedTower, PendingFeatures, Tower, example_pictures, fold_batch_norms
 from .weights import check_digest, weights_digest
 
 

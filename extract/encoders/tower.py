@@ -23,9 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from ...data.errors import EncoderError
 from .pixel_check import normalised
 from .pixel_plan import PixelPlan
-
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-
+from .presets import Precision
 
 MINIMUM_COSINE = 0.9999
 """Least agreement with float32 features, picture by picture, for a smaller format to be used."""

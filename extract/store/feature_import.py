@@ -29,7 +29,7 @@ from ..encoders.presets import DEFAULT_PRESET
 from ..encoders.text_encoder import TextEncoder, open_text_encoder, parse_text_encoder
 from ..event_log import open_event_log
 from ..growing_store import GrowingStore, open_growing_store
-from ..options import ExtractionOptions
+from ..options import complete
 from ..parts import DoneInputs
 from ..progress import Display, show_progress
 from ..summary import ExtractSummary
@@ -84,7 +84,7 @@ def import_features(
     check_out(out)
     source = _open_source(features, metadata, Sampling(fps=fps, max_frames=max_frames), patches, limit)
     text = _open_text_encoder(preset, text_encoder, device)
-    header, options = _header(source, text, image_encoder), ExtractionOptions(strict=strict, overwrite=overwrite)
+    header, options = _header(source, text, image_encoder), complete(strict=strict, overwrite=overwrite)
     with open_event_log(json_log) as log, open_growing_store(out, header, options, log) as store:
         with show_progress(source.description, None, quiet=quiet) as display:
             _write(source, store, display)

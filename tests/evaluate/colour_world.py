@@ -11,9 +11,9 @@ from optsg.data.inputs import open_inputs
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import open_image_encoder
 from optsg.extract.encoders.text_encoder import open_text_encoder
-from optsg.extract.pipeline import run_extraction
 from PIL import Image
 
+from tests.extract.run_extraction import run_extraction
 from tests.extract.tiny_encoders import save_bert, save_timm
 
 COLOURS = {"red": (215, 25, 25), "green": (25, 215, 25), "blue": (25, 25, 215)}

@@ -15,8 +15,9 @@ from optsg.data.inputs import open_inputs
 from optsg.extract import pipeline
 from optsg.extract.encoders.image_encoder import open_image_encoder, parse_image_encoder
 from optsg.extract.encoders.text_encoder import open_text_encoder, parse_text_encoder
-from optsg.extract.options import ExtractionOptions
-from optsg.extract.pipeline import run_extraction
+from optsg.extract.options import complete
+
+from tests.extract.run_extraction import run_extraction
 
 
 def main(source: str, image_folder: str, text_folder: str) -> None:
@@ -29,7 +30,7 @@ def main(source: str, image_folder: str, text_folder: str) -> None:
         child = os.fork()
         if child == 0:
             inputs = open_inputs(Path(source), limit=int(limit))
-            options = ExtractionOptions(batch_size=8, workers=2)
+            options = complete(batch_size=8, workers=2)
             run_extraction(inputs, Path(out), image_encoder=image, text_encoder=text, options=options)
             os._exit(0)
         print(child, flush=True)

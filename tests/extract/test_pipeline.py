@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +28,16 @@ from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import ImageEncoder
 from optsg.extract.encoders.text_encoder import TextEncoder
 from optsg.extract.encoders.tower import PendingFeatures
-from optsg.extract.options import ExtractionOptions
+from optsg.extract.options import ExtractionOptions, complete
 from optsg.extract.ordered_encoding import InOrder
-from optsg.extract.pipeline import ExtractionInterrupted, run_extraction
+from optsg.extract.pipeline import ExtractionInterrupted
 from optsg.extract.summary import ExtractSummary
 from optsg.extract.workers import worker_process
 from optsg.extract.workers.preparation import source_digest
 from PIL import Image
 
 from tests.extract.decoding.painted_clips import ClipMaker
+from tests.extract.run_extraction import run_extraction
 from tests.extract.same_store import assert_rows_kept, assert_same_store
 from tests.extract.workers.misbehaving_worker import PROGRAM
 
@@ -84,7 +85,7 @@ def item(name: str, path: Path | bytes, *, kind: str = "video", title: str = "",
     )
 
 
-OPTIONS = {field.name for field in fields(ExtractionOptions)}
+OPTIONS = ExtractionOptions.__annotations__.keys()
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def run(tmp_path: Path, tiny_image_encoder: ImageEncoder, tiny_text_encoder: Tex
             tmp_path / name,
             image_encoder=settings.pop("image_encoder", tiny_image_encoder),
             text_encoder=tiny_text_encoder,
-            options=ExtractionOptions(**{"batch_size": 16, "workers": 2, **options}),
+            options=complete(**{"batch_size": 16, "workers": 2, **options}),
             **settings,
         )
         return summary

@@ -63,7 +63,7 @@ def test_so_is_one_that_is_not_finished(folder: Path, tmp_path: Path, suffix: st
     out = tmp_path / f"out.{suffix}"
     with pytest.raises(InterruptedError):
         run_all(folder, out, FakeTagger(), advance=_interrupt)
-    kept = out if suffix != "parquet" else out.with_name(f"{out.name}.unfinished.jsonl")
+    kept = out if suffix == "jsonl" else out.with_name(f"{out.name}.unfinished.jsonl")
     assert refusal(folder, out, replace(MADE_WITH, vocabulary="known")) == (
         f"{kept} was made with other options (there ≠ now): --vocabulary open ≠ known. {REMEDY}"
     )

@@ -8,6 +8,7 @@ import json
 import re
 import resource
 import threading
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from optsg.train.writing.tag_control import VideoTags
 from tests.evaluate.tag.fake_tagger import GROUP, MADE_WITH, FakeTagger, run_all
 
 OTHER = replace(MADE_WITH, run_digest="sha256:01")
+TABLES = pytest.mark.parametrize("suffix", ["csv", "parquet"])
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -34,10 +36,10 @@ def test_half_a_line_is_cut_off_and_the_end_is_that_of_an_undisturbed_run(folder
     """Real processes are killed in test_processes.py."""
     run_all(folder, tmp_path / f"whole.{suffix}", FakeTagger())
     out = tmp_path / f"cut.{suffix}"
-    kept = out if suffix != "parquet" else out.with_name(out.name + ".unfinished.jsonl")
+    kept = out if suffix == "jsonl" else out.with_name(out.name + ".unfinished.jsonl")
 
     def pull_the_plug(_: int) -> None:
-        if kept.read_bytes().count(b"\n") >= 3 * GROUP + (suffix == "csv"):
+        if kept.read_bytes().count(b"\n") >= 3 * GROUP:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
@@ -73,29 +75,116 @@ def test_what_stands_in_the_three_formats(folder, tmp_path):
     assert table[6]["tags"] is None
 
 
-def test_new_files_are_added_to_a_finished_parquet_file(folder, tmp_path):
-    run_all(folder, tmp_path / "out.parquet", FakeTagger())
+@TABLES
+def test_a_table_is_there_only_once_it_is_whole(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    there: list[bool] = []
+    run_all(folder, out, FakeTagger(), advance=lambda _: there.append(out.exists()))
+    assert there
+    assert not any(there)
+    assert len(contents(out)) == 30
+
+
+@TABLES
+def test_new_files_are_added_to_a_finished_table(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    run_all(folder, out, FakeTagger())
+    before = list(contents(out))
     (folder / "100.png").touch()
     tagger = FakeTagger()
-    run_all(folder, tmp_path / "out.parquet", tagger)
+    run_all(folder, out, tagger)
     assert tagger.seen == ["100.png"]
-    assert pq.read_table(tmp_path / "out.parquet").num_rows == 31
-    before = (tmp_path / "out.parquet").stat().st_mtime_ns
-    run_all(folder, tmp_path / "out.parquet", FakeTagger())
-    assert (tmp_path / "out.parquet").stat().st_mtime_ns == before, "nothing is new"
+    assert list(contents(out)) == [*before, "100.png"]
+    changed = out.stat().st_mtime_ns
+    run_all(folder, out, FakeTagger())
+    assert out.stat().st_mtime_ns == changed, "nothing is new"
 
 
-def test_lines_that_a_finished_parquet_file_has_already_are_not_added_again(folder, tmp_path):
+@TABLES
+def test_lines_that_a_finished_table_has_already_are_not_added_again(folder, tmp_path, suffix):
     """A kill between the two steps of finishing leaves both."""
-    out = tmp_path / "out.parquet"
+    out = tmp_path / f"out.{suffix}"
     run_all(folder, tmp_path / "out.jsonl", FakeTagger())
     run_all(folder, out, FakeTagger())
+    names = {path.name for path in tmp_path.glob("out*")} - {"out.jsonl", "out.jsonl.optsg.json"}
+    before = contents(out)
     for name in ("out.jsonl", "out.jsonl.optsg.json"):
-        (tmp_path / name).rename(tmp_path / name.replace("out.jsonl", "out.parquet.unfinished.jsonl"))
+        (tmp_path / name).rename(tmp_path / name.replace("out.jsonl", f"{out.name}.unfinished.jsonl"))
     tagger = FakeTagger()
     run_all(folder, out, tagger)
-    assert (tagger.seen, pq.read_table(out).num_rows) == ([], 30)
-    assert [path.name for path in tmp_path.glob("out*")] == ["out.parquet"]
+    assert (tagger.seen, contents(out)) == ([], before)
+    assert {path.name for path in tmp_path.glob("out*")} == names
+
+
+def cut_csv(folder: Path, out: Path, *, rows: int) -> bytes:
+    """What an interrupted command of a version that wrote the table line by line left; returns the whole table."""
+    run_all(folder, out, FakeTagger())
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[: rows + 1]) + lines[rows + 1][:20])
+    return whole
+
+
+def test_a_csv_that_was_written_line_by_line_is_gone_on_with(folder, tmp_path):
+    out = tmp_path / "out.csv"
+    whole = cut_csv(folder, out, rows=10)
+    tagger = FakeTagger()
+
+    def pull_the_plug(done: int) -> None:
+        if done == GROUP:  # files done before come one by one
+            raise InterruptedError
+
+    before = out.read_bytes()
+    with pytest.raises(InterruptedError):
+        run_all(folder, out, FakeTagger(), advance=pull_the_plug)
+    assert out.read_bytes() == before, "it is kept until the table is whole"
+    with pytest.raises(RunError, match="was made with other options"):
+        run_all(folder, out, FakeTagger(), made_with=OTHER)
+    run_all(folder, out, tagger)
+    assert (tagger.seen[0], len(tagger.seen)) == ("014.png", 30 - 10 - GROUP)
+    assert out.read_bytes() == whole
+
+
+@pytest.mark.parametrize("kept", [0, 10])
+def test_of_a_csv_that_has_only_begun_all_is_tagged(folder, tmp_path, kept):
+    out = tmp_path / "out.csv"
+    whole = cut_csv(folder, out, rows=10)
+    out.write_bytes(whole[:kept])
+    tagger = FakeTagger()
+    run_all(folder, out, tagger)
+    assert (len(tagger.seen), out.read_bytes()) == (30, whole)
+
+
+def test_a_csv_that_nobody_says_who_made_is_refused(folder, tmp_path):
+    out = tmp_path / "out.csv"
+    cut_csv(folder, out, rows=10)
+    before = out.read_bytes()
+    (tmp_path / "out.csv.optsg.json").unlink()
+    message = f"there is no {out}.optsg.json to say which run and options made {out}; choose another --out, or add "
+    with pytest.raises(RunError, match=f"^{re.escape(message)}--overwrite to begin anew$"):
+        run_all(folder, out, FakeTagger())
+    assert out.read_bytes() == before
+    run_all(folder, out, FakeTagger(), overwrite=True)
+    assert len(contents(out)) == 30
+
+
+@TABLES
+def test_memory_while_a_table_is_made_does_not_grow_with_it(folder, tmp_path, suffix):
+    """Rows that are there already and rows of the journal go through it a row group at a time."""
+    (tmp_path / "more").mkdir()
+    for number in range(3000):
+        (tmp_path / "more" / f"{number:04}.png").touch()
+    peaks = []
+    for name, many in (("few", folder), ("many", tmp_path / "more")):
+        out = tmp_path / f"{name}.{suffix}"
+        run_all(many, out, FakeTagger())
+        with open_output(out, None, MADE_WITH) as output:
+            output.write([TaggedFile(path="new", title="n")])
+            tracemalloc.start()
+            output.finish()
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2_000_000, "a thousand rows take less than that, three thousand more"
 
 
 def contents(out: Path) -> dict[str, str | None]:

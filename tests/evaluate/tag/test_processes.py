@@ -155,7 +155,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def kept_of(out: Path) -> Path:
     """The file that grows."""
-    return out.with_name(f"{out.name}.unfinished.jsonl") if out.suffix == ".parquet" else out
+    return out if out.suffix == ".jsonl" else out.with_name(f"{out.name}.unfinished.jsonl")
 
 
 def assert_same_rows(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
@@ -189,13 +189,12 @@ def test_stopped_it_leaves_whole_rows_and_goes_on(
     has_begun = lambda: kept.exists() and kept.read_bytes().count(b"\n") > GROUP  # noqa: E731
     code, _ = commands.run(*command, number=number, once=has_begun, group=number == signal.SIGINT)
     assert code == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
-    last = f"interrupted; {out} holds what is done, the same command goes on"
-    assert commands.output().splitlines()[-1] == last
+    assert commands.output().splitlines()[-1] == "interrupted; what is done is kept, the same command goes on"
     rows = read_rows(kept)
     assert len(rows) % GROUP == 0
     assert 0 < len(rows) < FILES
     assert_same_rows(rows, whole.rows[: len(rows)])
-    assert out.exists() == (suffix != "parquet")
+    assert out.exists() == (suffix == "jsonl")
     assert commands.run(*command)[0] == 0
     assert commands.output().splitlines()[-1].endswith(f", {len(rows)} done before")
     assert_ended_well(out, whole)
@@ -213,7 +212,7 @@ def test_ctrl_c_of_the_installed_command(options: list[object], tmp_path: Path) 
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said.splitlines()[-1]) == (
-        130, f"interrupted; {out} holds what is done, the same command goes on",
+        130, "interrupted; what is done is kept, the same command goes on",
     )  # fmt: skip
     assert len(read_rows(out)) % GROUP == 0
 
@@ -260,7 +259,7 @@ def kill_often(
                 break
             assert code == -signal.SIGKILL, commands.output()
             done += 1
-            if out.suffix == ".parquet" and out.exists():  # it is there only once it is whole
+            if out.suffix != ".jsonl" and out.exists():  # it is there only once it is whole
                 assert_same_rows(read_rows(out), whole.rows)
         assert_ended_well(out, whole)
 

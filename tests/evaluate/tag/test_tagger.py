@@ -16,10 +16,10 @@ from optsg.data.tag_table import TagTable
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import open_image_encoder
 from optsg.extract.encoders.text_encoder import open_text_encoder
-from optsg.extract.pipeline import run_extraction
 from optsg.train.run.model_card import MARK, write_model_card
 from PIL import Image
 
+from tests.extract.run_extraction import run_extraction
 from tests.extract.tiny_encoders import save_bert, save_timm
 
 COLOURS = {"red": (215, 25, 25), "blue": (25, 25, 215)}
