@@ -181,14 +181,13 @@ def line_chart(
         mark: a point to point out.
     """
     points = [point for line in series for point in line.points]
-    x_axis, y_axis = axes or (
-        Axis.around([x for x, _ in points], count=6, whole=True),
-        Axis.around([y for _, y in points]),
-    )
+    x_values, y_values = [x for x, _ in points], [y for _, y in points]
+    x_axis, y_axis = axes or (Axis.around(x_values, count=6, whole=True), Axis.around(y_values))
 
     def place(point: Point, text: str) -> Place:
         return Place(FRAME.x(x_axis, point[0]), FRAME.y(y_axis, point[1]), text, x_axis.place(point[0]) > 0.5)
 
+    drawn = [line for line in series if line.points]
     lines = [
         Line(
             name=line.name,
@@ -199,7 +198,6 @@ def line_chart(
         for number, line in enumerate(series, 1)
         if line.points
     ]
-    drawn = [line for line in series if line.points]
     return Chart(
         title=title,
         summary="; ".join(f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in drawn),

@@ -67,8 +67,7 @@ def import_features(
         features: as :func:`optsg.data.inputs.ready_features.open_ready_features` takes them.
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         metadata: as :func:`optsg.data.inputs.annotations.open_annotations` takes it.
-        preset: whose text encoder to take.
-        text_encoder: a name or a folder, or ``characters``, in its place.
+        preset: whose text encoder to take, where ``text_encoder`` (a name, a folder, ``characters``) names none.
         image_encoder: what made the features; recorded, and needed to tag new videos.
         patches: whether they are patches of images.
         fps: frames per second that they have.
