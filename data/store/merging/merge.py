@@ -121,22 +121,32 @@ def merge_stores(
             raise StoreError(f"there is no video in {_named(paths)}; nothing was merged")
         stores = _by_part(stores)
         header = _joint_header(stores, part)
-        sources = [Source(store.path, opened=store) for store in stores]
-        text: _Text
-        if header.text_encoder.get(schema.MADE_FROM) == schema.CORPUS:
-            texts = itertools.chain.from_iterable(StoredTexts([], base=store.path) for store in stores)
-            tables = make_text(header, texts)
-            merge = plan_merge(sources, header.with_corpus(tables.corpus_digest), input_order)
-            text = _GivenText(merge, tables)
-        else:
-            check_text_models(stores)
-            merge = plan_merge(sources, header, input_order, with_title_tokens=True)
-            text = _TakenText(merge, stores)
-            text.check()
+        merge, text = _plan_and_text(stores, header, make_text, input_order)
         _write(merge, out, text, progress)
     missing = part.missing if part is not None else ()
     verb = "is" if len(missing) == 1 else "are"
     return [f"{describe_parts(missing, part.of)} {verb} missing"] if part is not None and missing else []
+
+
+def _plan_and_text(
+    stores: Sequence[FeatureStore], header: StoreHeader, make_text: TextMaker, input_order: Iterable[str] | None
+) -> tuple[Merge, _Text]:
+    """The plan, and the text model: made anew where it is made from the corpus, else taken over.
+
+    Raises:
+        StoreError: text models differ.
+    """
+    sources = [Source(store.path, opened=store) for store in stores]
+    if header.text_encoder.get(schema.MADE_FROM) == schema.CORPUS:
+        texts = itertools.chain.from_iterable(StoredTexts([], base=store.path) for store in stores)
+        tables = make_text(header, texts)
+        merge = plan_merge(sources, header.with_corpus(tables.corpus_digest), input_order)
+        return merge, _GivenText(merge, tables)
+    check_text_models(stores)
+    merge = plan_merge(sources, header, input_order, with_title_tokens=True)
+    taken = _TakenText(merge, stores)
+    taken.check()
+    return merge, taken
 
 
 def _check_out(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
