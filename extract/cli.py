@@ -67,7 +67,7 @@ def _click_option(name: str, kind: Any, option: Option) -> Callable[[Command], C
     if kind is bool:
         flag = f"--no-{spelled}" if option.default else f"--{spelled}"
         return click.option(flag, name, flag_value=not option.default, default=option.default, help=option.help)
-    bare = {} if option.bare is None else {"is_flag": False, "flag_value": option.bare}
+    bare: dict[str, Any] = {} if option.bare is None else {"is_flag": False, "flag_value": option.bare}
     return click.option(
         f"--{spelled}",
         type=_click_type(kind, option),
@@ -79,7 +79,7 @@ def _click_option(name: str, kind: Any, option: Option) -> Callable[[Command], C
     )
 
 
-def _click_type(kind: Any, option: Option) -> click.ParamType | type:
+def _click_type(kind: Any, option: Option) -> click.ParamType[Any] | type:
     choices = option.choices or (get_args(kind) if get_origin(kind) is Literal else ())
     if choices:
         return click.Choice(choices)
