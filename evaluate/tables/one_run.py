@@ -89,10 +89,6 @@ def main() -> None:
         sys.exit(BUSY)
 
 
-if __name__ == "__main__":
-    main()
-
-
 class RunBusy(Exception):  # noqa: N818 - it is no error: somebody else trains it
     """Another process holds the run."""
 
@@ -114,3 +110,7 @@ def lock_run(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+if __name__ == "__main__":
+    main()
