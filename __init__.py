@@ -1,6 +1,7 @@
 """Order-prompted tag sequence generation for video tagging (OP-TSG, ICCV 2023).
 
-``optsg.Tagger`` tags files from Python. It is imported when it is first asked for: ``import optsg`` itself needs nothing.
+``optsg.Tagger`` tags files from Python, ``optsg.OPTSG`` is the model. They are imported when they are first asked for:
+``import optsg`` itself needs nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .evaluate.tag.tagger import Tag, Tagger
+    from .train.model.op_tsg import OPTSG
 
 __version__ = "0.1.0"
-__all__ = ["Tag", "Tagger", "__version__"]
+__all__ = ["OPTSG", "Tag", "Tagger", "__version__"]
 
 
 def __getattr__(name: str) -> object:
@@ -19,4 +21,8 @@ def __getattr__(name: str) -> object:
         from .evaluate.tag import tagger
 
         return getattr(tagger, name)
+    if name == "OPTSG":
+        from .train.model.op_tsg import OPTSG
+
+        return OPTSG
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

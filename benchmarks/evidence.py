@@ -25,6 +25,7 @@ from optsg.data.tags import tag_key
 from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.scores.run_store import open_run_store
 from optsg.evaluate.tag.evidence import TagEvidence, explain
+from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.run.run import Run, load_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,7 +108,7 @@ def ask(run: Run, videos: Sequence[Composed], tally: Tally) -> None:
     ).to(run.device)
     tags = [
         [tag for tag in predicted if any(tag_key(tag.text) in half for half in video.tags)]
-        for predicted, video in zip(run.predict(batch), videos, strict=True)
+        for predicted, video in zip(RunTagger(run).predict(batch), videos, strict=True)
     ]
     for video, predicted, evidence in zip(videos, tags, explain(run.system, batch, tags), strict=True):
         for tag, found in zip(predicted, evidence, strict=True):

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from optsg.data.store.hdf5.part_writer import Hdf5StoreWriter
-from optsg.data.store.merging import merge_parts
+from optsg.data.store.merging.merge.merge import merge_parts
+from optsg.data.store.part_writer import Hdf5StoreWriter
 from optsg.data.store.schema import StoreHeader, VideoFeatures
 
 ROOT = Path(__file__).resolve().parent.parent

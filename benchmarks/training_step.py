@@ -36,6 +36,7 @@ from optsg.train.loop.trainer import Trainer
 from optsg.train.model.op_tsg import OPTSG
 from optsg.train.model.tag_decoder import TagDecoder
 from optsg.train.model.video_title_model import VideoTitleModel
+from optsg.train.objective.op_tsg_loss import OpTsgLoss
 from optsg.train.run.plan import plan_run
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
 from torch.utils.flop_counter import FlopCounterMode
@@ -71,9 +72,9 @@ class StepsOfOurs:
 
     def step(self, rows: NDArray[np.int64]) -> float:
         """One step; returns the loss, as training does for its log."""
-        values = self.trainer._step(self._taken, rows)
+        losses = self.trainer._step(self._taken, rows)
         self._taken += 1
-        return values.losses["loss"]
+        return losses.numbers()["loss"]
 
 
 def places_of_parts() -> dict[tuple[Any, str], str]:
@@ -83,9 +84,9 @@ def places_of_parts() -> dict[tuple[Any, str], str]:
         (Batch, "to"): "data wait",
         (VideoTitleModel, "encode"): "encoder",
         (OPTSG, "order_prompts"): "encoder",
-        (OPTSG, "assign"): "matching",
+        (OpTsgLoss, "assign"): "matching",
         (TagDecoder, "forward"): "decoder",
-        (OPTSG, "forward"): "losses",
+        (OpTsgLoss, "__call__"): "losses",
         (torch.Tensor, "backward"): "backward",
         (Trainer, "_step"): "optimiser",
     }

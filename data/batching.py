@@ -225,6 +225,6 @@ def _mixed_stretches(count: int, window: int, rng: np.random.Generator) -> NDArr
 
 
 def sequential_batches(rows: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
-    """Batches in the given order."""
+    """Batches of consecutive rows, in the given order; the last may be smaller."""
     for start in range(0, len(rows), batch_size):
         yield rows[start : start + batch_size]

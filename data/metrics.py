@@ -20,7 +20,7 @@ COMMON_SHARE = (9, 10)
 
 
 class Rates(TypedDict):
-    """Precision, recall and F1."""
+    """Precision, recall and F1, each in [0, 1]."""
 
     precision: float
     recall: float

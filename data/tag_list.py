@@ -42,7 +42,7 @@ class TagList:
 
     @classmethod
     def of(cls, spellings: Iterable[str]) -> TagList:
-        """Only these tags."""
+        """A closed list of these tags, without aliases."""
         return cls(spelling_of={tag_key(text): text for text in spellings}, closed=True)
 
     @property

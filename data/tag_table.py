@@ -1,6 +1,6 @@
 """The tags of the training split: which are known, how often they occur, and how they are spelled.
 
-One table maps a tag to its word pieces and back (``method.md`` §1), so that a known tag always comes out in its own
+One table maps a tag to its word pieces and back, so that a known tag always comes out in its own
 spelling ("t-shirt", not "t - shirt"); only unknown piece sequences are put together from pieces, and those are novel.
 """
 
@@ -58,12 +58,12 @@ class TagTable:
 
     @cached_property
     def spelling_of(self) -> dict[str, str]:
-        """Spelling by key."""
+        """How each tag is written for people, by key."""
         return dict(zip(self.keys, self.spellings, strict=True))
 
     @cached_property
     def column_of(self) -> dict[str, int]:
-        """Number in this table by key."""
+        """A tag's number in this table, by key."""
         return {key: column for column, key in enumerate(self.keys)}
 
     @cached_property
@@ -80,7 +80,7 @@ class TagTable:
         return self._by_tokens.get(tuple(pieces))
 
     def save(self, path: Path) -> None:
-        """Writes the table as JSON."""
+        """Writes ``tag_table.json``, one object for each tag."""
         rows = [
             {"key": key, "spelling": spelling, "count": count, "tokens": list(tokens)}
             for key, spelling, count, tokens in zip(

@@ -1,6 +1,6 @@
 """Tag identity: when two spellings are the same tag.
 
-A tag is its normalised text (``method.md`` §1): NFKC, trimmed, inner white space collapsed, case folded.
+A tag is its normalised text: NFKC, trimmed, inner white space collapsed, case folded.
 The *key* identifies a tag everywhere; the *spelling* is what people read.
 """
 
@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 
 NIL_TEXT = "[PAD]"
-"""``method.md`` §1: the embedding of the tag that stands for no tag is that of this text, read as words."""
+"""The paper's name of the tag that stands for no tag; its embedding is that of this text, read as words."""
 
 
 def clean_tag(raw: str) -> str:

@@ -19,7 +19,7 @@ from .store import FeatureStore
 from .tag_table import TagTable
 
 MAX_TITLE_TOKENS = 40
-"""``method.md`` §1: CREATE titles reach 36 characters; 40 pieces hold them with their special tokens."""
+"""Of a title, special tokens included. The paper gives no number; 40 pieces hold CREATE's titles of up to 36 characters."""
 
 
 MAX_TITLE_CHARACTERS = 2000
@@ -85,7 +85,7 @@ class TitleTokenizer:
         return [None if word is None else spans[word] for word in self._tokenizer.post_process(pieces).word_ids]
 
     def encode_tags(self, tags: Sequence[str]) -> list[list[int]]:
-        """Ids without special tokens."""
+        """Ids of every tag's word pieces, without special tokens and whole, however long."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch(list(tags), add_special_tokens=False)]
 
     def encode_whole(self, tags: Sequence[str], longest: int) -> list[WholeText]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -78,69 +78,131 @@ def evaluate_run(
     options = options or TaggingOptions()
     run = load_run(path, device=device)
     with open_run_store(run.config.store, feats) as store:
-        rows = store.indices(split)
-
-        def predict(tagger: RunTagger, name: str) -> list[ItemPrediction]:
-            with progress(name, len(rows)) as advance:
-                return predict_rows(tagger, store, rows, batch_size=batch_size, on_batch=advance)
-
-        if split == "val" and run.calibration is None:
-            found = predict(RunTagger(run, point=candidates_point(run)), "calibrating")
-            run = replace(run, calibration=fit_calibration(found, path / CALIBRATION))
-        opened = open_tagger(run, options, device=device)
-        for warning in opened.warnings:
-            warn(warning)
-        tagger = opened.tagger
-        started = time.perf_counter()
-        items = predict(tagger, "predicting")
-        seconds = time.perf_counter() - started
-        candidates = predict(tagger.at(candidates_point(run)), "measuring confidence")
-        below = ranked_below(items, candidates)
-        evaluation = evaluate_items(
-            items,
-            run.tag_table.count_of,
-            run=str(path),
-            split=split,
-            system=run.config.system,
-            decision=replace(run.decision, value=tagger.point.value),
-            spellings=run.tag_table.spelling_of,
-            cost=_cost(run, items, seconds),
-            confidence=measure_confidence(items, candidates, run.calibration),
-            options=dict(opened.facts),
-            below=below,
+        predictions = predict(
+            run, store, split, options, batch_size=batch_size, device=device, progress=progress, warn=warn
         )
+        evaluation = score(predictions, split)
         folder = path / "eval" / (f"{split}-{options.slug}" if options.slug else split)
-        history = read_training_history(path / LOG)
-        write_predictions(folder / "predictions.jsonl", items)
-        write_metrics(folder / "metrics.json", evaluation)
-        write_ranked_below(folder / RANKED_BELOW, below)
-        rests_on: EvidenceOf = {}
-        if evidence:
-            samples = [item for group in choose_samples(items) for item in group.items]
-            rests_on = explain_items(run, store, samples)
-            write_evidence(folder / EVIDENCE, rests_on)
-        else:
-            (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
-        remember_inputs(folder, inputs)
-        write_model_card(path)
-        row_of = {store.id(int(row)): int(row) for row in rows}
-        stills = None if inputs is None else Stills(store, inputs)
-        document = render_report(
-            evaluation,
-            history=history,
-            facts=[
-                *run_facts(run, store, history),
-                *((f"Option: {name.lower()}", value) for name, value in opened.facts),
-            ],
-            thumbnail=lambda video: store.thumbnail(row_of[video]),
-            embedding=store_embeddings(store),
-            evidence=rests_on,
-            stills=stills or no_stills,
-        )
-        if stills is not None and stills.shortfall is not None:
-            warn(stills.shortfall)
-        write_report(folder / "report.html", document)
+        write(folder, predictions, evaluation, store, split, evidence=evidence, inputs=inputs, warn=warn)
     return evaluation, folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a run says about a split.
+
+    Attributes:
+        tagger: what predicted.
+        items: every video with its predicted tags.
+        candidates: the same with all tags that the run can be brought to give.
+        seconds: that predicting ``items`` took.
+    """
+
+    tagger: RunTagger
+    items: list[ItemPrediction]
+    candidates: list[ItemPrediction]
+    seconds: float
+
+    @property
+    def below(self) -> dict[str, tuple[str, ...]]:
+        """By video id, annotated tags that are among the candidates alone."""
+        return ranked_below(self.items, self.candidates)
+
+
+def predict(
+    run: Run,
+    store: FeatureStore,
+    split: Split,
+    options: TaggingOptions,
+    *,
+    batch_size: int,
+    device: str,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> Predictions:
+    """Predicts a split, after calibrating on it where it is the validation split of a run without calibration."""
+    rows = store.indices(split)
+
+    def predicted(tagger: RunTagger, name: str) -> list[ItemPrediction]:
+        with progress(name, len(rows)) as advance:
+            return predict_rows(tagger, store, rows, batch_size=batch_size, on_batch=advance)
+
+    if split == "val" and run.calibration is None:
+        found = predicted(RunTagger(run, point=candidates_point(run)), "calibrating")
+        run = replace(run, calibration=fit_calibration(found, run.path / CALIBRATION))
+    tagger = open_tagger(run, options, device=device)
+    for warning in tagger.warnings:
+        warn(warning)
+    started = time.perf_counter()
+    items = predicted(tagger, "predicting")
+    seconds = time.perf_counter() - started
+    candidates = predicted(tagger.at(candidates_point(tagger.run)), "measuring confidence")
+    return Predictions(tagger=tagger, items=items, candidates=candidates, seconds=seconds)
+
+
+def score(predictions: Predictions, split: Split) -> Evaluation:
+    """The metrics of predictions, as ``metrics.json`` has them."""
+    tagger, items = predictions.tagger, predictions.items
+    run = tagger.run
+    return evaluate_items(
+        items,
+        run.tag_table.count_of,
+        run=str(run.path),
+        split=split,
+        system=run.config.system,
+        decision=replace(run.decision, value=tagger.point.value),
+        spellings=run.tag_table.spelling_of,
+        cost=_cost(run, items, predictions.seconds),
+        confidence=measure_confidence(items, predictions.candidates, run.calibration),
+        options=dict(tagger.facts),
+        below=predictions.below,
+    )
+
+
+def write(
+    folder: Path,
+    predictions: Predictions,
+    evaluation: Evaluation,
+    store: FeatureStore,
+    split: Split,
+    *,
+    evidence: bool,
+    inputs: Path | None,
+    warn: Callable[[str], None],
+) -> None:
+    """Writes predictions, metrics and the report; the rest as in :func:`evaluate_run`."""
+    tagger = predictions.tagger
+    run = tagger.run
+    write_predictions(folder / "predictions.jsonl", predictions.items)
+    write_metrics(folder / "metrics.json", evaluation)
+    write_ranked_below(folder / RANKED_BELOW, predictions.below)
+    rests_on: EvidenceOf = {}
+    if evidence:
+        samples = [item for group in choose_samples(predictions.items) for item in group.items]
+        rests_on = explain_items(run, store, samples)
+        write_evidence(folder / EVIDENCE, rests_on)
+    else:
+        (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
+    remember_inputs(folder, inputs)
+    write_model_card(run.path)
+    history = read_training_history(run.path / LOG)
+    row_of = {store.id(int(row)): int(row) for row in store.indices(split)}
+    stills = None if inputs is None else Stills(store, inputs)
+    document = render_report(
+        evaluation,
+        history=history,
+        facts=[
+            *run_facts(run, store, history),
+            *((f"Option: {name.lower()}", value) for name, value in tagger.facts),
+        ],
+        thumbnail=lambda video: store.thumbnail(row_of[video]),
+        embedding=store_embeddings(store),
+        evidence=rests_on,
+        stills=stills or no_stills,
+    )
+    if stills is not None and stills.shortfall is not None:
+        warn(stills.shortfall)
+    write_report(folder / "report.html", document)
 
 
 def _cost(run: Run, items: Sequence[ItemPrediction], seconds: float) -> Cost:

@@ -79,7 +79,7 @@ def _click_option(name: str, kind: Any, option: Option) -> Callable[[Command], C
     )
 
 
-def _click_type(kind: Any, option: Option) -> click.ParamType[Any] | type:
+def _click_type(kind: Any, option: Option) -> Any:
     choices = option.choices or (get_args(kind) if get_origin(kind) is Literal else ())
     if choices:
         return click.Choice(choices)

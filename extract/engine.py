@@ -1,4 +1,4 @@
-"""What makes inputs into features: this process (:mod:`.local_engine`) or a Ray cluster (:mod:`.cluster`)."""
+"""What makes inputs into features: the processes of this machine or a Ray cluster (:mod:`.engines` opens either)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ImageFeatures:
 
     @classmethod
     def of(cls, encoder: ImageEncoder) -> Self:
-        """Those of an open encoder."""
+        """The features of an open encoder."""
         return cls(frame_dim=encoder.frame_dim, patch_dim=encoder.patch_dim, encoder=encoder.spec())
 
 

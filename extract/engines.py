@@ -49,7 +49,7 @@ def open_engine(
 
 
 class LocalEngine:
-    """See :class:`optsg.extract.engine.Engine`."""
+    """Inputs to features on this machine: decoding processes and one image encoder."""
 
     def __init__(self, encoder: ImageEncoder, sampling: Sampling, options: ExtractionOptions):
         self._encoder = encoder
@@ -60,7 +60,7 @@ class LocalEngine:
     def features(
         self, inputs: Inputs, done: DoneInputs, stop: StopRequest, summary: ExtractSummary
     ) -> Generator[VideoFeatures | Failure]:
-        """See :meth:`optsg.extract.engine.Engine.features`."""
+        """What every input that is not done gives, in the order of the inputs; the processes end with the iterator."""
         encoding = OrderedEncoding(self._encoder, self.options["batch_size"])
         how = Preparation(plan=self._encoder.plan, sampling=self.sampling, thumbnails=self.options["thumbnails"])
         settings = ProcessSettings(how=how, seconds=self.options["timeout"])

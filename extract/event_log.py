@@ -34,7 +34,7 @@ class EventLog:
         self._write("started", out=str(out), resumed=resumed, **settings)
 
     def video(self, features: VideoFeatures) -> None:
-        """An input that gave features."""
+        """Writes the line of an input that gave features."""
         self._write(
             "input",
             id=features.id,
@@ -50,7 +50,7 @@ class EventLog:
         )
 
     def failure(self, failure: Failure) -> None:
-        """An input that gave none."""
+        """Writes the line of an input that gave no features."""
         self._write("input", **{**vars(failure), "seconds": round(failure.seconds, 3)})
 
     def warning(self, text: str, unknown_pieces: Mapping[str, float]) -> None:
@@ -59,7 +59,7 @@ class EventLog:
         self._write("warning", warning=text, unknown_pieces=shares)
 
     def finished(self, summary: ExtractSummary, event: str = "finished") -> None:
-        """The counts."""
+        """Writes the counts of the whole run, under the name of how it ended."""
         self._write(event, **summary.counts())
 
     def _write(self, event: str, **fields: Any) -> None:

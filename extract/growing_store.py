@@ -17,8 +17,8 @@ from ..data.media import Failure
 from ..data.store import open_store
 from ..data.store.corpus import StoredTexts
 from ..data.store.files import check_target, recover_store
-from ..data.store.hdf5.part_writer import Hdf5StoreWriter
-from ..data.store.merging import merge_parts
+from ..data.store.merging.merge import merge_parts
+from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.schema import StoreHeader, TextModelTables, VideoFeatures
 from ..data.whole_files import lock_out
 from ..data.word_pieces import TitleTokenizer

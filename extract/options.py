@@ -6,13 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict, Unpack, cast, get_type_hints
+from typing import Annotated, Any, TypedDict, Unpack, cast, get_type_hints
 
 from ..data.errors import ConfigError
-from .encoders.presets import DEFAULT_PRESET, PRESETS
-
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-"""Number format of an image tower; ``auto`` is the quickest that keeps its features."""
+from .encoders.presets import DEFAULT_PRESET, PRESETS, Precision
 
 DEFAULT_TIMEOUT = 300.0
 

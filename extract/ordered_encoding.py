@@ -140,7 +140,7 @@ class InOrder(Generic[Value]):
         self.held_bytes = 0
 
     def put(self, number: int, value: Value, nbytes: int) -> None:
-        """Takes a value."""
+        """Takes the value of number ``number``, which may be early."""
         self._held[number] = value, nbytes + ENTRY_BYTES
         self.held_bytes += nbytes + ENTRY_BYTES
 

@@ -16,7 +16,7 @@ from ..data.errors import StoreError
 from ..data.media import Failure, MediaItem
 from ..data.store import FeatureStore, open_part
 from ..data.store.files import replace_durably, write_errors
-from ..data.store.hdf5.part_writer import Hdf5StoreWriter
+from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.schema import StoreHeader
 
 

@@ -5,7 +5,7 @@ finished store. Wherever it stops, what complete parts hold is done, and the sam
 
 The store does not depend on where it stopped, on workers or on batches: to the bit in everything but seconds and dates and
 what the encoders compute. Image features lie within ``FEATURE_ROUNDING`` (``encoders/tower.py``), embeddings of tags and NIL
-within ``EMBEDDING_TOLERANCE`` (``data/store/merge_checks.py``), because on every processor the last digits of a sum depend on
+within ``EMBEDDING_TOLERANCE`` (``data/store/merging/checks.py``), because on every processor the last digits of a sum depend on
 what else is in the batch. What a part or a finished store holds is copied, never computed again.
 """
 

@@ -17,10 +17,10 @@ LINE_SECONDS = 10.0
 
 
 class Display(Protocol):
-    """What the pipeline reports to."""
+    """What an extraction tells of its progress."""
 
     def extracted(self, summary: ExtractSummary) -> None:
-        """Called after every input."""
+        """Called after every input with the counts so far."""
         ...
 
     def written(self, videos: int) -> None:

@@ -79,7 +79,7 @@ class ExtractSummary:
             self.examples.append(failure)
 
     def counts(self) -> dict[str, Any]:
-        """JSON form."""
+        """All counts and times in JSON types, for the log."""
         statuses = Counter({"ok": self.videos + self.images - self.partial.total(), "partial": self.partial.total()})
         for (status, _, _), count in self.failures.items():
             statuses[status] += count

@@ -20,7 +20,12 @@ from optsg.extract.store.cli import main as optsg_store
 from optsg.train.cli import main as optsg_train
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = (ROOT / "README.md", ROOT / "data" / "sample" / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "data" / "sample" / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 COMMANDS: dict[str, click.Command] = {
     "optsg-extract": optsg_extract,
     "optsg-store": optsg_store,
@@ -110,3 +115,19 @@ def test_settings_that_pages_name_exist() -> None:
     named = {key for key in re.findall(r"--set ([a-z_]+)=", text) if key != "key"}
     assert len(named) > 5
     assert named <= known
+
+
+@every_page
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)", page.read_text(encoding="utf-8"))
+    paths = [link for link in links if not re.match(r"[a-z]+:", link)]
+    assert [path for path in paths if not (page.parent / path).exists()] == []
+
+
+def test_the_architecture_names_every_folder_and_the_files_of_the_model() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    tops = ("data", "extract", "train", "evaluate")
+    folders = {path.parent.relative_to(ROOT).as_posix() for top in tops for path in (ROOT / top).rglob("*.py")}
+    assert sorted(folder for folder in folders if f"| `{folder}/` |" not in page) == []
+    files = {path.name for name in ("model", "objective", "writing") for path in (ROOT / "train" / name).glob("*.py")}
+    assert sorted(file for file in files - {"__init__.py"} if f"| ⤷ `{file}` |" not in page) == []

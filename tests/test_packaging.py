@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
@@ -16,7 +17,23 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = ("torch", "transformers", "open_clip", "timm", "decord", "av", "webdataset", "tensorboard")
+HEAVY = (
+    "torch",
+    "transformers",
+    "open_clip",
+    "timm",
+    "decord",
+    "av",
+    "webdataset",
+    "tensorboard",
+    "fastapi",
+    "uvicorn",
+    "jinja2",
+    "matplotlib",
+)
+
+PAGE_FOLDERS = ("pages", "templates", "assets")
+"""Folders of files in a package that are no packages themselves."""
 
 
 def read_pyproject() -> dict[str, Any]:
@@ -136,14 +153,20 @@ def test_console_script_loads_nothing_heavy_before_it_is_needed(script: str) -> 
     assert result.stdout.strip() == "[]"
 
 
-def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
-    source = tmp_path / "source"
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel that was built from the source."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
     skipped = shutil.ignore_patterns(".*", "runs", "demo", "build", "*.egg-info", "__pycache__", "*.h5*")
     shutil.copytree(ROOT, source, ignore=skipped)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
-    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    subprocess.run([*command, "--wheel-dir", str(folder), str(source)], check=True)
+    [built] = folder.glob("*.whl")
+    return built
 
-    (wheel,) = tmp_path.glob("*.whl")
+
+def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
     expected = {"__init__.py", "py.typed"} | {path.relative_to(ROOT).as_posix() for path in files_in_packages()}
     assert sorted(names) == sorted(f"optsg/{name}" for name in expected)
@@ -152,4 +175,77 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:
 def files_in_packages() -> list[Path]:
     """Everything beside the modules too: a template that lies in a package must be packed, or reading it fails."""
     folders = [folder_of(package) for package in PACKAGES if package != "optsg"]
+    folders += [folder for package in folders for folder in package.iterdir() if folder.name in PAGE_FOLDERS]
     return [path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix != ".md"]
+
+
+RENDER = """
+from pathlib import Path
+import optsg
+from optsg.evaluate.report.report import render_report
+from optsg.evaluate.scores.evaluation import evaluate_items
+from optsg.evaluate.scores.predictions import ItemPrediction
+from optsg.evaluate.scores.saved import TrainingHistory
+from optsg.train.systems.op_tsg import NIL_BIAS
+from optsg.train.systems.tuned_scalar import Decision
+
+item = ItemPrediction(id="a", title="a <b>", true=("cat",), tags=())
+decision = Decision(scalar=NIL_BIAS, value=0.0)
+evaluation = evaluate_items(
+    [item], {"cat": 3}, run="r", split="test", system="op-tsg", decision=decision, spellings={"cat": "cat"}
+)
+page = render_report(evaluation, history=TrainingHistory(()), facts=[], thumbnail=lambda _: b"")
+print(optsg.__file__)
+print(page.count("<section "), "a &lt;b&gt;" in page, "color-scheme" in page, "addEventListener" in page)
+"""
+
+
+def test_a_wheel_renders_a_page(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "installed")
+    found = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    command = [sys.executable, "-c", RENDER]
+    result = subprocess.run(command, cwd=tmp_path, env=found, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    where, shown = result.stdout.splitlines()
+    assert Path(where) == tmp_path / "installed/optsg/__init__.py"
+    assert shown == "9 True True True"
+
+
+MARKUP = re.compile(
+    r"(?i)<\s*/?\s*(div|span|table|t[rdh]|ul|ol|li|svg|g|style|script|html|head|body|p|a|b|h[1-6])\b[^<]*>|<!doctype"
+)
+STYLE_RULE = re.compile(r"\{[^{}:;]*[a-z-]+\s*:[^{}]*;[^{}]*\}|(^|;)\s*(?!data:)(--)?[a-z-]+:[^\s:;{}]+;")
+SCRIPT_CODE = re.compile(r"document\.\w+\(|addEventListener|=>\s*[{(]|\b(const|let) \w+ = ")
+WITHOUT_MARKUP = ["evaluate", "evaluate/judge", "evaluate/report", "evaluate/scores", "evaluate/tables", "evaluate/tag"]
+"""Folders, without those below them, whose pages are files."""
+
+
+@pytest.mark.parametrize("folder", WITHOUT_MARKUP)
+def test_pages_are_files_and_not_strings(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text[:60]!r}"
+        for path in sorted((ROOT / folder).glob("*.py"))
+        for line, text in text_outside_docstrings(path)
+        if any(pattern.search(text) for pattern in (MARKUP, STYLE_RULE, SCRIPT_CODE))
+    ]
+    assert found == []
+
+
+def text_outside_docstrings(path: Path) -> list[tuple[int, str]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    alone = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        (node.lineno, node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in alone
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<div class='a'>", "</span>", "<!doctype html>", "<svg viewBox='0'>", ".a { color: red; }", "--share:3;--strength:1",
+     "document.querySelector('a')", "const a = 1"],
+)  # fmt: skip
+def test_markup_style_and_script_are_known_as_such(text: str) -> None:
+    assert any(pattern.search(text) for pattern in (MARKUP, STYLE_RULE, SCRIPT_CODE))

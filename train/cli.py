@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -62,34 +63,14 @@ Examples:
 @device_option
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
-def main(
-    feats: Path | None,
-    init_from: str | None,
-    system: str | None,
-    size: str,
-    run: Path | None,
-    resume: str | None,
-    settings: tuple[str, ...],
-    seed: int | None,
-    device: str,
-    quiet: bool,
-    verbose: bool,
-) -> None:
+def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose: bool, **chosen: Any) -> None:
     """Trains a tagging model from a feature store alone: no video, no encoder download, no network.
 
     Size and number of epochs fit the store and the device unless told otherwise. runs/latest points at the run.
     """
-    choices = (feats, init_from, system, settings or None, seed)
-    if resume == "run" and any(choice is not None for choice in choices):
-        raise click.UsageError(
-            "--resume goes on with the run's own settings; leave --feats, --init-from, --system, --set and --seed out"
-        )
-    if resume == "auto" and run is None:
-        raise click.UsageError("--resume auto needs --run: which run to begin or to go on with")
-    if not resume and feats is None:
-        raise click.UsageError("--feats is missing: which feature store? optsg-extract makes one")
+    _check_usage(run, resume, **chosen)
     with one_sentence_errors(verbose):
-        check_system_name(system or DEFAULT_SYSTEM)
+        check_system_name(chosen["system"] or DEFAULT_SYSTEM)
         # PyTorch takes seconds to import; --help should not wait for it.
         from .loop.processes import MainProcessFailed, open_processes
         from .loop.train_run import train_run
@@ -98,23 +79,27 @@ def main(
 
         try:
             with open_processes(device) as processes:
-                if feats is not None:
-                    request = RunRequest(
-                        feats=feats,
-                        run=run,
-                        system=system,
-                        size=size,
-                        settings=settings,
-                        seed=seed,
-                        device=device,
-                        init_from=init_from,
-                    )
+                if chosen["feats"] is not None:
+                    request = RunRequest(run=run, device=device, **chosen)
                     run = processes.by_main(partial(begun_run if resume == "auto" else new_run, request))
                 train_run(run or Path("runs/latest"), processes=processes, resume=resume is not None, quiet=quiet)
         except TrainingInterrupted as interruption:
             sys.exit(interruption.exit_code)
         except MainProcessFailed:
             sys.exit(1)  # it has said why
+
+
+def _check_usage(run: Path | None, resume: str | None, *, feats: Path | None, size: str, **others: Any) -> None:
+    """Refuses options that contradict each other. ``size`` has a default and contradicts nothing."""
+    del size
+    if resume == "run" and any(choice not in (None, ()) for choice in (feats, *others.values())):
+        raise click.UsageError(
+            "--resume goes on with the run's own settings; leave --feats, --init-from, --system, --set and --seed out"
+        )
+    if resume == "auto" and run is None:
+        raise click.UsageError("--resume auto needs --run: which run to begin or to go on with")
+    if not resume and feats is None:
+        raise click.UsageError("--feats is missing: which feature store? optsg-extract makes one")
 
 
 if __name__ == "__main__":  # for `accelerate launch -m optsg.train.cli`

@@ -19,7 +19,7 @@ class Annotations(Protocol):
 
     @property
     def description(self) -> str:
-        """The files, for people."""
+        """One line for people: the files that are read."""
         ...
 
     def __iter__(self) -> Iterator[Annotation | Failure]: ...
@@ -44,7 +44,7 @@ class TableAnnotations:
 
     @property
     def description(self) -> str:
-        """See :class:`Annotations`."""
+        """Name of the table."""
         return self._table.path.name
 
     def __iter__(self) -> Iterator[Annotation | Failure]:

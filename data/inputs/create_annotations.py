@@ -84,7 +84,7 @@ class CreateAnnotations:
 
     @property
     def description(self) -> str:
-        """The files, for people."""
+        """One line for people: the annotation files."""
         return ", ".join(path.name for path in self.files)
 
     def __iter__(self) -> Iterator[Annotation | Failure]:

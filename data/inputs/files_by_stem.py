@@ -61,12 +61,12 @@ class PathList:
         self._ends = array("Q", [0])
 
     def append(self, path: str) -> None:
-        """Adds a path at the end."""
+        """Adds a path behind all others."""
         self._bytes += path.encode(*_CODING)
         self._ends.append(len(self._bytes))
 
     def sort(self) -> None:
-        """Puts the paths in order."""
+        """Sorts the paths by their characters, as a list of strings sorts."""
         paths = sorted(self)
         self._bytes, self._ends = bytearray(), array("Q", [0])
         for path in paths:

@@ -170,7 +170,7 @@ class DefaultIds:
         )
 
     def __getitem__(self, path: str) -> str:
-        """Id of one of the paths."""
+        """Id of one of the folder's paths."""
         stem, base = PurePosixPath(path).stem, _without_suffix(path)
         return printable(stem if stem not in self._stems else base if base not in self._bases else path)
 

@@ -87,7 +87,7 @@ class JsonLinesTable:
         _check_columns(path, list(first.values))
 
     def rows(self) -> Iterator[Row]:
-        """See :class:`MetadataTable`."""
+        """One row for each line that is not empty."""
         with self.path.open(encoding="utf-8-sig", newline="\n") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
@@ -105,14 +105,14 @@ class JsonLinesTable:
 
 
 class JsonListTable:
-    """One JSON list of objects."""
+    """A JSON file that is one list, with an object for each video."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         _check_columns(path, [_column(name) for name in check_json_list(path)])
 
     def rows(self) -> Iterator[Row]:
-        """See :class:`MetadataTable`; items are counted from 1."""
+        """One row for each item of the list, counted from 1."""
         for number, values in enumerate(read_json_list(self.path), start=1):
             if isinstance(values, dict):
                 yield Row(where=f"item {number}", values={_column(name): value for name, value in values.items()})
@@ -130,7 +130,7 @@ class CsvTable:
             raise InputError(f"{path}: holds no rows")
 
     def rows(self) -> Iterator[Row]:
-        """See :class:`MetadataTable`; a row's line is the one it begins on."""
+        """One row for each record; its line is the one that it begins on."""
         csv.field_size_limit(MAX_FIELD_CHARACTERS)
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -168,7 +168,7 @@ class ParquetTable:
             raise InputError(f"{path}: holds no rows")
 
     def rows(self) -> Iterator[Row]:
-        """See :class:`MetadataTable`; rows are counted from 1."""
+        """One row for each of the file's, counted from 1."""
         number = 0
         with self._open() as file:
             for batch in self._batches(file):

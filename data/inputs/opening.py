@@ -96,7 +96,7 @@ class _UniqueInputs:
 
     @property
     def count(self) -> int | None:
-        """See :class:`Inputs`."""
+        """Number of inputs before repeated ids are refused, at most the limit; ``None`` where it is not known."""
         count = self._inputs.count
         return count if count is None or self._limit is None else min(count, self._limit)
 

@@ -43,7 +43,7 @@ class ReadyArray:
 
 
 class ReadyFeatures(Protocol):
-    """Arrays by video id."""
+    """Feature arrays that were made elsewhere, found by video id."""
 
     path: Path
 
@@ -83,7 +83,7 @@ class NpyFolder:
         self._files = FilesByStem(arrays, what="feature file", place=f"the folder {path}")
 
     def read(self, vid: str) -> ReadyArray:
-        """See :class:`ReadyFeatures`."""
+        """The array in ``VID.npy``."""
         name = self._files.find(vid)
         file = self.path / name
         source = f"{self.path.name}/{printable(name)}"
@@ -109,7 +109,7 @@ class NpzFile:
             raise InputError(f"{path}: holds no arrays")
 
     def read(self, vid: str) -> ReadyArray:
-        """See :class:`ReadyFeatures`."""
+        """The array of that name in the archive."""
         if vid not in self._names:
             raise InputError(f"no array called {printable(vid)!r} in {self.path}")
         source = f"{self.path.name}/{printable(vid)}"
@@ -131,7 +131,7 @@ class Hdf5File:
             raise InputError(f"{path}: not an HDF5 file ({_first_line(error)})") from error
 
     def read(self, vid: str) -> ReadyArray:
-        """See :class:`ReadyFeatures`."""
+        """The dataset of that name in the file."""
         if vid not in self._file:
             raise InputError(f"no array called {printable(vid)!r} in {self.path}")
         source = f"{self.path.name}/{printable(vid)}"

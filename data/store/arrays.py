@@ -31,7 +31,7 @@ def _open_hdf5(path: Path) -> h5py.File:
 
 
 def _check_format(file: h5py.File, path: Path, kind: str) -> int:
-    """Version of the file."""
+    """The store's version, after a look at what kind of file it is."""
     if file.attrs.get("format") != schema.FORMAT:
         raise StoreError(f"{path} is an HDF5 file but no optsg feature store; make one with optsg-extract")
     version = int(file.attrs["version"])
@@ -203,7 +203,7 @@ class StoreArrays:
         return recorded
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the HDF5 file, in a folder of shards that of the tables."""
         self._file.close()
 
 

@@ -54,20 +54,20 @@ class FeatureStore(StoreArrays):
 
     @cached_property
     def tag_keys(self) -> list[str]:
-        """U tag identities."""
+        """Identities of the U tags, in the order of the tag table."""
         return all_texts(self._others["tags/key"])
 
     @cached_property
     def tag_spellings(self) -> list[str]:
-        """U spellings."""
+        """Spellings of the U tags, in the order of the tag table."""
         return all_texts(self._others["tags/spelling"])
 
     def id(self, row: int) -> str:
-        """Id of video ``row``."""
+        """Id of video ``row``, unique in the store."""
         return row_text(self._columns["videos/id"], row)
 
     def ids(self) -> list[str]:
-        """All ids in store order."""
+        """Ids of all videos in the order of the store."""
         return all_texts(self._columns["videos/id"])
 
     def title(self, row: int) -> str:
@@ -83,7 +83,7 @@ class FeatureStore(StoreArrays):
         return row_text(self._columns["videos/note"], row)
 
     def status(self, row: int) -> FeatureStatus:
-        """Whether all frames that should be there are."""
+        """Whether all frames that should be there are, for video ``row``."""
         return FEATURE_STATUSES[int(self._fixed["videos/status"][row])]
 
     def backend(self, row: int) -> str:
@@ -103,23 +103,23 @@ class FeatureStore(StoreArrays):
         return row_bytes(self._columns["videos/thumbnail"], row)
 
     def duration(self, row: int) -> float:
-        """Seconds; NaN if unknown, 0 for an image."""
+        """Length of video ``row`` in seconds; NaN if unknown, 0 for an image."""
         return float(self._fixed["videos/duration"][row])
 
     def kind(self, row: int) -> MediaKind:
-        """``video`` or ``image``."""
+        """Whether ``row`` is a ``video`` with frames or an ``image`` with patches."""
         return schema.KINDS[int(self._fixed["videos/kind"][row])]
 
     def frames(self, row: int) -> NDArray[np.float16]:
-        """(M, frame_dim) float16."""
+        """Frame features of video ``row``, (M, frame_dim) float16; M is 0 for an image."""
         return self._columns["videos/frames"][row]
 
     def times(self, row: int) -> NDArray[np.float32]:
-        """(M,) seconds."""
+        """Presentation times of the frames of video ``row``, (M,) seconds."""
         return self._columns["videos/times"][row]
 
     def patches(self, row: int) -> NDArray[np.float16]:
-        """(P, patch_dim) float16."""
+        """Patch features of image ``row``, (P, patch_dim) float16; P is 0 for a video."""
         return self._columns["videos/patches"][row]
 
     def model_inputs(
@@ -184,7 +184,7 @@ class FeatureStore(StoreArrays):
 
     @property
     def splits(self) -> NDArray[np.uint8]:
-        """(V,) index into ``SPLITS``."""
+        """Split of every video, (V,) index into ``SPLITS``."""
         return self._fixed["videos/split"]
 
     def indices(self, split: Split) -> NDArray[np.int64]:
@@ -202,17 +202,17 @@ class FeatureStore(StoreArrays):
 
     @property
     def tag_embeddings(self) -> NDArray[np.float32]:
-        """(U, E) float32."""
+        """Embeddings of the tags by the frozen text model, (U, E) float32."""
         return self.array(schema.TAG_EMBEDDING)
 
     @property
     def nil_embedding(self) -> NDArray[np.float32]:
-        """(E,) float32, of the text "[PAD]"."""
+        """Embedding of the text "[PAD]", (E,) float32."""
         return self.array(schema.NIL_EMBEDDING)
 
     @property
     def tokenizer_json(self) -> str:
-        """The text model's tokenizer."""
+        """The text model's tokenizer as the JSON of a ``tokenizers.Tokenizer``."""
         return self.array(schema.TOKENIZER).tobytes().decode()
 
     @property

@@ -78,7 +78,7 @@ class StoreColumns:
 
     @property
     def file(self) -> ColumnFileWriter:
-        """The file since :meth:`create`."""
+        """The file being written, after :meth:`create`."""
         assert self._file is not None
         return self._file
 
@@ -94,12 +94,12 @@ class StoreColumns:
             self.file.add_fixed(name, dtype, rows=self._plan.videos)
 
     def abandon(self) -> None:
-        """Closes the file unfinished."""
+        """Closes the file, which stays unfinished."""
         if self._file is not None:
             self._file.abandon()
 
     def add(self, block: RowBlock) -> None:
-        """Adds videos."""
+        """Adds the videos of a block to all columns."""
         self._rows += len(block)
         self.file.extend(block)
         if schema.TITLE_TOKENS not in self._plan.values:
@@ -157,7 +157,7 @@ class TagTableBuilder:
         self._spellings: list[Counter[str]] = []
 
     def add(self, tag: str) -> int:
-        """Number of the tag."""
+        """Counts a use of the tag; its number."""
         index = self._index.setdefault(tag_key(tag), len(self._index))
         if index == len(self._spellings):
             self._spellings.append(Counter())
@@ -165,7 +165,7 @@ class TagTableBuilder:
         return index
 
     def keys(self) -> list[str]:
-        """Tag keys by number."""
+        """The tags' keys in the order of their numbers."""
         return list(self._index)
 
     def spellings(self) -> list[str]:

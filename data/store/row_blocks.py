@@ -32,34 +32,34 @@ class RaggedBlock:
 
     @classmethod
     def of_rows(cls, rows: Sequence[Sequence[int]]) -> RaggedBlock:
-        """Rows of numbers as int32."""
+        """A block of rows of numbers, kept as int32."""
         lengths = np.array([len(row) for row in rows], np.int64)
         return cls(values=np.array([number for row in rows for number in row], np.int32), lengths=lengths)
 
     @classmethod
     def of_bytes(cls, rows: Sequence[bytes]) -> RaggedBlock:
-        """Rows of bytes."""
+        """A block of rows of bytes."""
         lengths = np.array([len(row) for row in rows], np.int64)
         return cls(values=np.frombuffer(b"".join(rows), np.uint8), lengths=lengths)
 
     @classmethod
     def of_texts(cls, rows: Sequence[str]) -> RaggedBlock:
-        """Rows of UTF-8."""
+        """A block of rows of UTF-8 text."""
         return cls.of_bytes([encode_text(row) for row in rows])
 
     def rows(self) -> list[Array]:
-        """The rows one by one."""
+        """The values of each row, as views of the block."""
         ends = np.cumsum(self.lengths).tolist()
         return [self.values[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def bytes(self) -> list[bytes]:
-        """Rows of a byte column."""
+        """Each row of a byte column as ``bytes``."""
         raw = self.values.tobytes()
         ends = np.cumsum(self.lengths).tolist()
         return [raw[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def texts(self) -> list[str]:
-        """Rows of a text column."""
+        """Each row of a text column as ``str``."""
         return [decode_text(row) for row in self.bytes()]
 
 

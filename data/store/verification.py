@@ -21,8 +21,8 @@ from .digests import chunks, digest_problems, file_digest
 from .feature_store import FeatureStore, open_store
 from .hdf5.columns import Column, RaggedColumn
 from .row_blocks import RaggedBlock, cut_rows
+from .shard_verification import shard_problems
 from .shards.index import ShardIndex, read_index
-from .shards.verification import shard_problems
 
 _DAMAGE = (StoreError, OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError)
 """What reading a damaged HDF5 file may raise."""
@@ -56,7 +56,7 @@ class VerificationReport:
 
     @property
     def problems(self) -> list[str]:
-        """Everything that is wrong."""
+        """Everything that is wrong with the store, of all checks."""
         return [problem for check in self.checks for problem in check.problems]
 
 

@@ -36,14 +36,14 @@ Progress = Callable[[int], None]
 
 
 class StoreSink(Protocol):
-    """A store in the making."""
+    """Where a finished store is written to, in one form or the other."""
 
     def begin(self) -> None:
         """Makes the temporary file or folder."""
         ...
 
     def add(self, block: RowBlock) -> None:
-        """Adds videos."""
+        """Adds the videos of a block."""
         ...
 
     def finish(self, text: TextTables) -> None:
@@ -93,7 +93,7 @@ def write_store(
 
 
 class _FileSink:
-    """One HDF5 file."""
+    """A store as one HDF5 file."""
 
     def __init__(self, out: Path, plan: StorePlan):
         self._out = out
@@ -121,7 +121,7 @@ class _FileSink:
 
 
 class _ShardSink:
-    """A folder of tar shards."""
+    """A store as a folder of tar shards."""
 
     def __init__(self, out: Path, plan: StorePlan):
         self._out = out

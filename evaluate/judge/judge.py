@@ -98,16 +98,10 @@ def serve(options: Options, announce: Callable[[str], None], stop: threading.Eve
 def serve_site(site: JudgingSite, port: int, announce: Callable[[str], None], stop: threading.Event) -> None:
     """Serves a site until ``stop``; errors as :class:`JudgingServer`."""
     with JudgingServer(site, port) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
-        thread.start()
         announce(f"judge:   {server.url}")
         announce(f"results: {server.url}results  (names the runs: not for annotators at work)")
         announce("Ctrl-C ends it; every answer is saved when it is given")
-        try:
-            stop.wait()
-        finally:
-            server.shutdown()
-            thread.join()
+        stop.wait()
 
 
 def _open_store(options: Options) -> FeatureStore:

@@ -1,6 +1,7 @@
-"""Line charts as inline SVG, coloured by the page's style sheet so that they follow light and dark.
+"""Charts of the pages: where everything of a drawing lies; the template draws it as inline SVG.
 
-Legend of coordinates: data (x, y) are mapped to the drawing area of a WIDTH × HEIGHT view box, y upwards.
+Legend of coordinates: data (x, y) are mapped to the drawing area of a frame, in whose view box y points down. The page's style
+sheet gives the colours, so that they follow light and dark.
 """
 
 from __future__ import annotations
@@ -9,23 +10,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .page import Html, element
-
-WIDTH, HEIGHT = 480.0, 270.0
-
-
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 14.0, 16.0, 42.0
-
-
-MOST_DOTS = 24
-
-
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One named line; at most three share a chart, told apart by colour and by dashes."""
+    """One named line; at most four share a chart, told apart by colour and by dashes."""
 
     name: str
     points: Sequence[Point]
@@ -75,6 +65,101 @@ def _round_step(rough: float) -> float:
     return float(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9)))
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A view box ``width`` by ``height``, and the edges of the area in it that is drawn in."""
+
+    width: float
+    height: float
+    left: float
+    end: float
+    top: float
+    base: float
+
+    @property
+    def middle(self) -> float:
+        """The height at which the name of the vertical axis stands."""
+        return (self.top + self.base) / 2
+
+    def x(self, axis: Axis, value: float) -> float:
+        """Where a value of the horizontal axis lies."""
+        return self.left + axis.place(value) * (self.end - self.left)
+
+    def y(self, axis: Axis, value: float) -> float:
+        """Where a value of the vertical axis lies."""
+        return self.base - axis.place(value) * (self.base - self.top)
+
+
+FRAME = Frame(width=480.0, height=270.0, left=46.0, end=466.0, top=16.0, base=228.0)
+WIDE_FRAME = Frame(width=960.0, height=300.0, left=46.0, end=950.0, top=22.0, base=254.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point of the drawing with its text; ``is_right`` says that there is more room for it on the left."""
+
+    x: float
+    y: float
+    text: str
+    is_right: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of the drawing with a dot of this radius for each point; ``kind`` is the class that gives its colour."""
+
+    name: str
+    kind: str
+    dots: Sequence[Place]
+    radius: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """The bar of one bin in a histogram."""
+
+    name: str
+    count: int
+    tip: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        """Where its texts stand."""
+        return self.x + self.width / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A drawing with its title, its axes and a legend of its lines.
+
+    Attributes:
+        summary: the lines in words, for screen readers.
+        x_ticks, y_ticks: where a tick lies, and its text.
+        best: a vertical mark.
+        mark: a point to point out.
+    """
+
+    title: str
+    summary: str
+    frame: Frame
+    x_label: str
+    y_label: str
+    y_ticks: Sequence[tuple[float, str]]
+    lines: Sequence[Line]
+    x_ticks: Sequence[tuple[float, str]] = ()
+    bars: Sequence[Bar] = ()
+    best: Place | None = None
+    mark: Place | None = None
+
+
+MOST_DOTS = 24
+"""Many dots would hide which line is dashed; where there are more, they are small."""
+
+
 def line_chart(
     series: Sequence[Series],
     *,
@@ -82,135 +167,106 @@ def line_chart(
     x_label: str,
     y_label: str,
     best_x: float | None = None,
-    from_zero: bool = False,
     axes: tuple[Axis, Axis] | None = None,
     mark: Mark | None = None,
-) -> Html:
-    """A figure with one or more lines, a legend and, at ``best_x``, a mark.
+) -> Chart:
+    """One or more lines and, at ``best_x``, a mark.
 
     Args:
         series: lines with at least one point in all.
         title: heading of the figure, also its name for screen readers.
         x_label, y_label: what the axes show, with the unit.
         best_x: x of a vertical mark labelled "best".
-        from_zero: whether the vertical axis starts at zero.
         axes: the horizontal and the vertical axis; by default they hold all points, the horizontal one in whole numbers.
         mark: a point to point out.
     """
     points = [point for line in series for point in line.points]
-    x_axis, y_axis = axes or (
-        Axis.around([x for x, _ in points], count=6, whole=True),
-        Axis.around([y for _, y in points], from_zero=from_zero),
-    )
-    drawing = element(
-        "svg",
-        *_grid(x_axis, y_axis),
-        *_axis_titles(x_label, y_label),
-        *(_best_mark(x_axis, best_x) if best_x is not None else ()),
-        *(_line(number, line, x_axis, y_axis) for number, line in enumerate(series) if line.points),
-        *(_point_mark(mark, x_axis, y_axis) if mark is not None else ()),
-        viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
-        role="img",
-        aria_label=f"{title}: {_summary(series)}",
-        class_="chart",
-    )
-    return element("figure", element("figcaption", title), _legend(series), drawing, class_="plot")
+    x_values, y_values = [x for x, _ in points], [y for _, y in points]
+    x_axis, y_axis = axes or (Axis.around(x_values, count=6, whole=True), Axis.around(y_values))
 
+    def place(point: Point, text: str) -> Place:
+        return Place(FRAME.x(x_axis, point[0]), FRAME.y(y_axis, point[1]), text, x_axis.place(point[0]) > 0.5)
 
-def _x(axis: Axis, value: float) -> float:
-    return LEFT + axis.place(value) * (WIDTH - LEFT - RIGHT)
-
-
-def _y(axis: Axis, value: float) -> float:
-    return HEIGHT - BOTTOM - axis.place(value) * (HEIGHT - TOP - BOTTOM)
-
-
-def _grid(x_axis: Axis, y_axis: Axis) -> list[Html]:
-    parts = []
-    for tick in y_axis.ticks:
-        y = _y(y_axis, tick)
-        parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(element("text", f"{tick:g}", x=LEFT - 7, y=y + 4, class_="tick end"))
-    for tick in x_axis.ticks:
-        x = _x(x_axis, tick)
-        parts.append(element("line", x1=x, x2=x, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM + 4, class_="axis"))
-        parts.append(element("text", f"{tick:g}", x=x, y=HEIGHT - BOTTOM + 18, class_="tick middle"))
-    base = HEIGHT - BOTTOM
-    parts.append(element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=base, y2=base, class_="axis"))
-    return parts
-
-
-def _axis_titles(x_label: str, y_label: str) -> list[Html]:
-    middle_x, middle_y = (LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2
-    turned = f"rotate(-90 10 {middle_y:g})"
-    return [
-        element("text", x_label, x=middle_x, y=HEIGHT - 6, class_="label middle"),
-        element("text", y_label, x=10.0, y=middle_y, transform=turned, class_="label middle"),
+    drawn = [line for line in series if line.points]
+    lines = [
+        Line(
+            name=line.name,
+            kind=f"s{number}",
+            dots=[place(point, f"{line.name}, {point[0]:g}: {point[1]:.4g}") for point in line.points],
+            radius=2.8 if len(line.points) <= MOST_DOTS else 1.2,
+        )
+        for number, line in enumerate(series, 1)
+        if line.points
     ]
+    return Chart(
+        title=title,
+        summary="; ".join(f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in drawn),
+        frame=FRAME,
+        x_label=x_label,
+        y_label=y_label,
+        x_ticks=[(FRAME.x(x_axis, tick), f"{tick:g}") for tick in x_axis.ticks],
+        y_ticks=_y_ticks(FRAME, y_axis),
+        lines=lines,
+        best=None if best_x is None else place((best_x, y_axis.low), f"best: {best_x:g}"),
+        mark=None if mark is None else place(mark.point, f"{mark.name}: {mark.point[0]:.2f}, {mark.point[1]:.2f}"),
+    )
 
 
-def _best_mark(axis: Axis, best_x: float) -> list[Html]:
-    x = _x(axis, best_x)
-    on_right_half = axis.place(best_x) > 0.5
-    return [
-        element("line", x1=x, x2=x, y1=TOP, y2=HEIGHT - BOTTOM, class_="best"),
-        element(
-            "text",
-            f"best: {best_x:g}",
-            x=x - 5 if on_right_half else x + 5,
-            y=TOP - 4,
-            class_="label end" if on_right_half else "label",
+def _y_ticks(frame: Frame, axis: Axis) -> list[tuple[float, str]]:
+    return [(frame.y(axis, tick), f"{tick:g}") for tick in axis.ticks]
+
+
+BAR_HEIGHT, BAR_WIDTH = 0.55, 0.72
+"""Of the tallest bar as a share of the drawing, so that F1 lines stay readable above; of each as a share of its room."""
+
+
+def long_tail_chart(bins: Sequence[str], counts: Sequence[int], lines: Sequence[Series], *, title: str) -> Chart:
+    """How many tags there are of each training frequency as bars, and mean F1 over the same bins as lines.
+
+    Args:
+        bins: their names, from rare to frequent.
+        counts: tags in each.
+        lines: points (number of the bin, F1 in percent); at most four.
+        title: heading of the figure.
+    """
+    frame = WIDE_FRAME
+    axis = Axis.around([y for line in lines for _, y in line.points], from_zero=True)
+    step = (frame.end - frame.left) / len(bins)
+
+    def dot(name: str, point: Point) -> Place:
+        x = frame.left + (point[0] + 0.5) * step
+        return Place(x, frame.y(axis, point[1]), f"{name}, {bins[int(point[0])]}: {point[1]:.1f}")
+
+    drawn = [
+        Line(name=line.name, kind=f"run{number}", dots=[dot(line.name, point) for point in line.points], radius=3.6)
+        for number, line in enumerate(lines, 1)
+    ]
+    return Chart(
+        title=title,
+        summary="; ".join(
+            f"{line.name} from {line.points[0][1]:.3g} for the rarest to {line.points[-1][1]:.3g} for the most frequent tags"
+            for line in lines
         ),
-    ]
+        frame=frame,
+        x_label="training videos with the tag",
+        y_label="mean F1, percent",
+        y_ticks=_y_ticks(frame, axis),
+        bars=_bars(bins, counts, frame, step),
+        lines=drawn,
+    )
 
 
-def _point_mark(mark: Mark, x_axis: Axis, y_axis: Axis) -> list[Html]:
-    x, y = _x(x_axis, mark.point[0]), _y(y_axis, mark.point[1])
-    on_right_half = x_axis.place(mark.point[0]) > 0.5
-    values = f"{mark.point[0]:.2f}, {mark.point[1]:.2f}"
+def _bars(bins: Sequence[str], counts: Sequence[int], frame: Frame, step: float) -> list[Bar]:
+    tallest = BAR_HEIGHT * (frame.base - frame.top) / max(counts)
     return [
-        element("circle", element("title", f"{mark.name}: {values}"), cx=x, cy=y, r=6, class_="mark"),
-        element(
-            "text",
-            f"{mark.name}: {values}",
-            x=x - 11 if on_right_half else x + 11,
-            y=y - 9,
-            class_="label end" if on_right_half else "label",
-        ),
+        Bar(
+            name=name,
+            count=count,
+            tip=f"{name} training videos: {count:,} tags",
+            x=frame.left + (number + (1 - BAR_WIDTH) / 2) * step,
+            y=frame.base - tallest * count,
+            width=BAR_WIDTH * step,
+            height=tallest * count,
+        )
+        for number, (name, count) in enumerate(zip(bins, counts, strict=True))
     ]
-
-
-def _line(number: int, line: Series, x_axis: Axis, y_axis: Axis) -> Html:
-    places = [(_x(x_axis, x), _y(y_axis, y)) for x, y in line.points]
-    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    # Many dots would hide which line is dashed.
-    radius = 2.8 if len(places) <= MOST_DOTS else 1.2
-    dots = (
-        element("circle", element("title", f"{line.name}, {x:g}: {y:.4g}"), cx=cx, cy=cy, r=radius)
-        for (x, y), (cx, cy) in zip(line.points, places, strict=True)
-    )
-    return element("g", element("polyline", points=path), *dots, class_=f"series s{number + 1}")
-
-
-def _legend(series: Sequence[Series]) -> Html:
-    entries = (line_key(line.name, f"s{number + 1}") for number, line in enumerate(series) if line.points)
-    return element("div", *entries, class_="keys")
-
-
-def line_key(name: str, kind: str) -> Html:
-    """A line's entry in a legend; ``kind`` is the class that gives the line its colour."""
-    sample = element(
-        "svg",
-        element("line", x1=1, x2=25, y1=5, y2=5),
-        viewBox="0 0 26 10",
-        aria_hidden="true",
-        class_=f"key series {kind}",
-    )
-    return element("span", sample, name)
-
-
-def _summary(series: Sequence[Series]) -> str:
-    """The lines in words: first and last value of each."""
-    return "; ".join(
-        f"{line.name} from {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in series if line.points
-    )

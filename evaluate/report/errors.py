@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ...data.metrics import TagScore
-from ..scores.errors import BELOW, Cause, Confusion, Embedding, Error, ErrorKind, confusions, errors_by_cause
+from ..scores.errors import BELOW, Cause, Confusion, Error, ErrorKind, errors_by_cause
 from ..scores.evaluation import Evaluation
-from .page import Html, element
-from .tables import Cell, bar, sortable_table
-
-PAIRS_SHOWN = 40
-
+from .tables import Cell, SortableTable, percent
 
 WORST_SHOWN = 20
 
@@ -30,74 +27,53 @@ KINDS: tuple[tuple[ErrorKind, str, str], ...] = (
 )
 
 
-def errors_section(evaluation: Evaluation) -> Html:
+@dataclass(frozen=True, kw_only=True)
+class CauseRow:
+    """Errors of one cause: how many, their share of all of the kind, and the most frequent tags with their counts."""
+
+    cause: Cause
+    errors: int
+    share: float
+    examples: Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CauseTable:
+    """Errors of one kind by cause."""
+
+    title: str
+    errors: int
+    note: str
+    rows: Sequence[CauseRow]
+
+
+def cause_tables(evaluation: Evaluation) -> list[CauseTable]:
     """Every wrong and every missed tag, once, under its cause."""
-    found = errors_by_cause(evaluation)
-    total = sum(map(len, found.values()))
-    parts = [
-        element(
-            "p",
-            f"{total:,} errors: pairs of a video and a tag. Each has one cause, the first of its list that applies.",
-            class_="note",
-        )
-    ]
+    found, known_ranks = errors_by_cause(evaluation), evaluation.below is not None
+    tables = []
     for kind, title, note in KINDS:
         causes = {cause: errors for cause, errors in found.items() if cause.kind == kind}
-        parts.append(_causes_table(title, note, causes, known_ranks=evaluation.below is not None))
-    return element("section", element("h2", "Errors by cause"), *parts, id="errors")
+        total = sum(map(len, causes.values()))
+        rows = [_cause_row(cause, errors, total) for cause, errors in causes.items() if known_ranks or cause != BELOW]
+        unknown = "" if known_ranks or kind != "missed" else " How far down tags ranked was not recorded."
+        tables.append(CauseTable(title=title, errors=total, note=note + unknown, rows=rows))
+    return tables
 
 
-def _causes_table(title: str, note: str, causes: dict[Cause, list[Error]], *, known_ranks: bool) -> Html:
-    total = sum(map(len, causes.values()))
-    rows = (_cause_row(cause, errors, total) for cause, errors in causes.items() if known_ranks or cause != BELOW)
-    head = element("tr", *(element("th", name, scope="col") for name in ("Cause", "Tags", "Share", "Most often")))
-    notes = [note] if known_ranks or title != "Missed tags" else [note, "How far down tags ranked was not recorded."]
-    return element(
-        "div",
-        element("h3", f"{title}: {total:,}"),
-        element("p", " ".join(notes), class_="note"),
-        element("table", element("thead", head), element("tbody", *rows), class_="numbers causes"),
-        class_="metric",
-    )
-
-
-def _cause_row(cause: Cause, errors: Sequence[Error], total: int) -> Html:
-    share = len(errors) / max(total, 1)
+def _cause_row(cause: Cause, errors: Sequence[Error], total: int) -> CauseRow:
     counts = Counter(error.key for error in errors)
     texts = {error.key: error.text for error in errors}
-    examples = sorted(counts, key=lambda key: (-counts[key], key))[:EXAMPLES]
-    return element(
-        "tr",
-        element("th", element("b", cause.name), element("span", cause.meaning, class_="meaning"), scope="row"),
-        element("td", f"{len(errors):,}"),
-        element("td", bar(share), class_="barcell"),
-        element("td", *_listed([(texts[key], counts[key]) for key in examples]), class_="examples"),
+    often = sorted(counts, key=lambda key: (-counts[key], key))[:EXAMPLES]
+    return CauseRow(
+        cause=cause,
+        errors=len(errors),
+        share=len(errors) / max(total, 1),
+        examples=[(texts[key], counts[key]) for key in often],
     )
 
 
-def _listed(tags: Sequence[tuple[str, int]]) -> list[Html]:
-    return [
-        element("span", element("span", text, dir="auto"), f" {count:,}" if count > 1 else "", class_="example")
-        for text, count in tags
-    ]
-
-
-def confusion_section(evaluation: Evaluation, embedding: Embedding | None) -> Html:
+def confusion_table(pairs: Sequence[Confusion], *, is_similarity_known: bool) -> SortableTable:
     """Pairs of a wrong and a missed tag of the same video."""
-    pairs = confusions(evaluation, embedding, most=PAIRS_SHOWN)
-    order = "most similar by tag embedding first" if embedding is not None else "most frequent first"
-    note = f"A wrong tag beside a tag that the same video should have had, {order}."
-    return element(
-        "section",
-        element("h2", "Confused near-synonyms"),
-        element("p", note, class_="note"),
-        _confusion_table(pairs, similar=embedding is not None) if pairs else element("p", "None.", class_="note"),
-        id="confusion",
-    )
-
-
-def _confusion_table(pairs: Sequence[Confusion], *, similar: bool) -> Html:
-    columns = ["Predicted", "Annotated", "Videos", *(["Similarity"] if similar else [])]
     rows = [
         [
             Cell(pair.wrong, is_name=True),
@@ -107,11 +83,11 @@ def _confusion_table(pairs: Sequence[Confusion], *, similar: bool) -> Html:
         ]
         for pair in pairs
     ]
-    return sortable_table(
-        "confusion-table",
-        columns,
-        rows,
-        sorted_by="Similarity" if similar else "Videos",
+    return SortableTable(
+        id="confusion-table",
+        columns=["Predicted", "Annotated", "Videos", *(["Similarity"] if is_similarity_known else [])],
+        rows=rows,
+        sorted_by="Similarity" if is_similarity_known else "Videos",
         label="Confused tags",
         things="pair",
     )
@@ -127,25 +103,17 @@ def worst_tags(per_tag: Sequence[TagScore]) -> tuple[int, list[TagScore]]:
     return least, tags[:WORST_SHOWN]
 
 
-def worst_section(evaluation: Evaluation) -> Html:
-    """The tags with the lowest F1 among those that are on several videos."""
-    least, tags = worst_tags(evaluation.per_tag)
-    columns = ["Tag", "Train", "Test", "Predicted", "Hits", "F1"]
+def worst_table(evaluation: Evaluation, tags: Sequence[TagScore]) -> SortableTable:
+    """The tags with the lowest F1."""
     rows = [
         [
             Cell(evaluation.spellings.get(tag.key, tag.key), is_name=True),
             *(Cell(f"{count:,}", count) for count in (tag.train_count, tag.test_count, tag.predicted, tag.hits)),
-            Cell(bar(tag.f1), tag.f1),
+            Cell(percent(tag.f1), tag.f1, has_bar=True),
         ]
         for tag in tags
     ]
-    note = f"Lowest F1 of the training tags that are on at least {least} videos of this split."
-    if least == 1:
-        note = "Lowest F1 of the training tags that are in this split."
-    return element(
-        "section",
-        element("h2", "Worst tags"),
-        element("p", note, class_="note"),
-        sortable_table("worst-table", columns, rows, sorted_by=None, label="Worst tags", things="tag", search=False),
-        id="worst",
+    columns = ["Tag", "Train", "Test", "Predicted", "Hits", "F1"]
+    return SortableTable(
+        id="worst-table", columns=columns, rows=rows, label="Worst tags", things="tag", has_search=False
     )

@@ -10,7 +10,7 @@ import base64
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,6 @@ from ...extract.workers.preparation import Preparation, Unreadable, prepare
 from ...train.run.run import Run
 from ..scores.predictions import ItemPrediction, json_line
 from ..tag.evidence import Evidence, evidence_for_people, explain
-from .page import Html, element
 
 EVIDENCE = "evidence.jsonl"
 
@@ -93,57 +92,79 @@ def read_evidence(path: Path) -> EvidenceOf:
         raise RunError(f"{path} cannot be read ({error}); run optsg-eval --evidence again") from error
 
 
-def shares(evidence: Evidence) -> dict[str, str]:
-    """Attributes of a tag's button that the script reads: shares in percent."""
-    return {
-        "data_frames": " ".join(f"{100 * share:.0f}" for _, share in evidence.frames),
-        "data_words": " ".join(f"{100 * share:.0f}" for _, share in evidence.words),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """Evidence of one tag as the page's script reads it: percent of every frame and of every word, with spaces between."""
+
+    frame_shares: str
+    word_shares: str
 
 
-def evidence_panel(item: ItemPrediction, evidence: Evidence, stills: Sequence[bytes]) -> Html:
-    """The panel with the evidence of the video's first tag.
+def shares(evidence: Evidence) -> Shares:
+    """Shares of a tag's evidence."""
+    return Shares(
+        frame_shares=" ".join(f"{100 * share:.0f}" for _, share in evidence.frames),
+        word_shares=" ".join(f"{100 * share:.0f}" for _, share in evidence.words),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shaded:
+    """A word, or a frame by its time, with its share of the evidence.
+
+    Attributes:
+        text: what is shown.
+        percentage: the share.
+        strength: the share compared with the strongest one, from 0 to 1.
+        picture: address of a frame's picture; empty where there is none.
+    """
+
+    text: str
+    percentage: str
+    strength: float
+    picture: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidencePanel:
+    """What a tag rests on."""
+
+    tag: str
+    words: Sequence[Shaded]
+    frames: Sequence[Shaded]
+
+
+def evidence_panel(tag: str, evidence: Evidence, stills: Sequence[bytes]) -> EvidencePanel:
+    """The panel with the evidence of a video's first tag.
 
     Args:
-        evidence: of the first tag; every tag has the same frames and words.
+        tag: as it is shown.
+        evidence: of this tag; every tag of the video has the same frames and words.
         stills: a JPEG of each frame, or none.
     """
-    frames = evidence.frames
-    pictures = stills if len(stills) == len(frames) else [b""] * len(frames)
-    parts = [element("h5", "What ", element("b", item.tags[0].text, class_="evidence-of", dir="auto"), " rests on")]
-    if evidence.words:
-        strongest = max(share for _, share in evidence.words)
-        words = (
-            element("span", word, class_="word", style=_style(share, strongest), dir="auto")
-            for word, share in evidence.words
-        )
-        parts.append(element("p", *words, class_="words"))
-    if frames:
-        strongest = max(share for _, share in frames)
-        cells = (
-            _frame(second, share, _style(share, strongest), picture)
-            for (second, share), picture in zip(frames, pictures, strict=True)
-        )
-        parts.append(element("ol", *cells, class_="strip"))
-    return element("div", *parts, class_="evidence")
-
-
-def _style(share: float, strongest: float) -> str:
-    """The share in percent, and how it compares with the strongest one, from 0 to 1: what shading follows."""
-    return f"--share:{100 * share:.0f};--strength:{share / strongest if strongest else 0:.2f}"
-
-
-def _frame(second: float, share: float, style: str, jpeg: bytes) -> Html:
-    source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-    picture = element("img", src=source, alt="") if jpeg else element("span", class_="cell")
-    return element(
-        "li",
-        picture,
-        element("i", aria_hidden="true"),
-        element("time", clock(second)),
-        element("span", f"{100 * share:.0f} %", class_="share"),
-        style=style,
+    clocks = [(clock(second), share) for second, share in evidence.frames]
+    pictures = stills if len(stills) == len(clocks) else [b""] * len(clocks)
+    return EvidencePanel(
+        tag=tag, words=_shaded(evidence.words, [b""] * len(evidence.words)), frames=_shaded(clocks, pictures)
     )
+
+
+def _shaded(parts: Sequence[tuple[str, float]], jpegs: Sequence[bytes]) -> list[Shaded]:
+    strongest = max((share for _, share in parts), default=0.0)
+    return [
+        Shaded(
+            text=text,
+            percentage=f"{100 * share:.0f}",
+            strength=share / strongest if strongest else 0.0,
+            picture=jpeg_address(jpeg) if jpeg else "",
+        )
+        for (text, share), jpeg in zip(parts, jpegs, strict=True)
+    ]
+
+
+def jpeg_address(jpeg: bytes) -> str:
+    """A picture inside the page, as an address."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def clock(second: float) -> str:

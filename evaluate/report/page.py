@@ -1,122 +1,79 @@
-"""The page around the report's sections: one file that opens from disk and fetches nothing.
+"""The pages' templates: a page is one file that opens from disk and fetches nothing.
 
-Text cannot turn into markup: only :class:`Html` is passed through; every other child and every attribute value is escaped.
+Text cannot turn into markup: templates escape every value, and what HTML cannot hold becomes the replacement character.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
-import html
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
+from pathlib import Path
 
-from .script import SCRIPT
-from .style import STYLE
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from .tables import percent
+
+FOLDER = Path(__file__).parent
+ILLEGAL = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Controls and surrogates, and what XML lacks besides: a picture is read as XML."""
 
 
-def page(
-    title: str,
-    header: Html,
-    links: Sequence[tuple[str, str]],
-    sections: Sequence[Html],
-    footer: str,
-    *,
-    script: str = SCRIPT,
-    style: str = "",
-) -> Html:
+def render_page(
+    template: str, *, styles: Sequence[str] = ("report.css",), script: str | None = "report.js", **shown: object
+) -> str:
     """A whole HTML document.
 
     Args:
-        title: shown in the browser's tab.
-        header: what stands above the links.
-        links: (id of a section, its name).
-        sections: the body.
-        footer: one line at the end.
-        script: the page's only script; none for an empty one.
-        style: added to the style sheet.
+        template: a file of ``templates/`` that extends ``page.html``.
+        styles: files of ``assets/`` that make up its style sheet.
+        script: the file of ``assets/`` that is its only script.
+        shown: what the template shows.
+
+    Raises:
+        jinja2.UndefinedError: the template shows something that is not given.
     """
-    navigation = element(
-        "nav", *(element("a", name, href=f"#{anchor}") for anchor, name in links), aria_label="Sections"
+    code = "" if script is None else asset(script)
+    style = "".join(map(asset, styles))
+    page = environment().get_template(template)
+    return page.render(style=style, script=code, digest=_digest(code), **shown)
+
+
+def asset(name: str) -> str:
+    """The text of a file in ``assets/``."""
+    return (FOLDER / "assets" / name).read_text(encoding="utf-8")
+
+
+def _digest(script: str) -> str:
+    """By which the page's policy allows this script and no other, whatever text gets into the page."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+@functools.cache
+def environment() -> Environment:
+    """Where templates are found, and how they write values."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_written,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    body = element(
-        "body",
-        element("div", header, navigation, element("main", *sections), element("footer", footer), class_="page"),
-        *([element("script", Html(script))] if script else []),
-    )
-    return join(
-        [Html("<!doctype html>\n"), element("html", _head(title, script, STYLE + style), body, lang="en"), Html("\n")]
-    )
+    made.filters |= {"percent": percent, "count": "{:,}".format}
+    return made
 
 
-def _head(title: str, script: str, style: str) -> Html:
-    return element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", title),
-        element("style", Html(style)),
-    )
-
-
-def _policy(script: str) -> str:
-    """The browser may load nothing from elsewhere and run no script but ours, whatever text gets into the page."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-
-
-_VOID = frozenset({"meta", "img", "input", "br"})
-
-
-class Html(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
+def _written(value: object) -> object:
+    """A value as text of a page; markup that a template made stays as it is."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if hasattr(value, "__html__") else legal(str(value))
 
 
 def legal(text: str) -> str:
     """Text in which characters that HTML and XML cannot hold have become the replacement character."""
-    return "".join(char if _is_legal(char) else "\ufffd" for char in text)
-
-
-def escape(text: str) -> Html:
-    """Plain text as HTML, made :func:`legal`."""
-    return Html(html.escape(legal(text), quote=True))
-
-
-def _is_legal(char: str) -> bool:
-    code = ord(char)
-    if code in (0xFFFE, 0xFFFF):  # a picture is read as XML, which has no such characters
-        return False
-    return char in "\t\n" or (code >= 0x20 and not 0x7F <= code < 0xA0 and not 0xD800 <= code < 0xE000)
-
-
-def join(children: Iterable[Html | str]) -> Html:
-    """Children one after another, plain ones escaped."""
-    return Html("".join(child if isinstance(child, Html) else escape(child) for child in children))
-
-
-def element(name: str, /, *children: Html | str, **attributes: str | float | None) -> Html:
-    """An HTML or SVG element.
-
-    Args:
-        name: the element's name.
-        children: plain text, which is escaped, and :class:`Html`, which is not.
-        attributes: ``class_`` is written as ``class`` and other underscores as hyphens; ``None`` and ``False`` leave
-            an attribute out, ``True`` writes it without a value.
-    """
-    written = "".join(_attribute(key, value) for key, value in attributes.items())
-    if name in _VOID:
-        return Html(f"<{name}{written}>")
-    return Html(f"<{name}{written}>{join(children)}</{name}>")
-
-
-def _attribute(key: str, value: str | float | None) -> str:
-    if value is None or value is False:
-        return ""
-    name = key.rstrip("_").replace("_", "-")
-    if value is True:
-        return f" {name}"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return f' {name}="{escape(text)}"'
+    return ILLEGAL.sub("\ufffd", text)

@@ -9,37 +9,28 @@ from pathlib import Path
 from ... import __version__
 from ...data.errors import RunError
 from ...data.whole_files import write_text
+from ..scores.bootstrap import DRAWINGS
 from ..scores.comparison import Comparison
-from ..scores.errors import Embedding, store_embeddings
+from ..scores.errors import Embedding, confusions, store_embeddings
 from ..scores.evaluation import Evaluation
 from ..scores.saved import TrainingHistory, open_pictures, read_saved, remember_inputs, remembered_inputs, thumbnails
 from .comparison import render_comparison
-from .errors import confusion_section, errors_section, worst_section
+from .errors import cause_tables, confusion_table, worst_table, worst_tags
 from .evidence import EVIDENCE, EvidenceOf, Stills, no_stills, read_evidence
-from .page import Html, page
-from .samples import samples_section
+from .page import render_page
+from .samples import sample_cards
 from .sections import (
-    confidence_section,
-    facts_section,
-    frequency_section,
-    header_section,
-    metrics_section,
-    per_tag_section,
-    training_section,
+    calibration_rows,
+    confidence_charts,
+    frequency_bins,
+    frequency_rows,
+    long_tail,
+    metrics,
+    tag_table,
+    training_charts,
 )
 
-LINKS = (
-    ("metrics", "Metrics"),
-    ("frequency", "F1 by frequency"),
-    ("confidence", "Confidence"),
-    ("samples", "Sample videos"),
-    ("errors", "Errors by cause"),
-    ("confusion", "Confused tags"),
-    ("worst", "Worst tags"),
-    ("training", "Training"),
-    ("tags", "Every tag"),
-    ("about", "What was evaluated"),
-)
+PAIRS_SHOWN = 40
 
 
 def render_report(
@@ -51,7 +42,7 @@ def render_report(
     embedding: Embedding | None = None,
     evidence: EvidenceOf | None = None,
     stills: Callable[[str], Sequence[bytes]] = no_stills,
-) -> Html:
+) -> str:
     """The report as one HTML document without external resources; all text in it is escaped.
 
     Args:
@@ -63,27 +54,35 @@ def render_report(
         evidence: of the sample videos' tags, where it was computed.
         stills: a JPEG of every frame of a video by its id, or none.
     """
-    return page(
-        f"{evaluation.run}: {evaluation.split}",
-        header_section(evaluation),
-        [link for link in LINKS if link[0] != "confidence" or evaluation.confidence is not None],
-        (
-            metrics_section(evaluation),
-            frequency_section(evaluation.per_tag),
-            *(() if evaluation.confidence is None else (confidence_section(evaluation.confidence),)),
-            samples_section(evaluation, thumbnail, evidence or {}, stills),
-            errors_section(evaluation),
-            confusion_section(evaluation, embedding),
-            worst_section(evaluation),
-            training_section(history),
-            per_tag_section(evaluation.per_tag, evaluation.spellings),
-            facts_section(facts),
-        ),
-        f"Made by optsg {__version__}. The same numbers are in metrics.json, every prediction in predictions.jsonl.",
+    frequency = frequency_rows(frequency_bins(evaluation.per_tag))
+    confidence = evaluation.confidence
+    pairs = confusions(evaluation, embedding, most=PAIRS_SHOWN)
+    is_similarity_known = embedding is not None
+    least_videos, worst = worst_tags(evaluation.per_tag)
+    return render_page(
+        "report.html",
+        evaluation=evaluation,
+        metrics=metrics(evaluation),
+        drawings=DRAWINGS,
+        frequency=frequency,
+        long_tail=long_tail({"F1": frequency}) if frequency else None,
+        confidence_charts=[] if confidence is None else confidence_charts(confidence),
+        calibration=[] if confidence is None else calibration_rows(confidence),
+        samples=sample_cards(evaluation, thumbnail, evidence or {}, stills),
+        has_evidence=bool(evidence),
+        causes=cause_tables(evaluation),
+        confusion=confusion_table(pairs, is_similarity_known=is_similarity_known),
+        is_similarity_known=is_similarity_known,
+        least_videos=least_videos,
+        worst=worst_table(evaluation, worst),
+        training_charts=training_charts(history),
+        tags=tag_table(evaluation.per_tag, evaluation.spellings),
+        about=facts,
+        version=__version__,
     )
 
 
-def write_report(path: Path, document: Html) -> None:
+def write_report(path: Path, document: str) -> None:
     """Writes ``report.html``; errors as :func:`write_text`."""
     write_text(path, [document])
 

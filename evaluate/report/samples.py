@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +12,7 @@ from ...data.tags import tag_key
 from ..scores.evaluation import Evaluation
 from ..scores.predictions import ItemPrediction
 from ..tag.evidence import Evidence
-from .evidence import EvidenceOf, evidence_panel, shares
-from .page import Html, element
+from .evidence import EvidenceOf, EvidencePanel, Shares, evidence_panel, jpeg_address, shares
 
 SPREAD_SAMPLES = 18
 
@@ -22,24 +20,8 @@ SPREAD_SAMPLES = 18
 CHOSEN_SAMPLES = 3
 
 
-EVIDENCE_HINT = (
-    "Point at a predicted tag, or press it, to see which words of the title and which seconds it rests on most."
-)
-
-
 Verdict = Literal["correct", "wrong", "novel", "missed"]
-
-
-SIGNS: dict[Verdict, str] = {"correct": "✓", "wrong": "✗", "novel": "✦", "missed": "○"}
-"""A sign beside the colour, for those who do not see the colour."""
-
-
-MEANINGS: dict[Verdict, str] = {
-    "correct": "correct: predicted and annotated",
-    "wrong": "wrong: predicted, known from training, not annotated",
-    "novel": "novel: outside the training tags and not annotated, which does not make it wrong",
-    "missed": "missed: annotated, not predicted",
-}
+"""How a tag compares with the annotated ones; novel is a tag outside the training tags that is not annotated."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +75,58 @@ def judge(item: ItemPrediction) -> list[tuple[PredictedTag, Verdict]]:
     return [(tag, "correct" if tag_key(tag.text) in true else "novel" if tag.novel else "wrong") for tag in item.tags]
 
 
-def samples_section(
+@dataclass(frozen=True, kw_only=True)
+class ShownTag:
+    """A tag in a card.
+
+    Attributes:
+        is_novel: whether it was never seen in training.
+        score, prompt: of a predicted tag.
+        evidence: what it rests on, where that is known.
+    """
+
+    text: str
+    verdict: Verdict
+    is_novel: bool
+    score: float | None = None
+    prompt: int | None = None
+    evidence: Shares | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagList:
+    """Tags under a heading."""
+
+    name: str
+    tags: Sequence[ShownTag]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A video with its tags.
+
+    Attributes:
+        picture: its address; empty where there is none.
+        predicted: a list for each run.
+        annotated: the tags that it should have.
+        evidence: of the first tag.
+    """
+
+    id: str
+    title: str
+    picture: str
+    predicted: Sequence[TagList]
+    annotated: TagList
+    evidence: EvidencePanel | None = None
+
+
+def sample_cards(
     evaluation: Evaluation,
     thumbnail: Callable[[str], bytes],
     evidence: EvidenceOf,
     stills: Callable[[str], Sequence[bytes]],
-) -> Html:
-    """Cards of sample videos.
+) -> list[tuple[SampleGroup, list[Card]]]:
+    """Cards of the sample videos.
 
     Args:
         evaluation: the predictions.
@@ -107,63 +134,12 @@ def samples_section(
         evidence: of the videos' tags, where it was computed.
         stills: a JPEG of every frame of a video, or none.
     """
-    chosen = choose_samples(evaluation.items)
 
-    def card(item: ItemPrediction) -> Html:
+    def card(item: ItemPrediction) -> Card:
         found = evidence.get(item.id, {})
         return _card(item, evaluation, thumbnail(item.id), found, stills(item.id) if found else ())
 
-    groups = (_group(group, card) for group in chosen)
-    hint = [element("p", EVIDENCE_HINT, class_="note")] if evidence else []
-    shown = sum(len(group.items) for group in chosen)
-    return element(
-        "section", element("h2", "Sample videos"), legend(), *hint, video_filter(shown), *groups, id="samples"
-    )
-
-
-def video_filter(shown: int) -> Html:
-    """A search over the cards of the section by title, id and tag, and by verdict: only tags of that verdict count then."""
-    choices = (
-        element("option", "any verdict", value=""),
-        *(element("option", f"{SIGNS[verdict]} {verdict}", value=verdict) for verdict in MEANINGS),
-    )
-    return element(
-        "form",
-        element(
-            "label",
-            "Find videos by title or tag ",
-            element("input", type="search", name="text", autocomplete="off", spellcheck="false"),
-        ),
-        element("label", "with a tag that is ", element("select", *choices, name="verdict")),
-        element("button", "Show all", type="reset"),
-        element("output", "1 video" if shown == 1 else f"{shown:,} videos", aria_live="polite"),
-        class_="search videofilter",
-        role="search",
-    )
-
-
-def legend() -> Html:
-    """What the four verdicts mean."""
-    entries = (
-        element("li", element("span", _sign(verdict), verdict, class_=f"tag {verdict}"), " ", meaning.split(": ", 1)[1])
-        for verdict, meaning in MEANINGS.items()
-    )
-    return element("ul", *entries, class_="legend")
-
-
-def _sign(verdict: Verdict) -> Html:
-    return element("span", SIGNS[verdict], class_="sign", aria_hidden="true")
-
-
-def _group(group: SampleGroup, card: Callable[[ItemPrediction], Html]) -> Html:
-    cards = map(card, group.items)
-    return element(
-        "div",
-        element("h3", group.title),
-        element("p", group.note, class_="note"),
-        element("div", *cards, class_="cards"),
-        class_="samples",
-    )
+    return [(group, [card(item) for item in group.items]) for group in choose_samples(evaluation.items)]
 
 
 def _card(
@@ -172,73 +148,44 @@ def _card(
     jpeg: bytes,
     evidence: Mapping[str, Evidence],
     stills: Sequence[bytes],
-) -> Html:
+) -> Card:
     first = evidence.get(tag_key(item.tags[0].text)) if item.tags else None
-    return element(
-        "article",
-        card_head(item, jpeg),
-        tag_list(
-            "Predicted",
-            (predicted_tag(tag, verdict, evidence.get(tag_key(tag.text))) for tag, verdict in judge(item)),
-        ),
-        *([evidence_panel(item, first, stills)] if first is not None else []),
-        tag_list("Annotated", annotated_tags(item, evaluation)),
-        class_="card",
+    tags = [predicted_tag(tag, verdict, evidence.get(tag_key(tag.text))) for tag, verdict in judge(item)]
+    return Card(
+        id=item.id,
+        title=item.title,
+        picture=thumbnail_address(jpeg),
+        predicted=[TagList(name="Predicted", tags=tags)],
+        evidence=None if first is None else evidence_panel(item.tags[0].text, first, stills),
+        annotated=TagList(name="Annotated", tags=annotated_tags(item, evaluation)),
     )
 
 
-def card_head(item: ItemPrediction, jpeg: bytes) -> Html:
-    """Picture, title and id of a video."""
-    title = element("h4", item.title or "(no title)", class_=None if item.title else "untitled", dir="auto")
-    return element("div", _picture(jpeg), element("div", title, element("p", item.id, class_="id")), class_="head")
-
-
-def _picture(jpeg: bytes) -> Html:
+def thumbnail_address(jpeg: bytes) -> str:
     """The thumbnail inside the page; what does not start like a JPEG is not shown."""
-    if not jpeg.startswith(b"\xff\xd8\xff"):
-        return element("div", "no picture", class_="picture none")
-    source = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-    return element("div", element("img", src=source, alt=""), class_="picture")
+    return jpeg_address(jpeg) if jpeg.startswith(b"\xff\xd8\xff") else ""
 
 
-def tag_list(name: str, tags: Iterable[Html]) -> Html:
-    """Tags under a heading."""
-    entries = [element("li", tag) for tag in tags] or [element("li", "none", class_="none")]
-    return element("div", element("h5", name), element("ul", *entries, class_="taglist"))
-
-
-def predicted_tag(tag: PredictedTag, verdict: Verdict, evidence: Evidence | None = None) -> Html:
-    """A predicted tag with its verdict and score; a button where it has evidence to show."""
-    signs = [_sign(verdict)]
-    meaning = MEANINGS[verdict]
-    if tag.novel and verdict == "correct":
-        signs.append(_sign("novel"))
-        meaning = "correct and novel: annotated, though never seen in training"
-    prompt = "" if tag.prompt is None else f", prompt {tag.prompt}"
-    return element(
-        "span" if evidence is None else "button",
-        *signs,
-        element("span", f"{verdict}: ", class_="spoken"),
-        element("span", tag.text, dir="auto"),
-        element("span", f"{tag.score:.2f}", class_="score"),
-        class_=f"tag {verdict}",
-        title=f"{meaning}. Score {tag.score:.3f}{prompt}",
-        type=None if evidence is None else "button",
-        **({} if evidence is None else shares(evidence)),
+def predicted_tag(tag: PredictedTag, verdict: Verdict, evidence: Evidence | None = None) -> ShownTag:
+    """A predicted tag with its verdict and score."""
+    return ShownTag(
+        text=tag.text,
+        verdict=verdict,
+        is_novel=tag.novel,
+        score=tag.score,
+        prompt=tag.prompt,
+        evidence=None if evidence is None else shares(evidence),
     )
 
 
-def annotated_tags(item: ItemPrediction, evaluation: Evaluation) -> Iterable[Html]:
+def annotated_tags(item: ItemPrediction, evaluation: Evaluation) -> list[ShownTag]:
     """The annotated tags of a video, found ones first."""
     predicted = {tag_key(tag.text) for tag in item.tags}
-    for tag in sorted(item.true, key=lambda tag: tag_key(tag) not in predicted):
-        verdict: Verdict = "correct" if tag_key(tag) in predicted else "missed"
-        seen = "" if tag_key(tag) in evaluation.spellings else "; never seen in training"
-        yield element(
-            "span",
-            _sign(verdict),
-            element("span", f"{verdict}: ", class_="spoken"),
-            element("span", tag, dir="auto"),
-            class_=f"tag {verdict}",
-            title=MEANINGS[verdict] + seen,
+    return [
+        ShownTag(
+            text=tag,
+            verdict="correct" if tag_key(tag) in predicted else "missed",
+            is_novel=tag_key(tag) not in evaluation.spellings,
         )
+        for tag in sorted(item.true, key=lambda tag: tag_key(tag) not in predicted)
+    ]

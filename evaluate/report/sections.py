@@ -1,119 +1,50 @@
 """What metrics, frequency, confidence and training show in a report.
 
-The head says what was evaluated, the headline numbers and the metric tables. Then come F1 by training frequency with a table
-of every tag that can be sorted and searched, whether scores are chances and what a threshold costs, and the training curves.
+Metrics with their intervals, F1 by training frequency and of every tag, whether scores are chances and what a threshold costs,
+and the training curves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from ...data.metrics import GroupRates, Rates, TagScore
-from ..scores.bootstrap import DRAWINGS, DrawnF1, Group
+from ..scores.bootstrap import DrawnF1, Group
 from ..scores.confidence import Confidence, thinned
 from ..scores.evaluation import Evaluation
 from ..scores.saved import TrainingHistory
-from .charts import Axis, Mark, Series, line_chart
-from .long_tail import long_tail_chart
-from .page import Html, element
-from .tables import Cell, bar, between, metric_table, percent, sortable_table
+from .charts import Axis, Chart, Mark, Series, line_chart, long_tail_chart
+from .tables import Cell, SortableTable, between, percent
 
 
-def header_section(evaluation: Evaluation) -> Html:
-    """Title and headline numbers."""
-    label_based, novel = evaluation.scores["label_based"], evaluation.scores["novel"]
-    tiles = (
-        ("F1, all tags", percent(label_based["full"]["f1"]), f"mean over {label_based['full']['tags']:,} tags"),
-        ("F1, rare tags", percent(label_based["rare"]["f1"]), f"{label_based['rare']['tags']:,} tags"),
-        ("F1, common tags", percent(label_based["common"]["f1"]), f"{label_based['common']['tags']:,} tags"),
-        ("F1 per video", percent(evaluation.scores["example_based"]["f1"]), "tags of the training set"),
-        ("Tags a video", f"{evaluation.tags_per_item:.1f}", f"{evaluation.true_tags_per_item:.1f} annotated"),
-        ("Novel tags a video", f"{novel['predicted_per_item']:.2f}", f"{novel['hits']:,} of them annotated"),
-    )
-    return element(
-        "header",
-        element("p", "optsg evaluation", class_="eyebrow"),
-        element("h1", evaluation.run),
-        element(
-            "p",
-            f"System {evaluation.system}: {len(evaluation.items):,} videos of the split “{evaluation.split}”. Rates are percent.",
-            class_="lead",
-        ),
-        element("dl", *(_tile(*tile) for tile in tiles), class_="tiles"),
-    )
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Rows of the metric tables, names first; those by tag and by video with intervals of F1."""
+
+    label_based: Sequence[Sequence[str]]
+    example_based: Sequence[Sequence[str]]
 
 
-def _tile(name: str, value: str, note: str) -> Html:
-    return element(
-        "div", element("dt", name), element("dd", element("strong", value), element("span", note)), class_="tile"
-    )
-
-
-def facts_section(facts: Sequence[tuple[str, str]]) -> Html:
-    """Where the numbers come from, as name and value."""
-    rows = (element("div", element("dt", name), element("dd", value, dir="auto")) for name, value in facts)
-    return element("section", element("h2", "What was evaluated"), element("dl", *rows, class_="facts"), id="about")
-
-
-def metrics_section(evaluation: Evaluation) -> Html:
-    """Label-based, example-based and novel-tag metrics with a sentence on how to read each."""
-    drawn = DrawnF1.of(evaluation)
-    tables = (_label_based(evaluation, drawn), _example_based(evaluation, drawn), _novel(evaluation))
-    return element(
-        "section",
-        element("h2", "Metrics"),
-        element("p", f"95 %: interval of F1 over the videos, from {DRAWINGS:,} bootstrap drawings.", class_="note"),
-        element("div", *tables, class_="tables"),
-        id="metrics",
-    )
-
-
-def _label_based(evaluation: Evaluation, drawn: DrawnF1) -> Html:
-    label_based = evaluation.scores["label_based"]
+def metrics(evaluation: Evaluation) -> Metrics:
+    """Label-based and example-based metrics."""
+    drawn, scores = DrawnF1.of(evaluation), evaluation.scores
+    label_based = scores["label_based"]
     groups: tuple[tuple[str, Group, GroupRates], ...] = (
         ("All", "full", label_based["full"]),
         ("Rare", "rare", label_based["rare"]),
         ("Common", "common", label_based["common"]),
     )
-    return metric_table(
-        "Per tag",
-        ("", "P", "R", "F1", "95 %", "Tags"),
-        [(name, *_rates(rates), between(drawn.estimate(group)), f"{rates['tags']:,}") for name, group, rates in groups],
-        "Each tag is scored over all videos, then the tags are averaged: rare tags weigh as much as common ones. "
-        "All: tags of training and of this split. Common: the most frequent of them, up to 90 % of their training "
-        "occurrences. Rare: the others.",
-    )
-
-
-def _example_based(evaluation: Evaluation, drawn: DrawnF1) -> Html:
-    scores = evaluation.scores
-    return metric_table(
-        "Per video",
-        ("", "P", "R", "F1", "95 %"),
-        [
+    return Metrics(
+        label_based=[
+            (name, *_rates(rates), between(drawn.estimate(group)), f"{rates['tags']:,}")
+            for name, group, rates in groups
+        ],
+        example_based=[
             ("Tags seen in training", *_rates(scores["example_based"]), between(drawn.estimate("example"))),
             ("Every tag", *_rates(scores["example_based_unfiltered"]), "–"),
         ],
-        "Each video is scored over its tags, then the videos are averaged; F1 is the harmonic mean of the two means.",
-    )
-
-
-def _novel(evaluation: Evaluation) -> Html:
-    novel = evaluation.scores["novel"]
-    rows = (
-        ("Predicted a video", f"{novel['predicted_per_item']:.2f}"),
-        ("Also annotated (hits)", f"{novel['hits']:,}"),
-        ("Annotated, unseen in training", f"{novel['unseen_true_tags']:,}"),
-        ("Precision", percent(novel["precision"])),
-        ("Recall", percent(novel["recall"])),
-    )
-    return metric_table(
-        "Novel tags",
-        ("", "Value"),
-        rows,
-        "Tags outside the training tag set. Only exact matches count as hits, so that a good tag nobody wrote down "
-        "counts as a miss; the paper's tag gain needs people.",
     )
 
 
@@ -123,9 +54,6 @@ def _rates(rates: Rates | GroupRates) -> tuple[str, str, str]:
 
 BIN_STARTS = (1, 2, 3, 6, 11, 21, 51, 101, 201, 501, 1001, 2001, 5001, 10001)
 """Lower ends of the training-frequency bins; the last one is open."""
-
-
-COLUMNS = ("Tag", "Group", "Train", "Test", "Predicted", "Hits", "P", "R", "F1")
 
 
 def frequency_bins(per_tag: Sequence[TagScore]) -> list[tuple[str, list[TagScore]]]:
@@ -145,44 +73,50 @@ def _bin_name(start: int, end: int | None) -> str:
     return f"{start:,}" if start == end else f"{start:,}–{end:,}"
 
 
-def frequency_section(per_tag: Sequence[TagScore]) -> Html:
-    """Mean F1, precision and recall of tags by how often they were seen in training, as bars."""
-    bins = frequency_bins(per_tag)
-    rows = (_frequency_row(name, tags) for name, tags in bins)
-    columns = ("Training videos", "Tags", "Mean F1", "P", "R")
-    head = element("tr", *(element("th", name, scope="col") for name in columns))
-    table = element("table", element("thead", head), element("tbody", *rows), class_="numbers frequency")
-    intro = element("p", "How well a tag is predicted by how many training videos carry it.", class_="note")
-    chart = [long_tail_chart(*_tail(bins), title="The long tail")] if bins else []
-    return element("section", element("h2", "F1 by training frequency"), intro, *chart, table, id="frequency")
+@dataclass(frozen=True, kw_only=True)
+class FrequencyRow:
+    """Mean rates of the tags of one bin."""
+
+    name: str
+    tags: int
+    f1: float
+    precision: float
+    recall: float
 
 
-def _tail(bins: Sequence[tuple[str, Sequence[TagScore]]]) -> tuple[list[str], list[int], list[Series]]:
-    f1 = [(float(number), 100 * fmean(tag.f1 for tag in tags)) for number, (_, tags) in enumerate(bins)]
-    return [name for name, _ in bins], [len(tags) for _, tags in bins], [Series("F1", f1)]
+def frequency_rows(bins: Sequence[tuple[str, Sequence[TagScore]]]) -> list[FrequencyRow]:
+    """Mean F1, precision and recall of tags by how often they were seen in training."""
+    return [
+        FrequencyRow(
+            name=name,
+            tags=len(tags),
+            f1=fmean(tag.f1 for tag in tags),
+            precision=fmean(tag.precision for tag in tags),
+            recall=fmean(tag.recall for tag in tags),
+        )
+        for name, tags in bins
+    ]
 
 
-def _frequency_row(name: str, tags: Sequence[TagScore]) -> Html:
-    f1 = fmean(tag.f1 for tag in tags)
-    return element(
-        "tr",
-        element("th", name, scope="row"),
-        element("td", f"{len(tags):,}"),
-        element("td", bar(f1), class_="barcell"),
-        element("td", percent(fmean(tag.precision for tag in tags))),
-        element("td", percent(fmean(tag.recall for tag in tags))),
-    )
+def long_tail(rows_of: Mapping[str, Sequence[FrequencyRow]]) -> Chart:
+    """Mean F1 over the same bins, a line for each name; at least one bin."""
+    lines = [
+        Series(name, [(float(number), 100 * row.f1) for number, row in enumerate(rows)])
+        for name, rows in rows_of.items()
+    ]
+    bins = next(iter(rows_of.values()))
+    return long_tail_chart([row.name for row in bins], [row.tags for row in bins], lines, title="The long tail")
 
 
-def per_tag_section(per_tag: Sequence[TagScore], spellings: Mapping[str, str]) -> Html:
-    """A row per tag of the group *full*; the page's script adds sorting and search."""
-    rows = [_tag_row(tag, spellings.get(tag.key, tag.key)) for tag in per_tag]
-    return element(
-        "section",
-        element("h2", "Every tag"),
-        element("p", "Tags of training and of this split. A heading sorts the table.", class_="note"),
-        sortable_table("tag-table", COLUMNS, rows, sorted_by="Train", label="Results by tag", things="tag"),
-        id="tags",
+def tag_table(per_tag: Sequence[TagScore], spellings: Mapping[str, str]) -> SortableTable:
+    """A row per tag of the group *full*."""
+    return SortableTable(
+        id="tag-table",
+        columns=("Tag", "Group", "Train", "Test", "Predicted", "Hits", "P", "R", "F1"),
+        rows=[_tag_row(tag, spellings.get(tag.key, tag.key)) for tag in per_tag],
+        sorted_by="Train",
+        label="Results by tag",
+        things="tag",
     )
 
 
@@ -193,26 +127,21 @@ def _tag_row(tag: TagScore, spelling: str) -> list[Cell]:
         Cell(tag.group, is_name=True, kind=f"group {tag.group}"),
         *(Cell(f"{count:,}", count) for count in counts),
         *(Cell(percent(rate), rate) for rate in (tag.precision, tag.recall)),
-        Cell(bar(tag.f1), tag.f1, kind="barcell"),
+        Cell(percent(tag.f1), tag.f1, kind="barcell", has_bar=True),
     ]
 
 
 UNIT = Axis(0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0))
 
 
-def confidence_section(confidence: Confidence) -> Html:
-    """Reliability plot, precision–recall curve with the operating point, and the calibration errors."""
+def confidence_charts(confidence: Confidence) -> list[Chart]:
+    """Reliability plot, and precision–recall curve with the operating point; none where no tag was predicted."""
     if not len(confidence.predicted):
-        body = [element("p", "No tag was predicted, so there is nothing to say about scores.", class_="note")]
-    else:
-        body = [
-            element("div", _reliability(confidence), _precision_recall(confidence), class_="plots"),
-            element("div", _errors(confidence), class_="tables"),
-        ]
-    return element("section", element("h2", "Confidence"), *body, id="confidence")
+        return []
+    return [_reliability(confidence), _precision_recall(confidence)]
 
 
-def _reliability(confidence: Confidence) -> Html:
+def _reliability(confidence: Confidence) -> Chart:
     after = Series("calibrated", [(each.score, each.precision) for each in confidence.reliability])
     before = Series("as the model gives it", [(each.score, each.precision) for each in confidence.reliability_before])
     ideal = Series("a score that is a chance", [(0.0, 0.0), (1.0, 1.0)])
@@ -225,7 +154,7 @@ def _reliability(confidence: Confidence) -> Html:
     )
 
 
-def _precision_recall(confidence: Confidence) -> Html:
+def _precision_recall(confidence: Confidence) -> Chart:
     curve, point = confidence.curve, confidence.operating_point
     lines = [Series("this split", [(each.recall, each.precision) for each in thinned(curve)])]
     if confidence.calibration is not None:
@@ -241,29 +170,16 @@ def _precision_recall(confidence: Confidence) -> Html:
     )
 
 
-def _errors(confidence: Confidence) -> Html:
+def calibration_rows(confidence: Confidence) -> list[tuple[str, ...]]:
+    """Tags, share that is right, and calibration error before and after scaling, for all, known and novel tags."""
     document = confidence.document()
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, part in (("All tags", document), ("Known", document["known"]), ("Novel", document["novel"])):
-        after = part["ece"]["after"]
+        before, after = part["ece"]["before"], part["ece"]["after"]
         shown = document["operating_point"] if part is document else part
-        rows.append(
-            (
-                name,
-                f"{shown['tags']:,}",
-                percent(shown["precision"]),
-                percent(part["ece"]["before"]),
-                "–" if after is None else percent(after),
-            )
-        )
-    return metric_table(
-        "Calibration",
-        ("", "Tags", "Right", "Error before", "after"),
-        rows,
-        "Expected calibration error: how far scores lie from the share of their tags that is right, in points. Scores are "
-        "scaled on the validation split. A fitting tag that nobody annotated counts as wrong. "
-        f"Average precision over all thresholds: {percent(confidence.average_precision)}.",
-    )
+        scaled = "–" if after is None else percent(after)
+        rows.append((name, f"{shown['tags']:,}", percent(shown["precision"]), percent(before), scaled))
+    return rows
 
 
 BEST_BY = "val_full_f1"
@@ -276,10 +192,10 @@ LOSS_CURVES = (("training", "train_loss"), ("validation", "val_loss"))
 F1_CURVES = (("per tag, all tags", BEST_BY), ("per video", "val_example_f1"))
 
 
-def training_section(history: TrainingHistory) -> Html:
+def training_charts(history: TrainingHistory) -> list[Chart]:
     """Loss and validation F1 over the epochs, the best epoch marked."""
     best = history.best_epoch(BEST_BY)
-    charts = [
+    return [
         line_chart(series, title=title, x_label="epoch", y_label=unit, best_x=best)
         for title, unit, series in (
             ("Loss", "loss", _series(history, LOSS_CURVES)),
@@ -287,11 +203,6 @@ def training_section(history: TrainingHistory) -> Html:
         )
         if any(line.points for line in series)
     ]
-    if not charts:
-        body = element("p", "The run folder has no log.jsonl with finished epochs.", class_="note")
-    else:
-        body = element("div", *charts, class_="plots")
-    return element("section", element("h2", "Training"), body, id="training")
 
 
 def _series(history: TrainingHistory, curves: Sequence[tuple[str, str]], *, scale: float = 1.0) -> list[Series]:

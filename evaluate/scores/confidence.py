@@ -41,12 +41,12 @@ class Confidence:
 
     @property
     def reliability(self) -> list[ReliabilityBin]:
-        """Of the predicted tags."""
+        """Bins of the predicted tags by calibrated score."""
         return reliability_bins(self.predicted.scores, self.predicted.right)
 
     @property
     def reliability_before(self) -> list[ReliabilityBin]:
-        """Of the predicted tags, before calibration."""
+        """Bins of the predicted tags by the score that they had before calibration."""
         return reliability_bins(self.before.scores, self.before.right)
 
     @property

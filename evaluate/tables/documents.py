@@ -12,13 +12,15 @@ from ... import __version__
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.whole_files import write_text
+from ..report.page import render_page
 from ..scores.run_store import encoder_name
-from .html_page import html
-from .markdown import markdown, pictures
+from .case_studies import CHOSEN_BY, MEANINGS, SIGNS
+from .charts import heat_map
+from .markdown import FIGURE_3, markdown, plot_name
 from .measures import Measures, RunMeasures
 from .plan import Plan
 from .prompt_orders import prompt_orders
-from .results import collect, shown_run
+from .results import NO_TITLE, READING, Results, collect, shown_run
 from .runner import State
 
 WORDS: Mapping[State, str] = {
@@ -62,6 +64,33 @@ def write_tables(plan: Plan, states: Mapping[str, State], *, device: str) -> lis
     write_text(out / "tables.md", markdown(results))
     write_text(out / "tables.html", [html(results)])
     return missing
+
+
+def pictures(results: Results) -> Mapping[str, str]:
+    """Name of a file -> its content."""
+    plots = {plot_name(section): section.plot for section in results.sections if section.plot is not None}
+    return plots if results.orders is None else {**plots, FIGURE_3: heat_map(results.orders)}
+
+
+def html(results: Results) -> str:
+    """``tables.html``: the same results as one page that opens from disk."""
+    links = [(f"table-{section.key}", section.title) for section in results.sections]
+    links += [("figure-3", "Figure 3")] if results.orders is not None else []
+    links += [("figure-4", "Figure 4")] if results.cases else []
+    return render_page(
+        "tables.html",
+        styles=("report.css", "tables.css"),
+        script=None,
+        links=links,
+        results=results,
+        heat_map=None if results.orders is None else heat_map(results.orders),
+        reading=READING,
+        no_title=NO_TITLE,
+        chosen_by=CHOSEN_BY,
+        signs=SIGNS,
+        meanings=MEANINGS,
+        version=__version__,
+    )
 
 
 def missing_lines(plan: Plan, states: Mapping[str, State]) -> list[str]:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from ..report.page import Html, legal
+from ..report.page import legal
 from .case_studies import CHOSEN_BY, MEANINGS, SIGNS, Case, JudgedTag
-from .heat_map import heat_map
 from .prompt_orders import PromptOrders
 from .results import NO_TITLE, READING, Results, Section, TextTable
 
 FIGURE_3 = "figure-3.svg"
-
-
-def pictures(results: Results) -> Mapping[str, Html]:
-    """Name of a file -> its content."""
-    plots = {plot_name(section): section.plot for section in results.sections if section.plot is not None}
-    return plots if results.orders is None else {**plots, FIGURE_3: heat_map(results.orders)}
 
 
 def plot_name(section: Section) -> str:

@@ -1,4 +1,4 @@
-"""The paper's printed figures, percent (Tables 1–8), copied by hand; tests compare them with ``method.md`` §9."""
+"""The paper's printed figures, percent (Tables 1–8), copied by hand; tests compare them with the figures that its text names."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from ...data.tags import tag_key
 from ...data.word_pieces import Vocabulary
 from ...train.model.op_tsg import OPTSG
 from ...train.run.run import Run, load_run
+from ...train.system_names import OPTSG_SYSTEMS
 from ...train.writing.reading import TagReader
+from ...train.writing.write_op_tsg import write
 from .case_studies import JudgedTag, judge_tags
 from .measures import RunMeasures
 
@@ -54,8 +57,9 @@ def prompt_orders(measured: RunMeasures, store: FeatureStore, *, device: str) ->
         store: the one it was trained on.
     """
     run = load_run(measured.folder, device=device)
-    if not isinstance(run.model, OPTSG):
+    if run.config.system not in OPTSG_SYSTEMS:
         return None
+    model = cast(OPTSG, run.model)
     hits = [len({tag_key(t) for t in item.true} & {tag_key(t.text) for t in item.tags}) for item in measured.items]
     item = measured.items[int(np.argmax(hits))]
     row = next(int(row) for row in store.indices("test") if store.id(int(row)) == item.id)
@@ -64,8 +68,8 @@ def prompt_orders(measured: RunMeasures, store: FeatureStore, *, device: str) ->
         id=item.id,
         title=item.title,
         true=[store.tag_spellings[tag] for tag in tags],
-        decoded=_decode(run, run.model, store, row, measured),
-        similarity=_similarity(run.model, run, store, row, tags),
+        decoded=_decode(run, model, store, row, measured),
+        similarity=_similarity(model, run, store, row, tags),
     )
 
 
@@ -79,7 +83,7 @@ def _decode(run: Run, model: OPTSG, store: FeatureStore, row: int, measured: Run
     decoded = []
     for number in range(ORDERS):
         order = natural if number == 0 else dice.permutation(natural)
-        written = model.write(batch, nil_bias=run.decision.value, order=torch.from_numpy(order).to(run.device))
+        written = write(model, batch, nil_bias=run.decision.value, order=torch.from_numpy(order).to(run.device))
         [tags] = reader.read(written)
         placed = sorted(tags, key=lambda tag: tag.prompt or 0)
         judged = judge_tags([tag.text for tag in placed], true, groups, measured.train_counts)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..report.page import Html
 from .case_studies import Case, case_studies
 from .charts import Line, sweep_plot
 from .grid import OURS, PAPER, Row, Table
@@ -48,7 +47,7 @@ class Section:
     command: str
     note: str
     tables: Sequence[TextTable]
-    plot: Html | None = None
+    plot: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,7 @@ def collect(
     return Results(facts=facts, sections=sections, orders=orders, cases=case_studies(measures), missing=missing)
 
 
-def _plot(table: Table, measures: Measures) -> Html | None:
+def _plot(table: Table, measures: Measures) -> str | None:
     if table.kind != "sweep":
         return None
     rows = [measures.row(row.choice) for row in table.rows]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,8 +17,8 @@ from ..options import TaggingOptions, find_run, run_option, tagging_options
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
-    from .made_with import MadeWith
     from .output import Output
+    from .tag_files import Counts
     from .tagged_file import TaggedFile
 
 
@@ -80,81 +79,75 @@ Exit codes:
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="optsg")
 def main(
-    paths: tuple[Path, ...],
-    run: Path | None,
-    title: str | None,
-    metadata: Path | None,
-    pinned: tuple[str, ...],
-    forbidden: tuple[str, ...],
-    evidence: bool,
-    out: Path | None,
-    overwrite: bool,
-    retry_failed: bool,
-    kind: str | None,
-    write_sidecar: bool,
-    as_json: bool,
-    batch_size: int,
-    workers: int | None,
-    timeout: float,
-    device: str,
-    quiet: bool,
-    verbose: bool,
-    **tagging: Any,
+    paths: tuple[Path, ...], run: Path | None, out: Path | None, quiet: bool, verbose: bool, **chosen: Any
 ) -> None:
     """Tags with their scores for videos and images: files, folders, patterns, WebDataset shards, or tables of file names.
 
     A file that cannot be read is one line, and the others go on. With --out an interrupted command goes on where it
     stopped, and one by another run or with other options is refused.
     """
-    _check_usage(paths, title=title, metadata=metadata)
-    _check_usage_of_out(out, kind=kind, overwrite=overwrite, retry_failed=retry_failed, as_json=as_json)
+    _check_usage(paths, title=chosen["title"], metadata=chosen["metadata"])
+    _check_usage_of_out(out, **{name: chosen[name] for name in ("kind", "overwrite", "retry_failed", "as_json")})
     stop = StopRequest()
-    kept = _kept(out, overwrite)
+    kept = _kept(out, chosen["overwrite"])
     with one_sentence_errors(verbose, on_interrupt=kept):
-        folder = find_run(run)
-        # PyTorch takes seconds to import; --help should not wait for it.
-        from ...train.writing.tag_control import VideoTags
-        from .file_tagger import FileTagger, Work
-        from .made_with import MadeWith
-        from .requests import TagRequests
-        from .tag_files import tag_files
-
-        options = TaggingOptions(**tagging)
-        wishes = VideoTags(pinned=pinned, forbidden=forbidden)
-        work = Work(group=batch_size, workers=workers, timeout=timeout)
-        made_with = partial(
-            MadeWith.now, folder, options, pin=pinned, forbid=forbidden, evidence=evidence, write_sidecar=write_sidecar
-        )
-        with (
-            stop_on_signals(stop),
-            _Printer(as_json)
-            if out is None
-            else _open_output(out, kind, made_with, overwrite=overwrite, retry_failed=retry_failed) as output,
-        ):
-            requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
-            tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
-            for warning in tagger.warnings:
-                click.echo(f"warning: {warning}", err=True)
-            if isinstance(output, _Printer):
-                output.system = tagger.system
-            total = None if out is None or quiet else requests.count()
-            with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
-                counts = tag_files(
-                    tagger,
-                    requests,
-                    output,
-                    wishes=wishes,
-                    sidecars=write_sidecar,
-                    stop=stop,
-                    advance=advance,
-                    warn=lambda sentence: click.echo(f"warning: {sentence}", err=True),
-                )
+        counts = _tag(find_run(run), paths, out, stop, quiet=quiet, **chosen)
     if out is not None and not quiet:
         click.echo(counts.sentence(out), err=True)
     if stop.is_set():
         click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
         sys.exit(128 + stop.number)
     sys.exit(0 if counts.tagged or counts.skipped else 1)
+
+
+def _tag(
+    folder: Path,
+    paths: tuple[Path, ...],
+    out: Path | None,
+    stop: StopRequest,
+    *,
+    title: str | None,
+    metadata: Path | None,
+    evidence: bool,
+    write_sidecar: bool,
+    device: str,
+    quiet: bool,
+    **chosen: Any,
+) -> Counts:
+    # PyTorch takes seconds to import; --help should not wait for it.
+    from ...train.writing.tag_control import VideoTags
+    from .file_tagger import FileTagger, Work
+    from .requests import TagRequests
+    from .tag_files import tag_files
+
+    wishes = VideoTags(pinned=chosen.pop("pinned"), forbidden=chosen.pop("forbidden"))
+    work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
+    how = {name: chosen.pop(name) for name in ("kind", "as_json", "overwrite", "retry_failed")}
+    options = TaggingOptions(**chosen)
+    made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
+    with stop_on_signals(stop), _open_output(out, folder, options, made, **how) as output:
+        requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
+        tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
+        for warning in tagger.warnings:
+            _warn(warning)
+        if isinstance(output, _Printer):
+            output.system = tagger.system
+        total = None if out is None or quiet else requests.count()
+        with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
+            return tag_files(
+                tagger,
+                requests,
+                output,
+                wishes=wishes,
+                sidecars=write_sidecar,
+                stop=stop,
+                advance=advance,
+                warn=_warn,
+            )
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"warning: {sentence}", err=True)
 
 
 def _check_usage(paths: tuple[Path, ...], *, title: str | None, metadata: Path | None) -> None:
@@ -183,11 +176,22 @@ def _kept(out: Path | None, overwrite: bool) -> str:
 
 
 def _open_output(
-    out: Path, kind: str | None, made_with: Callable[[], MadeWith], *, overwrite: bool, retry_failed: bool
-) -> AbstractContextManager[Output]:
+    out: Path | None,
+    folder: Path,
+    options: TaggingOptions,
+    made: Mapping[str, Any],
+    *,
+    kind: str | None,
+    as_json: bool,
+    overwrite: bool,
+    retry_failed: bool,
+) -> AbstractContextManager[Output | _Printer]:
+    if out is None:
+        return _Printer(as_json)
+    from .made_with import MadeWith
     from .output import open_output
 
-    return open_output(out, kind, made_with(), overwrite=overwrite, retry_failed=retry_failed)
+    return open_output(out, kind, MadeWith.now(folder, options, **made), overwrite=overwrite, retry_failed=retry_failed)
 
 
 class _Printer:
@@ -202,15 +206,15 @@ class _Printer:
         self._as_json = as_json
 
     def is_done(self, path: str) -> bool:  # noqa: ARG002
-        """Nothing is skipped."""
+        """Never: what is printed is not gone on with."""
         return False
 
     def claim(self, path: str) -> bool:  # noqa: ARG002
-        """Nothing is skipped."""
+        """Always: whatever is asked for is printed."""
         return True
 
     def write(self, group: Sequence[TaggedFile]) -> None:
-        """Prints a group."""
+        """Prints a group of tagged files, errors on standard error."""
         from ..scores.predictions import json_line
         from ..terminal_tables import tags_table
 
@@ -224,7 +228,7 @@ class _Printer:
                 _print_evidence(tagged)
 
     def finish(self) -> None:
-        """All is done."""
+        """Prints nothing more."""
 
     def __enter__(self) -> Self:
         return self

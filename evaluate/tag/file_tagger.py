@@ -34,7 +34,7 @@ from ..options import TaggingOptions
 from ..scores.run_store import trained_header
 from .evidence import Evidence, evidence_for_people, explain
 from .requests import NO_MEDIA, TagRequest, TagRequests
-from .run_tagger import OpenedTagger, RunTagger, open_tag_control, open_tagger
+from .run_tagger import RunTagger, open_tag_control, open_tagger
 from .tagged_file import TaggedFile
 
 PICTURES_AT_A_TIME = {"cpu": 16, "cuda": 128}
@@ -78,7 +78,7 @@ class FileTagger:
         run: the trained run.
         encoder: the encoder that the run's features came from.
         sampling: which frames the run was trained on.
-        opened: what predicts; the run as it was tuned by default.
+        tagger: what predicts; the run as it was tuned by default.
         evidence: whether tags come with what they rest on.
         work: how many files are worked through.
     """
@@ -88,15 +88,15 @@ class FileTagger:
         run: Run,
         encoder: ImageEncoder,
         sampling: Sampling,
-        opened: OpenedTagger | None = None,
+        tagger: RunTagger | None = None,
         *,
         evidence: bool = False,
         work: Work | None = None,
     ):
-        self.run = run
-        self._tagger = opened.tagger if opened else RunTagger(run)
+        self._tagger = tagger or RunTagger(run)
+        self.run = self._tagger.run
         self._control = self._tagger.control or open_tag_control(run)
-        self.warnings = opened.warnings if opened else ()
+        self.warnings = self._tagger.warnings
         self._encoder = encoder
         self._preparation = Preparation(plan=encoder.plan, sampling=sampling, thumbnails=False)
         self._pictures = PICTURES_AT_A_TIME.get(run.device.type, 64)
@@ -122,11 +122,11 @@ class FileTagger:
             OptsgError: as :func:`open_tagger`, for the options.
         """
         run = load_run(path, device=device)
-        opened = open_tagger(run, options or TaggingOptions(), device=device)
+        tagger = open_tagger(run, options or TaggingOptions(), device=device)
         header = trained_header(run.config.store)
         sampling = Sampling.from_spec(header.sampling)
         encoder = open_image_encoder(header.image_encoder, device=device)
-        return cls(run, encoder, sampling, opened, evidence=evidence, work=work)
+        return cls(run, encoder, sampling, tagger, evidence=evidence, work=work)
 
     @property
     def system(self) -> str:

@@ -7,7 +7,7 @@ novel tags are replaced, where that is wanted; names are made unique, forbidden 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...data.batching import Batch
 from ...data.errors import ConfigError, RunError
@@ -19,8 +19,6 @@ from ...train.confidence.precision_curve import CurvePoint
 from ...train.confidence.rated_tags import MOST_CANDIDATES
 from ...train.run.run import Run
 from ...train.run_files import CALIBRATION
-from ...train.systems.op_tsg import OpTsg
-from ...train.systems.ordered_writer import OrderedWriter
 from ...train.writing.tag_control import TagControl, VideoTags
 from ..options import SNAP_TO, TaggingOptions
 from .snapping import Replacement, open_snapper
@@ -83,21 +81,15 @@ def needed_calibration(run: Run) -> Calibration:
     return run.calibration
 
 
-def set_nil_bias(run: Run, value: float) -> OperatingPoint:
+def with_nil_bias(run: Run, value: float) -> tuple[Run, OperatingPoint]:
     """How willingly prompts write a tag instead of [NIL]; in a run with a tag head before the threshold has its say.
 
     Raises:
         ConfigError: the system has no [NIL].
     """
-    system, scalar = run.system, run.decision.scalar
-    if scalar.name == "nil_bias":
-        return OperatingPoint(value=value)
-    if isinstance(system, OpTsg) and system.model.tag_head is not None:
-        system.writing_bias = value
-        return tuned_point(run)
-    raise ConfigError(
-        f"the system {run.config.system} has no NIL bias; its recall is set by its {scalar.label}: --decision VALUE"
-    )
+    if run.decision.scalar.name == "nil_bias":
+        return run, OperatingPoint(value=value)
+    return replace(run, system=run.system.with_nil_bias(value)), tuned_point(run)
 
 
 def open_tag_control(run: Run, tags: TagList = OPEN, *, steer: bool = True) -> TagControl:
@@ -112,12 +104,11 @@ def known_tags(run: Run) -> TagList:
 
 def out_of_reach(run: Run, control: TagControl) -> list[str]:
     """Listed tags that this run cannot produce: it neither writes their word pieces nor has them among its tags."""
-    writes = isinstance(run.system, OrderedWriter | OpTsg)
-    heads = not writes or (isinstance(run.system, OpTsg) and run.system.model.tag_head is not None)
+    system = run.system
     reached = {
         spelling
         for key, spelling in control.tags.spelling_of.items()
-        if (writes and control.pieces_of(key) is not None) or (heads and run.tag_table.is_known(key))
+        if (system.writes and control.pieces_of(key) is not None) or (system.recognises and run.tag_table.is_known(key))
     }
     return [spelling for spelling in control.tags.spellings if spelling not in reached]
 
@@ -129,7 +120,9 @@ class RunTagger:
         run: the trained run.
         point: which tags; those of the tuned scalar by default.
         control: the vocabulary; every tag by default.
-        replace: what is done with the tags of every video before they are named.
+        substitute: what is done with the tags of every video before they are named.
+        warnings: what a person should know of it, one sentence each.
+        facts: what was chosen, as name and value.
     """
 
     def __init__(
@@ -138,16 +131,19 @@ class RunTagger:
         *,
         point: OperatingPoint | None = None,
         control: TagControl | None = None,
-        replace: Replacement | None = None,
+        substitute: Replacement | None = None,
+        warnings: Sequence[str] = (),
+        facts: Sequence[tuple[str, str]] = (),
     ):
         self.run = run
         self.point = point or tuned_point(run)
         self.control = control
-        self._replace = replace
+        self._substitute = substitute
+        self.warnings, self.facts = tuple(warnings), tuple(facts)
 
     def at(self, point: OperatingPoint) -> RunTagger:
         """The same at another operating point."""
-        return RunTagger(self.run, point=point, control=self.control, replace=self._replace)
+        return RunTagger(self.run, point=point, control=self.control, substitute=self._substitute)
 
     def predict(self, batch: Batch, videos: Sequence[VideoTags] | None = None) -> list[list[PredictedTag]]:
         """Tags of every video of a batch: pinned ones, then the others, best first.
@@ -171,28 +167,14 @@ class RunTagger:
         if self.run.calibration is not None:
             best = self.run.calibration.calibrate(best)
         best = [tag for tag in best if tag.score >= self.point.least]
-        return self._replace(best) if self._replace else best
+        return self._substitute(best) if self._substitute else best
 
 
 NAMED_TAGS = 5
 """So many tags are named in a warning."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpenedTagger:
-    """A tagger, and what a person should know of it.
-
-    Attributes:
-        warnings: one sentence each.
-        facts: what was chosen, as name and value.
-    """
-
-    tagger: RunTagger
-    warnings: tuple[str, ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
-
-
-def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto") -> OpenedTagger:
+def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto") -> RunTagger:
     """The tagger that the options describe.
 
     Args:
@@ -203,49 +185,48 @@ def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto") -> O
         RunError: the run lacks what an option needs, or no score has the wanted precision.
         EncoderError: the text encoder cannot be had.
     """
-    point, warnings, facts = _operating_point(run, options)
-    tags, replace = _vocabulary(run, options, device)
+    warnings, facts = list[str](), list[tuple[str, str]]()
+    run, point = _operating_point(run, options, warnings, facts)
+    tags, substitute = _vocabulary(run, options, device)
     control = None
     if tags is not OPEN:
-        control = open_tag_control(run, tags, steer=replace is None)
-        missing = out_of_reach(run, control) if replace is None else []
+        control = open_tag_control(run, tags, steer=substitute is None)
+        missing = out_of_reach(run, control) if substitute is None else []
         if missing:
             named = ", ".join(f"“{tag}”" for tag in missing[:NAMED_TAGS]) + (" …" if len(missing) > NAMED_TAGS else "")
             warnings.append(
                 f"{len(missing):,} of {len(tags.spellings):,} tags of the vocabulary cannot be produced by this run: {named}"
             )
         facts.append(("Vocabulary", options.vocabulary))
-    tagger = RunTagger(run, point=point, control=control, replace=replace)
-    return OpenedTagger(tagger=tagger, warnings=tuple(warnings), facts=tuple(facts))
+    return RunTagger(run, point=point, control=control, substitute=substitute, warnings=warnings, facts=facts)
 
 
-def _operating_point(run: Run, options: TaggingOptions) -> tuple[OperatingPoint, list[str], list[tuple[str, str]]]:
-    point, warnings, facts = tuned_point(run), list[str](), list[tuple[str, str]]()
+def _operating_point(
+    run: Run, options: TaggingOptions, warnings: list[str], facts: list[tuple[str, str]]
+) -> tuple[Run, OperatingPoint]:
+    """The run and its point as the options want them; what is chosen is added to the facts, what is doubtful to the warnings."""
+    point, scalar = tuned_point(run), run.decision.scalar
     if options.nil_bias is not None:
-        point = set_nil_bias(run, options.nil_bias)
+        run, point = with_nil_bias(run, options.nil_bias)
         facts.append(("NIL bias", f"{options.nil_bias:g}"))
     if options.decision is not None:
-        if options.nil_bias is not None and run.decision.scalar.name == "nil_bias":
+        if options.nil_bias is not None and scalar.name == "nil_bias":
             raise ConfigError(f"--decision and --nil-bias are the same for {run.config.system}; give one of them")
         point = OperatingPoint(value=options.decision)
-        facts.append((run.decision.scalar.label[:1].upper() + run.decision.scalar.label[1:], f"{options.decision:g}"))
+        facts.append((scalar.label[:1].upper() + scalar.label[1:], f"{options.decision:g}"))
     elif options.threshold is not None:
         point = candidates_point(run, options.threshold)
         facts.append(("Least score", f"{options.threshold:g}"))
     elif options.min_precision is not None:
         point, found = point_for_precision(run, options.min_precision)
-        facts.append(
-            (
-                "Least score",
-                f"{found.threshold:g}: precision {found.precision:.3f}, recall {found.recall:.3f} on validation",
-            )
-        )
+        worth = f"precision {found.precision:.3f}, recall {found.recall:.3f} on validation"
+        facts.append(("Least score", f"{found.threshold:g}: {worth}"))
         if found.tags < FEW_TAGS:
             warnings.append(
                 f"a precision of {options.min_precision:g} rests on {found.tags} predicted tags of the validation split; "
                 "expect it to be off"
             )
-    return point, warnings, facts
+    return run, point
 
 
 def _vocabulary(run: Run, options: TaggingOptions, device: str) -> tuple[TagList, Replacement | None]:

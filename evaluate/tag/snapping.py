@@ -75,7 +75,7 @@ class Snapper:
 
     @cached_property
     def _allowed(self) -> Vectors:
-        """(A, E) of length 1."""
+        """Embeddings of the A allowed tags, (A, E), each of length 1."""
         return self._vectors([tag_key(spelling) for spelling in self._tags.spellings])
 
     def _vectors(self, keys: Sequence[str]) -> Vectors:

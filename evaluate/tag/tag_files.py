@@ -37,7 +37,7 @@ class Tagging(Protocol):
 
     @property
     def name(self) -> str:
-        """The run's name."""
+        """The run's name, as outputs record it."""
         ...
 
     def tag_many(
@@ -48,7 +48,7 @@ class Tagging(Protocol):
 
 
 class Output(Protocol):
-    """Where outcomes go."""
+    """Where the outcomes of tagging go: a file that grows, or the terminal."""
 
     def is_done(self, path: str) -> bool:
         """Whether a file is done, or claimed."""
@@ -59,11 +59,11 @@ class Output(Protocol):
         ...
 
     def write(self, group: Sequence[TaggedFile]) -> None:
-        """Takes a group."""
+        """Takes the outcomes of a group of files."""
         ...
 
     def finish(self) -> None:
-        """All is done."""
+        """Called once all files are done."""
         ...
 
 
@@ -77,7 +77,7 @@ class Counts:
     not_updated: int = 0
 
     def sentence(self, out: Path) -> str:
-        """For people."""
+        """The counts in one line, for people."""
         skipped = f", {self.skipped:,} done before" if self.skipped else ""
         failed = f", {self.failed:,} could not be read" if self.failed else ""
         not_updated = f"; {self.not_updated:,} .info.json not updated" if self.not_updated else ""

@@ -25,8 +25,8 @@ from ...data.media import Failure, MediaItem
 from ...data.store.schema import LIBRARY_VERSION, VideoFeatures
 from ..decoding.sampling import Sampling
 from ..encoders.image_encoder import ImageEncoder, open_image_encoder
+from ..encoders.presets import Precision
 from ..engine import ImageFeatures
-from ..options import Precision
 from ..ordered_encoding import OrderedEncoding
 from ..parts import DoneInputs
 from ..workers.preparation import Preparation
@@ -190,7 +190,7 @@ def cut_blocks(inputs: Inputs, done: DoneInputs, folder: Path, size: int) -> Ite
 
 
 def _with_absolute_path(item: MediaItem | Failure) -> MediaItem | Failure:
-    """Workers run in other folders."""
+    """The input with an absolute path: workers run in other folders."""
     if isinstance(item, Failure) or isinstance(item.payload, bytes):
         return item
     if isinstance(item.payload, Path):
@@ -199,11 +199,11 @@ def _with_absolute_path(item: MediaItem | Failure) -> MediaItem | Failure:
 
 
 def to_table(block: InputBlock | ResultBlock) -> Any:
-    """A table of one row."""
+    """A block as Ray Data moves it: an Arrow table of one row."""
     return pa.table({"block": pa.array([pickle.dumps(block, protocol=5)], pa.large_binary())})
 
 
 def from_table(table: Any) -> Iterator[Any]:
-    """The blocks of a table, one a row."""
+    """The blocks that an Arrow table holds, one a row."""
     for row in table.column("block"):
         yield pickle.loads(row.as_buffer())  # noqa: S301 (our own, from the same cluster)

@@ -29,8 +29,9 @@ from ...data.media import Failure
 from ...data.stop_signals import StopRequest
 from ...data.store.schema import VideoFeatures
 from ..decoding.sampling import Sampling
+from ..encoders.presets import Precision
 from ..engine import ImageFeatures
-from ..options import ExtractionOptions, Precision
+from ..options import ExtractionOptions
 from ..parts import DoneInputs
 from ..summary import ExtractSummary
 from . import encoding_worker
@@ -45,7 +46,7 @@ POLL_SECONDS = 0.2
 
 
 class RayEngine:
-    """See :class:`optsg.extract.engine.Engine`. Needs a connection to Ray.
+    """Inputs to features on the workers of a Ray cluster. Needs a connection to Ray.
 
     Raises:
         OptsgError: the first worker cannot open the encoder.
@@ -82,7 +83,7 @@ class RayEngine:
     def features(
         self, inputs: Inputs, done: DoneInputs, stop: StopRequest, summary: ExtractSummary
     ) -> Generator[VideoFeatures | Failure]:
-        """See :meth:`optsg.extract.engine.Engine.features`.
+        """What every input that is not done gives, in the order of the inputs, from whichever worker had it.
 
         Raises:
             ClusterError: a worker has another encoder than the first one, or workers are lost again and again.
@@ -154,10 +155,10 @@ class _InputBlocks(Datasource):  # type: ignore[misc]
         self._size = encoding_worker.INPUTS_PER_BLOCK
 
     def estimate_inmemory_data_size(self) -> None:
-        """Not known."""
+        """Unknown before the inputs are read."""
 
     def get_read_tasks(self, _parallelism: int, **_: Any) -> list[Any]:
-        """The one task."""
+        """One task that reads all inputs in order, whatever parallelism is asked for."""
         reference, folder, size = self._inputs_and_done, self._folder, self._size
 
         def read() -> Iterator[Any]:

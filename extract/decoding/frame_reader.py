@@ -71,12 +71,12 @@ def check_present(payload: Path | bytes) -> None:
 
 
 def size_of(payload: Path | bytes) -> int:
-    """Bytes."""
+    """Size of the file or of the bytes."""
     return len(payload) if isinstance(payload, bytes) else payload.stat().st_size
 
 
 def first_bytes(payload: Path | bytes, count: int) -> bytes:
-    """The beginning of a file."""
+    """The first ``count`` bytes of a file, fewer where it is shorter."""
     if isinstance(payload, bytes):
         return payload[:count]
     with payload.open("rb") as file:

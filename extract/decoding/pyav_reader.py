@@ -214,11 +214,11 @@ class PyavReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing stays open between the passes."""
+        """Does nothing: no file stays open between two passes."""
 
 
 class _DamagedError(Exception):
-    """A wanted frame is damaged."""
+    """A wanted frame cannot be decoded."""
 
 
 class _Painter:

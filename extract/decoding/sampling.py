@@ -2,7 +2,7 @@
 
 Rule: the first frame whose presentation time is at least start + k / fps seconds, k = 0, 1, …; where more than
 ``max_frames`` such frames exist, ``max_frames`` of them spread uniformly over the video. A clip shorter than one
-interval gives its first frame. (``method.md`` §1: 1 frame a second, at most 60.)
+interval gives its first frame. (Paper §4.3: 1 frame a second, at most 60.)
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Sampling:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Sampling:
-        """Inverse of :meth:`spec`."""
+        """The sampling that a feature store records."""
         return cls(fps=spec["fps"], max_frames=spec["max_frames"], fast_resize=spec.get("fast_resize", False))
 
 

@@ -66,7 +66,7 @@ class CharacterTextEncoder:
         self.tag_dim = width
 
     def spec(self) -> dict[str, Any]:
-        """See :meth:`optsg.extract.encoders.text_encoder.TextEncoder.spec`; the digest is added with the vocabulary."""
+        """Its name, width and how it makes embeddings; a digest is added with the vocabulary."""
         return {
             "library": "optsg",
             "name": "characters",

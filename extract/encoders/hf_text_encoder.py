@@ -36,7 +36,7 @@ WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 
 
 class HfTextEncoder:
-    """A frozen text model; a tag's embedding is the mean of the last layer over its word pieces (``method.md`` §1).
+    """A frozen text model; a tag's embedding is the mean of the last layer over its word pieces.
 
     Spec: ``name`` (on the hub), ``folder`` or ``package`` (a Python package with the folder ``model``); optionally
     ``pooling``: ``mean`` (without special tokens, the default) or ``cls``.
@@ -57,7 +57,7 @@ class HfTextEncoder:
         self._tokenizer = _plain_text_tokenizer(self._tokenizer_json, _longest_input(model.config))
 
     def spec(self) -> dict[str, Any]:
-        """See :meth:`optsg.extract.encoders.text_encoder.TextEncoder.spec`."""
+        """Library, source and digest of the weights, pooling, layers and number format."""
         return {
             "library": "transformers",
             "library_version": transformers.__version__,

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from ...data.errors import EncoderError
-from ..options import Precision
 from .pixel_check import check_plan, normalised
+from .presets import Precision
 from .tower import LoadedTower, PendingFeatures, Tower, example_pictures, fold_batch_norms
 from .weights import check_digest, weights_digest
 
@@ -70,11 +70,11 @@ class ImageEncoder:
         return self._tower.submit(self._loaded.patches, pixels)
 
     def encode_frames(self, pixels: Tensor) -> Tensor:
-        """As :meth:`submit_frames`, at once."""
+        """Features (n, frame_dim) of pictures (n, H, W, 3), waited for."""
         return self.submit_frames(pixels).result()
 
     def encode_patches(self, pixels: Tensor) -> Tensor:
-        """As :meth:`submit_patches`, at once."""
+        """Features (n, P, patch_dim) of the patches of pictures (n, H, W, 3), waited for."""
         return self.submit_patches(pixels).result()
 
     def spec(self) -> dict[str, Any]:

@@ -56,12 +56,12 @@ class PixelPlan:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> PixelPlan:
-        """Inverse of :meth:`spec`."""
+        """The plan that :meth:`spec` describes."""
         tuples = {name: tuple(spec[name]) for name in ("size", "crop", "fill")}
         return cls(mode=spec["mode"], interpolation=spec["interpolation"], **tuples)
 
     def spec(self) -> dict[str, Any]:
-        """JSON form."""
+        """The plan in JSON types, as an encoder's description holds it."""
         return asdict(self)
 
     def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+"""Number format of an image tower; ``auto`` is the quickest that keeps its features."""
 
 CLIP: Mapping[str, Any] = {"library": "open_clip", "name": "ViT-B-32", "pretrained": "openai"}
 

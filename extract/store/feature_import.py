@@ -28,10 +28,10 @@ from ..encoders.image_encoder import parse_image_encoder
 from ..encoders.presets import DEFAULT_PRESET
 from ..encoders.text_encoder import TextEncoder, open_text_encoder, parse_text_encoder
 from ..event_log import open_event_log
-from ..growing_store import open_growing_store
+from ..growing_store import GrowingStore, open_growing_store
 from ..options import complete
 from ..parts import DoneInputs
-from ..progress import show_progress
+from ..progress import Display, show_progress
 from ..summary import ExtractSummary
 
 VIDEOS_PER_PART = 4096
@@ -67,8 +67,7 @@ def import_features(
         features: as :func:`optsg.data.inputs.ready_features.open_ready_features` takes them.
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         metadata: as :func:`optsg.data.inputs.annotations.open_annotations` takes it.
-        preset: whose text encoder to take.
-        text_encoder: a name or a folder, or ``characters``, in its place.
+        preset: whose text encoder to take, where ``text_encoder`` (a name, a folder, ``characters``) names none.
         image_encoder: what made the features; recorded, and needed to tag new videos.
         patches: whether they are patches of images.
         fps: frames per second that they have.
@@ -81,28 +80,34 @@ def import_features(
         OptsgError: one sentence that says what is wrong and what to do.
     """
     started = time.perf_counter()
-    if limit is not None and limit < 1:
-        raise ConfigError(f"--limit is {limit}, expected 1 or more")
     check_out(out)
-    sampling = Sampling(fps=fps, max_frames=max_frames)
-    ready = open_ready_features(features)
-    annotations = open_annotations(metadata)
-    source = _Source(ready=ready, annotations=annotations, sampling=sampling, patches=patches, limit=limit)
+    source = _open_source(features, metadata, Sampling(fps=fps, max_frames=max_frames), patches, limit)
     text = _open_text_encoder(preset, text_encoder, device)
-    header = _header(source, text, image_encoder)
-    options = complete(strict=strict, overwrite=overwrite)
+    header, options = _header(source, text, image_encoder), complete(strict=strict, overwrite=overwrite)
     with open_event_log(json_log) as log, open_growing_store(out, header, options, log) as store:
         with show_progress(source.description, None, quiet=quiet) as display:
-            results = source.results(store.done, store.header.frame_dim)
-            for first in results:
-                with store.parts.new_part(store.header) as writer:
-                    for result in chain([first], islice(results, VIDEOS_PER_PART - 1)):
-                        store.write(result, writer)
-                        display.extracted(store.summary)
+            _write(source, store, display)
             store.finish(source.description, text, display.written)
         store.summary.seconds = time.perf_counter() - started
         log.finished(store.summary)
     return store.summary
+
+
+def _write(source: _Source, store: GrowingStore, display: Display) -> None:
+    """Writes what is not done, in parts."""
+    results = source.results(store.done, store.header.frame_dim)
+    for first in results:
+        with store.parts.new_part(store.header) as writer:
+            for result in chain([first], islice(results, VIDEOS_PER_PART - 1)):
+                store.write(result, writer)
+                display.extracted(store.summary)
+
+
+def _open_source(features: Path, metadata: Path, sampling: Sampling, patches: bool, limit: int | None) -> _Source:
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit is {limit}, expected 1 or more")
+    ready, annotations = open_ready_features(features), open_annotations(metadata)
+    return _Source(ready=ready, annotations=annotations, sampling=sampling, patches=patches, limit=limit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""``optsg-store merge``: :func:`optsg.data.store.merging.merge_stores` with the order of inputs and the text encoder."""
+"""``optsg-store merge``: :func:`optsg.data.store.merging.merge.merge_stores` with the order of inputs and the text encoder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...data.errors import ConfigError, StoreWriteError
 from ...data.inputs import open_inputs
-from ...data.store.merging import merge_stores
+from ...data.store.merging.merge import merge_stores
 from ...data.store.schema import StoreHeader, TextModelTables
 from ...data.store.writing import Progress
 from ...data.whole_files import lock_out

@@ -62,7 +62,7 @@ class Prepared:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the pixels."""
+        """Bytes of memory that the pixels take."""
         return self.pixels.nbytes
 
 

@@ -21,11 +21,11 @@ MOST_BLOCK_BYTES = 16 * 2**30
 
 
 class BrokenMessageError(Exception):
-    """What came is no message."""
+    """What came down the pipe is no message."""
 
 
 def send(stream: IO[bytes], header: Mapping[str, Any], blocks: Sequence[Buffer] = ()) -> None:
-    """Writes one message."""
+    """Writes one message and passes it on at once."""
     text = json.dumps({"header": header, "blocks": [memoryview(block).nbytes for block in blocks]}).encode()
     stream.write(_LENGTH.pack(len(text)) + text)
     stream.writelines(blocks)

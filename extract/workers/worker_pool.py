@@ -40,7 +40,7 @@ class Decoded:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the pixels."""
+        """Bytes of memory that the pixels take."""
         return self.result.nbytes if isinstance(self.result, Prepared) else 0
 
     def without_pixels(self) -> Decoded:

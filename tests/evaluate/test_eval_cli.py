@@ -180,7 +180,7 @@ def test_verbose_shows_where_an_error_came_from(tmp_path, monkeypatch):
     assert type(result.exception).__name__ == "RunError"
 
 
-@pytest.mark.parametrize("module", ["cli", "tag_cli"])
+@pytest.mark.parametrize("module", ["cli", "tag.cli", "report.cli", "tables.cli", "judge.cli"])
 def test_help_shows_examples_and_does_not_wait_for_pytorch(module):
     code = f"import sys; from optsg.evaluate.{module} import main; main(['--help'], standalone_mode=False); assert 'torch' not in sys.modules"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -64,7 +64,7 @@ class Calibration:
         )
 
     def scale(self, rated: RatedTags) -> RatedTags:
-        """Rated tags with calibrated scores."""
+        """Rated tags with calibrated scores, known and novel ones each by its scaling."""
         return scale(rated, self.known, self.novel)
 
     def unscale(self, rated: RatedTags) -> RatedTags:
@@ -119,7 +119,7 @@ def _scaling(values: dict[str, Any]) -> Scaling:
 
 
 def scale(rated: RatedTags, known: Scaling, novel: Scaling) -> RatedTags:
-    """Rated tags with scaled scores."""
+    """Rated tags with known and novel tags' scores scaled apart."""
     return replace(rated, scores=np.where(rated.novel, novel.apply(rated.scores), known.apply(rated.scores)))
 
 
@@ -160,7 +160,7 @@ class Scaling:
 
     @property
     def inverse(self) -> Scaling:
-        """What takes calibrated scores back."""
+        """The scaling that takes calibrated scores back."""
         return Scaling(temperature=1 / self.temperature, offset=-self.offset * self.temperature)
 
     def apply(self, scores: Scores) -> Scores:

@@ -47,7 +47,7 @@ class PrecisionCurve:
 
     @classmethod
     def of(cls, rated: RatedTags) -> PrecisionCurve:
-        """Counts rated tags."""
+        """The curve of rated tags: all of them, and the right ones, by score."""
         # A nudge: 0.29 is 289.99… thousandths in floating point.
         place = np.clip((rated.scores * STEPS + 1e-9).astype(np.int64), 0, STEPS - 1)
         return cls(
@@ -78,7 +78,7 @@ class PrecisionCurve:
         return next((point for point in self.points() if point.precision >= precision), None)
 
     def to_json(self) -> dict[str, Any]:
-        """What :meth:`from_json` reads."""
+        """The counts in JSON types, for :meth:`from_json`."""
         return {"true_tags": self.true_tags, "tags": self.tags.tolist(), "right": self.right.tolist()}
 
     @classmethod

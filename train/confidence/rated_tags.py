@@ -43,7 +43,7 @@ class RatedTags:
         return len(self.scores)
 
     def group(self, *, novel: bool) -> RatedTags:
-        """Its known or its novel tags."""
+        """The novel tags alone, or the known ones alone."""
         chosen = self.novel == novel
         return RatedTags(
             scores=self.scores[chosen],

@@ -9,7 +9,8 @@ themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -106,3 +107,16 @@ class MasterWeights:
         if values is not None or not self.shared:
             source = values if values is not None else [master.detach() for master in self.masters]
             torch._foreach_copy_([parameter.detach() for parameter in self.parameters], source)
+
+    @contextmanager
+    def lent(self, values: list[Tensor] | None) -> Iterator[None]:
+        """Inside, the model computes with other values; ``None`` lends nothing."""
+        if values is None:
+            yield
+            return
+        live = [master.detach().clone() for master in self.masters]
+        self.publish(values)
+        try:
+            yield
+        finally:
+            self.publish(live)

@@ -10,6 +10,7 @@ wrote no digest, and ``progress.json`` beside their one state.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -130,6 +131,8 @@ def _earlier_progress(state: Path) -> str:
 
 
 MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+STATE_SHARE = 0.05
+"""Most of the time that may go into writing states while nobody asks to stop."""
 
 
 @dataclass(kw_only=True)
@@ -159,29 +162,76 @@ class TrainingProgress:
     finished: bool = False
 
 
-def save_state(
-    run: Path,
-    progress: TrainingProgress,
-    weights: MasterWeights,
-    optimiser: torch.optim.Optimizer,
-    average: AveragedWeights | None,
-    *,
-    keep: int,
-) -> None:
-    """Writes a state beside the ``keep`` - 1 before it.
+class StateSaver:
+    """Writes the states of a training, when they are due and when it stops, and goes back to one.
 
-    Raises:
-        RunError: it cannot be written; earlier ones are kept.
+    Args:
+        run: the run folder.
+        weights, optimiser, average: what a state is made of.
+        seconds: least time between two states while nobody asks to stop.
+        keep: how many of the newest states are kept.
     """
-    (run / STATE_FOLDER).mkdir(exist_ok=True)
-    tensors: dict[str, Tensor] = {}
-    for number, (name, master) in enumerate(zip(weights.names, weights.masters, strict=True)):
-        tensors[f"weight/{name}"] = master.detach()
-        for moment, value in optimiser.state.get(master, {}).items():
-            tensors[f"{moment}/{name}"] = value
-        if average is not None:
-            tensors[f"average/{name}"] = average.values[number]
-    write_state(run, progress.step, json.dumps(asdict(progress)), tensors, keep=keep)
+
+    def __init__(
+        self,
+        run: Path,
+        weights: MasterWeights,
+        optimiser: torch.optim.Optimizer,
+        average: AveragedWeights | None,
+        *,
+        seconds: float,
+        keep: int,
+    ):
+        self._run, self._weights, self._optimiser, self._average = run, weights, optimiser, average
+        self._seconds, self._keep = seconds, keep
+        self._next = time.monotonic() + seconds
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a state."""
+        return time.monotonic() > self._next
+
+    def save(self, progress: TrainingProgress) -> None:
+        """Writes a state beside those before it; the next one is due when writing takes a small share of the time.
+
+        Raises:
+            RunError: it cannot be written; earlier ones are kept.
+        """
+        begun = time.monotonic()
+        (self._run / STATE_FOLDER).mkdir(exist_ok=True)
+        tensors: dict[str, Tensor] = {}
+        for number, (name, master) in enumerate(zip(self._weights.names, self._weights.masters, strict=True)):
+            tensors[f"weight/{name}"] = master.detach()
+            for moment, value in self._optimiser.state.get(master, {}).items():
+                tensors[f"{moment}/{name}"] = value
+            if self._average is not None:
+                tensors[f"average/{name}"] = self._average.values[number]
+        write_state(self._run, progress.step, json.dumps(asdict(progress)), tensors, keep=self._keep)
+        now = time.monotonic()
+        self._next = now + max(self._seconds, (now - begun) / STATE_SHARE)
+
+    @torch.no_grad()
+    def load(self, state: Path) -> TrainingProgress:
+        """Puts the tensors of a state back in place; returns how far training had come.
+
+        Raises:
+            RunError: they do not fit the model.
+        """
+        weights = self._weights
+        try:
+            progress = _parse(state_progress(state))
+            tensors = load_file(state)
+            for number, (name, master) in enumerate(zip(weights.names, weights.masters, strict=True)):
+                master.copy_(tensors[f"weight/{name}"])
+                moments = {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS if f"{moment}/{name}" in tensors}
+                if moments:
+                    self._optimiser.state[master] = {key: value.to(master.device) for key, value in moments.items()}
+                if self._average is not None:
+                    self._average.values[number].copy_(tensors[f"average/{name}"])
+        except (StateDamaged, SafetensorError, OSError, KeyError, RuntimeError) as error:
+            raise RunError(_unusable(state.parents[1], error)) from error
+        weights.publish()
+        return progress
 
 
 def finish_state(run: Path, progress: TrainingProgress) -> None:
@@ -261,28 +311,3 @@ def find_sound_state(run: Path, warn: Callable[[str], None]) -> Path | None:
     if reason is not None:
         raise RunError(_unusable(run, reason))
     return None
-
-
-@torch.no_grad()
-def load_state(
-    state: Path, weights: MasterWeights, optimiser: torch.optim.Optimizer, average: AveragedWeights | None
-) -> TrainingProgress:
-    """Puts the tensors of a state back in place; returns how far training had come.
-
-    Raises:
-        RunError: they do not fit the model.
-    """
-    try:
-        progress = _parse(state_progress(state))
-        tensors = load_file(state)
-        for number, (name, master) in enumerate(zip(weights.names, weights.masters, strict=True)):
-            master.copy_(tensors[f"weight/{name}"])
-            moments = {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS if f"{moment}/{name}" in tensors}
-            if moments:
-                optimiser.state[master] = {key: value.to(master.device) for key, value in moments.items()}
-            if average is not None:
-                average.values[number].copy_(tensors[f"average/{name}"])
-    except (StateDamaged, SafetensorError, OSError, KeyError, RuntimeError) as error:
-        raise RunError(_unusable(state.parents[1], error)) from error
-    weights.publish()
-    return progress

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import click
 from rich.console import Console
@@ -16,43 +15,65 @@ from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
+from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
 from ..run_files import DECISION
 from .processes import Processes
 from .saved_states import read_progress
-from .trainer import StepReport, Trainer, TrainingInterrupted
+from .trainer import Trainer, TrainingInterrupted
 
 
-@contextmanager
-def training_display(quiet: bool) -> Iterator[tuple[Callable[[StepReport], None], Callable[[str], None]]]:
-    """A progress bar with the losses on a terminal, plain lines elsewhere, nothing with ``quiet``."""
-    console = Console(stderr=True)
-    if quiet:
-        yield (lambda _: None), (lambda _: None)
-    elif not console.is_terminal:
-        yield (lambda _: None), (lambda line: click.echo(line, err=True))
-    else:
-        columns = (
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            TaskProgressColumn(show_speed=True),
-            TimeRemainingColumn(),
+class TrainingDisplay:
+    """A progress bar with the losses on a terminal, plain lines elsewhere, nothing with ``quiet``. A context manager."""
+
+    def __init__(self, quiet: bool):
+        self._quiet, self._console = quiet, Console(stderr=True)
+        self._trainer: Trainer | None = None
+        self._progress: Progress | None = None
+        if self._console.is_terminal and not quiet:
+            columns = (
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[losses]}"),
+                TaskProgressColumn(show_speed=True),
+                TimeRemainingColumn(),
+            )
+            self._progress = Progress(*columns, console=self._console, transient=True)
+            self._task = self._progress.add_task("training", total=None, epoch="0", losses="")
+
+    def __enter__(self) -> Self:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def follow(self, trainer: Trainer) -> None:
+        """Whose steps these are."""
+        self._trainer = trainer
+
+    def step(self, done: int, losses: StepLosses) -> None:
+        """After a step: how many are done, and its losses."""
+        if self._progress is None or self._trainer is None:
+            return
+        epoch = (done - 1) // self._trainer.steps_per_epoch + 1
+        self._progress.update(
+            self._task,
+            completed=done,
+            total=self._trainer.total_steps,
+            epoch=f"{epoch}/{self._trainer.epochs}",
+            losses=" ".join(f"{name} {value:.2f}" for name, value in losses.numbers().items()),
         )
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("training", total=None, epoch="0", losses="")
 
-            def report(step: StepReport) -> None:
-                progress.update(
-                    task,
-                    completed=step.step,
-                    total=step.total_steps,
-                    epoch=f"{step.epoch}/{step.epochs}",
-                    losses=" ".join(f"{name} {value:.2f}" for name, value in step.losses.items()),
-                )
-
-            yield report, console.print
+    def announce(self, line: str) -> None:
+        """A line for people."""
+        if self._progress is not None:
+            self._console.print(line)
+        elif not self._quiet:
+            click.echo(line, err=True)
 
 
 def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> None:
@@ -70,14 +91,17 @@ def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> 
         if processes.is_main:
             click.echo(f"{run} is finished: there is nothing to resume")
         return
-    with open_store(Path(config.store["path"])) as store, training_display(quiet) as (report, announce):
+    with open_store(Path(config.store["path"])) as store, TrainingDisplay(quiet) as display:
         _check_same_store(store, config, run)
         tag_table = TagTable.load(run / "tag_table.json")
         tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
-        trainer = Trainer(store, run, config, tag_table, tokenizer, processes, report=report, announce=announce)
-        announce(_introduction(trainer, run))
+        trainer = Trainer(
+            store, run, config, tag_table, tokenizer, processes, report=display.step, announce=display.announce
+        )
+        display.follow(trainer)
+        display.announce(_introduction(trainer, run))
         for warning in trainer.warnings() if processes.is_main else ():
-            announce(f"warning: {warning}")
+            display.announce(f"warning: {warning}")
         try:
             done = trainer.train(resume=resume)
         except TrainingInterrupted:

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,45 +29,25 @@ from ...data.word_pieces import TitleTokenizer
 from ..confidence.calibration import Calibration
 from ..config import RunConfig, default_epochs
 from ..device import working_dtype
+from ..objective.step_losses import StepLosses
 from ..run.init_from import load_start
 from ..run.model_card import write_model_card
 from ..run.tag_embeddings import save_tag_embeddings
 from ..run_files import CALIBRATION, DECISION, MODEL, load_weights, save_weights, write_json
 from ..systems.registry import start_system
-from .joint_step import JointStep, StepValues
+from .joint_step import JointStep
 from .log import TrainingLog
 from .optimiser import AveragedWeights, MasterWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .processes import Processes
-from .saved_states import TrainingProgress, find_sound_state, finish_state, load_state, read_progress, save_state
+from .saved_states import StateSaver, TrainingProgress, find_sound_state, finish_state, read_progress
 from .validation import Validator, full_f1
 
 VALIDATIONS = 12
 """How many validations a run has unless ``validate_every`` says otherwise."""
 
 
-STATE_SHARE = 0.05
-"""Most of the time that may go into writing states while nobody asks to stop."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepReport:
-    """What a step did: the epoch from 1, steps done and in all, its loss with its parts, and other measures."""
-
-    epoch: int
-    epochs: int
-    step: int
-    total_steps: int
-    losses: Mapping[str, float]
-    measures: Mapping[str, float]
-
-    def logged(self) -> dict[str, float]:
-        """What the epoch's log line averages, by its name there; the loss is the sum of its parts."""
-        parts = {f"train_{name}": value for name, value in self.losses.items() if name != "loss"}
-        return {**parts, **self.measures}
-
-
-Reporter = Callable[[StepReport], None]
-
+Reporter = Callable[[int, StepLosses], None]
+"""Told after every step how many are done, and its losses."""
 
 Announcer = Callable[[str], None]
 
@@ -79,7 +57,7 @@ class Trainer:
 
     Args:
         run: the run folder; it holds the configuration already.
-        report: called after every step.
+        report: called after every step with the number of steps done and the losses.
         announce: called with one line for people after every validation.
     """
 
@@ -92,7 +70,7 @@ class Trainer:
         tokenizer: TitleTokenizer,
         processes: Processes,
         *,
-        report: Reporter = lambda _: None,
+        report: Reporter = lambda _step, _losses: None,
         announce: Announcer = lambda _: None,
     ):
         self.config, self.training, self.run_folder = config, config.training, run
@@ -116,9 +94,16 @@ class Trainer:
         self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
+        self._states = StateSaver(
+            run,
+            self._weights,
+            self._optimiser,
+            self._average,
+            seconds=self.training.state_seconds,
+            keep=self.training.keep_states,
+        )
         self._validator = self._open_validator()
         self._stop = StopRequest()
-        self._next_state = 0.0
 
     def _open_validator(self) -> Validator | None:
         try:
@@ -168,7 +153,7 @@ class Trainer:
         progress, state = self.processes.by_main(self._find_state)
         if state is None:
             return progress
-        return load_state(state, self._weights, self._optimiser, self._average)
+        return self._states.load(state)
 
     def _find_state(self) -> tuple[TrainingProgress | None, Path | None]:
         progress = read_progress(self.run_folder)
@@ -178,10 +163,9 @@ class Trainer:
 
     def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
         started = time.monotonic() - progress.seconds
-        self._next_state = time.monotonic() + self.training.state_seconds
         for epoch in range(progress.epochs_done, self.epochs):
-            for step in self._epoch_steps(epoch, progress):
-                for name, value in step.logged().items():
+            for losses in self._epoch_steps(epoch, progress):
+                for name, value in losses.logged().items():
                     progress.epoch_sums[name] = progress.epoch_sums.get(name, 0.0) + value
                 progress.epoch_steps += 1
                 progress.seconds = time.monotonic() - started
@@ -196,7 +180,7 @@ class Trainer:
             if stop:
                 return
 
-    def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepReport]:
+    def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepLosses]:
         """The epoch's remaining steps."""
         rng = np.random.default_rng([self.training.seed, epoch])
         batches = bucketed_batches(
@@ -204,30 +188,22 @@ class Trainer:
         )
         share = slice(self.processes.index, None, self.processes.count)
         for rows in reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share):
-            values = self._step(progress.step, rows)
+            losses = self._step(progress.step, rows)
             progress.step += 1
-            step = StepReport(
-                epoch=epoch + 1,
-                epochs=self.epochs,
-                step=progress.step,
-                total_steps=self.total_steps,
-                losses=values.losses,
-                measures=values.measures,
-            )
-            self._report(step)
-            yield step
+            self._report(progress.step, losses)
+            yield losses
 
-    def _step(self, step: int, rows: NDArray[np.int64]) -> StepValues:
+    def _step(self, step: int, rows: NDArray[np.int64]) -> StepLosses:
         self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
-        values = self._joint_step.gradients(step, rows)
+        losses = self._joint_step.gradients(step, rows)
         nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self._average is not None:
             self._average.update(step)
         self._weights.publish()
-        return values
+        return losses
 
     def _log_epoch(self, log: TrainingLog, epoch: int, progress: TrainingProgress) -> None:
         means = {name: value / progress.epoch_steps for name, value in progress.epoch_sums.items()}
@@ -248,49 +224,18 @@ class Trainer:
         if self._validator is None:
             self._keep(progress, epoch)
             return False
-        with self._averaged_weights():
-            losses = self._validator.losses()
-            by_value = self._validator.scores_by_value(self.system.scalar.during_training)
-        # Where processors differ, so may last digits; what follows from them must not.
-        losses, by_value = self.processes.by_main(lambda: (losses, by_value))
-        value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
-        score = full_f1(scores)
-        if score > progress.best_score:
-            progress.best_score, progress.validations_without_gain = score, 0
+        with self._weights.lent(self._average.values if self._average is not None else None):
+            found = self._validator.validate()
+        if found.full_f1 > progress.best_score:
+            progress.best_score, progress.validations_without_gain = found.full_f1, 0
             self._keep(progress, epoch)
         else:
             progress.validations_without_gain += 1
-        log.write(
-            "validation",
-            progress.step,
-            epoch=epoch + 1,
-            **{f"val_{name}": loss for name, loss in losses.items()},
-            val_full_f1=score,
-            val_rare_f1=scores["label_based"]["rare"]["f1"],
-            val_common_f1=scores["label_based"]["common"]["f1"],
-            val_example_f1=scores["example_based"]["f1"],
-            **{self.system.scalar.name: value},
-            best=progress.best_epoch == epoch + 1,
-        )
-        self._announce(
-            f"epoch {epoch + 1}/{self.epochs}: validation loss {losses['loss']:.3f}, full F1 {100 * score:.1f}, "
-            f"example-based F1 {100 * scores['example_based']['f1']:.1f}"
-            + (" (best so far)" if progress.best_epoch == epoch + 1 else "")
-        )
+        best = progress.best_epoch == epoch + 1
+        tuned = {self.system.scalar.name: found.value}
+        log.write("validation", progress.step, epoch=epoch + 1, **found.logged(), **tuned, best=best)
+        self._announce(f"epoch {epoch + 1}/{self.epochs}: {found}" + (" (best so far)" if best else ""))
         return 0 < self.training.patience <= progress.validations_without_gain
-
-    @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        """The model computes with the averaged weights inside."""
-        if self._average is None:
-            yield
-            return
-        live = [master.detach().clone() for master in self._weights.masters]
-        self._weights.publish(self._average.values)
-        try:
-            yield
-        finally:
-            self._weights.publish(live)
 
     def _keep(self, progress: TrainingProgress, epoch: int) -> None:
         """Writes the averaged weights, float32, as the run's model."""
@@ -322,8 +267,8 @@ class Trainer:
         if self.processes.any(self._stop.is_set()):
             self._save_state(progress)
             raise TrainingInterrupted(self._stop.number)
-        if self.processes.is_main and time.monotonic() > self._next_state:
-            self._write_state(progress)
+        if self.processes.is_main and self._states.is_due:
+            self._states.save(progress)
 
     def _check_stop(self) -> None:
         if self.processes.any(self._stop.is_set()):
@@ -331,13 +276,7 @@ class Trainer:
 
     def _save_state(self, progress: TrainingProgress) -> None:
         """Saves the state; no process goes on before it is written."""
-        self.processes.by_main(lambda: self._write_state(progress))
-
-    def _write_state(self, progress: TrainingProgress) -> None:
-        keep, begun = self.training.keep_states, time.monotonic()
-        save_state(self.run_folder, progress, self._weights, self._optimiser, self._average, keep=keep)
-        now = time.monotonic()
-        self._next_state = now + max(self.training.state_seconds, (now - begun) / STATE_SHARE)
+        self.processes.by_main(lambda: self._states.save(progress))
 
 
 class TrainingInterrupted(Exception):  # noqa: N818 - it is no error: somebody asked for it

@@ -5,7 +5,8 @@ The processes take turns at the batches, which are whole ones, and each is told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
 from typing import TypeVar
@@ -20,11 +21,46 @@ from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
 from ..confidence.rated_tags import MOST_CANDIDATES, RatedTags, rate_tags
-from ..objective.shares import alone
 from ..systems.system import System
 from .processes import Processes
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        losses: the mean loss as ``loss``, and its parts by name.
+        value: the one of the scalar's values with which full F1 is highest.
+        scores: with that value.
+    """
+
+    losses: Mapping[str, float]
+    value: float
+    scores: Scores
+
+    @property
+    def full_f1(self) -> float:
+        """The number that checkpoints are chosen by."""
+        return full_f1(self.scores)
+
+    def logged(self) -> dict[str, float]:
+        """Losses and scores by their names in the log."""
+        return {
+            **{f"val_{name}": loss for name, loss in self.losses.items()},
+            "val_full_f1": self.full_f1,
+            "val_rare_f1": self.scores["label_based"]["rare"]["f1"],
+            "val_common_f1": self.scores["label_based"]["common"]["f1"],
+            "val_example_f1": self.scores["example_based"]["f1"],
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"validation loss {self.losses['loss']:.3f}, full F1 {100 * self.full_f1:.1f}, "
+            f"example-based F1 {100 * self.scores['example_based']['f1']:.1f}"
+        )
 
 
 class Validator:
@@ -60,21 +96,29 @@ class Validator:
         processes = self._processes
         found: list[tuple[int, T]] = []
         own = reading_ahead(self._store, self._batches[processes.index :: processes.count])
-        with alone():
-            for start in range(0, len(self._batches), processes.count):
-                self._between()
-                number = start + processes.index
-                if number < len(self._batches):
-                    batch = collate(self._store, next(own)).to(processes.device)
-                    found.append((number, compute(batch)))
+        for start in range(0, len(self._batches), processes.count):
+            self._between()
+            number = start + processes.index
+            if number < len(self._batches):
+                batch = collate(self._store, next(own)).to(processes.device)
+                found.append((number, compute(batch)))
         return [result for _, result in sorted(processes.gather(found), key=itemgetter(0))]
+
+    def validate(self) -> Validation:
+        """Losses, and the scores with the best of the values that are tried during training; alike in all processes."""
+        losses = self.losses()
+        by_value = self.scores_by_value(self._system.scalar.during_training)
+        # Where processors differ, so may last digits; what follows from them must not.
+        losses, by_value = self._processes.by_main(lambda: (losses, by_value))
+        value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
+        return Validation(losses=losses, value=value, scores=scores)
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
         """Mean loss over the split and its parts by name, with as little drawn at random as the system allows."""
         self._system.model.eval()
         sums: dict[str, float] = {}
-        found = self._by_batch(lambda batch: self._system.losses(batch, np.random.default_rng(0)).values())
+        found = self._by_batch(lambda batch: self._system.losses(batch, np.random.default_rng(0)).numbers())
         for rows, values in zip(self._batches, found, strict=True):
             for name, value in values.items():
                 sums[name] = sums.get(name, 0.0) + len(rows) * value

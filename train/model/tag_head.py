@@ -1,7 +1,7 @@
 """A linear head over the training tags on the pooled hybrid features, and the tags of a store as its targets.
 
-All of a classifier (``method.md`` §6), a help beside the decoder in OP-TSG. Legend: B videos, S title tokens, D width,
-K training tags, U tags of the store.
+All of a classifier (``bin`` and ``asy``, Tables 1–2), a help beside the decoder in OP-TSG. Legend: B videos, S title
+tokens, D width, K training tags, U tags of the store.
 """
 
 from __future__ import annotations

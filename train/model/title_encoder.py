@@ -70,6 +70,21 @@ class TitleEncoder(nn.Module):
         return projected
 
 
+def read_word_embeddings(config_json: str, weights: Mapping[str, NDArray[Any]]) -> Tensor:
+    """(pieces, text_width) input embeddings among a text model's weights. The model is outlined for their name alone.
+
+    Raises:
+        StoreError: they are not there.
+    """
+    with torch.device("meta"):
+        outline = TitleEncoder(config_json, width=1, dropout=0.0)
+    words = outline.word_embeddings()
+    name = next(name for name, weight in outline.model.named_parameters() if weight is words)
+    if name not in weights:
+        raise StoreError(f"the store's title encoder does not fit its configuration: {name} is missing")
+    return torch.from_numpy(np.asarray(weights[name])).float()
+
+
 def use_quick_dropout(model: nn.Module) -> None:
     """Puts :class:`optsg.train.model.layers.Dropout` in place of PyTorch's, whose draws alone take five times as long on a CPU.
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from ..config import FalseNegatives, Normalisation
+from ...data.word_pieces import NIL, PAD
+from ..config import FalseNegatives, Normalisation, TrainingConfig
+from .shares import Exchange
 
 
 def prompt_tag_contrastive_loss(
@@ -64,35 +66,34 @@ def _mask_same_tag(logits: Tensor, row_tags: Tensor, column_tags: Tensor, target
     return logits.masked_fill(same, float("-inf"))
 
 
-def tag_sequence_loss(
-    logits: Tensor,
-    targets: Tensor,
-    *,
-    pad: int,
-    nil: int,
-    nil_weight: float,
-    normalisation: Normalisation = "weights",
-    weight_mean: Callable[[Tensor], Tensor] = lambda total: total,
-    shares: int = 1,
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Token cross-entropy with weight Γ = λ on [NIL] and 1 elsewhere (Eq. 8–9).
+class SequenceLoss:
+    """Losses of the tokens of a batch, put together as the settings say (Eq. 8–9).
 
     Args:
-        logits: (K, V); in bfloat16 the kernel still sums in float32, at a third of the cost on a CPU.
-        targets: as in :func:`weighted_token_loss`, and so are all others.
+        training: λ, the normalisation and label smoothing.
+        pad: token id of padding, which counts nothing.
+        nil: token id of [NIL], which counts λ.
     """
-    per_token = functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
-    return weighted_token_loss(
-        per_token,
-        targets,
-        pad=pad,
-        nil=nil,
-        nil_weight=nil_weight,
-        normalisation=normalisation,
-        weight_mean=weight_mean,
-        shares=shares,
-    )
+
+    def __init__(self, training: TrainingConfig, *, pad: int = PAD, nil: int = NIL):
+        self._training, self._pad, self._nil = training, pad, nil
+
+    def smoothing(self, model: nn.Module) -> float:
+        """Label smoothing of a token's loss: in training alone."""
+        return self._training.label_smoothing if model.training else 0.0
+
+    def __call__(self, per_token: Tensor, targets: Tensor, exchange: Exchange) -> Tensor:
+        """Losses (K,) of targets (K,) -> this share's part of the joint batch's loss, a scalar."""
+        return weighted_token_loss(
+            per_token,
+            targets,
+            pad=self._pad,
+            nil=self._nil,
+            nil_weight=self._training.nil_weight,
+            normalisation=self._training.normalisation,
+            weight_mean=exchange.mean,
+            shares=exchange.shares,
+        )
 
 
 def weighted_token_loss(

@@ -1,14 +1,13 @@
 """What the losses need to know of the other shares of a joint batch: their prompts, and the mean of a number over them.
 
 The shares are those of several processes, and, within one, of its micro-batches (:mod:`optsg.train.loop.micro_batches`). A whole
-batch in one process has no other share, and everything gives its argument back. Gradients are scaled so that averaging them
+batch in one process has no other share, and :data:`ALONE` gives everything back as it is. Gradients are scaled so that averaging them
 over the shares gives the gradient of the joint batch in one process, but for rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -18,7 +17,7 @@ T = TypeVar("T")
 
 
 class Exchange(Protocol):
-    """How the shares of a joint batch tell each other; the functions below have what its methods do.
+    """How the shares of a joint batch tell each other.
 
     Attributes:
         shares: how many there are.
@@ -27,11 +26,21 @@ class Exchange(Protocol):
     @property
     def shares(self) -> int: ...  # noqa: D102
 
-    def gather_rows(self, x: Tensor) -> Tensor: ...  # noqa: D102
+    def gather_rows(self, x: Tensor) -> Tensor:
+        """Rows of all shares, in the same order in every share: (B, …) -> (ΣB, …). Shares may have different B.
 
-    def mean(self, x: Tensor) -> Tensor: ...  # noqa: D102
+        Every share computes the same joint loss from the gathered rows, so the gradient of its own rows is complete
+        without any exchange on the way back.
+        """
+        ...
 
-    def decide(self, make: Callable[[], T]) -> T: ...  # noqa: D102
+    def mean(self, x: Tensor) -> Tensor:
+        """Mean of a scalar over the shares, without gradient."""
+        ...
+
+    def decide(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives, made once a step for a share, though a share may be computed twice (matching, for instance)."""
+        ...
 
 
 def process_count() -> int:
@@ -39,82 +48,49 @@ def process_count() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-class _Processes:
+class ProcessExchange:
     """Each process has one share."""
 
     @property
     def shares(self) -> int:
+        """Number of processes."""
         return process_count()
 
     def gather_rows(self, x: Tensor) -> Tensor:
+        """Rows of all processes."""
         if self.shares == 1:
             return x
         joint, start = gather_process_rows(x.detach())
         return place_rows(x, joint, start, self.shares)
 
     def mean(self, x: Tensor) -> Tensor:
+        """Mean over the processes."""
         return x if self.shares == 1 else sum_over_processes(x) / self.shares
 
     def decide(self, make: Callable[[], T]) -> T:
+        """Decided here: every process decides of its own share."""
         return make()
 
 
-class _Alone:
+class Alone:
     """What is computed is a whole batch, whatever other processes do."""
 
     shares = 1
 
     def gather_rows(self, x: Tensor) -> Tensor:
+        """The rows themselves."""
         return x
 
     def mean(self, x: Tensor) -> Tensor:
+        """The number itself."""
         return x
 
     def decide(self, make: Callable[[], T]) -> T:
+        """Decided here."""
         return make()
 
 
-_exchange: Exchange = _Processes()
-
-
-def share_count() -> int:
-    """Number of shares of the joint batch."""
-    return _exchange.shares
-
-
-def gather_rows(x: Tensor) -> Tensor:
-    """Rows of all shares, in the same order in every share: (B, …) -> (ΣB, …). Shares may have different B.
-
-    Every share computes the same joint loss from the gathered rows, so the gradient of its own rows is complete
-    without any exchange on the way back.
-    """
-    return _exchange.gather_rows(x)
-
-
-def mean_over_shares(x: Tensor) -> Tensor:
-    """Mean of a scalar over the shares, without gradient."""
-    return _exchange.mean(x)
-
-
-def decide(make: Callable[[], T]) -> T:
-    """What ``make`` gives, made once a step for a share, though a share may be computed twice (matching, for instance)."""
-    return _exchange.decide(make)
-
-
-@contextmanager
-def exchange_through(exchange: Exchange) -> Iterator[None]:
-    """Inside, the shares tell each other in this way."""
-    global _exchange
-    before, _exchange = _exchange, exchange
-    try:
-        yield
-    finally:
-        _exchange = before
-
-
-def alone() -> Any:
-    """Inside, what is computed is a whole batch: a context manager."""
-    return exchange_through(_Alone())
+ALONE = Alone()
 
 
 @torch.no_grad()

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ...data.batching import Batch
 from ...data.errors import ConfigError, RunError, StoreError
-from ...data.predicted_tag import PredictedTag
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..confidence.calibration import Calibration, read_calibration
@@ -47,11 +45,6 @@ class Run:
     def tokenizer(self) -> TitleTokenizer:
         """The text encoder's tokenizer."""
         return self.system.tokenizer
-
-    def predict(self, batch: Batch) -> list[list[PredictedTag]]:
-        """Tags of every video of a batch, best first, with calibrated scores where the run has a calibration."""
-        videos = self.system.predict(batch.to(self.device), self.decision.value)
-        return videos if self.calibration is None else [self.calibration.calibrate(tags) for tags in videos]
 
 
 def load_run(path: Path, *, device: str = "auto") -> Run:

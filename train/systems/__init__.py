@@ -1,1 +1,1 @@
-"""The systems that the paper compares (``method.md`` §6), one module each, behind one interface."""
+"""The systems that the paper compares (Tables 1–3 and 7), a module for each kind, behind one interface."""

@@ -26,12 +26,12 @@ from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
 from ..model.layers import init_weights
 from ..model.tag_head import TagHead, columns_of, multi_hot, ranked_columns
-from ..model.video_title_model import VideoTitleModel, build_hybrid_encoder, build_title_encoder
+from ..model.video_title_model import VideoTitleModel
 from ..objective.losses import asymmetric_loss, binary_cross_entropy
-from ..objective.shares import mean_over_shares
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from ..writing.tag_control import BatchControl
-from .start import start_encoder
-from .system import StepLosses, System, pad_scores
+from .system import System, pad_scores
 from .tuned_scalar import TunedScalar
 
 THRESHOLD = TunedScalar(
@@ -58,16 +58,16 @@ class Classifier(System):
 
     @property
     def extent(self) -> str:
-        """Number of tags to choose from."""
+        """Number of training tags, for people."""
         return f"{len(self.tag_table):,} tags to choose from"
 
     def start(self, store: FeatureStore) -> None:
-        """The encoder starts as OP-TSG's, every tag's bias at the tag's share of the training videos."""
-        start_encoder(self.model, store, self.config)
+        """The title encoder comes from the store's text model; every tag's bias starts at its share of the training videos."""
+        self.model.load_text_encoder(store.title_encoder_weights())
         self.model.head.set_priors(self.tag_table.counts, len(store.indices("train")))
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Which column belongs to a tag of the store."""
+        """Finds the column of every tag of the store in the head."""
         del device
         self._columns = columns_of(self.tag_table, store)
 
@@ -76,13 +76,13 @@ class Classifier(System):
         return multi_hot(batch, self._columns, len(self.tag_table))
 
     @abstractmethod
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Scalar loss of logits (B, K) and targets (B, K)."""
+    def loss(self, logits: Tensor, targets: Tensor, exchange: Exchange) -> Tensor:
+        """Scalar loss of logits (B, K) and targets (B, K) of one share of the joint batch."""
 
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """One part, ``classification``; nothing is random beside dropout."""
         del rng
-        return StepLosses(parts={"classification": self.loss(self.model(batch), self.targets(batch))})
+        return StepLosses(parts={"classification": self.loss(self.model(batch), self.targets(batch), exchange)})
 
     def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Training tags whose probability is at least the threshold."""
@@ -100,7 +100,7 @@ class Classifier(System):
         return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
-        """Logarithms of the probabilities."""
+        """Logarithms of the tags' sigmoid probabilities, (B, L)."""
         log_probs = functional.logsigmoid(self.model(batch))
         columns = self.tag_table.column_of
         return pad_scores(
@@ -120,9 +120,9 @@ class Classifier(System):
 class Bin(Classifier):
     """Every tag is a yes-or-no question of its own."""
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, targets: Tensor, exchange: Exchange) -> Tensor:
         """Binary cross-entropy, summed over tags, divided by the batch."""
-        return binary_cross_entropy(logits, targets, count_mean=mean_over_shares)
+        return binary_cross_entropy(logits, targets, count_mean=exchange.mean)
 
 
 GAMMA_POSITIVE, GAMMA_NEGATIVE, MARGIN = 0.0, 4.0, 0.05
@@ -131,7 +131,7 @@ GAMMA_POSITIVE, GAMMA_NEGATIVE, MARGIN = 0.0, 4.0, 0.05
 class Asy(Classifier):
     """The many tags that a video does not have, and that the model does not think it has, cost next to nothing."""
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, targets: Tensor, exchange: Exchange) -> Tensor:
         """Asymmetric loss with γ+ 0, γ− 4, m 0.05, summed over tags, divided by the batch."""
         return asymmetric_loss(
             logits,
@@ -139,7 +139,7 @@ class Asy(Classifier):
             gamma_positive=GAMMA_POSITIVE,
             gamma_negative=GAMMA_NEGATIVE,
             margin=MARGIN,
-            count_mean=mean_over_shares,
+            count_mean=exchange.mean,
         )
 
 
@@ -148,11 +148,9 @@ class TagClassifier(VideoTitleModel):
 
     def __init__(self, model: ModelConfig, inputs: InputConfig, tags: int):
         super().__init__(model, inputs)
-        self.hybrid_encoder = build_hybrid_encoder(model, inputs)
         self.head = TagHead(model.width, tags, model.dropout)
-        self.apply(init_weights)
-        self.title_encoder = build_title_encoder(model, inputs)
+        self.head.apply(init_weights)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits (B, K)."""
+        """Logits (B, K) of the training tags for every video."""
         return self.head.score(*self.encode(batch))

@@ -46,7 +46,7 @@ class LearnableTagEmbeddings(OpTsg):
     _texts: list[WholeText]
 
     def start(self, store: FeatureStore) -> None:
-        """As OP-TSG; the tag language model starts as the store's, whose embeddings OP-TSG keeps."""
+        """Starts OP-TSG, and the tag language model as the store's, whose embeddings the frozen model would keep."""
         super().start(store)
         self._texts = tag_texts(store, self.tokenizer)
         self.model.tag_model = open_tag_language_model(store, self.config.model, self._texts)
@@ -92,7 +92,7 @@ class TagLanguageModel(nn.Module):
         self.pooling = pooling
 
     def forward(self, texts: Sequence[WholeText]) -> Tensor:
-        """N texts -> (n, E)."""
+        """Embeddings (n, E) of n texts."""
         device = next(self.parameters()).device
         longest = max(len(text.ids) for text in texts)
         ids = torch.full((len(texts), longest), int(self.model.config.pad_token_id or 0))

@@ -6,7 +6,8 @@ L_cl (Table 7, E). The model itself is in :mod:`optsg.train.model.op_tsg`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import ClassVar
 
@@ -26,13 +27,16 @@ from ..config import RunConfig
 from ..model.matching import NO_TAG
 from ..model.op_tsg import OPTSG
 from ..model.tag_head import columns_of
+from ..objective.op_tsg_loss import OpTsgLoss, slot_log_probs
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from ..objective.tag_targets import TagTargets, tag_targets
 from ..writing.fusion import WRITING_BIAS, fuse
 from ..writing.greedy import WrittenTokens
 from ..writing.reading import TagReader
 from ..writing.tag_control import BatchControl
-from .start import text_encoder_weights
-from .system import StepLosses, System, pad_scores
+from ..writing.write_op_tsg import write, write_from
+from .system import System, pad_scores
 from .tuned_scalar import FUSED_THRESHOLD, TunedScalar
 
 NIL_BIAS = TunedScalar(
@@ -43,7 +47,7 @@ NIL_BIAS = TunedScalar(
     # Each candidate is a decoding of the whole split: during training two show which way the model leans.
     during_training=(0.0, 2.0),
 )
-"""The bias on the NIL logit (``method.md`` §5)."""
+"""Taken off the logit of [NIL]; more of it, more tags. λ alone (Eq. 8) leaves the decoder too silent on rare tags."""
 
 
 PAPER_SETTINGS = ("decoding=sequential", "copy_title=false", "tag_head=false")
@@ -65,10 +69,13 @@ class OpTsg(System):
 
     Attributes:
         writing_bias: the NIL bias with which a run with a tag head writes; its tuned scalar is the threshold.
+        model_class, loss_class: what an ablation has of its own.
     """
 
     scalar: TunedScalar = NIL_BIAS
+    writes = True
     model_class: ClassVar[type[OPTSG]] = OPTSG
+    loss_class: ClassVar[type[OpTsgLoss]] = OpTsgLoss
     model: OPTSG
 
     def __init__(self, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer):
@@ -82,18 +89,31 @@ class OpTsg(System):
         self._targets: TagTargets | None = None
 
     @property
+    def recognises(self) -> bool:
+        """With a tag head."""
+        return self.model.tag_head is not None
+
+    def with_nil_bias(self, value: float) -> OpTsg:
+        """Where a tag head recognises, the NIL bias is beside the tuned threshold; else it is the tuned scalar itself."""
+        if self.model.tag_head is None:
+            super().with_nil_bias(value)
+        other = copy(self)
+        other.writing_bias = value
+        return other
+
+    @property
     def extent(self) -> str:
-        """Number of prompts."""
+        """Number of order prompts, for people."""
         return f"{self.config.model.prompts} prompts"
 
     def start(self, store: FeatureStore) -> None:
         """The title encoder, and the decoder's word embeddings where widths agree, come from the store's text model."""
-        self.model.load_text_encoder(text_encoder_weights(store, self.model))
+        self.model.load_text_encoder(store.title_encoder_weights())
         if self.model.tag_head is not None:
             self.model.tag_head.set_priors(self.tag_table.counts, len(store.indices("train")))
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Embeddings and word pieces of the tags."""
+        """Takes embeddings and word pieces of the store's tags onto the device."""
         targets = tag_targets(store, self._vocabulary, self.config.training.max_tag_pieces, device)
         self._targets = replace(targets, columns=columns_of(self.tag_table, store))
 
@@ -112,24 +132,16 @@ class OpTsg(System):
         lines = self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
         return lines + more_tags_than_prompts(store, rows, self.config.model.prompts)
 
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """Eq. 10; evaluation keeps the prompts in their natural order."""
-        training = self.config.training
-        if not self.model.training:
-            training = replace(training, shuffle=False)
         batch, targets = self.step_targets(batch)
-        losses = self.model(batch, targets, training, rng)
-        parts = {"contrastive": losses.contrastive} if training.contrastive else {}
-        parts["generation"] = losses.generation
-        if losses.recognition is not None:
-            parts["recognition"] = losses.recognition
-        return StepLosses(parts=parts, measures={"prompts_used": losses.prompts_used})
+        return self.loss_class(self.model, targets, self.config.training)(batch, rng, exchange)
 
     def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
         """Tags that the decoder writes with this NIL bias; with a tag head, those with at least this fused score."""
         if self.model.tag_head is not None:
             return self.predict_each(batch, [value], control)[0]
-        return self._read(self.model.write(batch, nil_bias=value, control=control), control)
+        return self._read(write(self.model, batch, nil_bias=value, control=control), control)
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
         """Mean log-probabilities of the pieces as their prompts write them; with a tag head, fused as scores are."""
@@ -143,7 +155,7 @@ class OpTsg(System):
                     slots[row, tag.prompt] = len(pieces)
                     pieces[len(pieces)] = ids
         zero = torch.zeros((), device=features.device)
-        written = self.model.slot_log_probs(prompts, slots, pieces, features, mask, batch)
+        written = self.slot_log_probs(prompts, slots, pieces, features, mask, batch)
         head = self.model.tag_head
         recognised = None if head is None else functional.logsigmoid(head.score(features, mask))
         scores: list[list[Tensor]] = []
@@ -158,6 +170,18 @@ class OpTsg(System):
                 scores[-1].append(torch.stack(parts).logsumexp(0) if parts else zero)
         return pad_scores(scores, features.device)
 
+    def slot_log_probs(
+        self,
+        prompts: Tensor,
+        tags: NDArray[np.int64],
+        pieces: Mapping[int, Sequence[int]],
+        features: Tensor,
+        mask: Tensor,
+        batch: Batch,
+    ) -> Tensor:
+        """(B, N) as :func:`optsg.train.objective.op_tsg_loss.slot_log_probs` gives them."""
+        return slot_log_probs(self.model, prompts, tags, pieces, features, mask, batch)
+
     @torch.no_grad()
     def predict_each(
         self, batch: Batch, values: Sequence[float], control: BatchControl | None = None
@@ -167,7 +191,7 @@ class OpTsg(System):
         if head is None:
             return super().predict_each(batch, values, control)
         features, mask = self.model.encode(batch)
-        tokens = self.model.write_from(features, mask, batch, nil_bias=self.writing_bias, control=control)
+        tokens = write_from(self.model, features, mask, batch, nil_bias=self.writing_bias, control=control)
         probabilities = head.score(features, mask).sigmoid()
         if control is not None:
             probabilities = control.mask_columns(probabilities, 0.0)

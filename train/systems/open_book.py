@@ -22,17 +22,17 @@ from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.word_pieces import PAD, TitleTokenizer
-from ..config import RunConfig, TrainingConfig
+from ..config import InputConfig, ModelConfig, RunConfig, TrainingConfig
 from ..model.copy_gate import CopyGate, CopySource
-from ..model.layers import Dropout
+from ..model.layers import Dropout, init_weights
 from ..model.token_output import CopyingOutput
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from ..run_files import RETRIEVAL
 from ..writing.greedy import WrittenTokens
 from ..writing.tag_control import BatchControl
 from .ordered_writer import FrequencyFirst
 from .retrieval import RetrievalIndex
-from .start import start_encoder
-from .system import StepLosses
 from .tag_writer import TagWriter, TokenLoss
 
 
@@ -60,8 +60,8 @@ class OpenBook(FrequencyFirst):
         return f"{super().extent}, {self.config.model.neighbours} neighbours"
 
     def start(self, store: FeatureStore) -> None:
-        """As without a book; the index is made while the word embeddings are still the text model's."""
-        words = start_encoder(self.model, store, self.config)
+        """Starts the writer, and makes the index while the word embeddings are still the text model's."""
+        words = self.model.load_text_encoder(store.title_encoder_weights())
         self._index = RetrievalIndex.from_store(store, words, self.tag_table, self.config.model.modality)
 
     def save(self, run: Path) -> None:
@@ -83,14 +83,14 @@ class OpenBook(FrequencyFirst):
         items, similarity = index.neighbours(batch, self.config.model.neighbours, exclude_own=exclude_own)
         return open_pages(index, items, similarity, self._pieces)
 
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """One part, ``generation``; a video of the index does not find itself."""
         pages = self.pages(batch, exclude_own=True)
-        loss = self.model.open_loss(batch, self.sequences(batch, rng), pages, self.config.training)
+        loss = self.model.open_loss(batch, self.sequences(batch, rng), pages, self.config.training, exchange)
         return StepLosses(parts={"generation": loss})
 
     def sequence_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int) -> Tensor:
-        """The neighbours' tags can be copied."""
+        """Mean log-probability of the pieces of each tag, (B, ``tags``); neighbours' tags can be copied."""
         return self.model.open_log_probs(batch, sequences, tags, self.pages(batch, exclude_own=False))
 
     def write(
@@ -174,16 +174,19 @@ def _read(
 class OpenBookWriter(TagWriter):
     """A writer with an encoder of retrieved tags and a copy gate."""
 
-    def build_more(self) -> None:
-        """The pieces' encoder, one projection: a neighbour's tags have no order that layers could read."""
-        width = self.config.width
+    def __init__(self, model: ModelConfig, inputs: InputConfig):
+        super().__init__(model, inputs)
+        width = model.width
+        # The pieces' encoder is one projection: a neighbour's tags have no order that layers could read.
         self.page_projection = nn.Linear(width, width)
         self.page_position = nn.Embedding(POSITIONS, width)
         self.page_weight = nn.Linear(1, width)
         self.page_norm = nn.LayerNorm(width)
-        self.page_dropout = Dropout(self.config.dropout)
+        self.page_dropout = Dropout(model.dropout)
         self.log_sharpness = nn.Parameter(torch.tensor(math.log(INITIAL_SHARPNESS)))
         self.copy_gate = CopyGate(width)
+        for part in (self.page_projection, self.page_position, self.page_weight, self.copy_gate):
+            part.apply(init_weights)
 
     def source(self, pages: OpenPages) -> CopySource:
         """Encoded pieces with the logarithm of their neighbours' joint weight."""
@@ -210,11 +213,16 @@ class OpenBookWriter(TagWriter):
         return torch.cat([features, source.keys], dim=1), torch.cat([mask, source.usable], dim=1), source
 
     def open_loss(
-        self, batch: Batch, sequences: Sequence[Sequence[int]], pages: OpenPages, training: TrainingConfig
+        self,
+        batch: Batch,
+        sequences: Sequence[Sequence[int]],
+        pages: OpenPages,
+        training: TrainingConfig,
+        exchange: Exchange,
     ) -> Tensor:
         """Mean cross-entropy of the tokens under the mixture."""
         memory, mask, source = self.read(batch, pages)
-        return self.sequence_loss(memory, mask, sequences, training, self._copying_loss(source))
+        return self.sequence_loss(memory, mask, sequences, training, exchange, self._copying_loss(source))
 
     def open_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int, pages: OpenPages) -> Tensor:
         """:meth:`tag_log_probs` under the mixture."""

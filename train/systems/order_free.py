@@ -21,9 +21,9 @@ from ...data.batching import Batch
 from ...data.word_pieces import BOS, PAD, SEPARATOR
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
-from ..objective.shares import decide
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from .ordered_writer import OrderedWriter
-from .system import StepLosses
 
 
 class OrderFree(OrderedWriter):
@@ -37,13 +37,13 @@ class OrderFree(OrderedWriter):
         del rng
         return tags[np.argsort(self.ranks[tags])]
 
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """One part, ``generation``; the video is encoded once for both passes."""
         tags = [self.order(usable, rng).tolist() for usable in self.usable_tags(batch, rng)]
         (features, mask), pieces = self.model.encode(batch), self.targets.pieces
-        ordered = decide(lambda: model_order(self.model.decoder, features, mask, tags, pieces))
+        ordered = exchange.decide(lambda: model_order(self.model.decoder, features, mask, tags, pieces))
         sequences = [tag_sequence(chosen, pieces, MAX_TARGET_TOKENS) for chosen in ordered]
-        loss = self.model.sequence_loss(features, mask, sequences, self.config.training)
+        loss = self.model.sequence_loss(features, mask, sequences, self.config.training, exchange)
         return StepLosses(parts={"generation": loss})
 
 

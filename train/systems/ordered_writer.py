@@ -25,12 +25,13 @@ from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer, Vocabulary
 from ..config import RunConfig
 from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from ..objective.tag_targets import TagTargets, tag_targets
 from ..writing.greedy import WrittenTokens
 from ..writing.reading import TagReader
 from ..writing.tag_control import BatchControl
-from .start import start_encoder
-from .system import StepLosses, System, pad_scores
+from .system import System, pad_scores
 from .tag_writer import TagWriter
 from .tuned_scalar import TunedScalar
 
@@ -56,6 +57,7 @@ class OrderedWriter(System):
     """
 
     scalar = EOS_BIAS
+    writes = True
     order_name: ClassVar[str]
     repeats: ClassVar[bool] = True
     follows_pins: ClassVar[bool] = False
@@ -76,15 +78,15 @@ class OrderedWriter(System):
 
     @property
     def extent(self) -> str:
-        """The order of the tags."""
+        """The order that the tags are written in, for people."""
         return f"no prompts, tags {self.order_name}"
 
     def start(self, store: FeatureStore) -> None:
-        """The encoder starts as OP-TSG's, the decoder's word embeddings come from the store's text model."""
-        start_encoder(self.model, store, self.config)
+        """The title encoder and the decoder's word embeddings come from the store's text model."""
+        self.model.load_text_encoder(store.title_encoder_weights())
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Word pieces and ranks of the tags."""
+        """Takes word pieces and training ranks of the store's tags."""
         self._targets = tag_targets(store, self.vocabulary, self.config.training.max_tag_pieces, device)
         place_of = {key: place for place, key in enumerate(self.tag_table.keys)}  # sorted, ties by the key
         unseen = len(place_of)
@@ -97,7 +99,7 @@ class OrderedWriter(System):
         return self._targets
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
-        """Tags that cannot be written."""
+        """A line about training tags that cannot be written, if there are any."""
         return self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
 
     @abstractmethod
@@ -109,14 +111,15 @@ class OrderedWriter(System):
         return [self.targets.choose(tags, len(tags), rng) for tags in batch.tags]
 
     def sequences(self, batch: Batch, rng: np.random.Generator) -> list[list[int]]:
-        """Target tokens of every video."""
+        """Target tokens of every video, its tags in the system's order."""
         every = [self.targets.choose(tags, len(tags), rng) for tags in batch.every_tags]
         ordered = batch.own([self.order(tags, rng) for tags in every])
         return [tag_sequence(tags.tolist(), self.targets.pieces, MAX_TARGET_TOKENS) for tags in ordered]
 
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
-        """One part, ``generation``."""
-        loss = self.model(batch, self.sequences(batch, rng), self.config.training)
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
+        """The cross-entropy of the sequences' tokens, as the one part ``generation``."""
+        encoded, sequences = self.model.encode(batch), self.sequences(batch, rng)
+        loss = self.model.sequence_loss(*encoded, sequences, self.config.training, exchange)
         return StepLosses(parts={"generation": loss})
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
@@ -151,7 +154,7 @@ class OrderedWriter(System):
     def write(
         self, batch: Batch, eos_bias: float, *, use_cache: bool = True, control: BatchControl | None = None
     ) -> WrittenTokens:
-        """Tokens for a batch."""
+        """Tokens that the decoder writes for a batch with this bias on the end."""
         return self.model.write(
             batch,
             eos_bias=eos_bias,
@@ -168,7 +171,7 @@ class FrequencyFirst(OrderedWriter):
     order_name = "from frequent to rare"
 
     def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """By rank."""
+        """From the most frequent tag in training to the rarest."""
         del rng
         return tags[np.argsort(self.ranks[tags])]
 
@@ -179,7 +182,7 @@ class RareFirst(OrderedWriter):
     order_name = "from rare to frequent"
 
     def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """By rank, the last one first."""
+        """From the rarest tag in training to the most frequent."""
         del rng
         return tags[np.argsort(-self.ranks[tags])]
 
@@ -191,5 +194,5 @@ class RandomOrder(OrderedWriter):
     follows_pins: ClassVar[bool] = True
 
     def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """A permutation."""
+        """A permutation of the tags, drawn anew at each call."""
         return rng.permutation(tags)

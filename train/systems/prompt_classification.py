@@ -23,17 +23,17 @@ from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
 from ..model.layers import Dropout, init_weights
 from ..model.matching import NO_TAG, assign_tags
-from ..model.op_tsg import INITIAL_TEMPERATURE, MAX_INVERSE_TEMPERATURE, OPTSG
+from ..model.op_tsg import INITIAL_TEMPERATURE, MAX_INVERSE_TEMPERATURE
 from ..model.prompt_encoder import PromptEncoder
-from ..model.video_title_model import VideoTitleModel, build_hybrid_encoder, build_title_encoder
-from ..objective.losses import prompt_tag_contrastive_loss, tag_sequence_loss
+from ..model.video_title_model import VideoTitleModel
+from ..objective.losses import SequenceLoss, prompt_tag_contrastive_loss
 from ..objective.op_tsg_loss import prompts_used
-from ..objective.shares import decide, gather_rows, mean_over_shares, share_count
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from ..objective.tag_targets import TagTargets
 from ..writing.tag_control import BatchControl
 from .op_tsg import NIL_BIAS, more_tags_than_prompts
-from .start import start_encoder
-from .system import StepLosses, System, pad_scores
+from .system import System, pad_scores
 
 NO_TARGET = -1
 
@@ -56,8 +56,8 @@ class PromptClassification(System):
         return f"{self.config.model.prompts} prompts, {len(self.tag_table):,} tags to choose from"
 
     def start(self, store: FeatureStore) -> None:
-        """Encoder and prompt encoder start as OP-TSG's, the head's biases at the shares of the tags."""
-        start_encoder(self.model, store, self.config)
+        """The title encoder comes from the store's text model, the head's biases start at the shares of the tags."""
+        self.model.load_text_encoder(store.title_encoder_weights())
         videos = len(store.indices("train"))
         self.model.set_priors(self.tag_table.counts, videos, self.config.training.nil_weight)
 
@@ -72,29 +72,27 @@ class PromptClassification(System):
         )
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
-        """Videos with more tags than there are prompts."""
+        """A line about training videos with more tags than prompts, if there are any."""
         return more_tags_than_prompts(store, rows, self.config.model.prompts)
 
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """The contrastive loss (Eq. 5) and, after matching, the cross-entropy with weight λ on NIL as in Eq. 8."""
         training = self.config.training
         prompts = self.model.prompts(batch)
-        assignment = decide(lambda: self._assign(prompts, batch, rng))
-        joint = gather_rows(torch.from_numpy(assignment).to(prompts.device))
-        contrastive = {"contrastive": self._contrastive_loss(prompts, joint)} if training.contrastive else {}
+        assignment = exchange.decide(lambda: self._assign(prompts, batch, rng))
+        joint = exchange.gather_rows(torch.from_numpy(assignment).to(prompts.device))
+        contrastive = {"contrastive": self._contrastive_loss(prompts, joint, exchange)} if training.contrastive else {}
         columns = np.where(assignment == NO_TAG, NIL_COLUMN, self._columns[assignment])
-        classification = tag_sequence_loss(
+        targets = torch.from_numpy(columns).to(prompts.device).flatten()
+        loss = SequenceLoss(training, pad=NO_TARGET, nil=NIL_COLUMN)
+        per_prompt = functional.cross_entropy(
             self.model.classify(prompts).flatten(0, 1),
-            torch.from_numpy(columns).to(prompts.device).flatten(),
-            pad=NO_TARGET,
-            nil=NIL_COLUMN,
-            nil_weight=training.nil_weight,
-            normalisation=training.normalisation,
-            weight_mean=mean_over_shares,
-            shares=share_count(),
-            label_smoothing=training.label_smoothing if self.model.training else 0.0,
+            targets,
+            reduction="none",
+            label_smoothing=loss.smoothing(self.model),
         )
-        used = prompts_used(assignment, joint)
+        classification = loss(per_prompt, targets, exchange)
+        used = prompts_used(assignment, joint, exchange)
         return StepLosses(parts={**contrastive, "classification": classification}, measures={"prompts_used": used})
 
     def _assign(self, prompts: Tensor, batch: Batch, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -103,10 +101,10 @@ class PromptClassification(System):
         nil = self._targets.nil if self.config.training.match_nil else None
         return assign_tags(prompts, chosen, self._targets.embeddings, nil)
 
-    def _contrastive_loss(self, prompts: Tensor, assignment: Tensor) -> Tensor:
+    def _contrastive_loss(self, prompts: Tensor, assignment: Tensor, exchange: Exchange) -> Tensor:
         assert self._targets is not None
         return prompt_tag_contrastive_loss(
-            gather_rows(prompts),
+            exchange.gather_rows(prompts),
             assignment,
             self._targets.embeddings,
             self.model.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
@@ -171,7 +169,7 @@ class PromptClassifier(VideoTitleModel):
 
     def __init__(self, model: ModelConfig, inputs: InputConfig, tags: int):
         super().__init__(model, inputs)
-        self.hybrid_encoder = build_hybrid_encoder(model, inputs)
+        # As in OP-TSG it is drawn right after the encoders: with one seed both start with the same.
         self.prompt_encoder = PromptEncoder(
             prompts=model.prompts,
             tag_dim=inputs.tag_dim,
@@ -179,19 +177,11 @@ class PromptClassifier(VideoTitleModel):
             heads=model.heads,
             layers=model.prompt_layers,
             dropout=model.dropout,
-        )
+        ).apply(init_weights)
         self.dropout = Dropout(model.dropout)
         self.head = nn.Linear(inputs.tag_dim, 1 + tags)
         self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(1 / INITIAL_TEMPERATURE)))
-        self.apply(init_weights)
-        self.title_encoder = build_title_encoder(model, inputs)
-
-    @torch.no_grad()
-    def copy_encoder(self, other: VideoTitleModel) -> None:
-        """Takes over the prompt encoder too where the other model is OP-TSG."""
-        super().copy_encoder(other)
-        if isinstance(other, OPTSG):
-            self.prompt_encoder.load_state_dict(other.prompt_encoder.state_dict())
+        self.head.apply(init_weights)
 
     @torch.no_grad()
     def set_priors(self, counts: NDArray[np.int64], videos: int, nil_weight: float) -> None:

@@ -197,7 +197,7 @@ class _Summary(NamedTuple):
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Means over what is there; 0 for videos without."""
+    """Mean over what the mask marks; 0 for videos without anything."""
     return (values.float() * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 

@@ -7,9 +7,7 @@ Everything else, inputs, shared encoder, schedule, budget, choice of the checkpo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import reduce
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,37 +17,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.batching import Batch
+from ...data.errors import ConfigError
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..model.video_title_model import VideoTitleModel
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
 from ..writing.tag_control import BatchControl
 from .tuned_scalar import TunedScalar
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepLosses:
-    """Losses of a batch.
-
-    Attributes:
-        parts: scalars with gradients by name; the loss is their sum.
-        measures: numbers for the log that are no part of the loss.
-    """
-
-    parts: Mapping[str, Tensor]
-    measures: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def total(self) -> Tensor:
-        """The loss."""
-        return reduce(torch.add, self.parts.values())
-
-    def values(self) -> dict[str, float]:
-        """The loss as ``loss`` and its parts by name, as numbers."""
-        parts = {name: part.item() for name, part in self.parts.items()}
-        return {"loss": sum(parts.values()), **parts}
 
 
 class System(ABC):
@@ -62,11 +40,13 @@ class System(ABC):
 
     Attributes:
         settings: ``key=value`` settings that make the system what it is; they go into ``config.json``.
+        writes: whether it writes tags in word pieces, so that new ones can come out.
         scalar: what is tuned on validation.
         model: random until :meth:`start` or until a checkpoint is loaded.
     """
 
     settings: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[bool] = False
     scalar: TunedScalar
     model: VideoTitleModel
 
@@ -79,6 +59,23 @@ class System(ABC):
     def permissive(self) -> float:
         """The value of the scalar that gives the most tags; what they are worth, their scores must say."""
         return self.scalar.candidates[-1]
+
+    @property
+    def recognises(self) -> bool:
+        """Whether training tags are recognised as what they are: a tag need not be written to come out."""
+        return not self.writes
+
+    def with_nil_bias(self, value: float) -> System:
+        """The same system, its model shared, whose prompts write a tag instead of [NIL] this much more willingly.
+
+        Raises:
+            ConfigError: it has no [NIL] beside its tuned scalar.
+        """
+        del value
+        raise ConfigError(
+            f"the system {self.config.system} has no NIL bias; its recall is set by its {self.scalar.label}: "
+            "--decision VALUE"
+        )
 
     @property
     @abstractmethod
@@ -114,10 +111,12 @@ class System(ABC):
         return []
 
     @abstractmethod
-    def losses(self, batch: Batch, rng: np.random.Generator) -> StepLosses:
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """Losses of a batch of the store; after :meth:`prepare`.
 
-        ``rng`` draws what is random beside dropout. In the model's evaluation mode orders are the natural ones.
+        Args:
+            rng: draws what is random beside dropout. In the model's evaluation mode orders are the natural ones.
+            exchange: with the other shares of the joint batch, where the batch is one of several.
         """
 
     @abstractmethod

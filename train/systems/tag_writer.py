@@ -1,6 +1,6 @@
 """A generator without prompts: the shared encoder and a decoder that writes a video's tags as one sequence.
 
-The base of the systems that OP-TSG is compared with (``method.md`` §6): they differ in the order of the tags.
+The base of the systems that OP-TSG is compared with (Tables 1, 2 and 7, B): they differ in the order of the tags.
 Legend: B videos, S title tokens, T target tokens, D width, V vocabulary.
 """
 
@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...data.batching import Batch
-from ...data.word_pieces import MARKS, NIL, PAD
+from ...data.word_pieces import MARKS
 from ..config import NO_PROMPTS, InputConfig, ModelConfig, TrainingConfig
 from ..model.layers import init_weights
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, sequence_batch, written_places
 from ..model.token_output import TokenOutput
-from ..model.video_title_model import VideoTitleModel, build_hybrid_encoder, build_title_encoder
-from ..objective.losses import weighted_token_loss
-from ..objective.shares import mean_over_shares, share_count
+from ..model.video_title_model import VideoTitleModel
+from ..objective.losses import SequenceLoss
+from ..objective.shares import Exchange
 from ..writing.greedy import WrittenTokens, drop_unfinished, greedy_decode
 from ..writing.steering import Allowance, Steering
 from ..writing.tag_control import BatchControl
@@ -37,7 +37,6 @@ class TagWriter(VideoTitleModel):
 
     def __init__(self, model: ModelConfig, inputs: InputConfig):
         super().__init__(model, inputs)
-        self.hybrid_encoder = build_hybrid_encoder(model, inputs)
         self.decoder = TagDecoder(
             vocabulary=MARKS + len(inputs.pieces),
             prompts=0,
@@ -47,13 +46,7 @@ class TagWriter(VideoTitleModel):
             layers=model.decoder_layers,
             dropout=model.dropout,
             prompt_entry=NO_PROMPTS,
-        )
-        self.build_more()
-        self.apply(init_weights)
-        self.title_encoder = build_title_encoder(model, inputs)
-
-    def build_more(self) -> None:
-        """Where a model that is more than this one builds its other parts."""
+        ).apply(init_weights)
 
     @torch.no_grad()
     def load_text_encoder(self, weights: Mapping[str, NDArray[np.float32]]) -> Tensor:
@@ -62,31 +55,25 @@ class TagWriter(VideoTitleModel):
         self.decoder.load_words(words, self.inputs.pieces)
         return words
 
-    def forward(self, batch: Batch, sequences: Sequence[Sequence[int]], training: TrainingConfig) -> Tensor:
-        """Mean cross-entropy of the tokens of one target sequence per video (paper Eq. 9 without NIL)."""
-        return self.sequence_loss(*self.encode(batch), sequences, training)
-
     def sequence_loss(
         self,
         features: Tensor,
         mask: Tensor,
         sequences: Sequence[Sequence[int]],
         training: TrainingConfig,
+        exchange: Exchange,
         token_loss: TokenLoss | None = None,
     ) -> Tensor:
-        """:meth:`forward` from features F (B, S, D) with mask (B, S), by default with the decoder's own cross-entropy."""
-        smoothing = training.label_smoothing if self.training else 0.0
-        losses, wanted, places = self._token_losses(features, mask, sequences, smoothing, token_loss)
-        return weighted_token_loss(
-            losses,
-            wanted.flatten()[places],
-            pad=PAD,
-            nil=NIL,
-            nil_weight=training.nil_weight,
-            normalisation=training.normalisation,
-            weight_mean=mean_over_shares,
-            shares=share_count(),
-        )
+        """Mean cross-entropy of the tokens of one target sequence per video (paper Eq. 9 without NIL).
+
+        Args:
+            features: F (B, S, D) with mask (B, S).
+            exchange: with the other shares of the joint batch.
+            token_loss: of single tokens; by default the decoder's own cross-entropy.
+        """
+        loss = SequenceLoss(training)
+        losses, wanted, places = self._token_losses(features, mask, sequences, loss.smoothing(self), token_loss)
+        return loss(losses, wanted.flatten()[places], exchange)
 
     def tag_log_probs(
         self,

@@ -1,4 +1,4 @@
-"""The one scalar of a system that is tuned on validation for full F1 (``method.md`` §5–6), and ``decision.json``.
+"""The one scalar of a system that is tuned on validation for full F1, and ``decision.json``.
 
 A classifier's threshold and a generator's bias on NIL do the same: they trade precision for recall. All systems are
 tuned by the same rule, or the comparison would be unfair.

@@ -61,6 +61,7 @@ def greedy_decode(
     output = output or PlainOutput(decoder)
     state = decoder.begin(prompts, features, mask) if use_cache else None
     videos = len(features)
+    # Which videos of the batch the tensors below are of: as videos end, they get fewer rows.
     rows = torch.arange(videos, device=features.device)
     tokens = torch.full((videos, 1), BOS, device=features.device)
     separators = torch.zeros(videos, dtype=torch.int64, device=features.device)
@@ -80,6 +81,7 @@ def greedy_decode(
         log_prob[:, EOS] -= eos_bias
         log_prob[:, PAD : BOS + 1] = float("-inf")
         if prompts is None:
+            # No empty tags: a separator stands behind a tag alone.
             log_prob[:, NIL] = float("-inf")
             log_prob[:, SEPARATOR].masked_fill_((tokens[:, -1] == SEPARATOR) | (tokens[:, -1] == BOS), float("-inf"))
         else:
@@ -98,6 +100,7 @@ def greedy_decode(
         going = torch.nonzero(~ended).squeeze(1)
         if not len(going):
             break
+        # Fewer rows means copying every layer's cache, worth it when they are halved. Until then ended videos write PAD.
         if len(going) <= len(rows) // 2:
             rows, tokens, separators, ended = rows[going], tokens[going], separators[going], ended[going]
             features, mask = features[going], mask[going]

@@ -51,6 +51,8 @@ def slot_parallel_decode(
     rows = torch.arange(videos, device=prompts.device)
     tokens = torch.full((videos, slots), BOS, device=prompts.device)
     open_ = torch.ones(videos, slots, dtype=torch.bool, device=prompts.device)
+    # Who sees what, as the mask of training has it (SlotTargets.layout). Of the present step a slot sees its own token, at
+    # step 0 all begin marks, which carry the prompts; of earlier steps the tokens of all tags that had not ended by then.
     own = torch.eye(slots, dtype=torch.bool, device=prompts.device).expand(videos, -1, -1)
     earlier = open_.new_zeros((videos, slots, 0))
     steps: list[tuple[Tensor, ...]] = []
@@ -62,6 +64,7 @@ def slot_parallel_decode(
         marks = log_prob[..., :MARKS].clone()
         log_prob[..., NIL] -= nil_bias
         log_prob[..., PAD : EOS + 1] = float("-inf")
+        # A tag begins with a piece or is NIL; later there is no NIL within it.
         log_prob[..., NIL if step else SEPARATOR] = float("-inf")
         token = likeliest(log_prob if steering is None else steering.limited(log_prob))
         if steering is not None:

@@ -83,7 +83,7 @@ class Steering:
                 row.node = trie.children[row.node][token]
 
     def keep(self, rows: Tensor) -> None:
-        """Keeps only these rows."""
+        """Drops all rows but these, in step with a batch that shrinks."""
         self._rows = [self._rows[row] for row in rows.tolist()]
 
     def limited(self, scores: Tensor) -> Tensor:
@@ -95,6 +95,7 @@ class Steering:
     def limit(self, scores: Tensor) -> None:
         """Sets the scores (R, V) of what may not come next to -inf."""
         self._limit_to_tries(scores)
+        # What is dictated goes before everything; a complete tag can only end; other tags may end where they may be written.
         for number, row in enumerate(self._rows):
             if row.forced:
                 scores[number] = NEVER
@@ -118,6 +119,7 @@ class Steering:
             rows = [self._rows[number] for number in numbers]
             trie = rows[0].allowance.trie
             assert trie is not None
+            # A mask is as wide as the vocabulary, and most rows stand at the same few nodes: one for each node.
             nodes = sorted({row.node for row in rows})
             place = {node: index for index, node in enumerate(nodes)}
             allowed = _allowed(trie, nodes, scores.shape[1])[[place[row.node] for row in rows]]
@@ -170,7 +172,7 @@ class Allowance:
         return None if self.trie is None else len(self.trie) - self._below[ROOT]
 
     def take(self, tag: Pieces) -> None:
-        """The tag may not be written any more."""
+        """Takes a tag away: it may not be written any more."""
         if tag in self._taken:
             return
         self._taken.add(tag)
@@ -180,6 +182,7 @@ class Allowance:
         self._below[ROOT] += 1
         for piece, node in zip(tag, self.trie.path(tag) or (), strict=True):
             self._below[node] += 1
+            # Every tag below is taken: the piece that leads there is offered no more, or writing would end in a blind alley.
             if self._below[node] == self.trie.counts[node]:
                 self._dead.setdefault(parent, []).append(piece)
             parent = node

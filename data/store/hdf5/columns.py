@@ -104,7 +104,7 @@ class RaggedWriter:
         self._offsets.append(np.zeros(1, np.int64))
 
     def append(self, row: Array) -> None:
-        """Adds one row."""
+        """Adds a row of values."""
         self.extend(RaggedBlock(values=row, lengths=np.array([len(row)])))
 
     def append_text(self, text: str) -> None:
@@ -112,7 +112,7 @@ class RaggedWriter:
         self.append(np.frombuffer(encode_text(text), np.uint8))
 
     def extend(self, block: RaggedBlock) -> None:
-        """Adds rows."""
+        """Adds the rows of a block."""
         ends = self._end + np.cumsum(block.lengths)
         self._end = int(ends[-1]) if len(ends) else self._end
         if self._values is not None:
@@ -120,13 +120,13 @@ class RaggedWriter:
         self._offsets.append(ends)
 
     def flush(self) -> None:
-        """Writes what is pending."""
+        """Writes pending values and offsets into the datasets."""
         if self._values is not None:
             self._values.flush()
         self._offsets.flush()
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 by dataset."""
+        """SHA-256 of what was written, by the datasets' names."""
         values = {} if self._values is None else {f"{self._name}/values": self._values.digest()}
         return {**values, f"{self._name}/offsets": self._offsets.digest()}
 
@@ -183,12 +183,12 @@ def _misfit(path: Path, name: str) -> StoreError:
 
 
 class Column(Protocol):
-    """Rows of varying length."""
+    """A column whose rows have values of varying number."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, row: int) -> Array:
-        """Values of one row."""
+        """Values of row ``row``."""
         ...
 
     def take(self, rows: NDArray[np.int64]) -> list[Array]:
@@ -280,5 +280,5 @@ def row_text(column: Column, row: int) -> str:
 
 
 def all_texts(column: Column) -> list[str]:
-    """All rows of a text column."""
+    """All rows of a text column, decoded."""
     return column.block(0, len(column)).texts()

@@ -212,23 +212,23 @@ class DiskFile(io.RawIOBase):
         return len(view)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """As of every file."""
+        """Moves to a place in the file, as ``io`` defines it."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """As of every file."""
+        """The place in the file, in bytes from its start."""
         return self._file.tell()
 
     def readable(self) -> bool:
-        """True."""
+        """Always: HDF5 reads back what it has written."""
         return True
 
     def writable(self) -> bool:
-        """True."""
+        """Always: it is a file being made."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Always: it is a file on the disk."""
         return True
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ SHARD_FORMAT = "optsg-features-shards"
 
 
 def shard_name(number: int) -> str:
-    """File name of a shard."""
+    """File name of shard ``number``."""
     return f"shard-{number:06d}.tar"
 
 
@@ -54,7 +54,7 @@ class ShardIndex:
     shards: tuple[IndexedFile, ...]
 
     def to_json(self) -> str:
-        """JSON text."""
+        """The index as the text of ``index.json``."""
         return json.dumps({"format": SHARD_FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
 
     def file_problems(self, folder: Path) -> list[str]:

@@ -59,7 +59,7 @@ class ShardFile(io.RawIOBase):
         self.size = 0
 
     def writable(self) -> bool:
-        """True."""
+        """Always: it is a file being made."""
         return True
 
     def write(self, data: Any, /) -> int:
@@ -222,5 +222,5 @@ def _number(value: float) -> float | None:
 
 
 def record_json(record: dict[str, Any]) -> bytes:
-    """A ``.json`` member."""
+    """A ``.json`` member of a sample as bytes."""
     return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 from optsg.data.media import FAILURE_STATUSES, Failure
-from optsg.data.store.hdf5.part_writer import Hdf5StoreWriter
+from optsg.data.store.part_writer import Hdf5StoreWriter
 from optsg.data.store.schema import SINCE_VERSION_2, VideoFeatures
 
 from tests.tiny_world import FRAME_DIM, PATCH_DIM, tiny_header

@@ -60,7 +60,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from optsg.data.errors import StoreWriteError
 from optsg.data.store.conversion import convert_store
-from optsg.data.store.merging import merge_parts
+from optsg.data.store.merging.merge import merge_parts
 from tests.tiny_world import tiny_header, tiny_text_tables
 out = Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

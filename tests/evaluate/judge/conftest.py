@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -69,12 +68,6 @@ def serve(questions: Questions, answers: AnswerFile) -> Serve:
     def serving(media: dict[int, MediaBytes]) -> Iterator[JudgingServer]:
         site = JudgingSite(questions, answers, media=media, still=lambda _: b"")
         with JudgingServer(site) as server:
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-            thread.start()
-            try:
-                yield server
-            finally:
-                server.shutdown()
-                thread.join()
+            yield server
 
     return serving

@@ -7,6 +7,8 @@ from optsg.evaluate.judge.questions import Questions, read_questions
 from optsg.evaluate.judge.results import AGREEMENT_READING, READING, report_csv, report_text, results_of
 from optsg.evaluate.judge.results_page import results_page
 
+from tests.evaluate.judge.conftest import write_run
+
 SAID: tuple[tuple[str, str, str, Verdict], ...] = (
     ("Ann", "a", "kitten", "relevant"),
     ("Bo", "a", "kitten", "relevant"),
@@ -74,6 +76,15 @@ def test_the_page_escapes_names(questions: Questions, answers: AnswerFile):
 
     assert '<th scope="row">&lt;script&gt;</th><td>1 of 5</td>' in page
     assert page.count("<script") == 1  # the page's own
+
+
+def test_the_page_holds_no_characters_that_html_cannot_hold(tmp_path: Path, answers: AnswerFile):
+    run = write_run(tmp_path / "odd", {"a": {"moon\x07'\"&<b>": True}}, {"a": ("cat",)})
+
+    page = results_page(results_of(read_questions([run], "test"), answers))
+
+    assert '<th scope="row" dir="auto">moon\ufffd&#39;&#34;&amp;&lt;b&gt;</th>' in page
+    assert "\x07" not in page
 
 
 def test_the_page_tells_gain_agreement_and_every_tag(questions: Questions, answers: AnswerFile):

@@ -2,18 +2,31 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 from optsg.data.errors import RunError
 from optsg.data.inputs.source_files import MediaBytes
 from optsg.evaluate.judge.answers import Answer, AnswerFile
-from optsg.evaluate.judge.server import JudgingServer, UnsatisfiableRangeError, parse_range
+from optsg.evaluate.judge.app import UnsatisfiableRangeError, create_app, parse_range
+from optsg.evaluate.judge.server import JudgingServer
 
 from tests.evaluate.judge.conftest import Serve
 
 VIDEO = bytes(range(200))
+GUARDING = {
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Server": "optsg",
+}
+"""Headers of every reply, beside its policy."""
 
 
 @pytest.fixture
@@ -38,7 +51,7 @@ def ask(
     token: str | None = None,
     **headers: str,
 ) -> Reply:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     if body is not None:
         method, headers = "POST", {"Content_Type": "application/json", **headers}
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -59,7 +72,96 @@ def test_the_page_comes_with_its_policy(serve: Serve):
         assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
         assert page.headers["Referrer-Policy"] == "no-referrer"
         assert ask(server, "page.js").headers.get_content_type() == "text/javascript"
-        assert server.server_address[0] == "127.0.0.1"
+        assert server.url.startswith("http://127.0.0.1:")
+
+
+def addresses(server: JudgingServer) -> list[tuple[str, str]]:
+    """Every route with each of its methods, an address that no route knows, and methods that no route takes."""
+    known = []
+    for route in create_app(server.site).routes:
+        assert isinstance(route, APIRoute)
+        known += [(method, re.sub(r"\{\w+\}", "0", route.path).removeprefix("/")) for method in route.methods or ()]
+    return [*known, ("GET", "nowhere"), ("POST", "nowhere"), ("PUT", ""), ("DELETE", "answer"), ("GET", "openapi.json")]
+
+
+def assert_guarded(reply: Reply) -> None:
+    policy = reply.headers["Content-Security-Policy"]
+    assert "base-uri 'none'; form-action 'none'; frame-ancestors 'none'" in policy
+    assert policy.startswith("default-src 'none'; script-src 'self'; ") or b"http-equiv" in reply.body or not reply.body
+    assert {name: reply.headers[name] for name in GUARDING} == GUARDING
+
+
+def test_the_addresses(serve: Serve):
+    with serve({}) as server:
+        places = {place for _, place in addresses(server)}
+
+    assert {"", "page.css", "page.js", "questions", "answer", "undo", "results", "verdicts.csv"} < places
+    assert {"media/0", "still/0"} < places
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        ({"token": "x"}, 403),
+        ({"token": ""}, 403),
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-site"}, 403),
+    ],
+)
+def test_every_address_refuses_others(serve: Serve, media: dict[int, MediaBytes], wrong: dict[str, Any], status: int):
+    with serve(media) as server:
+        for method, place in addresses(server):
+            reply = ask(server, place, method=method, **wrong)
+            assert reply.status == status, (method, place)
+            assert_guarded(reply)
+
+
+def test_every_reply_carries_the_headers(serve: Serve, media: dict[int, MediaBytes]):
+    with serve(media) as server:
+        replies = {(method, place): ask(server, place, method=method) for method, place in addresses(server)}
+        replies["POST", "undo"] = ask(server, "undo", body={"annotator": "Ann"})
+        replies["part", ""] = ask(server, "media/0", Range="bytes=0-9")
+        replies["behind", ""] = ask(server, "media/0", Range="bytes=200-")
+        replies["bad", ""] = ask(server, "undo", body=b"{")
+        replies["type", ""] = ask(server, "undo", body=b"{}", Content_Type="text/plain")
+
+    assert {reply.status for reply in replies.values()} == {200, 206, 400, 404, 405, 415, 416}
+    for reply in replies.values():
+        assert_guarded(reply)
+
+
+def test_unknown_addresses_and_methods(serve: Serve):
+    with serve({}) as server:
+        for place in ("nowhere", "docs", "openapi.json", "page.css/", "media/", "media/x", "media/1234567890"):
+            reply = ask(server, place)
+            assert (reply.status, reply.body) == (404, b"there is no such page"), place
+        for method, place, allowed in (
+            ("GET", "answer", "POST"),
+            ("POST", "results", "GET, HEAD"),
+            ("PUT", "", "GET, HEAD"),
+        ):
+            reply = ask(server, place, method=method)
+            assert (reply.status, reply.body) == (405, b"this address is not for such a request")
+            assert ", ".join(sorted(reply.headers["Allow"].split(", "))) == allowed
+
+
+def test_what_goes_wrong_inside_is_told_on_the_terminal(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail() -> None:
+        raise KeyError("a secret")
+
+    with serve({}) as server:
+        monkeypatch.setattr(server.site, "results", fail)
+        reply = ask(server, "results")
+        assert ask(server, "").status == 200
+
+    assert (reply.status, reply.body) == (500, b"optsg-judge failed; its terminal says why")
+    assert_guarded(reply)
+    assert caplog.messages == ["/results failed: KeyError: 'a secret'"]
+    assert caplog.records[0].exc_info is None
 
 
 def test_without_the_token_nothing_is_told(serve: Serve, media: dict[int, MediaBytes]):
@@ -72,11 +174,11 @@ def test_without_the_token_nothing_is_told(serve: Serve, media: dict[int, MediaB
 
 def test_other_hosts_and_origins_are_refused(serve: Serve):
     with serve({}) as server:
-        here = f"http://127.0.0.1:{server.server_port}"
+        here = f"http://127.0.0.1:{server.port}"
 
-        assert ask(server, "", Host=f"evil.example:{server.server_port}").status == 421
+        assert ask(server, "", Host=f"evil.example:{server.port}").status == 421
         assert ask(server, "", Host="127.0.0.1").status == 421
-        assert ask(server, "", Host=f"localhost:{server.server_port}").status == 200
+        assert ask(server, "", Host=f"localhost:{server.port}").status == 200
         assert ask(server, "", Origin="http://evil.example").status == 403
         assert ask(server, "", Origin="null").status == 403
         followed = ask(server, "", Sec_Fetch_Site="cross-site")
@@ -96,6 +198,34 @@ def test_parts_of_a_video(serve: Serve, media: dict[int, MediaBytes]):
     assert (part.status, part.body, part.headers["Content-Range"]) == (206, VIDEO[10:20], "bytes 10-19/200")
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", "200")
     assert (behind.status, behind.headers["Content-Range"]) == (416, "bytes */200")
+
+
+def test_a_video_that_became_shorter_is_not_sent_as_whole(
+    serve: Serve, media: dict[int, MediaBytes], caplog: pytest.LogCaptureFixture
+):
+    longer = MediaBytes(path=media[0].path, offset=6, size=900, type="video/mp4")
+    gone = MediaBytes(path=media[0].path.with_name("gone.mp4"), offset=0, size=9, type="video/mp4")
+    with serve({0: longer, 1: gone}) as server:
+        with pytest.raises(http.client.IncompleteRead):
+            ask(server, "media/0")
+        reply = ask(server, "media/1")
+
+    assert caplog.messages == [f"/media/0 failed: OSError: {media[0].path} became shorter"]
+    assert (reply.status, reply.body) == (404, b"the video cannot be read: No such file or directory")
+
+
+def test_it_ends_although_a_browser_does_not_read(serve: Serve, tmp_path: Path):
+    path = tmp_path / "long.mp4"
+    path.write_bytes(bytes(30_000_000))  # more than the buffers between the two hold
+    with serve({0: MediaBytes(path=path, offset=0, size=30_000_000, type="video/mp4")}) as server:
+        reading = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        reading.sendall(f"GET /{server.token}/media/0 HTTP/1.1\r\nHost: {server.hosts[0]}\r\n\r\n".encode())
+        assert reading.recv(12) == b"HTTP/1.1 200"
+        before = time.monotonic()
+    assert time.monotonic() - before < 10
+
+    with reading, pytest.raises(ConnectionRefusedError):
+        ask(server, "")
 
 
 @pytest.mark.parametrize(
@@ -229,6 +359,14 @@ def test_what_makes_no_sense_is_refused(serve: Serve, answers: AnswerFile, body:
     assert answers.all() == []
 
 
+def test_a_body_without_its_length_is_refused(serve: Serve):
+    with serve({}) as server:
+        chunked = {"Content_Type": "application/json", "Transfer_Encoding": "chunked"}
+        for headers in (chunked, {**chunked, "Content_Length": "2"}):
+            reply = ask(server, "undo", body=b"2\r\n{}\r\n0\r\n\r\n", **headers)
+            assert (reply.status, reply.body) == (400, b"expected at most 4096 bytes")
+
+
 def test_a_form_of_another_page_cannot_answer(serve: Serve):
     with serve({}) as server:
         assert ask(server, "answer", body=b"{}", Content_Type="text/plain").status == 415
@@ -244,7 +382,7 @@ def test_results_and_csv(serve: Serve):
 
 def test_a_port_that_is_taken(serve: Serve):
     with serve({}) as server:
-        port = server.server_port
+        port = server.port
         with pytest.raises(RunError) as error:
             JudgingServer(server.site, port)
 

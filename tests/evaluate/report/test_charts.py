@@ -3,7 +3,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
-from optsg.evaluate.report.charts import HEIGHT, WIDTH, Axis, Series, line_chart
+from optsg.evaluate.report.charts import FRAME, Axis, Series, line_chart, long_tail_chart
+from optsg.evaluate.report.page import environment
 
 
 @pytest.mark.parametrize(
@@ -28,8 +29,12 @@ def test_an_axis_of_epochs_has_whole_ticks_and_no_room_at_its_ends():
 
 
 def chart(*series, **options):
-    made = line_chart(series, title="Loss", x_label="epoch", y_label="loss", **options)
-    return ET.fromstring(made)
+    return drawn(line_chart(series, title="Loss", x_label="epoch", y_label="loss", **options))
+
+
+def drawn(made):
+    template = environment().from_string('{% from "macros.html" import chart %}{{ chart(made) }}')
+    return ET.fromstring(template.render(made=made))
 
 
 def test_a_chart_draws_every_point_inside_its_area():
@@ -41,8 +46,8 @@ def test_a_chart_draws_every_point_inside_its_area():
         "training, 1: 4", "training, 2: 3", "training, 5: 0.5", "validation, 2: 3.5",
     ]  # fmt: skip
     for dot in dots:
-        assert 0 <= float(dot.get("cx", "")) <= WIDTH
-        assert 0 <= float(dot.get("cy", "")) <= HEIGHT
+        assert 0 <= float(dot.get("cx", "")) <= FRAME.width
+        assert 0 <= float(dot.get("cy", "")) <= FRAME.height
     first, last = (float(dot.get("cy", "")) for dot in (dots[0], dots[2]))
     assert first < last, "a larger value is drawn further up"
     assert "best: 5" in [text.text for text in drawing.iter("text")]
@@ -53,3 +58,23 @@ def test_the_legend_names_the_lines_that_are_drawn():
     keys = next(div for div in figure.iter("div") if div.get("class") == "keys")
     assert "".join(keys.itertext()) == "training"
     assert not [text for text in figure.iter("text") if (text.text or "").startswith("best")]
+
+
+def test_the_long_tail_has_a_bar_for_each_bin_under_its_lines():
+    lines = [Series("<a>", [(0.0, 10.0), (1.0, 40.0)]), Series("b", [(0.0, 0.0), (1.0, 20.0)])]
+    figure = drawn(long_tail_chart(["1", "2–5"], [1200, 300], lines, title="The long tail"))
+    drawing = next(svg for svg in figure.iter("svg") if svg.get("role") == "img")
+    assert drawing.get("aria-label") == (
+        "The long tail: <a> from 10 for the rarest to 40 for the most frequent tags; "
+        "b from 0 for the rarest to 20 for the most frequent tags"
+    )
+    bars = list(drawing.iter("rect"))
+    assert [bar.findtext("title") for bar in bars] == ["1 training videos: 1,200 tags", "2–5 training videos: 300 tags"]
+    tall, low = (float(bar.get("height", "")) for bar in bars)
+    assert tall == pytest.approx(4 * low)
+    middles = [float(bar.get("x", "")) + float(bar.get("width", "")) / 2 for bar in bars]
+    dots = list(drawing.iter("circle"))
+    assert [float(dot.get("cx", "")) for dot in dots] == pytest.approx(middles * 2, abs=0.01)
+    assert [dot.findtext("title") for dot in dots] == ["<a>, 1: 10.0", "<a>, 2–5: 40.0", "b, 1: 0.0", "b, 2–5: 20.0"]
+    keys = next(div for div in figure.iter("div") if div.get("class") == "keys")
+    assert [span.text or "".join(span.itertext()) for span in keys] == ["<a>", "b", "number of tags"]

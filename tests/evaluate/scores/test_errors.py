@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.tags import tag_key
-from optsg.evaluate.report.errors import errors_section, worst_tags
+from optsg.evaluate.report.errors import cause_tables, worst_tags
 from optsg.evaluate.scores import errors
 from optsg.evaluate.scores.errors import CAUSES, confusions, errors_by_cause
 from optsg.evaluate.scores.evaluation import Evaluation, evaluate_items
@@ -100,10 +100,13 @@ def test_causes_partition_the_errors(looked):
 
 
 def test_a_page_without_ranks_says_so():
-    assert "How far down tags ranked was not recorded." in errors_section(evaluation_of(ITEMS))
-    page = errors_section(evaluation_of(ITEMS, below={"a": ("Tree",)}))
-    assert "How far down" not in page
-    assert "11 errors" in page
+    missed, wrong = cause_tables(evaluation_of(ITEMS))
+    assert missed.note == "Annotated, not predicted. How far down tags ranked was not recorded."
+    assert "How far down" not in wrong.note
+    tables = cause_tables(evaluation_of(ITEMS, below={"a": ("Tree",)}))
+    assert not [table for table in tables if "How far down" in table.note]
+    assert sum(table.errors for table in tables) == 11
+    assert len(tables[0].rows) == len(missed.rows) + 1
 
 
 def test_confused_tags_are_counted_once_a_video_and_ranked():

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import matplotlib
 import numpy as np
 import pytest
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.tag_table import TagTable
+from optsg.evaluate.report.page import asset
 from optsg.evaluate.scores.evaluation import Cost, evaluate_items, write_metrics
 from optsg.evaluate.scores.predictions import ItemPrediction, write_predictions
 from optsg.evaluate.tables.case_studies import Case, JudgedTag, judge_tags
-from optsg.evaluate.tables.charts import Line, sweep_plot
+from optsg.evaluate.tables.charts import BLUE, INK, LINES, Line, heat_map, sweep_plot
+from optsg.evaluate.tables.documents import html, pictures
 from optsg.evaluate.tables.grid import SYSTEMS, TABLES, Table
-from optsg.evaluate.tables.heat_map import heat_map
-from optsg.evaluate.tables.html_page import html
 from optsg.evaluate.tables.invocation import Invocation
-from optsg.evaluate.tables.markdown import escape, markdown, pictures
+from optsg.evaluate.tables.markdown import escape, markdown
 from optsg.evaluate.tables.measures import Measures, RowMeasures, RunMeasures, Spread, margin
 from optsg.evaluate.tables.plan import Plan
 from optsg.evaluate.tables.prompt_orders import Decoded, PromptOrders
@@ -28,6 +30,7 @@ from optsg.train.loop.saved_states import TrainingProgress, finish_state
 from optsg.train.systems.op_tsg import NIL_BIAS
 from optsg.train.systems.tuned_scalar import Decision
 
+SVG = "{http://www.w3.org/2000/svg}"
 COUNTS = {"cat": 90, "dog": 5, "owl": 5}
 
 
@@ -143,8 +146,14 @@ def test_a_sweep_draws_what_there_is() -> None:
     picture = sweep_plot("N", "prompts", ["5", "8 < 9", "10"], lines)
     assert picture is not None
     root = ElementTree.fromstring(picture)
-    assert len(root.findall(".//{*}path")) == 6
-    assert len(root.findall(".//{*}g/{*}line")) == 9  # a bar and its two ends for each spread
+    assert len(root.findall(".//{*}use")) == 6 + 2 * 3  # a mark for each point, two ends for each spread
+    strokes = [
+        path.attrib["style"] for path in root.findall(".//{*}g/{*}path[@d]") if "stroke: #" in path.attrib["style"]
+    ]
+    for colour, _, _ in LINES:
+        assert sum(f"stroke: {colour}" in stroke for stroke in strokes) == 2  # the line, and the bar of its spread
+    assert {"5", "8 < 9", "10", "prompts", "full", "rare", "common"} <= {text.text for text in root.iter(SVG + "text")}
+    assert root.attrib["aria-label"] == "N: full 5: 30.0, 10: 33.0; rare 5: 31.0, 10: 33.0; common 5: 32.0, 10: 33.0"
     assert sweep_plot("N", "prompts", ["5", "8"], [Line("full", [Spread(1, None), None])] * 3) is None
 
 
@@ -161,9 +170,42 @@ def orders() -> PromptOrders:
 
 def test_the_heat_map_has_a_cell_for_each_pair() -> None:
     root = ElementTree.fromstring(heat_map(orders()))
-    assert len(root.findall(".//{*}rect")) == 4 * 2 + 2
-    depths = [float(cell.attrib["fill-opacity"]) for cell in root.findall(".//{*}rect[@fill-opacity]")]
+    styles = [path.attrib["style"] for path in root.iter(SVG + "path")]
+    cells = [style for style in styles if f"fill: {BLUE}" in style]
+    assert len(cells) == 4 * 2
+    assert sum(f"stroke: {INK}" in style for style in styles) == 2  # each tag's best prompt
+    depths = [float(style.partition("opacity: ")[2].partition(";")[0] or 1) for style in cells]
     assert (min(depths), max(depths)) == (0.04, 1.0)
+    assert [text.text for text in root.iter(SVG + "text")] == ["0", "1", "2", "3", "cat", "a tag with far too ma…"]
+
+
+def test_pictures_are_the_same_every_time_and_do_not_follow_anybodys_settings() -> None:
+    def drawn() -> tuple[str | None, str]:
+        lines = [Line(name, [Spread(30.0, 1.0), Spread(33.0, None)]) for name in ("full", "rare", "common")]
+        return sweep_plot("N", "prompts", ["5", "8"], lines), heat_map(orders())
+
+    before = drawn()
+    with matplotlib.rc_context({"text.usetex": True, "svg.fonttype": "path", "font.size": 30, "figure.dpi": 17}):
+        assert drawn() == before
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_every_colour_of_a_picture_is_another_in_the_dark() -> None:
+    lines = [Line(name, [Spread(30.0, 1.0), Spread(33.0, None)]) for name in ("full", "rare", "common")]
+    for picture in (sweep_plot("N", "prompts", ["5", "8"], lines), heat_map(orders())):
+        assert picture is not None
+        root = ElementTree.fromstring(picture)
+        sheet = "".join(style.text or "" for style in root.iter(SVG + "style"))
+        dark = sheet.partition("(prefers-color-scheme: dark)")[2]
+        drawn = {style for part in root.iter() for style in re.findall(r"\w+: #\w+", part.get("style", ""))}
+        assert len(drawn) >= 3
+        assert [style for style in drawn if f'[style*="{style}"]' not in dark] == []
+
+
+def test_the_pages_style_leaves_pictures_alone() -> None:
+    name = ElementTree.fromstring(heat_map(orders())).attrib["class"]
+    assert f".{name} " in asset("picture.css")
+    assert not re.search(rf"\.{name}\b", asset("report.css") + asset("tables.css"))
 
 
 def some_results() -> Results:

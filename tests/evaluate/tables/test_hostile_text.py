@@ -18,10 +18,10 @@ from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.scores.predictions import ItemPrediction
 from optsg.evaluate.tables.case_studies import Case, case_studies, judge_tags
 from optsg.evaluate.tables.charts import Line, sweep_plot
+from optsg.evaluate.tables.documents import html, pictures
 from optsg.evaluate.tables.grid import TABLES
-from optsg.evaluate.tables.html_page import html
 from optsg.evaluate.tables.invocation import Invocation
-from optsg.evaluate.tables.markdown import escape, markdown, pictures
+from optsg.evaluate.tables.markdown import escape, markdown
 from optsg.evaluate.tables.measures import Measures, Spread
 from optsg.evaluate.tables.plan import Plan
 from optsg.evaluate.tables.prompt_orders import Decoded, PromptOrders

@@ -1,4 +1,4 @@
-"""The paper's figures against those of its text (``method.md`` §9), and against one another."""
+"""The paper's figures against those that its text names, and against one another."""
 
 from __future__ import annotations
 

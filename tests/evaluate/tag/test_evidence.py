@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from optsg.data.word_pieces import NIL, SEPARATOR, TitleTokenizer
 from optsg.evaluate.tag.evidence import explain
 from optsg.train.model.layers import Attention
 from optsg.train.model.op_tsg import OPTSG
+from optsg.train.objective.op_tsg_loss import slot_log_probs
 from optsg.train.run.run import Run, load_run
 from optsg.train.systems.registry import SYSTEMS
 from optsg.train.systems.system import System
@@ -39,6 +40,18 @@ EPOCHS = ("dropout=0", "epochs=30", "batch_size=8", "ema=0", "validate_every=15"
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "tiny.h5"
     return write_tiny_store(path, tiny_videos(120), text_tables=tiny_text_tables(contextual=True))
+
+
+@pytest.fixture(scope="module")
+def store(feats: Path) -> Iterator[FeatureStore]:
+    with open_store(feats) as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go to ``runs/`` of the current folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 def some_tags(system: System, batch: Batch) -> list[list[PredictedTag]]:
@@ -163,7 +176,7 @@ def test_slot_log_probs_are_those_of_writing_piece_by_piece(feats: Path, store: 
         prompts = model.order_prompts(features, mask)
         tags = np.full((1, slots), -1)
         tags[0, prompt] = 0
-        found = model.slot_log_probs(prompts, tags, {0: pieces}, features, mask, batch)
+        found = slot_log_probs(model, prompts, tags, {0: pieces}, features, mask, batch)
         state = model.decoder.begin(prompts, features, mask)
         total = 0.0
         if decoding == "sequential":

@@ -121,7 +121,7 @@ def test_options_change_what_is_predicted_and_where_it_is_written(copied: Path, 
 def test_a_precision_is_reached_on_validation(run: Run, store: FeatureStore) -> None:
     opened = open_tagger(run, TaggingOptions(min_precision=0.8))
     rows = store.indices("val")
-    predicted = opened.tagger.predict(collate(store, rows))
+    predicted = opened.predict(collate(store, rows))
     true = [{store.tag_keys[tag] for tag in store.tags(int(row))} for row in rows]
     hits = [tag.text.casefold() in own for own, tags in zip(true, predicted, strict=True) for tag in tags]
     assert np.mean(hits) >= 0.8
@@ -161,9 +161,7 @@ def test_options_that_make_no_sense_are_one_sentence(options: dict[str, float], 
 
 def test_the_nil_bias_is_the_dial_of_systems_that_have_one(run: Run, store: FeatureStore) -> None:
     batch = collate(store, store.indices("test"))
-    few, many = (
-        sum(map(len, open_tagger(run, TaggingOptions(nil_bias=bias)).tagger.predict(batch))) for bias in (-20.0, 3.0)
-    )
+    few, many = (sum(map(len, open_tagger(run, TaggingOptions(nil_bias=bias)).predict(batch))) for bias in (-20.0, 3.0))
     assert few <= many
     system = type("Other", (), {})()
     other = Run(
@@ -224,7 +222,7 @@ def test_snap_leaves_known_tags_alone(run: Run, store: FeatureStore, monkeypatch
     batch = collate(store, store.indices("test"))
     free, found = (
         RunTagger(run).predict(batch),
-        open_tagger(run, TaggingOptions(vocabulary="snap")).tagger.predict(batch),
+        open_tagger(run, TaggingOptions(vocabulary="snap")).predict(batch),
     )
     assert all(not tag.novel and tag.text in run.tag_table.spellings for tags in found for tag in tags)
     for before, after in zip(free, found, strict=True):

@@ -14,7 +14,7 @@ from optsg.data.errors import InputError
 from optsg.data.inputs.ready_features import open_ready_features
 from optsg.data.media import Failure
 from optsg.data.store import open_store
-from optsg.data.store.hdf5.part_writer import Hdf5StoreWriter
+from optsg.data.store.part_writer import Hdf5StoreWriter
 from optsg.data.store.schema import VideoFeatures
 from optsg.data.store.verification import verify_store
 from optsg.extract.growing_store import GrowingStore
@@ -271,9 +271,11 @@ def test_training_starts_an_untrained_title_encoder_from_nothing(
     assert trained.config.training.pretrained_learning_rate == trained.config.training.learning_rate == 0.004
     with open_store(tmp_path / "feats.h5") as store:
         start = store.title_encoder_weights()
+    title_encoder = trained.model.title_encoder
+    assert title_encoder is not None
     moved = {
         name: not np.array_equal(start[name], values.numpy())
-        for name, values in trained.model.text_model().model.state_dict().items()
+        for name, values in title_encoder.model.state_dict().items()
         if name in start
     }
     assert moved["embeddings.word_embeddings.weight"]

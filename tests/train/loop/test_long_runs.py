@@ -44,7 +44,7 @@ def train_until(monkeypatch: pytest.MonkeyPatch, step: int, feats: Path, run: st
     steps = iter(range(1, 1000))
 
     def stopping(self: Trainer, *arguments: object) -> object:
-        self._next_state = 0.0
+        self._states._next = 0.0
         if next(steps) == step:
             self._stop.set()
         return original(self, *arguments)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ import torch
 from optsg.data.batching import collate
 from optsg.data.store import open_store
 from optsg.data.tags import tag_key
+from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.loop.trainer import Trainer, TrainingInterrupted
 from optsg.train.run.run import load_run
 from optsg.train.run_files import NEEDED
@@ -38,7 +39,7 @@ def test_a_run_learns_the_tiny_world_and_its_tags_come_back(feats: Path) -> None
     run = load_run(Path("runs/latest"), device="cpu")
     with open_store(feats) as store:
         rows = store.indices("test")
-        predicted = run.predict(collate(store, rows))
+        predicted = RunTagger(run).predict(collate(store, rows))
         true = [{store.tag_keys[tag] for tag in store.tags(int(row))} - {"t-shirt"} for row in rows]
     found = [{tag_key(tag.text) for tag in tags} - {"t-shirt"} for tags in predicted]
     hits = sum(len(a & b) for a, b in zip(true, found, strict=True))

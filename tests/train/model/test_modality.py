@@ -14,6 +14,7 @@ from optsg.data.errors import ConfigError
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import TitleTokenizer
+from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.cli import main
 from optsg.train.config import Modality, ModelConfig, RunConfig, TrainingConfig, apply_settings
 from optsg.train.run.plan import RunRequest, new_run
@@ -141,7 +142,7 @@ def test_a_run_of_one_modality_trains_and_opens(
     run = load_run(Path("runs/a"), device="cpu")
     assert run.config.model.modality == modality
     assert load_file("runs/a/model.safetensors").keys() == run.model.state_dict().keys()
-    assert len(run.predict(collate(store, store.indices("test")))) == len(store.indices("test"))
+    assert len(RunTagger(run).predict(collate(store, store.indices("test")))) == len(store.indices("test"))
 
 
 def test_an_unknown_modality_is_refused() -> None:

@@ -6,11 +6,19 @@ import math
 
 import pytest
 import torch
-from optsg.train.objective.losses import prompt_tag_contrastive_loss, tag_sequence_loss
-from torch import Tensor
+from optsg.train.config import TrainingConfig
+from optsg.train.objective.losses import SequenceLoss, prompt_tag_contrastive_loss
+from optsg.train.objective.shares import ALONE
+from torch import Tensor, nn
 from torch.nn import functional
 
 NIL = 4
+
+
+def sequence_loss(logits: Tensor, targets: Tensor, nil_weight: float, normalisation: str = "weights") -> Tensor:
+    training = TrainingConfig(nil_weight=nil_weight, normalisation=normalisation)  # type: ignore[arg-type]
+    per_token = functional.cross_entropy(logits, targets, reduction="none")
+    return SequenceLoss(training, pad=0, nil=NIL)(per_token, targets, ALONE)
 
 
 def contrastive_by_hand(prompts: Tensor, assignment: Tensor, tags: Tensor, scale: float, *, mask: bool) -> float:
@@ -64,7 +72,7 @@ def test_nil_gets_exactly_lambda() -> None:
     weight = torch.ones(9)
     weight[NIL] = 0.3
     expected = functional.cross_entropy(logits, targets, weight=weight)  # divides by the summed weights too
-    loss = tag_sequence_loss(logits, targets, pad=0, nil=NIL, nil_weight=0.3)
+    loss = sequence_loss(logits, targets, 0.3)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     (gradient,) = torch.autograd.grad(loss, logits)
     error = (logits.softmax(-1) - functional.one_hot(targets, 9)).detach()
@@ -76,13 +84,17 @@ def test_padding_counts_nothing() -> None:
     torch.manual_seed(0)
     logits, targets = torch.randn(5, 8), torch.tensor([5, NIL, 0, 0, 6])
     kept = targets != 0
-    padded, bare = (
-        tag_sequence_loss(logits[rows], targets[rows], pad=0, nil=NIL, nil_weight=0.3) for rows in (slice(None), kept)
-    )
+    padded, bare = (sequence_loss(logits[rows], targets[rows], 0.3) for rows in (slice(None), kept))
     assert padded.item() == pytest.approx(bare.item())
 
 
 def test_the_literal_loss_is_a_sum() -> None:
     logits, targets = torch.zeros(4, 8), torch.tensor([5, NIL, NIL, 6])
-    loss = tag_sequence_loss(logits, targets, pad=0, nil=NIL, nil_weight=0.5, normalisation="sum")
+    loss = sequence_loss(logits, targets, 0.5, "sum")
     assert loss.item() == pytest.approx(3.0 * math.log(8))
+
+
+def test_labels_are_smoothed_in_training_alone() -> None:
+    loss, model = SequenceLoss(TrainingConfig(label_smoothing=0.1)), nn.Linear(1, 1)
+    assert loss.smoothing(model.train()) == 0.1
+    assert loss.smoothing(model.eval()) == 0.0

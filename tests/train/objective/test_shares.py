@@ -1,4 +1,4 @@
-"""Losses and gradients of two processes equal those of one process with the joint batch (``method.md`` §8)."""
+"""Losses and gradients of two processes equal those of one process with the joint batch."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import TitleTokenizer, Vocabulary
 from optsg.train.config import InputConfig, ModelConfig, RunConfig, TrainingConfig
 from optsg.train.model.op_tsg import OPTSG
+from optsg.train.objective.op_tsg_loss import OpTsgLoss
+from optsg.train.objective.shares import ProcessExchange
 from optsg.train.objective.tag_targets import tag_targets
 from optsg.train.run.plan import RunRequest, new_run
 from optsg.train.systems.registry import start_system
@@ -50,9 +52,10 @@ def losses_and_gradients(feats: Path, rows: list[int]) -> dict[str, torch.Tensor
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.2)
         model.eval()
         targets = tag_targets(store, _all_pieces(), 24, torch.device("cpu"))
-        losses = model(collate(store, rows), targets, TrainingConfig(shuffle=False), np.random.default_rng(0))
+        loss = OpTsgLoss(model, targets, TrainingConfig(shuffle=False))
+        losses = loss(collate(store, rows), np.random.default_rng(0), ProcessExchange())
     losses.total.backward()
-    values = {"contrastive": losses.contrastive.detach(), "generation": losses.generation.detach()}
+    values = {name: part.detach() for name, part in losses.parts.items()}
     # A process whose share has no image has no gradient for the patch projection.
     values |= {
         name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -81,7 +84,7 @@ def system_losses_and_gradients(feats: Path, run: Path, rows: list[int], joint: 
         tags = tuple(store.tags(row) for row in joint)
         share = JointBatch(tags=tags, places=np.array([joint.index(row) for row in rows]))
         batch = replace(collate(store, rows), joint=share)
-        losses = system.losses(batch, np.random.default_rng(0))
+        losses = system.losses(batch, np.random.default_rng(0), ProcessExchange())
     losses.total.backward()
     values = {name: part.detach() for name, part in losses.parts.items()}
     values |= {

@@ -14,6 +14,7 @@ from optsg.data.batching import collate
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import TitleTokenizer
+from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.config import RunConfig
 from optsg.train.loop.optimiser import build_optimiser
 from optsg.train.model.op_tsg import OPTSG
@@ -98,7 +99,7 @@ def test_a_run_keeps_no_tag_language_model_and_needs_none(feats: Path, store: Fe
     assert not [name for name in load_file("runs/a/model.safetensors") if name.startswith("tag_model.")]
     run = load_run(Path("runs/a"), device="cpu")
     assert run.config.system == NAME
-    assert len(run.predict(collate(store, [0, 1]))) == 2
+    assert len(RunTagger(run).predict(collate(store, [0, 1]))) == 2
 
 
 def test_a_store_whose_text_model_gives_other_embeddings_is_refused(tmp_path: Path) -> None:

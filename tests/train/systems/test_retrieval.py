@@ -14,6 +14,7 @@ from optsg.data.batching import Batch, collate
 from optsg.data.errors import RunError
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
+from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.run.run import load_run
 from optsg.train.systems.open_book import MAX_TAGS, OpenBookWriter, open_pages
 from optsg.train.systems.retrieval import PICTURE_WEIGHT, RetrievalIndex
@@ -179,10 +180,10 @@ def test_a_saved_run_predicts_the_same_without_the_store(feats: Path, store: Fea
     assert result.exit_code == 0, result.output
     assert json.loads(Path("runs/a/config.json").read_text())["model"]["neighbours"] == 3
     batch = dataclasses.replace(collate(store, store.indices("test")), rows=None, tags=())
-    before = load_run(Path("runs/a"), device="cpu").predict(batch)
+    before = RunTagger(load_run(Path("runs/a"), device="cpu")).predict(batch)
     own.unlink()
     run = load_run(Path("runs/a"), device="cpu")
-    assert run.predict(batch) == before
+    assert RunTagger(run).predict(batch) == before
     assert sum(map(len, before)) > 0
     assert {tag.prompt for tags in before for tag in tags} == {None}
     index = Path("runs/a/retrieval.safetensors")

@@ -8,12 +8,12 @@ from typing import Self
 
 import numpy as np
 
-from ...media import FEATURE_STATUSES, SPLITS, Failure
-from .. import schema
-from ..plan import TagTableBuilder
-from ..row_blocks import RaggedBlock
-from ..schema import StoreHeader, VideoFeatures, digest_to_bytes
-from .file import ColumnFileWriter
+from ..media import FEATURE_STATUSES, SPLITS, Failure
+from . import schema
+from .hdf5.file import ColumnFileWriter
+from .plan import TagTableBuilder
+from .row_blocks import RaggedBlock
+from .schema import StoreHeader, VideoFeatures, digest_to_bytes
 
 
 class Hdf5StoreWriter:
@@ -37,7 +37,7 @@ class Hdf5StoreWriter:
             raise
 
     def append(self, video: VideoFeatures) -> None:
-        """Adds one video."""
+        """Adds a video with its features, title and tags."""
         texts = {f"videos/{name}": str(getattr(video, name)) for name in ("id", "title", "source", "note", "backend")}
         arrays = {f"videos/{name}": getattr(video, name) for name in ("frames", "times", "patches")}
         raw = {"videos/thumbnail": video.thumbnail, "videos/digest": digest_to_bytes(video.digest)}

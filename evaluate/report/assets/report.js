@@ -1,8 +1,3 @@
-"""The report's only script: sorts and searches tables, and filters video cards. Without it the page reads the same."""
-
-from __future__ import annotations
-
-SCRIPT = """
 function counted(number, things) {
   return number.toLocaleString("en") + " " + things + (number === 1 ? "" : "s");
 }
@@ -95,4 +90,3 @@ function showEvidence(event) {
   shade(panel.querySelectorAll(".strip li"), tag.dataset.frames);
 }
 for (const kind of ["pointerover", "focusin", "click"]) document.addEventListener(kind, showEvidence);
-"""

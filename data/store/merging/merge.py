@@ -26,21 +26,22 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..corpus_part import CorpusPart, describe_parts
-from ..errors import StoreError, StoreWriteError
-from . import schema
-from .corpus import StoredTexts
-from .feature_store import FeatureStore, open_store
-from .files import recover_store
-from .merge_checks import check_overlap, check_settings, check_text_models, is_same_embedding, joint_part
-from .merge_plan import Merge, Source, breaks_between, plan_merge
-from .plan import TextTables
-from .row_blocks import RaggedBlock, RowBlock, cut_rows
-from .schema import StoreHeader, TextModelTables
-from .writing import Progress, write_store
+from ...corpus_part import CorpusPart, describe_parts
+from ...errors import StoreError, StoreWriteError
+from .. import schema
+from ..corpus import StoredTexts
+from ..feature_store import FeatureStore, open_store
+from ..files import recover_store
+from ..plan import TextTables
+from ..row_blocks import RaggedBlock, RowBlock, cut_rows
+from ..schema import StoreHeader, TextModelTables
+from ..writing import Progress, write_store
+from .checks import check_overlap, check_settings, check_text_models, is_same_embedding, joint_part
+from .plan import Merge, Source, breaks_between, plan_merge
 
 TextMaker = Callable[[StoreHeader, Iterable[str]], TextModelTables]
 """Makes the text model of a header from all titles and tags, where it is made from them."""
+
 
 TEXT_BATCH = 1024
 
@@ -63,7 +64,7 @@ def merge_parts(
     with one id the last one counts.
 
     Args:
-        parts: files that :class:`optsg.data.store.hdf5.part_writer.Hdf5StoreWriter` wrote.
+        parts: files that :class:`optsg.data.store.part_writer.Hdf5StoreWriter` wrote.
         out: a name that ends in ``.h5`` for one file, any other for a folder of shards.
         header: recorded in the store.
         text: the text model.
@@ -110,12 +111,7 @@ def merge_stores(
         StoreError: a store is damaged, has other encoders, sampling or text model, an input is in two of them, or there is no video.
         StoreWriteError: ``out`` exists, is one of the stores, or cannot be written.
     """
-    recover_store(out)
-    for path in paths:
-        if out.exists() and path.exists() and out.samefile(path):
-            raise StoreWriteError(f"{out} is one of the stores to merge; choose another name")
-    if out.exists() and not overwrite:
-        raise StoreWriteError(f"{out} exists already; choose another name, or add --overwrite to replace it")
+    _check_out(paths, out, overwrite)
     with ExitStack() as stack:
         stores = [stack.enter_context(open_store(path)) for path in paths]
         check_settings(stores)
@@ -125,22 +121,41 @@ def merge_stores(
             raise StoreError(f"there is no video in {_named(paths)}; nothing was merged")
         stores = _by_part(stores)
         header = _joint_header(stores, part)
-        sources = [Source(store.path, opened=store) for store in stores]
-        text: _Text
-        if header.text_encoder.get(schema.MADE_FROM) == schema.CORPUS:
-            texts = itertools.chain.from_iterable(StoredTexts([], base=store.path) for store in stores)
-            tables = make_text(header, texts)
-            merge = plan_merge(sources, header.with_corpus(tables.corpus_digest), input_order)
-            text = _GivenText(merge, tables)
-        else:
-            check_text_models(stores)
-            merge = plan_merge(sources, header, input_order, with_title_tokens=True)
-            text = _TakenText(merge, stores)
-            text.check()
+        merge, text = _plan_and_text(stores, header, make_text, input_order)
         _write(merge, out, text, progress)
     missing = part.missing if part is not None else ()
     verb = "is" if len(missing) == 1 else "are"
     return [f"{describe_parts(missing, part.of)} {verb} missing"] if part is not None and missing else []
+
+
+def _plan_and_text(
+    stores: Sequence[FeatureStore], header: StoreHeader, make_text: TextMaker, input_order: Iterable[str] | None
+) -> tuple[Merge, _Text]:
+    """The plan, and the text model: made anew where it is made from the corpus, else taken over.
+
+    Raises:
+        StoreError: text models differ.
+    """
+    sources = [Source(store.path, opened=store) for store in stores]
+    if header.text_encoder.get(schema.MADE_FROM) == schema.CORPUS:
+        texts = itertools.chain.from_iterable(StoredTexts([], base=store.path) for store in stores)
+        tables = make_text(header, texts)
+        merge = plan_merge(sources, header.with_corpus(tables.corpus_digest), input_order)
+        return merge, _GivenText(merge, tables)
+    check_text_models(stores)
+    merge = plan_merge(sources, header, input_order, with_title_tokens=True)
+    taken = _TakenText(merge, stores)
+    taken.check()
+    return merge, taken
+
+
+def _check_out(paths: Sequence[Path], out: Path, overwrite: bool) -> None:
+    recover_store(out)
+    for path in paths:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise StoreWriteError(f"{out} is one of the stores to merge; choose another name")
+    if out.exists() and not overwrite:
+        raise StoreWriteError(f"{out} exists already; choose another name, or add --overwrite to replace it")
 
 
 def _named(paths: Sequence[Path]) -> str:

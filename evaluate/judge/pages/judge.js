@@ -1,8 +1,3 @@
-"""Script of the page that asks. Words of others (tags, titles, names) become text nodes, never markup."""
-
-from __future__ import annotations
-
-SCRIPT = r"""
 "use strict";
 const byId = (id) => document.getElementById(id);
 let questions = [];
@@ -211,4 +206,3 @@ function ready() {
   byId("name").value = "";
   byId("name").focus();
 }
-"""

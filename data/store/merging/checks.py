@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ..corpus_part import CorpusPart, describe_parts
-from ..errors import StoreError
-from . import schema
-from .digests import text_digest
-from .feature_store import FeatureStore
+from ...corpus_part import CorpusPart, describe_parts
+from ...errors import StoreError
+from .. import schema
+from ..digests import text_digest
+from ..feature_store import FeatureStore
 
 EMBEDDING_TOLERANCE = 1e-4
 """Of a text's embedding, relative to the largest number in it: who shares its batch, the processor and its threads change the

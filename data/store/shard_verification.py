@@ -11,10 +11,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from .. import schema
-from ..feature_store import FeatureStore
-from ..row_blocks import BLOCK_ROWS, RaggedBlock, RowBlock
-from .writing import Samples, sample_key
+from . import schema
+from .feature_store import FeatureStore
+from .row_blocks import BLOCK_ROWS, RaggedBlock, RowBlock
+from .shards.writing import Samples, sample_key
 
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 

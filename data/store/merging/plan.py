@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import StoreError
-from ..media import Failure
-from . import schema
-from .feature_store import FeatureStore, open_part, open_store
-from .plan import MOST_TAGS, JointTags, StorePlan
-from .schema import StoreHeader
+from ...errors import StoreError
+from ...media import Failure
+from .. import schema
+from ..feature_store import FeatureStore, open_part, open_store
+from ..plan import MOST_TAGS, JointTags, StorePlan
+from ..schema import StoreHeader
 
 
 @dataclass(frozen=True)

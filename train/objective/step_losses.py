@@ -1,0 +1,50 @@
+"""The losses of one step: the one record that goes from the objective through micro-batches and processes to the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLosses:
+    """Losses of a batch.
+
+    Attributes:
+        parts: scalars by name, with gradients until :meth:`detached`; the loss is their sum.
+        measures: numbers for the log that are no part of the loss.
+    """
+
+    parts: Mapping[str, Tensor]
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """The loss (Eq. 10, and what a system adds to it)."""
+        return reduce(torch.add, self.parts.values())
+
+    def numbers(self) -> dict[str, float]:
+        """The loss as ``loss`` and its parts by name."""
+        parts = {name: part.item() for name, part in self.parts.items()}
+        return {"loss": sum(parts.values()), **parts}
+
+    def logged(self) -> dict[str, float]:
+        """What the epoch's log line averages, by its name there; the loss is the sum of its parts."""
+        return {**{f"train_{name}": part.item() for name, part in self.parts.items()}, **self.measures}
+
+    def detached(self) -> StepLosses:
+        """The same without gradients."""
+        return StepLosses(parts={name: part.detach() for name, part in self.parts.items()}, measures=self.measures)
+
+    @classmethod
+    def mean(cls, shares: Sequence[StepLosses]) -> StepLosses:
+        """Means over shares of a joint batch, without gradients: losses are scaled so that this is the joint loss."""
+        first = shares[0]
+        return cls(
+            parts={name: torch.stack([share.parts[name].detach() for share in shares]).mean() for name in first.parts},
+            measures={name: sum(share.measures[name] for share in shares) / len(shares) for name in first.measures},
+        )
