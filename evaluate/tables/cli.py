@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,7 +42,6 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 )
 @click.option(
     "--tables",
-    "keys",
     callback=_words,
     metavar="LIST",
     help="Which tables: 1 (with 2), 3, 4, 5, 6, 7, 8, beyond.  [default: all; with --quick 1,7,8]",
@@ -78,49 +78,23 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option("--only-write", is_flag=True, help="Write the tables from the runs that are finished; train nothing.")
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
-def main(
-    feats: Path,
-    out: Path,
-    keys: tuple[str, ...],
-    seeds: tuple[int, ...],
-    size: str,
-    settings: tuple[str, ...],
-    pretrained: tuple[Path, ...],
-    quick: bool,
-    jobs: int | None,
-    device: str,
-    dry_run: bool,
-    only_write: bool,
-    quiet: bool,
-    verbose: bool,
-) -> None:
+def main(*, quiet: bool, verbose: bool, **options: Any) -> None:
     """Trains and scores every system and setting of the paper's tables and writes DIR/tables.md and DIR/tables.html.
 
     Finished runs are kept: run it again with the same arguments, whatever ended it, and it goes on.
     """
-    if dry_run and only_write:
+    if options["dry_run"] and options["only_write"]:
         raise click.UsageError("--dry-run writes nothing and --only-write writes the tables; leave one of them out")
     with one_sentence_errors(verbose):
         # PyTorch takes seconds to import; --help should not wait for it.
-        from .run_grid import Options, run_grid
+        from .invocation import Invocation
+        from .run_grid import run_grid
 
-        options = Options(
-            feats=feats,
-            out=out,
-            tables=keys,
-            seeds=seeds or ((0,) if quick else (0, 1, 2)),
-            size=size,
-            settings=settings,
-            pretrained=pretrained,
-            quick=quick,
-            jobs=jobs,
-            device=device,
-            dry_run=dry_run,
-            only_write=only_write,
-        )
+        seeds = options.pop("seeds") or ((0,) if options["quick"] else (0, 1, 2))
+        asked = Invocation(seeds=seeds, **options)
         stop = StopRequest()
         with stop_on_signals(stop):
-            complete = run_grid(options, announce=(lambda _: None) if quiet else click.echo, stop=stop)
+            complete = run_grid(asked, announce=(lambda _: None) if quiet else click.echo, stop=stop)
         if stop.is_set():
             click.echo("interrupted; run the same command again to go on", err=True)
             sys.exit(INTERRUPTED)

@@ -20,7 +20,7 @@ from .markdown import FIGURE_3, markdown, plot_name
 from .measures import Measures, RunMeasures
 from .plan import Plan
 from .prompt_orders import prompt_orders
-from .results import NO_TITLE, READING, Invocation, Results, collect, shown_run
+from .results import NO_TITLE, READING, Results, collect, shown_run
 from .runner import State
 
 WORDS: Mapping[State, str] = {
@@ -33,14 +33,11 @@ WORDS: Mapping[State, str] = {
 """States of a run for people."""
 
 
-def write_tables(
-    plan: Plan, invocation: Invocation, states: Mapping[str, State], settings: Sequence[str], *, device: str
-) -> list[str]:
+def write_tables(plan: Plan, states: Mapping[str, State], *, device: str) -> list[str]:
     """Writes ``tables.md``, its pictures, and ``tables.html`` to the results folder.
 
     Args:
         states: of every run, by name.
-        settings: those of every run.
         device: on which Figure 3's video is decoded.
 
     Returns:
@@ -49,17 +46,16 @@ def write_tables(
     Raises:
         OptsgError: a finished run cannot be read, or a file cannot be written.
     """
-    out = invocation.out
+    out = plan.asked.out
     finished = {name for name, state in states.items() if state == "finished"}
-    measures = Measures(plan, out / "runs", finished)
+    measures = Measures(plan, plan.asked.runs, finished)
     missing = missing_lines(plan, states)
-    with open_store(invocation.feats) as store:
+    with open_store(plan.asked.feats) as store:
         run = shown_run(measures)
         results = collect(
             plan,
             measures,
-            invocation,
-            facts=provenance(store, plan, settings, measures.every_run()),
+            facts=provenance(store, plan, measures.every_run()),
             orders=None if run is None else prompt_orders(run, store, device=device),
             missing=missing,
         )
@@ -115,13 +111,10 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seeds {', '.join(others)} and {last}" if others else f"seed {last}"
 
 
-def provenance(
-    store: FeatureStore, plan: Plan, settings: Sequence[str], runs: Sequence[RunMeasures]
-) -> list[tuple[str, str]]:
+def provenance(store: FeatureStore, plan: Plan, runs: Sequence[RunMeasures]) -> list[tuple[str, str]]:
     """Name and value of what a reader needs to judge the numbers or make them again.
 
     Args:
-        settings: those of every run.
         runs: the finished ones.
     """
     header = store.header
@@ -135,8 +128,8 @@ def provenance(
         ("Videos", ", ".join(f"{count:,} {name}" for count, name in splits if count)),
         ("Tags", f"{len(store.tag_keys):,} different ones in all splits"),
         ("Encoders", f"{encoder_name(header.image_encoder)}; {encoder_name(header.text_encoder)}"),
-        ("Size", f"{plan.size}; settings of every run: {' '.join(settings) or 'the defaults'}"),
-        ("Seeds", ", ".join(map(str, plan.seeds))),
+        ("Size", f"{plan.asked.size}; settings of every run: {' '.join(plan.settings) or 'the defaults'}"),
+        ("Seeds", ", ".join(map(str, plan.asked.seeds))),
         ("Runs", f"{len(runs)} of {len(plan.distinct)} finished"),
         ("Device", f"{every_device}{with_threads}. Runs were timed as they ran, side by side"),
         ("Training in all", f"{sum(run.minutes or 0.0 for run in runs) / 60:.1f} hours, each run's own time summed"),

@@ -155,7 +155,7 @@ class Measures:
 
     def row(self, choice: Choice) -> RowMeasures:
         """The finished runs of a choice, in the order of the seeds."""
-        planned = [self._planned.get((choice, seed)) for seed in self._plan.seeds]
+        planned = [self._planned.get((choice, seed)) for seed in self._plan.asked.seeds]
         return RowMeasures([self._run(run.name) for run in planned if run is not None and run.name in self._finished])
 
     def _run(self, name: str) -> RunMeasures:

@@ -10,11 +10,13 @@ from pathlib import Path
 from ...data.errors import ConfigError
 from ...data.store import FeatureStore
 from ...train.config import SIZES, RunConfig, Size, apply_settings, default_epochs
+from ...train.device import choose_device
 from ...train.run.init_from import open_source
-from ...train.run.plan import plan_run
+from ...train.run.plan import choose_size, plan_run
 from ...train.system_names import check_system_name
 from ...train.systems.op_tsg import PAPER_SETTINGS
 from .grid import PAPER, QUICK_EPOCHS, QUICK_TABLES, SYSTEMS, TABLES, Choice, Row, Table
+from .invocation import Invocation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +42,16 @@ class Plan:
     """The grid for one store.
 
     Attributes:
+        asked: what was asked for, with the size that ``auto`` came to.
         tables: with the rows that were asked for.
-        seeds: of every row.
+        settings: those of every run.
         runs: (choice as in the rows, seed) -> run; rows of the same configuration have the same one.
         impossible: choice -> why it cannot be trained.
     """
 
+    asked: Invocation
     tables: tuple[Table, ...]
-    seeds: tuple[int, ...]
-    size: Size
+    settings: tuple[str, ...]
     runs: Mapping[tuple[Choice, int], PlannedRun]
     impossible: Mapping[Choice, str]
 
@@ -56,7 +59,7 @@ class Plan:
     def distinct(self) -> list[PlannedRun]:
         """Every run once: all of the first seed first, so that a table is early complete, if with one seed only."""
         by_name = {run.name: run for run in self.runs.values()}
-        order = {seed: number for number, seed in enumerate(self.seeds)}
+        order = {seed: number for number, seed in enumerate(self.asked.seeds)}
         return sorted(by_name.values(), key=lambda run: order[run.seed])
 
 
@@ -105,25 +108,21 @@ def quick_epochs(size: Size, videos: int, settings: Sequence[str]) -> str:
     return f"epochs={max(1, round(QUICK_EPOCHS * epochs))}"
 
 
-def plan_grid(
-    store: FeatureStore,
-    feats: Path,
-    tables: Sequence[Table],
-    *,
-    seeds: Sequence[int],
-    size: Size,
-    settings: Sequence[str],
-) -> Plan:
+def plan_grid(store: FeatureStore, asked: Invocation, tables: Sequence[Table]) -> Plan:
     """Resolves every row of every table.
 
     Args:
-        store: opened from ``feats``.
-        settings: ``key=value`` of every run; a row's own settings come after them.
+        store: opened from ``asked.feats``.
+        asked: its ``settings`` are those of every run; a row's own settings come after them.
 
     Raises:
         RunError: a pre-trained run cannot be opened.
-        ConfigError: one of ``settings`` is wrong. What is wrong with one row is in :attr:`Plan.impossible`.
+        ConfigError: one of the settings is wrong. What is wrong with one row is in :attr:`Plan.impossible`.
     """
+    size = choose_size(asked.size, store, choose_device(asked.device))
+    settings = asked.settings
+    if asked.quick and not any(setting.startswith("epochs=") for setting in settings):
+        settings += (quick_epochs(size, len(store.indices("train")), settings),)
     for setting in settings:
         if setting.partition("=")[0] == "seed":
             raise ConfigError(f"--set {setting}: seeds are chosen with --seeds")
@@ -137,16 +136,18 @@ def plan_grid(
             used = _without_idle_settings(choice, size, settings)
             every = (*settings, *used.settings)
             source = None if used.pretrained is None else open_source(str(used.pretrained))
-            for seed in seeds:
+            for seed in asked.seeds:
                 whole = plan_run(
-                    store, feats, system=choice.system, size=size, settings=every, seed=seed, source=source
+                    store, asked.feats, system=choice.system, size=size, settings=every, seed=seed, source=source
                 )
                 runs[choice, seed] = PlannedRun(
                     name=_name(used, seed), choice=used, seed=seed, settings=every, config=whole.config
                 )
         except ConfigError as error:
             impossible[choice] = str(error)
-    return Plan(tables=tuple(planned), seeds=tuple(seeds), size=size, runs=runs, impossible=impossible)
+    return Plan(
+        asked=replace(asked, size=size), tables=tuple(planned), settings=settings, runs=runs, impossible=impossible
+    )
 
 
 def _with_default_point(table: Table, size: Size, settings: Sequence[str]) -> Table:

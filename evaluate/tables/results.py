@@ -5,10 +5,8 @@ Titles, columns and cells are made once; Markdown and HTML show the same.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from .case_studies import Case, case_studies
 from .charts import Line, sweep_plot
@@ -68,31 +66,9 @@ class Results:
     missing: Sequence[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Invocation:
-    """The options that a table's command repeats."""
-
-    feats: Path
-    out: Path
-    seeds: Sequence[int]
-    size: str
-    settings: Sequence[str]
-    pretrained: Sequence[Path]
-    quick: bool
-
-    def command(self, key: str) -> str:
-        """The command that trains and writes one table."""
-        words = ["optsg-tables", "--feats", str(self.feats), "--out", str(self.out), "--tables", key]
-        words += ["--seeds", ",".join(map(str, self.seeds)), "--size", self.size]
-        words += [word for setting in self.settings for word in ("--set", setting)]
-        words += [word for run in self.pretrained for word in ("--pretrained", str(run))]
-        return shlex.join(words + ["--quick"] * self.quick)
-
-
 def collect(
     plan: Plan,
     measures: Measures,
-    invocation: Invocation,
     *,
     facts: Sequence[tuple[str, str]],
     orders: PromptOrders | None,
@@ -103,9 +79,9 @@ def collect(
         Section(
             key=table.key,
             title=table.title,
-            command=invocation.command(table.key),
+            command=plan.asked.command(table.key),
             note=NOTES[table.kind],
-            tables=table_texts(table, measures, len(plan.seeds)),
+            tables=table_texts(table, measures, len(plan.asked.seeds)),
             plot=_plot(table, measures),
         )
         for table in plan.tables

@@ -27,6 +27,7 @@ from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress
 from ...train.run.plan import differences
 from ...train.run_files import CONFIG
+from .invocation import Invocation
 from .one_run import BUSY, Job, RunBusy, lock_run
 from .plan import PlannedRun
 
@@ -53,31 +54,24 @@ class Work:
     """What all runs share.
 
     Attributes:
-        out: the results folder; runs lie in ``out/runs``.
-        feats: the feature store.
+        asked: what was asked for, with the size that ``auto`` came to.
         splits: to evaluate on.
     """
 
-    out: Path
-    feats: Path
-    size: str
+    asked: Invocation
     splits: tuple[str, ...]
     places: Places
 
-    @property
-    def runs(self) -> Path:
-        """The folder of all runs."""
-        return self.out / "runs"
-
     def job(self, run: PlannedRun, device: str) -> Job:
         """What the process of a run is told."""
-        options = ["--feats", str(self.feats.resolve()), "--system", run.choice.system, "--size", self.size]
+        asked = self.asked
+        options = ["--feats", str(asked.feats.resolve()), "--system", run.choice.system, "--size", asked.size]
         options += ["--seed", str(run.seed)]
         for setting in run.settings:
             options += ["--set", setting]
         if run.choice.pretrained is not None:
             options += ["--init-from", str(run.choice.pretrained.resolve())]
-        folder = self.runs.resolve() / run.name
+        folder = asked.runs.resolve() / run.name
         return Job(folder=str(folder), train=tuple(options), splits=self.splits, device=device)
 
 
@@ -125,14 +119,14 @@ class Runner:
             self._stop_all()
 
     def _state(self, run: PlannedRun) -> str:
-        return run_state(run, self._work.runs, self._work.splits)
+        return run_state(run, self._work.asked.runs, self._work.splits)
 
     def _start_one(self, pending: deque[PlannedRun], device: str) -> bool:
         """Starts the first run that nobody else is training; false where there is none."""
         for _ in range(len(pending)):
             run = pending.popleft()
             try:
-                with lock_run(self._work.runs / run.name):
+                with lock_run(self._work.asked.runs / run.name):
                     pass
             except RunBusy:
                 pending.append(run)
@@ -160,7 +154,7 @@ class Runner:
         return _Active(run=run, device=device, process=process, started=time.monotonic())
 
     def _log(self, run: PlannedRun) -> Path:
-        return self._work.runs / f"{run.name}.log"
+        return self._work.asked.runs / f"{run.name}.log"
 
     def _finish(self, ended: _Active, pending: deque[PlannedRun]) -> None:
         _close_input(ended.process)
@@ -184,7 +178,7 @@ class Runner:
             self._minutes.append(minutes)
         took = "trained by another optsg-tables" if minutes is None else f"{minutes:.1f} min"
         self._announce(
-            f"{self._done} of {self._total}  {run.name}: {_scores(self._work.runs / run.name)}; {took}{self._left()}"
+            f"{self._done} of {self._total}  {run.name}: {_scores(self._work.asked.runs / run.name)}; {took}{self._left()}"
         )
 
     def _left(self) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from optsg.data.store import open_store
 from optsg.evaluate.tables.grid import Choice, Row, Table
+from optsg.evaluate.tables.invocation import Invocation
 from optsg.evaluate.tables.plan import Plan, plan_grid
 from optsg.evaluate.tables.runner import Places, Runner, Work
 
@@ -29,20 +30,25 @@ PAIR = Table(
 )
 
 
+def asked(out: Path, feats: Path, *, settings: tuple[str, ...] = (), seeds: tuple[int, ...] = (0,)) -> Invocation:
+    """For small models."""
+    return Invocation(feats=feats, out=out, seeds=seeds, size="small", settings=settings)
+
+
 @pytest.fixture(scope="session")
 def plan(tiny_feats: Path) -> Callable[..., Plan]:
     def make(*settings: str, tables: Sequence[Table] = (PAIR,), seeds: Sequence[int] = (0,)) -> Plan:
         with open_store(tiny_feats) as store:
             every = (*TINY_SETTINGS, *settings)
-            return plan_grid(store, tiny_feats, tables, seeds=seeds, size="small", settings=every)
+            return plan_grid(store, asked(Path("out"), tiny_feats, settings=every, seeds=tuple(seeds)), tables)
 
     return make
 
 
 def new_work(folder: Path, feats: Path) -> Work:
     places = Places(devices=("cpu", "cpu"), threads=1)
-    made = Work(out=folder / "out", feats=feats, size="small", splits=("val", "test"), places=places)
-    made.runs.mkdir(parents=True)
+    made = Work(asked=asked(folder / "out", feats), splits=("val", "test"), places=places)
+    made.asked.runs.mkdir(parents=True)
     return made
 
 
@@ -68,5 +74,5 @@ def trained(
 @pytest.fixture
 def finished(trained: tuple[Work, list[str]], work: Work) -> Work:
     """A copy of it that a test may change."""
-    shutil.copytree(trained[0].out, work.out, dirs_exist_ok=True, symlinks=True)
+    shutil.copytree(trained[0].asked.out, work.asked.out, dirs_exist_ok=True, symlinks=True)
     return work

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from optsg.data.store import open_store
 from optsg.evaluate.tables.cli import main
 from optsg.evaluate.tables.documents import missing_lines
+from optsg.evaluate.tables.invocation import Invocation
 from optsg.evaluate.tables.plan import choose_tables, plan_grid
 from optsg.evaluate.tables.runner import State
 
@@ -65,14 +66,8 @@ def test_what_is_missing_is_written_down(tiny_feats: Path, tmp_path: Path) -> No
 
 def test_seeds_of_one_state_share_a_line(tiny_feats: Path) -> None:
     with open_store(tiny_feats) as store:
-        grid = plan_grid(
-            store,
-            tiny_feats,
-            choose_tables(["1"], quick=False, pretrained={}),
-            seeds=(0, 1),
-            size="small",
-            settings=TINY_SETTINGS,
-        )
+        asked = Invocation(feats=tiny_feats, out=Path("out"), seeds=(0, 1), size="small", settings=tuple(TINY_SETTINGS))
+        grid = plan_grid(store, asked, choose_tables(["1"], quick=False, pretrained={}))
     states: dict[str, State] = {run.name: "finished" for run in grid.distinct}
     states |= {"bin-seed-0": "interrupted", "bin-seed-1": "missing", "asy-seed-1": "missing"}
     assert missing_lines(grid, states) == [

@@ -20,11 +20,12 @@ from optsg.evaluate.tables.case_studies import Case, JudgedTag, judge_tags
 from optsg.evaluate.tables.charts import BLUE, INK, LINES, Line, heat_map, sweep_plot
 from optsg.evaluate.tables.documents import html, pictures
 from optsg.evaluate.tables.grid import SYSTEMS, TABLES, Table
+from optsg.evaluate.tables.invocation import Invocation
 from optsg.evaluate.tables.markdown import escape, markdown
 from optsg.evaluate.tables.measures import Measures, RowMeasures, RunMeasures, Spread, margin
 from optsg.evaluate.tables.plan import Plan
 from optsg.evaluate.tables.prompt_orders import Decoded, PromptOrders
-from optsg.evaluate.tables.results import Invocation, Results, Section, TextTable, spread_text, table_texts
+from optsg.evaluate.tables.results import Results, Section, TextTable, spread_text, table_texts
 from optsg.train.loop.saved_states import TrainingProgress, finish_state
 from optsg.train.systems.op_tsg import NIL_BIAS
 from optsg.train.systems.tuned_scalar import Decision

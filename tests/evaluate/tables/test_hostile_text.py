@@ -20,11 +20,12 @@ from optsg.evaluate.tables.case_studies import Case, case_studies, judge_tags
 from optsg.evaluate.tables.charts import Line, sweep_plot
 from optsg.evaluate.tables.documents import html, pictures
 from optsg.evaluate.tables.grid import TABLES
+from optsg.evaluate.tables.invocation import Invocation
 from optsg.evaluate.tables.markdown import escape, markdown
 from optsg.evaluate.tables.measures import Measures, Spread
 from optsg.evaluate.tables.plan import Plan
 from optsg.evaluate.tables.prompt_orders import Decoded, PromptOrders
-from optsg.evaluate.tables.results import Invocation, Results, Section, TextTable
+from optsg.evaluate.tables.results import Results, Section, TextTable
 from playwright.sync_api import Browser, Dialog
 
 from tests.evaluate.tables.test_documents import write_run

@@ -25,7 +25,7 @@ def train(plan: Plan, work: Work, stop: threading.Event | None = None) -> tuple[
 
 
 def states(plan: Plan, work: Work) -> list[str]:
-    return [run_state(run, work.runs, work.splits) for run in plan.distinct]
+    return [run_state(run, work.asked.runs, work.splits) for run in plan.distinct]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -44,23 +44,23 @@ def test_runs_are_trained_scored_and_then_skipped(
     assert "left" in lines[0]
     assert "left" not in lines[1]
     for split in finished.splits:
-        assert (finished.runs / "bin-seed-0" / "eval" / split / "predictions.jsonl").is_file()
+        assert (finished.asked.runs / "bin-seed-0" / "eval" / split / "predictions.jsonl").is_file()
     assert states(plan("epochs=1"), finished) == ["finished", "finished"]
     assert train(plan("epochs=1"), finished)[1] == []
 
 
 def test_a_lost_evaluation_is_made_again_without_training(plan: Callable[..., Plan], finished: Work) -> None:
     grid = plan("epochs=1")
-    (finished.runs / "asy-seed-0" / "eval" / "val" / "metrics.json").unlink()
-    log = (finished.runs / "asy-seed-0" / "log.jsonl").read_text()
+    (finished.asked.runs / "asy-seed-0" / "eval" / "val" / "metrics.json").unlink()
+    log = (finished.asked.runs / "asy-seed-0" / "log.jsonl").read_text()
     assert states(grid, finished) == ["finished", "trained"]
     assert [line.split()[3] for line in train(grid, finished)[1]] == ["asy-seed-0:"]
     assert states(grid, finished) == ["finished", "finished"]
-    assert (finished.runs / "asy-seed-0" / "log.jsonl").read_text() == log
+    assert (finished.asked.runs / "asy-seed-0" / "log.jsonl").read_text() == log
 
 
 def test_a_run_of_other_settings_is_an_error_that_names_one(plan: Callable[..., Plan], finished: Work) -> None:
-    folder = finished.runs / "bin-seed-0"
+    folder = finished.asked.runs / "bin-seed-0"
     with pytest.raises(RunError) as caught:
         train(plan("epochs=2", "dropout=0.2"), finished)
     assert str(caught.value) == (
@@ -74,7 +74,7 @@ def test_a_stopped_grid_saves_its_runs_and_goes_on(plan: Callable[..., Plan], wo
     stop = threading.Event()
 
     def stop_once_training() -> None:
-        wait_for(lambda: all((work.runs / run.name / "log.jsonl").is_file() for run in grid.distinct))
+        wait_for(lambda: all((work.asked.runs / run.name / "log.jsonl").is_file() for run in grid.distinct))
         stop.set()
 
     threading.Thread(target=stop_once_training).start()
@@ -83,13 +83,13 @@ def test_a_stopped_grid_saves_its_runs_and_goes_on(plan: Callable[..., Plan], wo
     runner, _ = train(grid, work)
     assert not runner.failures
     assert states(grid, work) == ["finished", "finished"]
-    epochs = [event["epoch"] for event in read_log(work.runs / "bin-seed-0") if event["event"] == "epoch"]
+    epochs = [event["epoch"] for event in read_log(work.asked.runs / "bin-seed-0") if event["event"] == "epoch"]
     assert epochs == list(range(1, 61))
 
 
 def test_a_run_stopped_before_any_state_starts_anew(plan: Callable[..., Plan], finished: Work) -> None:
     grid = plan("epochs=1")
-    folder = finished.runs / "bin-seed-0"
+    folder = finished.asked.runs / "bin-seed-0"
     (folder / "state" / "progress.json").unlink()
     (folder / "tag_table.json").unlink()
     assert states(grid, finished) == ["begun", "finished"]
@@ -111,14 +111,14 @@ def test_a_failed_run_is_told_with_the_end_of_its_log_and_the_others_go_on(
     assert failure.run is wrong
     assert failure.lines[-1].startswith("error: --set nonsense: unknown setting; ")
     assert any("bin-seed-0: failed with exit code 1; the end of " in line for line in lines)
-    assert run_state(others[0], work.runs, work.splits) == "finished"
+    assert run_state(others[0], work.asked.runs, work.splits) == "finished"
 
 
 def test_a_run_that_somebody_else_trains_is_left_to_them(plan: Callable[..., Plan], work: Work) -> None:
     grid = plan("epochs=1")
     lines: list[str] = []
     runner = Runner(work, lines.append, threading.Event())
-    with lock_run(work.runs / "bin-seed-0"):
+    with lock_run(work.asked.runs / "bin-seed-0"):
         thread = threading.Thread(target=runner.train, args=(grid.distinct,))
         thread.start()
         wait_for(lambda: len(lines) == 1)
@@ -131,4 +131,7 @@ def test_a_run_that_somebody_else_trains_is_left_to_them(plan: Callable[..., Pla
 def test_the_store_may_move(plan: Callable[..., Plan], finished: Work, tiny_feats: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.h5"
     copy.write_bytes(tiny_feats.read_bytes())
-    assert train(plan("epochs=1"), dataclasses.replace(finished, feats=copy))[1] == []
+    assert (
+        train(plan("epochs=1"), dataclasses.replace(finished, asked=dataclasses.replace(finished.asked, feats=copy)))[1]
+        == []
+    )
