@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from ... import __version__
 from ..report.charts import Axis
-from ..report.page import asset, legal
+from ..report.page import render_page
 from .results import AGREEMENT_READING, NO_AGREEMENT, READING, Results, gain_rows, kappa_text
 from .statistics import TagGain, TagVerdict
 
@@ -21,43 +17,23 @@ PAGES = Path(__file__).with_name("pages")
 
 def results_page(results: Results) -> str:
     """A whole HTML document that fetches nothing."""
-    total, script = len(results.questions.asked), asset("report.js")
-    return (
-        template_environment()
-        .get_template("results.html")
-        .render(
-            runs=results.questions.runs,
-            tiles=_tiles(results),
-            chart=_chart(results.gains),
-            gains=gain_rows(results),
-            reading=READING,
-            agreements=[(group.annotators, f"{group.tags:,}", kappa_text(group)) for group in results.agreements],
-            no_agreement=NO_AGREEMENT,
-            agreement_reading=AGREEMENT_READING,
-            annotators=[(name, f"{len(said):,} of {total:,}") for name, said in results.given.items()],
-            tags=[_tag(results, item) for item in results.verdicts],
-            version=__version__,
-            style=asset("report.css"),
-            script=script,
-            digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
-        )
+    total = len(results.questions.asked)
+    return render_page(
+        "results.html",
+        folder=PAGES,
+        styles=("report.css", PAGES / "results.css"),
+        runs=results.questions.runs,
+        tiles=_tiles(results),
+        chart=_chart(results.gains),
+        gains=gain_rows(results),
+        reading=READING,
+        agreements=[(group.annotators, f"{group.tags:,}", kappa_text(group)) for group in results.agreements],
+        no_agreement=NO_AGREEMENT,
+        agreement_reading=AGREEMENT_READING,
+        annotators=[(name, f"{len(said):,} of {total:,}") for name, said in results.given.items()],
+        tags=[_tag(results, item) for item in results.verdicts],
+        version=__version__,
     )
-
-
-def template_environment() -> Environment:
-    """Text cannot turn into markup, a name that a template does not get is an error, and text is made ``legal``."""
-    return Environment(
-        loader=FileSystemLoader(PAGES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_legal,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _legal(value: object) -> object:
-    return legal(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _tiles(results: Results) -> list[tuple[str, str, str]]:

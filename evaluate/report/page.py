@@ -17,19 +17,26 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .tables import percent
 
 FOLDER = Path(__file__).parent
+TEMPLATES = FOLDER / "templates"
 ILLEGAL = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Controls and surrogates, and what XML lacks besides: a picture is read as XML."""
 
 
 def render_page(
-    template: str, *, styles: Sequence[str] = ("report.css",), script: str | None = "report.js", **shown: object
+    template: str,
+    *,
+    styles: Sequence[str | Path] = ("report.css",),
+    script: str | None = "report.js",
+    folder: Path = TEMPLATES,
+    **shown: object,
 ) -> str:
     """A whole HTML document.
 
     Args:
-        template: a file of ``templates/`` that extends ``page.html``.
-        styles: files of ``assets/`` that make up its style sheet.
+        template: a file of ``folder`` that extends ``page.html``.
+        styles: files, by default of ``assets/``, that make up its style sheet.
         script: the file of ``assets/`` that is its only script.
+        folder: of the template; those of ``templates/`` are found too.
         shown: what the template shows.
 
     Raises:
@@ -37,12 +44,12 @@ def render_page(
     """
     code = "" if script is None else asset(script)
     style = "".join(map(asset, styles))
-    page = environment().get_template(template)
+    page = environment(folder).get_template(template)
     return page.render(style=style, script=code, digest=_digest(code), **shown)
 
 
-def asset(name: str) -> str:
-    """The text of a file in ``assets/``."""
+def asset(name: str | Path) -> str:
+    """The text of a file in ``assets/``, or of another one."""
     return (FOLDER / "assets" / name).read_text(encoding="utf-8")
 
 
@@ -52,10 +59,10 @@ def _digest(script: str) -> str:
 
 
 @functools.cache
-def environment() -> Environment:
-    """Where templates are found, and how they write values."""
+def environment(folder: Path = TEMPLATES) -> Environment:
+    """Where templates are found, first in ``folder``, and how they write values."""
     made = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
+        loader=FileSystemLoader([folder, TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_written,
