@@ -176,7 +176,8 @@ def files_in_packages() -> list[Path]:
     """Everything beside the modules too: a template that lies in a package must be packed, or reading it fails."""
     folders = [folder_of(package) for package in PACKAGES if package != "optsg"]
     folders += [folder for package in folders for folder in package.iterdir() if folder.name in PAGE_FOLDERS]
-    return [path for folder in folders for path in folder.iterdir() if path.is_file() and path.suffix != ".md"]
+    files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    return [path for path in files if path.suffix != ".md" or path.name == "model_card.md"]
 
 
 RENDER = """

@@ -26,21 +26,19 @@ from ...data.stop_signals import StopRequest, stop_on_signals
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
-from ..confidence.calibration import Calibration
 from ..config import RunConfig, default_epochs
 from ..device import working_dtype
 from ..objective.step_losses import StepLosses
 from ..run.init_from import load_start
-from ..run.model_card import write_model_card
-from ..run.tag_embeddings import save_tag_embeddings
-from ..run_files import CALIBRATION, DECISION, MODEL, load_weights, save_weights, write_json
+from ..run_files import MODEL, load_weights, save_weights
 from ..systems.registry import start_system
+from .finish_run import finish_run
 from .joint_step import JointStep
 from .log import TrainingLog
 from .optimiser import AveragedWeights, MasterWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .processes import Processes
 from .saved_states import StateSaver, TrainingProgress, find_sound_state, finish_state, read_progress
-from .validation import Validator, full_f1
+from .validation import Validator
 
 VALIDATIONS = 12
 """How many validations a run has unless ``validate_every`` says otherwise."""
@@ -246,19 +244,10 @@ class Trainer:
         self.processes.by_main(lambda: save_weights(self.run_folder, needed))
 
     def _finish(self, progress: TrainingProgress, log: TrainingLog) -> None:
-        """Tunes the system's scalar and calibrates its scores with the kept weights, and closes the run."""
-        self.processes.by_main(lambda: self.system.save(self.run_folder))
-        scalar = self.system.scalar
-        decision = scalar.not_tuned()
+        """Makes what predictions need beside the weights, and closes the run."""
         if self._validator is not None:
             load_weights(self.model, self.run_folder / MODEL, self.model.training_only)
-            by_value = self._validator.scores_by_value(scalar.candidates)
-            decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
-            candidates = self._validator.candidates()
-            self.processes.by_main(lambda: Calibration.fit(candidates).save(self.run_folder / CALIBRATION))
-        self.processes.by_main(lambda: save_tag_embeddings(self.run_folder, self._store, self.system.tag_table))
-        self.processes.by_main(lambda: write_json(self.run_folder / DECISION, decision))
-        self.processes.by_main(lambda: write_model_card(self.run_folder))
+        finish_run(self.run_folder, self.system, self._store, self._validator, self.processes)
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
         self.processes.by_main(lambda: finish_state(self.run_folder, progress))
 

@@ -13,11 +13,8 @@ from ...data.tag_table import TagTable
 from ..config import RunConfig
 
 CARD = "README.md"
-
-
+TEMPLATE = Path(__file__).with_suffix(".md")
 SPLITS = ("val", "test")
-
-
 MARK = "<!-- Made by optsg. Without this line it is yours and is not written again. -->"
 
 
@@ -43,33 +40,19 @@ def make_model_card(run: Path, *, license: str = "unknown") -> ModelCard:  # noq
         pipeline_tag="video-classification",
         tags=["video-tagging", "multi-label", config.system],
     )
-    text = f"""---
-{data.to_yaml()}
----
-{MARK}
-
-# {run.resolve().name}
-
-Tags for videos and images, from their pictures and their title. System `{config.system}`, size `{config.size}`.
-
-## Use
-```python
-import optsg
-
-tagger = optsg.Tagger.from_pretrained("PATH_OR_HUB_ID")
-for tag in tagger.tag("cat.mp4", title="our cat at the window"):
-    print(tag.text, tag.score)
-```
-
-## Training data
-- {len(table):,} tags
-- image encoder: {_encoder(header.get("image_encoder"))}
-- text encoder: {_encoder(header.get("text_encoder"))}
-
-## Metrics
-{_metrics(run)}
-"""
-    return ModelCard(text)
+    return ModelCard.from_template(
+        data,
+        template_path=str(TEMPLATE),
+        mark=MARK,
+        name=run.resolve().name,
+        folder=run.name,
+        system=config.system,
+        size=config.size,
+        tags=f"{len(table):,}",
+        image_encoder=_encoder(header.get("image_encoder")),
+        text_encoder=_encoder(header.get("text_encoder")),
+        scores=_scores(run),
+    )
 
 
 def write_model_card(run: Path, *, license: str | None = None) -> bool:  # noqa: A002
@@ -95,7 +78,8 @@ def _encoder(spec: Any) -> str:
     return f"{Path(str(name)).name} ({known.get('library', 'unknown library')})"
 
 
-def _metrics(run: Path) -> str:
+def _scores(run: Path) -> list[list[str]]:
+    """Split, videos and the scores of every evaluation that there is."""
     rows = []
     for split in SPLITS:
         path = run / "eval" / split / "metrics.json"
@@ -104,8 +88,5 @@ def _metrics(run: Path) -> str:
         values = json.loads(path.read_text(encoding="utf-8"))
         label, example = values["label_based"], values["example_based"]
         scores = (label["full"]["f1"], label["rare"]["f1"], label["common"]["f1"], example["f1"])
-        rows.append(f"| {split} | {values['items']:,} | " + " | ".join(f"{score:.3f}" for score in scores) + " |")
-    if not rows:
-        return f"None yet: `optsg-eval --run {run.name} --split test` measures them."
-    head = "| split | videos | full F1 | rare F1 | common F1 | example F1 |\n| --- | --- | --- | --- | --- | --- |"
-    return "\n".join([head, *rows])
+        rows.append([split, f"{values['items']:,}", *(f"{score:.3f}" for score in scores)])
+    return rows

@@ -1,0 +1,41 @@
+"""What a run gets when its training ends, beside its weights: decision, calibration, tags' embeddings, model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...data.store import FeatureStore
+from ..confidence.calibration import Calibration
+from ..run.model_card import write_model_card
+from ..run.tag_embeddings import save_tag_embeddings
+from ..run_files import CALIBRATION, DECISION, write_json
+from ..systems.system import System
+from .processes import Processes
+from .validation import Validator, full_f1
+
+
+def finish_run(
+    run: Path, system: System, store: FeatureStore, validator: Validator | None, processes: Processes
+) -> None:
+    """Tunes the system's scalar and calibrates its scores on validation, and writes what predictions need.
+
+    Args:
+        run: the run folder; the main process writes into it.
+        system: with the weights that the run keeps.
+        validator: ``None`` where the store has no validation split: nothing is tuned or calibrated then.
+        processes: all of them take part in validation.
+
+    Raises:
+        RunError: a file cannot be written.
+    """
+    processes.by_main(lambda: system.save(run))
+    scalar = system.scalar
+    decision = scalar.not_tuned()
+    if validator is not None:
+        by_value = validator.scores_by_value(scalar.candidates)
+        decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
+        candidates = validator.candidates()
+        processes.by_main(lambda: Calibration.fit(candidates).save(run / CALIBRATION))
+    processes.by_main(lambda: save_tag_embeddings(run, store, system.tag_table))
+    processes.by_main(lambda: write_json(run / DECISION, decision))
+    processes.by_main(lambda: write_model_card(run))
