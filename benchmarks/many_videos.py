@@ -36,7 +36,7 @@ MILLION = 1_000_000
 
 def finish(parts: Path, out: Path) -> dict[str, float]:
     """Parts to a store, in this process."""
-    from optsg.data.store.merging.merge.merge import merge_parts
+    from optsg.data.store.merging.merge import merge_parts
 
     tables, header = text_tables(TINY_TEXT), synthetic_header(WIDTH, TINY_TEXT.width)
     started = time.perf_counter()

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from optsg.data.store.merging.merge.merge import merge_parts
+from optsg.data.store.merging.merge import merge_parts
 from optsg.data.store.part_writer import Hdf5StoreWriter
 from optsg.data.store.schema import StoreHeader, VideoFeatures
 

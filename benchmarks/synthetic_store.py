@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from optsg.data.media import Split
-from optsg.data.store.merging.merge.merge import merge_parts
+from optsg.data.store.merging.merge import merge_parts
 from optsg.data.store.part_writer import Hdf5StoreWriter
 from optsg.data.store.schema import StoreHeader, TextModelTables, VideoFeatures
 from optsg.data.torchvision_compat import ensure_torchvision_importable

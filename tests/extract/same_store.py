@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from optsg.data.store import FeatureStore, open_store
-from optsg.data.store.merging.merge.checks import is_same_embedding
+from optsg.data.store.merging.checks import is_same_embedding
 from optsg.data.store.schema import VideoFeatures
 from optsg.extract.encoders.tower import FEATURE_ROUNDING
 

@@ -14,7 +14,7 @@ from optsg.data.corpus_part import CorpusPart
 from optsg.data.errors import StoreError, StoreWriteError
 from optsg.data.media import Failure
 from optsg.data.store import open_store, row_blocks
-from optsg.data.store.merging.merge.merge import merge_parts, merge_stores
+from optsg.data.store.merging.merge import merge_parts, merge_stores
 from optsg.data.store.schema import TextModelTables, VideoFeatures
 from optsg.data.store.verification import verify_store
 

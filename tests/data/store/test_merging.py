@@ -17,7 +17,7 @@ from optsg.data.media import Failure
 from optsg.data.store import files as store_files
 from optsg.data.store import open_store, row_blocks
 from optsg.data.store.files import publish_folder, recover_store
-from optsg.data.store.merging.merge.merge import merge_parts
+from optsg.data.store.merging.merge import merge_parts
 
 from tests.data.inputs.odd_videos import as_version_1, assert_same, odd_failures, odd_videos, write_part
 from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_tiny_store

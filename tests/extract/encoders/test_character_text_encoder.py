@@ -12,7 +12,7 @@ import pytest
 from optsg.data.errors import EncoderError
 from optsg.data.store import open_store
 from optsg.data.store.corpus import StoredTexts
-from optsg.data.store.merging.merge.merge import merge_parts
+from optsg.data.store.merging.merge import merge_parts
 from optsg.data.store.part_writer import Hdf5StoreWriter
 from optsg.data.store.schema import StoreHeader, VideoFeatures
 from optsg.data.word_pieces import TitleTokenizer
