@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -22,6 +23,18 @@ Command = TypeVar("Command", bound=Callable[..., object])
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 """Where tensors are computed."""
+
+new_store_option = click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
+)
+"""A feature store that is made."""
+
+
+def size_option(text: str) -> Callable[[Command], Command]:
+    """``--size`` of models; ``text`` says of which."""
+    return click.option(
+        "--size", type=click.Choice(["auto", "base", "small"]), default="auto", show_default=True, help=text
+    )
 
 
 def quiet_and_verbose(command: Command) -> Command:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from ..data.command_line import SHORT_HELP, one_sentence_errors
+from ..data.command_line import SHORT_HELP, new_store_option, one_sentence_errors
 from .api import extract, open_source, parse_part
 from .options import Option, described_options
 
@@ -89,9 +89,7 @@ def _click_type(kind: Any, option: Option) -> Any:
 
 @click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
-)
+@new_store_option
 @extraction_options(until="ray")
 @click.option("--dry-run", is_flag=True, help="Show what would be read, with which metadata, and stop.")
 @extraction_options(after="ray")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
+from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose, size_option
 from .system_names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
 
 EXAMPLES = """\b
@@ -37,13 +37,7 @@ Examples:
     help="Start from the weights of this run (a folder or a Hugging Face repository), with its system and its model's "
     "sizes, and the tags and word pieces of --feats.",
 )
-@click.option(
-    "--size",
-    type=click.Choice(["auto", "base", "small"]),
-    default="auto",
-    show_default=True,
-    help="base is the paper's model; auto takes it on a GPU for 10,000 training videos or more.",
-)
+@size_option("base is the paper's model; auto takes it on a GPU for 10,000 training videos or more.")
 @click.option(
     "--run", type=click.Path(path_type=Path), metavar="DIR", help="Run folder to write.  [default: runs/SYSTEM-SIZE-N]"
 )

@@ -8,7 +8,14 @@ from typing import Any
 
 import click
 
-from ...data.command_line import INTERRUPTED, SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
+from ...data.command_line import (
+    INTERRUPTED,
+    SHORT_HELP,
+    device_option,
+    one_sentence_errors,
+    quiet_and_verbose,
+    size_option,
+)
 from ...data.stop_signals import StopRequest, stop_on_signals
 
 EXAMPLES = """\b
@@ -49,13 +56,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
 @click.option(
     "--seeds", callback=_numbers, metavar="LIST", help="Seeds of every run.  [default: 0,1,2; with --quick 0]"
 )
-@click.option(
-    "--size",
-    type=click.Choice(["auto", "base", "small"]),
-    default="auto",
-    show_default=True,
-    help="Size of all models, as in optsg-train.",
-)
+@size_option("Size of all models, as in optsg-train.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of every run; may be repeated."
 )

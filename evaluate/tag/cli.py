@@ -13,6 +13,7 @@ from rich.console import Console
 
 from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
 from ...data.stop_signals import StopRequest, stop_on_signals
+from ...extract.options import DEFAULT_TIMEOUT
 from ..options import TaggingOptions, find_run, run_option, tagging_options
 from ..progress import progress_bar
 
@@ -73,7 +74,9 @@ Exit codes:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
 @click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
 @click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
-@click.option("--timeout", default=300.0, show_default=True, metavar="S", help="Seconds that reading a file may take.")
+@click.option(
+    "--timeout", default=DEFAULT_TIMEOUT, show_default=True, metavar="S", help="Seconds that reading a file may take."
+)
 @device_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from huggingface_hub import ModelCard, ModelHubMixin
 
+from ...extract.options import DEFAULT_TIMEOUT
 from ...train.run.model_card import make_model_card
 from ...train.run_files import FURTHER, NEEDED, fetch_run
 from ...train.writing.tag_control import VideoTags
@@ -82,7 +83,7 @@ class Tagger(ModelHubMixin):
         evidence: bool = False,
         batch_size: int = 16,
         workers: int | None = None,
-        timeout: float = 300.0,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> Self:
         """Opens a run folder, or a repository of the Hugging Face Hub.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
+from ...data.command_line import SHORT_HELP, new_store_option, one_sentence_errors, quiet_and_verbose
 from ..encoders.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
@@ -134,9 +134,7 @@ def convert(source: Path, out: Path, overwrite: bool, quiet: bool, verbose: bool
 
 @main.command()
 @click.argument("parts", metavar="PART...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
-)
+@new_store_option
 @click.option(
     "--inputs",
     type=click.Path(path_type=Path),
@@ -174,9 +172,7 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
     help="Annotations of CREATE (a JSON file, or a folder with those of one set), or a table with file_name or id, "
     "title, tags, split.",
 )
-@click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
-)
+@new_store_option
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
