@@ -40,7 +40,7 @@ def make_model_card(run: Path, *, license: str = "unknown") -> ModelCard:  # noq
         pipeline_tag="video-classification",
         tags=["video-tagging", "multi-label", config.system],
     )
-    return ModelCard.from_template(
+    card: ModelCard = ModelCard.from_template(
         data,
         template_path=str(TEMPLATE),
         mark=MARK,
@@ -53,6 +53,7 @@ def make_model_card(run: Path, *, license: str = "unknown") -> ModelCard:  # noq
         text_encoder=_encoder(header.get("text_encoder")),
         scores=_scores(run),
     )
+    return card
 
 
 def write_model_card(run: Path, *, license: str | None = None) -> bool:  # noqa: A002
