@@ -3,6 +3,7 @@
 # make check       format, lint, types, import direction (each is a target of its own)
 # make test        check, then every test that is not slow
 # make test-slow   the slow tests
+# make measures    what the tree looks like: lines, files, circles, long functions, and what a command goes through
 # make docs        the documentation as a site in site/
 # make bench       the benchmarks of training, into benchmarks/RESULTS.md; half an hour, 37 GB of disk, with READ_VIDEOS=20000 5 GB
 # make bench-quick the same with small sizes, printed only: do they run? some minutes
@@ -24,7 +25,7 @@ BENCH_WORK ?= /tmp/optsg-benchmark
 READ_VIDEOS ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types imports docs test test-slow bench bench-quick bench-gpu clean
+.PHONY: help setup demo check format lint types imports docs test test-slow measures bench bench-quick bench-gpu clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -73,6 +74,9 @@ test: check docs
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+measures: $(READY)
+	$(BIN)/python -W ignore tests/measure_tree.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/matching.py --work $(BENCH_WORK) --write
