@@ -138,7 +138,7 @@ def report(runs: Sequence[Path], feats: Path | None, pairs: int, seed: int) -> s
     rows = []
     for path in runs:
         run, tally = load_run(path), Tally()
-        with open_run_store(run.config.store, feats) as store:
+        with open_run_store(run.path, run.config.store, feats) as store:
             composed = list(compose(store, pairs, seed))
         for start in range(0, len(composed), BATCH):
             ask(run, composed[start : start + BATCH], tally)

@@ -45,7 +45,7 @@ def quiet_and_verbose(command: Command) -> Command:
 
 
 @contextlib.contextmanager
-def one_sentence_errors(verbose: bool, *, on_interrupt: str = "") -> Iterator[None]:
+def one_sentence_errors(verbose: bool, *, on_interrupt: str | Callable[[], str] = "") -> Iterator[None]:
     """Prints an :class:`OptsgError` as ``error: …`` and exits with code 1; with ``verbose`` the traceback stays.
 
     After Ctrl-C it says ``interrupted`` and, where there is something to say, what is kept (``on_interrupt``).
@@ -58,5 +58,6 @@ def one_sentence_errors(verbose: bool, *, on_interrupt: str = "") -> Iterator[No
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        click.echo(f"interrupted; {on_interrupt}" if on_interrupt else "interrupted", err=True)
+        kept = on_interrupt if isinstance(on_interrupt, str) else on_interrupt()
+        click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
         sys.exit(INTERRUPTED)

@@ -77,7 +77,7 @@ def evaluate_run(
     """
     options = options or TaggingOptions()
     run = load_run(path, device=device)
-    with open_run_store(run.config.store, feats) as store:
+    with open_run_store(path, run.config.store, feats) as store:
         predictions = predict(
             run, store, split, options, batch_size=batch_size, device=device, progress=progress, warn=warn
         )

@@ -86,6 +86,14 @@ def extract(
         )
 
 
+def kept_parts(out: Path) -> str:
+    """What an interruption leaves of an extraction into ``out``, for people."""
+    folder = out.with_name(f"{out.name}.parts")
+    if any(folder.glob("part-*.h5")):
+        return f"complete parts are in {folder}, the same command goes on"
+    return "nothing new was complete yet, the same command begins again"
+
+
 def _encoders(options: ExtractionOptions) -> tuple[Mapping[str, Any], Mapping[str, Any], str | None]:
     """Descriptions of image and text encoder, and the preset's name where both are its own."""
     from .encoders.image_encoder import parse_image_encoder

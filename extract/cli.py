@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -12,7 +13,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 
 from ..data.command_line import SHORT_HELP, new_store_option, one_sentence_errors
-from .api import extract, open_source, parse_part
+from .api import extract, kept_parts, open_source, parse_part
 from .options import Option, described_options
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -98,7 +99,7 @@ def _click_type(kind: Any, option: Option) -> Any:
 @click.version_option(package_name="optsg")
 def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **options: Any) -> None:
     """Turn the videos and images of INPUT into features for optsg-train."""
-    with one_sentence_errors(verbose, on_interrupt=f"complete parts are in {out}.parts, the same command goes on"):
+    with one_sentence_errors(verbose, on_interrupt=partial(kept_parts, out)):
         if dry_run:
             from .dry_run import dry_run_lines
 
@@ -118,7 +119,7 @@ def _extract(source: Path, out: Path, *, quiet: bool, **options: Any) -> None:
         if not isinstance(error, ExtractionInterrupted):
             raise
         what = "interrupted" if error.number == signal.SIGINT else "stopped"
-        click.echo(f"{what}; what was done is in {out}.parts, the same command goes on", err=True)
+        click.echo(f"{what}; {kept_parts(out)}", err=True)
         sys.exit(128 + error.number)
     if not quiet:
         from .progress import summary_lines

@@ -84,6 +84,7 @@ class _Bar:
         self._progress.update(
             self._inputs,
             completed=summary.done,
+            total=self._total if self._total is None else max(self._total, summary.done),
             speed=self._rate.described(summary),
             failed=f"[red]{summary.failed:,} failed[/red]" if summary.failed else "",
         )
@@ -132,8 +133,10 @@ class _Lines:
         if time.perf_counter() - self._last < LINE_SECONDS:
             return
         self._last = time.perf_counter()
-        of = f" of {self._total:,}" if self._total else ""
-        left = f", {self._rate.remaining_seconds(summary, self._total):.0f} s left" if self._total else ""
+        of, left = "", ""
+        if self._total and summary.done <= self._total:  # the total is what a glance told
+            of = f" of {self._total:,}"
+            left = f", {self._rate.remaining_seconds(summary, self._total):.0f} s left"
         click.echo(
             f"extracting: {summary.done:,}{of}, {self._rate.described(summary)}{left}, {summary.failed:,} failed",
             err=True,

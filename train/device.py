@@ -18,14 +18,15 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ConfigError: the device is unknown or not there.
     """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [kind for kind, present in there.items() if present]
     if name == "auto":
-        usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-        name = next(kind for kind, present in usable.items() if present)
+        name = usable[0]
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {name}: not available here; use auto, cpu or cuda") from error
+        raise ConfigError(f"--device {name}: not available here; use {' or '.join(['auto', *usable])}") from error
     return device
 
 

@@ -65,6 +65,19 @@ def read_config(path: Path) -> RunConfig:
         raise RunError(f"{path / CONFIG}: {error}") from error
 
 
+def find_store(run: Path, said: Path) -> Path:
+    """Where the store is that a run was trained on: ``said`` then, from here or from where the run was made.
+
+    A run folder that has been moved together with its store, or lies beside it, finds it too. Where nothing is found, the
+    path as it was said: whoever opens it says that it is not there.
+    """
+    here = run.resolve()
+    # `runs/NAME` was made two folders below the working directory, which a relative path started from.
+    around = [folder / said for folder in (here.parent.parent, here.parent, here)]
+    beside = [folder / said.name for folder in (here.parent, here)]
+    return next((path for path in (said, *around, *beside) if path.exists()), said)
+
+
 def run_digest(path: Path) -> str:
     """``sha256:…`` of all files that a run's tags depend on; the same wherever the folder lies, and under any name.
 

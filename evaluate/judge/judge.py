@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.errors import ConfigError, RunError, StoreError
+from ...data.errors import RunError
 from ...data.inputs.source_files import MediaBytes, SourceFinder
 from ...data.store import FeatureStore
 from ...data.whole_files import write_text
-from ...train.config import RunConfig
-from ...train.run_files import CONFIG
+from ...train.run_files import read_config
 from ..scores.run_store import open_run_store
 from .answers import AnswerFile
 from .questions import Questions, Sample, read_questions
@@ -105,12 +104,8 @@ def serve_site(site: JudgingSite, port: int, announce: Callable[[str], None], st
 
 
 def _open_store(options: Options) -> FeatureStore:
-    path = options.runs[0] / CONFIG
-    try:
-        config = RunConfig.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ConfigError, StoreError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
-    return open_run_store(config.store, options.feats)
+    run = options.runs[0]
+    return open_run_store(run, read_config(run).store, options.feats)
 
 
 def _stills(store: FeatureStore) -> Callable[[str], bytes]:

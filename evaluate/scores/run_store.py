@@ -9,15 +9,17 @@ from typing import Any
 from ...data.errors import RunError, StoreError
 from ...data.store import FeatureStore, open_store
 from ...data.store.schema import CORPUS, MADE_FROM, StoreHeader, encoder_identity
+from ...train.run_files import find_store
 
 WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 """Header fields that the model's input layers are built for."""
 
 
-def open_run_store(trained_on: Mapping[str, Any], feats: Path | None) -> FeatureStore:
+def open_run_store(run: Path, trained_on: Mapping[str, Any], feats: Path | None) -> FeatureStore:
     """Opens ``feats``, or the store that a run was trained on.
 
     Args:
+        run: the run folder.
         trained_on: ``store`` of the run's configuration: ``path`` and ``header``.
         feats: another store, or the same one at a new place.
 
@@ -26,7 +28,7 @@ def open_run_store(trained_on: Mapping[str, Any], feats: Path | None) -> Feature
         RunError: as :func:`trained_header`.
     """
     expected = trained_header(trained_on)
-    path = Path(str(trained_on.get("path"))) if feats is None else feats
+    path = find_store(run, Path(str(trained_on.get("path")))) if feats is None else feats
     if feats is None and not path.exists():
         raise StoreError(
             f"the feature store that the run was trained on is not at {path} any more; say where it is with --feats PATH"

@@ -68,7 +68,7 @@ class SavedEvaluation:
 
     def open_store(self, feats: Path | None) -> FeatureStore:
         """The store that it was made from, for pictures and embeddings; errors as :func:`open_run_store`."""
-        return open_run_store(self.config.store, feats)
+        return open_run_store(self.run, self.config.store, feats)
 
 
 def read_saved(run: Path, split: str) -> SavedEvaluation:

@@ -77,6 +77,22 @@ class TagRequests:
             for one in expanded:
                 yield from self._of_path(Path(one))
 
+    def check(self) -> None:
+        """Refuses paths of which none can be used, before a model is loaded for them.
+
+        Raises:
+            InputError: the reason of the first.
+        """
+        first: str | None = None
+        for path in self._paths:
+            try:
+                if any(Path(one).exists() for one in _expand(path)):
+                    return
+                first = first or f"{path}: there is no such file"
+            except InputError as error:
+                first = first or str(error)
+        raise InputError(first or "there is nothing to tag")
+
     def count(self) -> int | None:
         """About how many there are, as far as a glance tells; ``None`` where it would take reading everything."""
         total = 0

@@ -49,7 +49,9 @@ def pick_device(device: str) -> torch.device:
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise EncoderError(f"--device {device} cannot be used ({reason}); expected auto, cpu or cuda") from error
+        raise EncoderError(
+            f"--device {device} cannot be used ({reason}); expected auto or cpu{' or cuda' * torch.cuda.is_available()}"
+        ) from error
     return found
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...data.command_line import SHORT_HELP, new_store_option, one_sentence_errors, quiet_and_verbose
+from ..api import kept_parts
 from ..encoders.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
@@ -197,7 +199,7 @@ def import_features_command(features: Path, out: Path, quiet: bool, verbose: boo
     FEATURES is a folder with one VID.npy per video anywhere in it, one .npz, or one .h5 with an array called VID for each;
     an array is (frames, width), or (patches, width) with --patches. The same command again goes on, or adds what is new.
     """
-    with one_sentence_errors(verbose, on_interrupt=f"complete parts are in {out}.parts, the same command goes on"):
+    with one_sentence_errors(verbose, on_interrupt=partial(kept_parts, out)):
         from ..progress import summary_lines
         from .feature_import import import_features
 

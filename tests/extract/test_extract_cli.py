@@ -191,7 +191,7 @@ def test_stopping_and_repeating_the_command_goes_on(
         patch.setattr(progress._Lines, "extracted", impatient)
         result = run(videos, "--out", out, *tiny, "--batch-size", "4", "--workers", "1")
     assert result.exit_code == code, result.output
-    last = f"{said}; what was done is in {out}.parts, the same command goes on"
+    last = f"{said}; complete parts are in {out}.parts, the same command goes on"
     assert result.stderr.splitlines()[-1] == last
     result = run(videos, "--out", out, *tiny)
     assert result.exit_code == 0

@@ -17,7 +17,7 @@ from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
-from ..run_files import DECISION
+from ..run_files import DECISION, find_store
 from .processes import Processes
 from .saved_states import read_progress
 from .trainer import Trainer, TrainingInterrupted
@@ -91,7 +91,7 @@ def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> 
         if processes.is_main:
             click.echo(f"{run} is finished: there is nothing to resume")
         return
-    with open_store(Path(config.store["path"])) as store, TrainingDisplay(quiet) as display:
+    with open_store(find_store(run, Path(config.store["path"]))) as store, TrainingDisplay(quiet) as display:
         _check_same_store(store, config, run)
         tag_table = TagTable.load(run / "tag_table.json")
         tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
@@ -113,8 +113,14 @@ def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> 
         click.echo(
             f"trained {run} in {done.seconds / 60:.1f} minutes; best epoch {done.best_epoch}, "
             f"{decision}\n"
-            f"next: optsg-eval --run {run} --split test"
+            f"next: {_next_command(run, trainer)}"
         )
+
+
+def _next_command(run: Path, trainer: Trainer) -> str:
+    """What to do with a trained run, on videos that it was not trained on where there are any."""
+    held_out = [split for split in ("test", "val") if trainer.has_split(split)]
+    return f"optsg-eval --run {run} --split {held_out[0]}" if held_out else f"optsg-tag FILE --run {run}"
 
 
 def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None:

@@ -64,4 +64,4 @@ class TagTargets:
         if not missing:
             return []
         line = f"{missing:,} of {len(used):,} training tags cannot be written in at most {max_pieces} known word pieces"
-        return [f"{line}; they are left out of training"]
+        return [f"{line}; the decoder does not learn to write them"]
