@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from optsg.data.errors import ConfigError
 from optsg.extract import extract
+from optsg.extract.api import kept_parts
 from optsg.extract.cli import main
 from optsg.extract.options import complete, described_options, how_it_runs
 
@@ -45,3 +47,12 @@ def test_an_option_that_there_is_not() -> None:
 def test_out_of_range(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"^--{next(iter(options)).replace('_', '-')} .* is out of range; expected"):
         complete(**options)
+
+
+def test_what_an_interruption_keeps_is_what_is_there(tmp_path: Path) -> None:
+    out = tmp_path / "feats.h5"
+    assert kept_parts(out) == "nothing new was complete yet, the same command begins again"
+    folder = tmp_path / "feats.h5.parts"
+    folder.mkdir()
+    (folder / "part-000000.h5").touch()
+    assert kept_parts(out) == f"complete parts are in {folder}, the same command goes on"

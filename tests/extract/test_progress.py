@@ -90,6 +90,15 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch, capsy
     assert second == "writing the store and encoding its tags"
 
 
+def test_more_than_a_glance_told_is_of_no_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with show_progress("a folder", 2, quiet=False) as display:
+        display.extracted(ExtractSummary(out=Path("f.h5"), videos=3, frames=3))
+    assert capsys.readouterr().err.splitlines()[1].startswith("extracting: 3, ")
+
+
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True, width=150)

@@ -184,6 +184,15 @@ def test_a_bad_file_is_one_line_and_the_others_go_on(run, unseen, bad_files):
     assert [tag["tag"] for tag in good["tags"]] == ["Blue"]
 
 
+def test_files_that_are_not_there_are_said_before_a_model_is_loaded(run, tmp_path, monkeypatch):
+    from optsg.evaluate.tag.file_tagger import FileTagger
+
+    monkeypatch.setattr(FileTagger, "open", None)  # would be an error of another kind
+    gone = tmp_path / "gone.mp4"
+    result = optsg_tag(gone, tmp_path / "other.mp4", "--run", run)
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"error: {gone}: there is no such file\n")
+
+
 def test_exit_code_one_when_no_file_could_be_tagged(run, bad_files):
     result = optsg_tag(*bad_files, "--run", run)
     assert result.exit_code == 1

@@ -167,8 +167,23 @@ def test_tags_that_cannot_be_written_are_left_out_and_counted(tmp_path: Path) ->
     result = train("--feats", feats, *as_options(), "--set", "epochs=1")
     assert result.exit_code == 0, result.output
     assert re.search(
-        r"warning: 2 of \d+ training tags cannot be written in at most 24 known word pieces", result.output
+        r"warning: 2 of \d+ training tags cannot be written in at most 24 known word pieces; the decoder does not learn to "
+        r"write them, the tag head learns to recognise them\n",
+        result.output,
     )
+    bare = train("--feats", feats, *as_options(), "--set", "epochs=1", "--set", "tag_head=false")
+    assert "known word pieces; the decoder does not learn to write them\n" in bare.output
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [(("train", "val", "test"), "--split test"), (("train", "val"), "--split val"), (("train",), "optsg-tag FILE")],
+)
+def test_what_comes_next_is_something_that_can_be_done(tmp_path: Path, splits: tuple[str, ...], expected: str) -> None:
+    videos = [video for video in tiny_videos(60) if video.split in splits]
+    result = train("--feats", write_tiny_store(tmp_path / "s.h5", videos), *as_options(), "--set", "epochs=1")
+    assert result.exit_code == 0, result.output
+    assert expected in result.output.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
