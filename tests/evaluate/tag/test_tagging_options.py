@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from optsg.evaluate.terminal_tables import tags_table
 from optsg.train.run.run import Run, load_run
 from optsg.train.run.tag_embeddings import load_tag_embeddings
 from optsg.train.run_files import CALIBRATION, TAG_EMBEDDINGS
+from optsg.train.systems.classifiers import Bin
 from rich.console import Console
 
 
@@ -163,14 +165,7 @@ def test_the_nil_bias_is_the_dial_of_systems_that_have_one(run: Run, store: Feat
     batch = collate(store, store.indices("test"))
     few, many = (sum(map(len, open_tagger(run, TaggingOptions(nil_bias=bias)).predict(batch))) for bias in (-20.0, 3.0))
     assert few <= many
-    system = type("Other", (), {})()
-    other = Run(
-        path=run.path,
-        config=run.config,
-        system=system,
-        device=run.device,
-        decision=run.decision,
-    )
+    other = replace(run, system=Bin(run.config, run.tag_table, run.tokenizer))
     with pytest.raises(
         ConfigError, match=r"^the system op-tsg has no NIL bias; its recall is set by its threshold: --decision VALUE$"
     ):
