@@ -144,11 +144,11 @@ def _of_row(table: Path, row: Row) -> TagRequest:
 
 
 def _file(path: Path, title: str | None) -> TagRequest:
-    sidecar = _sidecar(path)
     values: dict[str, object] = {}
-    if media_kind(path.name) is not None and sidecar.is_file() and title is None:
+    if media_kind(path.name) is not None and title is None:
         try:
-            values = read_sidecar(sidecar)
+            for sidecar in (_sidecar(path), path.with_name(path.name + SIDECAR_SUFFIX)):
+                values |= read_sidecar(sidecar) if sidecar.is_file() else {}
         except InputError as error:
             return _failed(path, f"{path}: {error}")
     record = parse_record({"title": values.get("title")})
