@@ -31,6 +31,18 @@ def quiet_and_verbose(command: Command) -> Command:
     return quiet(verbose(command))
 
 
+def metadata_options(command: Command) -> Command:
+    """Adds ``--columns``, ``--tag-separator`` and ``--group-rows``: how metadata tables are read."""
+    columns = click.option(
+        "--columns", metavar="NAME=COLUMN,…", help="Which columns of tables are what: tags=keywords,title=caption."
+    )
+    separator = click.option(
+        "--tag-separator", metavar="TEXT", help="What separates tags in a text.  [default: commas]"
+    )
+    group = click.option("--group-rows", is_flag=True, help="Join the rows of one file, as where each tag has a row.")
+    return columns(separator(group(command)))
+
+
 @contextlib.contextmanager
 def one_sentence_errors(verbose: bool, *, on_interrupt: str = "") -> Iterator[None]:
     """Prints an :class:`OptsgError` as ``error: …`` and exits with code 1; with ``verbose`` the traceback stays.

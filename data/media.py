@@ -11,6 +11,9 @@ Split = Literal["train", "val", "test", "none"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "none")
 
+LABELS = ("title", "tags", "split")
+"""What people say of a video, and may correct later."""
+
 MediaKind = Literal["video", "image"]
 
 FeatureStatus = Literal["ok", "partial"]
@@ -69,6 +72,7 @@ class MediaItem:
         split: the set it belongs to.
         payload: where its bytes are.
         pinned, forbidden: what a person says of it when it is to be tagged: tags that it has, and tags that it has not.
+        given: those of title, tags and split that metadata speaks of. What it says nothing of is no correction of a store.
     """
 
     id: str
@@ -80,6 +84,7 @@ class MediaItem:
     payload: Payload
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+    given: frozenset[str] = frozenset(LABELS)
 
 
 FailureStatus = Literal["failed", "timeout", "crashed"]

@@ -26,6 +26,9 @@ def extract(
     *,
     preset: str = DEFAULT_PRESET,
     metadata: str | Path | None = None,
+    columns: str | None = None,
+    tag_separator: str | None = None,
+    group_rows: bool = False,
     image_encoder: str | None = None,
     text_encoder: str | None = None,
     device: str = "auto",
@@ -54,6 +57,9 @@ def extract(
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         preset: pair of frozen encoders: ``clip``, ``clip-zh`` or ``small``.
         metadata: table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.
+        columns: which columns of metadata tables are read as what, ``"tags=keywords,title=caption"``.
+        tag_separator: what separates tags in a text, in place of commas.
+        group_rows: join the rows of one file, as in a table with one row for each tag.
         image_encoder: a name or a folder, in place of the preset's.
         text_encoder: likewise; ``characters`` needs no text model.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, …
@@ -95,7 +101,13 @@ def extract(
     check_out(out)
     corpus_part = parse_part(part)
     inputs = open_source(
-        source, metadata=metadata, limit=limit, part=corpus_part
+        source,
+        metadata=metadata,
+        columns=columns,
+        tag_separator=tag_separator,
+        group_rows=group_rows,
+        limit=limit,
+        part=corpus_part,
     )  # first, since its errors are the quickest to find
 
     from .decoding.sampling import Sampling
@@ -104,7 +116,7 @@ def extract(
     from .engines import open_engine
     from .event_log import open_event_log
     from .pipeline import run_engine
-    from .progress import show_progress
+    from .progress import metadata_notes, show_progress
 
     sampling = Sampling(fps=fps, max_frames=max_frames, fast_resize=fast_resize)
     image_spec, text_spec = preset_specs(preset)
@@ -113,7 +125,7 @@ def extract(
     if text_encoder is not None:
         text_spec = parse_text_encoder(text_encoder)
     with (
-        show_progress(inputs.description, inputs.count, quiet=quiet) as display,
+        show_progress(inputs.description, inputs.count, quiet=quiet, notes=metadata_notes(inputs)) as display,
         open_event_log(_path(json_log)) as log,
         open_engine(
             image_spec, ray=ray, device=device, precision=precision, sampling=sampling, options=options
@@ -142,13 +154,17 @@ def open_source(
     source: str | Path,
     *,
     metadata: str | Path | None = None,
+    columns: str | None = None,
+    tag_separator: str | None = None,
+    group_rows: bool = False,
     limit: int | None = None,
     part: CorpusPart | None = None,
 ) -> Inputs:
     """What ``source`` stands for; errors as :func:`optsg.data.inputs.open_inputs`."""
-    from ..data.inputs import open_inputs
+    from ..data.inputs import MetadataOptions, open_inputs
 
-    return open_inputs(Path(source), metadata=_path(metadata), limit=limit, part=part)
+    options = MetadataOptions.of(columns=columns, tag_separator=tag_separator, group_rows=group_rows)
+    return open_inputs(Path(source), metadata=_path(metadata), options=options, limit=limit, part=part)
 
 
 def parse_part(text: str | None) -> CorpusPart | None:

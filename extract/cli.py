@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..data.command_line import SHORT_HELP, one_sentence_errors
+from ..data.command_line import SHORT_HELP, metadata_options, one_sentence_errors
 from .api import extract, open_source, parse_part
 from .encoders.presets import DEFAULT_PRESET, PRESETS
 from .options import DEFAULT_TIMEOUT
@@ -21,6 +21,7 @@ Examples:
   optsg-extract videos/ --out feats/              (WebDataset shards)
   optsg-extract 'shards/{00000..00012}.tar' --out feats.h5 --preset clip-zh
   optsg-extract videos/ --metadata tags.csv --out feats.h5 --dry-run
+  optsg-extract videos/ --out feats.h5 --columns tags=keywords --tag-separator ';'
   optsg-extract videos/ --metadata create_210k/ --out feats.h5 --preset clip-zh
   optsg-extract videos/ --out parts/$I.h5 --part $I/8     (optsg-store merge)
   optsg-extract videos/ --out feats/ --ray head:6379      (pip install 'optsg[ray]')
@@ -28,8 +29,8 @@ Examples:
   optsg-extract videos/ --out feats.h5 --image-encoder ViT-L-14/openai --text-encoder roberta-base
 
 \b
-INPUT is a folder of videos and images (with metadata.jsonl, .csv or .parquet,
-yt-dlp's NAME.info.json, or nothing), or WebDataset shards (.tar).
+INPUT is a folder of videos and images (with metadata.jsonl, .csv, .tsv, .json
+or .parquet, yt-dlp's NAME.info.json, or nothing), or WebDataset shards (.tar).
 The same command again goes on where an interrupted one stopped; with a
 finished OUT it adds what is new in INPUT.
 
@@ -60,6 +61,7 @@ Exit codes:
     type=click.Path(path_type=Path),
     help="Table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.",
 )
+@metadata_options
 @click.option(
     "--image-encoder", metavar="NAME|FOLDER", help="An open_clip (MODEL/TAG) or timm model, in place of the preset's."
 )
@@ -110,7 +112,8 @@ def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **o
             from .dry_run import dry_run_lines
 
             part = parse_part(options["part"])
-            inputs = open_source(source, metadata=options["metadata"], limit=options["limit"], part=part)
+            reading = ("metadata", "columns", "tag_separator", "group_rows", "limit")
+            inputs = open_source(source, part=part, **{name: options[name] for name in reading})
             click.echo("\n".join(dry_run_lines(inputs, out)))
         else:
             _extract(source, out, quiet=quiet, **options)

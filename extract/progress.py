@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..data.inputs import Inputs, tables_of
 from .summary import ExtractSummary
 
 LINE_SECONDS = 10.0
@@ -29,24 +30,33 @@ class Display(Protocol):
 
 
 @contextmanager
-def show_progress(description: str, total: int | None, *, quiet: bool) -> Iterator[Display]:
+def show_progress(description: str, total: int | None, *, quiet: bool, notes: Sequence[str] = ()) -> Iterator[Display]:
     """A bar on a terminal, lines elsewhere, nothing with ``quiet``.
 
     Args:
         description: of the inputs, said first.
         total: number of inputs if known.
         quiet: show nothing.
+        notes: said next.
     """
     console = Console(stderr=True)
     if quiet:
         yield _Nothing()
         return
     click.echo(description, err=True)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     if console.is_terminal:
         with _progress(console) as progress:
             yield _Bar(progress, total)
     else:
         yield _Lines(total)
+
+
+def metadata_notes(inputs: Inputs) -> list[str]:
+    """What people should know of the inputs' metadata before it is used."""
+    tables = tables_of(inputs)
+    return [] if tables is None else tables.notes()
 
 
 def _progress(console: Console) -> Progress:

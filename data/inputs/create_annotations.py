@@ -52,11 +52,15 @@ class Annotation:
         where: file and item, for messages.
         record: with an id.
         named_split: the set that the file stands for; ``None`` if its name says nothing.
+        file: the file name that a table gives; CREATE gives none.
+        has_own_id: whether the id is more than the stem of that name.
     """
 
     where: str
     record: Record
     named_split: Split | None
+    file: str = ""
+    has_own_id: bool = True
 
     @property
     def vid(self) -> str:

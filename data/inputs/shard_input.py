@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..media import Failure, MediaItem, MediaKind
+from ..media import LABELS, Failure, MediaItem, MediaKind
 from .folder_input import yt_dlp_columns
 from .media_folder import media_kind
 from .records import FORBIDDEN, PINNED, id_or, parse_record
@@ -42,8 +42,16 @@ class ShardInput:
         description: one line for people.
     """
 
-    def __init__(self, shards: Sequence[Shard], *, description: str, failures: Sequence[Failure] = ()) -> None:
-        """``failures``: what is known already not to be readable; it comes first."""
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        *,
+        description: str,
+        failures: Sequence[Failure] = (),
+        separator: str | None = None,
+    ) -> None:
+        """``failures``: what is known already not to be readable; it comes first. ``separator``: of tags in a text."""
+        self._separator = separator
         self._shards = shards
         self._failures = failures
         self._count: int | None = None
@@ -65,7 +73,7 @@ class ShardInput:
                 if isinstance(sample, TarProblem):
                     yield _failure_of_problem(shard, sample)
                 else:
-                    yield _item(shard, sample)
+                    yield _item(shard, sample, self._separator)
 
     def _count_samples(self) -> int | None:
         total = 0
@@ -77,7 +85,7 @@ class ShardInput:
         return total
 
 
-def _item(shard: Shard, sample: TarSample) -> MediaItem | Failure:
+def _item(shard: Shard, sample: TarSample, separator: str | None) -> MediaItem | Failure:
     source = f"{shard.name}/{printable(sample.key)}"
     values: dict[str, object] = {}
     try:
@@ -85,7 +93,7 @@ def _item(shard: Shard, sample: TarSample) -> MediaItem | Failure:
         metadata = _metadata(sample)
         values = _columns(sample, metadata)
         suffix, kind = _media(sample, metadata)
-        record = parse_record(values)
+        record = parse_record(values, separator)
     except InputError as error:
         return Failure(id=id_or(values, sample.key), source=source, stage="read", error=f"{source}: {error}")
     video_id = record.id or printable(key)
@@ -100,6 +108,7 @@ def _item(shard: Shard, sample: TarSample) -> MediaItem | Failure:
         payload=sample.members[suffix],
         pinned=record.pinned,
         forbidden=record.forbidden,
+        given=frozenset(name for name in LABELS if values.get(name) is not None),
     )
 
 
