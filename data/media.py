@@ -73,6 +73,7 @@ class MediaItem:
         payload: where its bytes are.
         pinned, forbidden: what a person says of it when it is to be tagged: tags that it has, and tags that it has not.
         given: those of title, tags and split that metadata speaks of. What it says nothing of is no correction of a store.
+        named: the set that metadata or a folder names, also where the video has no tags and belongs to none.
     """
 
     id: str
@@ -85,6 +86,7 @@ class MediaItem:
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
     given: frozenset[str] = frozenset(LABELS)
+    named: Split | None = None
 
 
 FailureStatus = Literal["failed", "timeout", "crashed"]

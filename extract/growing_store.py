@@ -19,9 +19,11 @@ from ..data.store.corpus import StoredTexts
 from ..data.store.files import check_target, recover_store
 from ..data.store.merging import merge_parts
 from ..data.store.part_writer import Hdf5StoreWriter
+from ..data.store.relabeling import relabel_store
 from ..data.store.schema import StoreHeader, TextModelTables, VideoFeatures
 from ..data.whole_files import lock_out
 from ..data.word_pieces import TitleTokenizer
+from .corrections import Corrections
 from .encoders.text_encoder import TextEncoder
 from .event_log import EventLog
 from .options import ExtractionOptions
@@ -39,6 +41,7 @@ class GrowingStore:
         base: the finished store that is added to, if there is one.
         header: of the parts and of the finished store.
         done: inputs that need not be read.
+        corrections: what metadata says of them by now.
         summary: counts of this run.
         log: told about every input.
         strict: raise at the first failure.
@@ -49,6 +52,7 @@ class GrowingStore:
     base: Path | None
     header: StoreHeader
     done: DoneInputs
+    corrections: Corrections
     summary: ExtractSummary
     log: EventLog
     strict: bool
@@ -73,7 +77,12 @@ class GrowingStore:
     def finish(
         self, description: str, text_encoder: TextEncoder, report_merge: Callable[[int], None] | None = None
     ) -> None:
-        """Parts to the finished store, which stays as it was where there are none; ``description`` is of the inputs.
+        """Parts and corrections to the finished store, which stays as it was where there are none.
+
+        Args:
+            description: of the inputs.
+            text_encoder: frozen.
+            report_merge: called with numbers of videos while they are written.
 
         Raises:
             InputError: nothing could be read, now or before; of a part of a corpus that may be, and the store is empty.
@@ -85,6 +94,7 @@ class GrowingStore:
             self.summary.unchanged = True
         else:
             self._merge(text_encoder, report_merge)
+        self._correct(text_encoder, report_merge)
         self.parts.remove()
         self.summary.finish_seconds = time.perf_counter() - started
 
@@ -98,6 +108,23 @@ class GrowingStore:
         if warning := unknown.warning():
             self.summary.warnings.append(warning)
             self.log.warning(warning, self.summary.unknown_pieces)
+
+    def _correct(self, text_encoder: TextEncoder, report_merge: Callable[[int], None] | None) -> None:
+        """Applies what was corrected of videos that earlier runs had done; counts it in the summary."""
+        self.done.known.close()
+        with open_store(self.out) as store:
+            self.corrections.settle(store)
+        if self.corrections:
+            relabel_store(
+                self.out,
+                self.corrections.changes,
+                make_text=lambda _, corpus: text_encoder.tables(corpus),
+                spellings=self.corrections.spellings(),
+                without_failures=self.corrections.mended,
+                progress=report_merge,
+            )
+            self.summary.unchanged = False
+            self.summary.add_corrections(self.corrections)
 
     def _refuse_nothing(self, description: str) -> None:
         if self.header.part is None and not self.summary.videos + self.summary.images + len(self.done.videos):
@@ -137,6 +164,7 @@ def open_growing_store(
             base=base,
             header=header,
             done=done,
+            corrections=Corrections(known=done.known),
             summary=ExtractSummary(out=out, resumed=len(done)),
             log=log,
             strict=options.strict,

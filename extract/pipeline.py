@@ -25,6 +25,7 @@ from ..data.inputs import Inputs
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store.schema import StoreHeader, VideoFeatures
+from .corrections import WatchedInputs
 from .decoding.sampling import Sampling
 from .encoders.image_encoder import ImageEncoder
 from .encoders.text_encoder import TextEncoder
@@ -128,14 +129,16 @@ def run_engine(
     stop = StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
+        watched = WatchedInputs(inputs, store.corrections, store.done.videos)
         with (
             stop_on_signals(stop),
-            closing(engine.features(inputs, store.done, stop, store.summary)) as results,
+            closing(engine.features(watched, store.done, stop, store.summary)) as results,
         ):
             _write_parts(results, store, report)
         if stop.is_set():
             log.finished(store.summary, "interrupted")
             raise ExtractionInterrupted(stop.number)
+        store.corrections.mended = watched.mended(store.done.recorded)
         store.finish(inputs.description, text_encoder, report_merge)
         store.summary.seconds = time.perf_counter() - started
         log.finished(store.summary)

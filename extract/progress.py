@@ -164,6 +164,7 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     whole = [("ok", summary.videos + summary.images - partial, _kinds(summary) if not partial else "")]
     rows: list[tuple[str, int, str]] = whole + [("partial", n, what) for what, n in summary.partial.most_common()]
     rows += [("earlier", summary.resumed, "done before")]
+    rows += [("changed", summary.corrected["videos"] or summary.corrected.total(), _corrected(summary))]
     causes = summary.failures.most_common()
     rows += [(status, count, f"{stage}: {cause}") for (status, stage, cause), count in causes[:MOST_CAUSES]]
     rows += [("failed", sum(count for _, count in causes[MOST_CAUSES:]), "for other reasons")]
@@ -174,6 +175,22 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     if summary.failed > len(summary.examples):
         lines.append(f"  … and {summary.failed - len(summary.examples):,} more, all in the store (optsg-store info)")
     return [*lines, *(f"warning: {warning}" for warning in summary.warnings), _last_line(summary)]
+
+
+CORRECTED = {
+    "titles": "titles",
+    "tags": "tags",
+    "splits": "splits",
+    "spellings": "spellings of tags",
+    "rows": "mended rows",
+}
+
+
+def _corrected(summary: ExtractSummary) -> str:
+    found = ", ".join(
+        f"{what} {summary.corrected[name]:,}" for name, what in CORRECTED.items() if summary.corrected[name]
+    )
+    return f"corrected in the metadata: {found}"
 
 
 def _kinds(summary: ExtractSummary) -> str:

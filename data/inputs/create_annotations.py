@@ -63,6 +63,11 @@ class Annotation:
     has_own_id: bool = True
 
     @property
+    def given(self) -> frozenset[str]:
+        """Those of title, tags and split that it speaks of."""
+        return self.record.given | ({"split"} if self.named_split is not None else set())
+
+    @property
     def vid(self) -> str:
         """The video's id, which is also the stem of its file's name."""
         assert self.record.id  # items without one are failures

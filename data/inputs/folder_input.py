@@ -19,7 +19,7 @@ from .metadata_table import Row
 from .records import Record, id_or, parse_record
 from .relative_paths import printable
 from .rows_by_file import RowsByFile, joined_record, named_path, open_tables
-from .splits import choose_split, split_of_folders
+from .splits import choose_split, named_split, split_of_folders
 from .survey import ROWS_BEFORE_READING, TableSurvey, survey_table
 
 
@@ -129,17 +129,19 @@ class FolderInput:
         video_id = record.id or self._default_id(path)
         kind = media_kind(path)
         assert kind is not None  # the listing holds no other files
+        named = (record.split, split_of_folders(path))
         return MediaItem(
             id=video_id,
             source=printable(path),
             kind=kind,
             title=record.title,
             tags=record.tags,
-            split=choose_split(tags=record.tags, video_id=video_id, named=(record.split, split_of_folders(path))),
+            split=choose_split(tags=record.tags, video_id=video_id, named=named),
             payload=self._folder.root / path,
             pinned=record.pinned,
             forbidden=record.forbidden,
             given=self._given(path, record),
+            named=named_split(named),
         )
 
     @staticmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -71,7 +71,7 @@ def open_metadata_table(
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such metadata file")
-    kinds = {
+    kinds: dict[str, Callable[[Path, _Choice], MetadataTable]] = {
         ".jsonl": JsonLinesTable,
         ".json": JsonListTable,
         ".csv": CsvTable,

@@ -102,6 +102,11 @@ class _UniqueInputs:
         self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
 
     @property
+    def is_limited(self) -> bool:
+        """Whether there may be more inputs than are given."""
+        return self._limit is not None
+
+    @property
     def count(self) -> int | None:
         """Number of inputs before repeated ids are refused, at most the limit; ``None`` where it is not known."""
         count = self.whole.count
@@ -151,6 +156,12 @@ def tables_of(inputs: Inputs) -> FolderInput | None:
     while isinstance(inputs, (_UniqueInputs, _PartOfInputs)):
         inputs = inputs.whole
     return inputs if isinstance(inputs, FolderInput) else None
+
+
+def whole_tables_of(inputs: Inputs) -> FolderInput | None:
+    """The same, but ``None`` where a limit keeps some of its items back."""
+    unique = inputs.whole if isinstance(inputs, _PartOfInputs) else inputs
+    return None if isinstance(unique, _UniqueInputs) and unique.is_limited else tables_of(inputs)
 
 
 def _open(

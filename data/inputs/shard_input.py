@@ -14,7 +14,7 @@ from .folder_input import yt_dlp_columns
 from .media_folder import media_kind
 from .records import FORBIDDEN, PINNED, id_or, parse_record
 from .relative_paths import inside, printable
-from .splits import choose_split, split_of_folders, split_of_shard
+from .splits import choose_split, named_split, split_of_folders, split_of_shard
 from .tar_samples import TarProblem, TarSample, count_samples, read_samples
 
 _PREFERENCE: tuple[MediaKind, ...] = ("video", "image")
@@ -109,6 +109,7 @@ def _item(shard: Shard, sample: TarSample, separator: str | None) -> MediaItem |
         pinned=record.pinned,
         forbidden=record.forbidden,
         given=frozenset(name for name in LABELS if values.get(name) is not None),
+        named=named_split(named),
     )
 
 

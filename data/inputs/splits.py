@@ -89,4 +89,9 @@ def choose_split(*, tags: Sequence[str], video_id: str, named: Iterable[Split | 
     """Set of a video: ``none`` without tags, else the first of ``named`` that is one, else by hash."""
     if not tags:
         return "none"
-    return next((split for split in named if split is not None), None) or split_by_hash(video_id)
+    return named_split(named) or split_by_hash(video_id)
+
+
+def named_split(named: Iterable[Split | None]) -> Split | None:
+    """The first set that is one."""
+    return next((split for split in named if split is not None), None)

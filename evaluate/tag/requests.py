@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ...data.errors import InputError
 from ...data.inputs import expand_pattern, open_listing
+from ...data.inputs.columns import FILE_NAME
 from ...data.inputs.folder_input import read_sidecar
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind
-from ...data.inputs.metadata_table import FILE_NAME, TABLE_SUFFIXES, Row, open_metadata_table
+from ...data.inputs.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
 from ...data.inputs.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem

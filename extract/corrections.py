@@ -1,0 +1,213 @@
+"""What people corrected since a store was made: titles, tags and splits of videos that it holds already."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.inputs import Inputs, whole_tables_of
+from ..data.inputs.splits import split_by_hash
+from ..data.media import SPLITS, Failure, MediaItem, Split
+from ..data.store import FeatureStore, open_part, open_store
+from ..data.store.relabeling import Labels
+from ..data.store.row_blocks import decode_text, encode_text
+from ..data.tags import clean_tag, tag_key
+
+
+class Labelled(Protocol):
+    """What metadata says of a video: a :class:`optsg.data.media.MediaItem`, for one."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def tags(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def split(self) -> Split: ...  # noqa: D102
+    @property
+    def named(self) -> Split | None: ...  # noqa: D102
+    @property
+    def given(self) -> frozenset[str]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewLabels:
+    """What metadata says of a video of a store, without the video; fields as of :class:`optsg.data.media.MediaItem`."""
+
+    id: str
+    title: str
+    tags: tuple[str, ...]
+    split: Split
+    named: Split | None
+    given: frozenset[str]
+
+
+class KnownLabels:
+    """Finds videos by id in stores and parts; sixteen bytes a video, and no store stays open."""
+
+    def __init__(self) -> None:
+        self._stores: list[tuple[Path, bool]] = []
+        self._hashes: list[NDArray[np.int64]] = []
+        self._rows: list[NDArray[np.int64]] = []
+        self._open: dict[int, FeatureStore] = {}
+
+    def add(self, store: FeatureStore, ids: list[str]) -> None:
+        """Takes note of a store; of those that have an id, the first counts."""
+        hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
+        order = np.argsort(hashes, kind="stable")
+        self._stores.append((store.path, store.role == "part"))
+        self._hashes.append(hashes[order])
+        self._rows.append(order)
+
+    def find(self, video_id: str) -> tuple[FeatureStore, int] | None:
+        """The store and the row of a video."""
+        value = hash(video_id)
+        for number, (hashes, rows) in enumerate(zip(self._hashes, self._rows, strict=True)):
+            first, last = np.searchsorted(hashes, value, "left"), np.searchsorted(hashes, value, "right")
+            for row in rows[first:last].tolist():
+                store = self._opened(number)
+                if store.id(row) == video_id:
+                    return store, row
+        return None
+
+    def _opened(self, number: int) -> FeatureStore:
+        if number not in self._open:
+            path, is_part = self._stores[number]
+            self._open[number] = open_part(path) if is_part else open_store(path)
+        return self._open[number]
+
+    def close(self) -> None:
+        """Closes the stores that were opened to look into them."""
+        for store in self._open.values():
+            store.close()
+        self._open = {}
+
+
+@dataclass(kw_only=True)
+class Corrections:
+    """What differs from the stores that are known.
+
+    Attributes:
+        known: the stores.
+        changes: new labels by id.
+        counts: videos with another title, other tags, another split.
+        mended: ids of recorded failures of metadata rows that are no failures any more.
+    """
+
+    known: KnownLabels
+    changes: dict[str, Labels] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    mended: set[str] = field(default_factory=set)
+    _spelled: dict[str, Counter[str]] = field(default_factory=dict)
+    _kept: set[str] = field(default_factory=set)
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.mended or self.spellings())
+
+    def compare(self, item: Labelled) -> None:
+        """Takes note of what is another now for a video of a known store; of what metadata says nothing of, nothing."""
+        if not item.given or (found := self.known.find(item.id)) is None:
+            return
+        store, row = found
+        old = Labels(
+            title=store.title(row),
+            tags=tuple(store.tag_spellings[tag] for tag in store.tags(row)),
+            split=SPLITS[int(store.splits[row])],
+        )
+        new = corrected(old, item)
+        keys = tuple(store.tag_keys[tag] for tag in store.tags(row))
+        new_keys = tuple(map(tag_key, new.tags))
+        differences = {"titles": new.title != old.title, "tags": new_keys != keys, "splits": new.split != old.split}
+        if any(differences.values()):
+            self.changes[item.id] = new
+            self.counts.update(name for name, differs in differences.items() if differs)
+        if new_keys == keys:
+            self._compare_spellings(keys, old.tags, new.tags)
+
+    def _compare_spellings(self, keys: tuple[str, ...], old: tuple[str, ...], new: tuple[str, ...]) -> None:
+        for key, was, tag in zip(keys, old, new, strict=True):
+            spelling = clean_tag(tag)
+            if spelling == was:
+                self._kept.add(key)
+            else:
+                self._spelled.setdefault(key, Counter())[spelling] += 1
+
+    def spellings(self) -> dict[str, str]:
+        """Tags that nobody spells any more as the stores do, by key; the most frequent new spelling."""
+        found = {}
+        for key, counts in self._spelled.items():
+            if key not in self._kept and counts.total() >= self._uses(key):
+                found[key] = max(counts, key=counts.__getitem__)
+        return found
+
+    def _uses(self, key: str) -> int:
+        """Videos that have the tag: where only some were looked at, the others may be spelled as before."""
+        return self._numbers.get(key, 0)
+
+    def settle(self, store: FeatureStore) -> None:
+        """Takes from the finished store how often tags are used that seem to be spelled in another way."""
+        if self._spelled:
+            counts = store.tag_counts(np.arange(len(store)))
+            self._numbers = {
+                key: int(count) for key, count in zip(store.tag_keys, counts, strict=True) if key in self._spelled
+            }
+
+
+def corrected(old: Labels, item: Labelled) -> Labels:
+    """The labels that a video has by what its metadata says now."""
+    title = decode_text(encode_text(item.title)) if "title" in item.given else old.title
+    tags = item.tags if "tags" in item.given else old.tags
+    if not tags:
+        return Labels(title=title, tags=(), split="none")
+    split: Split = old.split
+    if "split" in item.given or not old.tags:
+        split = item.split if "tags" in item.given else item.named or split_by_hash(item.id)
+    return Labels(title=title, tags=tags, split=split)
+
+
+class WatchedInputs:
+    """The same inputs; what is corrected of those that are done is noted on the way.
+
+    Attributes:
+        description, count: of the inputs.
+        failed: ids of the inputs that could not be read.
+        is_at_end: whether all were read.
+    """
+
+    def __init__(self, inputs: Inputs, corrections: Corrections, done: set[str]):
+        self._inputs = inputs
+        self._corrections = corrections
+        self._done = done
+        self.description = inputs.description
+        self.failed: set[str] = set()
+        self.is_at_end = False
+
+    @property
+    def count(self) -> int | None:
+        """Number of inputs if known."""
+        return self._inputs.count
+
+    def __iter__(self) -> Iterator[MediaItem | Failure]:
+        for item in self._inputs:
+            if isinstance(item, Failure):
+                self.failed.add(item.id)
+            elif item.id in self._done:
+                self._corrections.compare(item)
+            yield item
+        self.is_at_end = True
+
+    def mended(self, recorded: set[str]) -> set[str]:
+        """Recorded failures of metadata rows that were read in full and gave no such failure."""
+        folder = whole_tables_of(self._inputs)
+        if folder is None or not self.is_at_end:
+            return set()
+        starts = tuple(f"{label}, " for label in folder.labels)
+        return {name for name in recorded - self.failed if name.startswith(starts)}
