@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.inputs import Inputs, whole_tables_of
-from ..data.inputs.splits import split_by_hash
+from ..data.inputs.create_annotations import Annotation
+from ..data.inputs.splits import choose_split, split_by_hash
 from ..data.media import SPLITS, Failure, MediaItem, Split
 from ..data.store import FeatureStore, open_part, open_store
 from ..data.store.relabeling import Labels
@@ -47,6 +48,19 @@ class NewLabels:
     split: Split
     named: Split | None
     given: frozenset[str]
+
+    @classmethod
+    def of(cls, annotation: Annotation, video_id: str) -> NewLabels:
+        """What an annotation says of the video with this id."""
+        record, named = annotation.record, annotation.named_split
+        return cls(
+            id=video_id,
+            title=record.title,
+            tags=record.tags,
+            split=choose_split(tags=record.tags, video_id=video_id, named=(named,)),
+            named=named,
+            given=annotation.given,
+        )
 
 
 class KnownLabels:

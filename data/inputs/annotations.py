@@ -29,8 +29,13 @@ class Annotations(Protocol):
     def __iter__(self) -> Iterator[Annotation | Failure]: ...
 
 
-def open_annotations(path: Path, options: MetadataOptions | None = None) -> Annotations:
+def open_annotations(path: Path, options: MetadataOptions | None = None, *, by_path: bool = False) -> Annotations:
     """Annotations of CREATE (a file, or a folder with those of one set), or a metadata table.
+
+    Args:
+        path: of the file or folder.
+        options: how a table is read.
+        by_path: the id of a row without one is its whole file name.
 
     Raises:
         InputError: they cannot be used.
@@ -38,7 +43,8 @@ def open_annotations(path: Path, options: MetadataOptions | None = None) -> Anno
     if path.is_dir() or is_create_layout(path):
         return open_create_annotations(path)
     options = options or MetadataOptions()
-    return TableAnnotations(open_metadata_table(path, options, required=(FILE_NAME, "id")), options)
+    table = open_metadata_table(path, options, required=(FILE_NAME, "id"))
+    return TableAnnotations(table, options, by_path=by_path)
 
 
 class TableAnnotations:
@@ -47,9 +53,10 @@ class TableAnnotations:
     Several rows with one id are one annotation where they may be joined, else one failure.
     """
 
-    def __init__(self, table: MetadataTable, options: MetadataOptions):
+    def __init__(self, table: MetadataTable, options: MetadataOptions, *, by_path: bool = False):
         self._table = table
         self._options = options
+        self._by_path = by_path
 
     @property
     def description(self) -> str:
@@ -64,7 +71,7 @@ class TableAnnotations:
     def __iter__(self) -> Iterator[Annotation | Failure]:
         done: set[str] = set()
         for row in self._table.rows():
-            name = row_id(row)
+            name = self._id(row)
             if name is None or name not in self._repeated:
                 yield self._of_row(row)
             elif name not in done:
@@ -77,14 +84,26 @@ class TableAnnotations:
         seen: set[str] = set()
         repeated: dict[str, list[Row]] = {}
         for row in self._table.rows():
-            if name := row_id(row):
+            if name := self._id(row):
                 if name in seen:
                     repeated[name] = []
                 seen.add(name)
         for row in self._table.rows() if repeated else ():
-            if (name := row_id(row)) in repeated:
+            if (name := self._id(row)) in repeated:
                 repeated[name].append(row)
         return repeated
+
+    def _id(self, row: Row) -> str | None:
+        """Id of a row, else the stem of its file name; ``None`` if it has neither."""
+        try:
+            own = parse_id(row.values)
+        except InputError:
+            return None
+        name = row.values.get(FILE_NAME)
+        if own or not isinstance(name, str):
+            return own
+        path = PurePosixPath(name)
+        return (str(path) if self._by_path else path.stem) or None
 
     def _of_row(self, row: Row) -> Annotation | Failure:
         where = f"{self._table.path.name}, {row.where}"
@@ -92,7 +111,7 @@ class TableAnnotations:
             if row.error is not None:
                 raise InputError(row.error)
             record = parse_record(row.values, self._options.tag_separator)
-            name = row_id(row)
+            name = self._id(row)
             if name is None:
                 raise InputError(f"neither id nor {FILE_NAME}")
         except InputError as error:
@@ -117,13 +136,3 @@ def _annotation(where: str, record: Record, name: str, row: Row) -> Annotation:
         file=file if isinstance(file, str) else "",
         has_own_id=record.id is not None,
     )
-
-
-def row_id(row: Row) -> str | None:
-    """Id of a row, else the stem of its file name; ``None`` if it has neither."""
-    try:
-        own = parse_id(row.values)
-    except InputError:
-        return None
-    name = row.values.get(FILE_NAME)
-    return own or (PurePosixPath(name).stem or None if isinstance(name, str) else None)

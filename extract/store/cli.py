@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
+from ...data.command_line import SHORT_HELP, metadata_options, one_sentence_errors, quiet_and_verbose
 from ..encoders.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ Examples:
   optsg-store convert feats.h5 feats-shards
   optsg-store convert feats-shards feats.h5 --overwrite
   optsg-store merge parts/*.h5 --out feats.h5
+  optsg-store relabel feats.h5 --metadata corrected.csv
   optsg-store import-features clip/ --metadata create_210k/ --out feats.h5 --preset clip-zh
 """
 
@@ -165,6 +166,33 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
                 click.echo(f"{out}: {sizes}, out of {_counted(len(parts), 'store')}")
 
 
+@main.command("relabel")
+@click.argument("path", metavar="STORE", type=click.Path(path_type=Path))
+@click.option(
+    "--metadata",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Table with file_name or id and some of title, tags, split; or annotations of CREATE.",
+)
+@metadata_options
+@click.option("--device", default="auto", show_default=True, help="Device of the text encoder: auto, cpu, cuda, …")
+@quiet_and_verbose
+def relabel_command(path: Path, metadata: Path, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Give videos of STORE other titles, tags and splits: nothing is decoded.
+
+    What the table has no column or row for stays as it is. New tags are embedded with the store's text encoder.
+    """
+    with one_sentence_errors(verbose, on_interrupt=f"{path} is as it was before"):
+        from .relabel import relabel
+
+        with _progress("relabelling", [path], quiet) as progress:
+            done = relabel(path, metadata, progress=progress, **options)
+        for warning in done.warnings():
+            click.echo(f"warning: {warning}", err=True)
+        if not quiet:
+            click.echo(f"{path}: {done.sentence()}")
+
+
 @main.command("import-features")
 @click.argument("features", metavar="FEATURES", type=click.Path(path_type=Path))
 @click.option(
@@ -174,6 +202,7 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
     help="Annotations of CREATE (a JSON file, or a folder with those of one set), or a table with file_name or id, "
     "title, tags, split.",
 )
+@metadata_options
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
 )
