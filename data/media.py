@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -85,8 +85,8 @@ class MediaItem:
     payload: Payload
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
-    given: frozenset[str] = frozenset(LABELS)
-    named: Split | None = None
+    given: frozenset[str] = field(default=frozenset(LABELS), compare=False)
+    named: Split | None = field(default=None, compare=False)
 
 
 FailureStatus = Literal["failed", "timeout", "crashed"]

@@ -125,6 +125,21 @@ class GrowingStore:
             )
             self.summary.unchanged = False
             self.summary.add_corrections(self.corrections)
+        if not self.summary.unchanged:
+            self._warn_of_missing_labels()
+
+    def _warn_of_missing_labels(self) -> None:
+        """Training needs tags, and learns much less without titles."""
+        with open_store(self.out) as store:
+            lengths = {name: int(store.column(f"videos/{name}").lengths().sum()) for name in ("title", "tags")}
+            missing = [
+                what for what, name in (("a title", "title"), ("tags", "tags")) if len(store) and not lengths[name]
+            ]
+        if missing:
+            self.summary.warnings.append(
+                f"no video has {' or '.join(missing)}; the same command with --dry-run shows what metadata is read, and "
+                "what is added to it later is applied without decoding"
+            )
 
     def _refuse_nothing(self, description: str) -> None:
         if self.header.part is None and not self.summary.videos + self.summary.images + len(self.done.videos):

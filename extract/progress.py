@@ -15,6 +15,7 @@ from ..data.inputs import Inputs, tables_of
 from .summary import ExtractSummary
 
 LINE_SECONDS = 10.0
+MOST_NOTES = 10
 
 
 class Display(Protocol):
@@ -56,7 +57,9 @@ def show_progress(description: str, total: int | None, *, quiet: bool, notes: Se
 def metadata_notes(inputs: Inputs) -> list[str]:
     """What people should know of the inputs' metadata before it is used."""
     tables = tables_of(inputs)
-    return [] if tables is None else tables.notes()
+    notes = [] if tables is None else tables.notes()
+    more = [f"… and {len(notes) - MOST_NOTES:,} more (--dry-run)"] if len(notes) > MOST_NOTES else []
+    return [*notes[:MOST_NOTES], *more]
 
 
 def _progress(console: Console) -> Progress:

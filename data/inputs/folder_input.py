@@ -18,7 +18,7 @@ from .media_folder import DefaultIds, MediaFolder, media_kind
 from .metadata_table import Row
 from .records import Record, id_or, parse_record
 from .relative_paths import printable
-from .rows_by_file import RowsByFile, joined_record, named_path, open_tables
+from .rows_by_file import RowsByFile, joined_record, named_file, open_tables
 from .splits import choose_split, named_split, split_of_folders
 from .survey import ROWS_BEFORE_READING, TableSurvey, survey_table
 
@@ -92,8 +92,8 @@ class FolderInput:
         where = f"{table.label}, {row.where}"
         path, default_id = where, where
         try:
-            path = default_id = named_path(table, row)
-            index = self._folder.index(path)
+            path, index = named_file(self._folder, table, row)
+            default_id = path
             if index is None:
                 raise InputError(self._folder.why_not(path))
             if is_done[index] or self._rows.owner[index] != number:

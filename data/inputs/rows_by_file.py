@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import InputError
 from ..tags import unique_tags
@@ -61,12 +62,28 @@ def _one_each(folder: MediaFolder) -> Sequence[str]:
     return folder.tables
 
 
-def named_path(table: FolderTable, row: Row) -> str:
-    """The path that a row names, relative to the input; :class:`InputError` if there is none."""
+def named_file(folder: MediaFolder, table: FolderTable, row: Row) -> tuple[str, int | None]:
+    """The path that a row names, relative to the input, and its number in the folder, ``None`` if it is not there.
+
+    Where there is no such file below the table, the path is tried from where the command runs, as ``optsg-tag`` writes paths;
+    it must lead into the folder all the same.
+
+    Raises:
+        InputError: it names none, or one outside of the folder.
+    """
     name = row.values.get(FILE_NAME)
-    if isinstance(name, str) and name:
-        return inside(name, folder=table.base)
-    raise InputError(row.error or f"no {FILE_NAME}, expected the path of a video or image relative to the folder")
+    if not isinstance(name, str) or not name:
+        raise InputError(row.error or f"no {FILE_NAME}, expected the path of a video or image relative to the folder")
+    from_here = PurePath(os.path.relpath(name, folder.root)).as_posix() if "\0" not in name else name
+    index = None if from_here.startswith("../") else folder.index(from_here)
+    try:
+        path = inside(name, folder=table.base)
+    except InputError:
+        if index is None:
+            raise
+        return from_here, index
+    below = folder.index(path)
+    return (from_here, index) if below is None and index is not None else (path, below)
 
 
 class RowsByFile:
@@ -99,7 +116,7 @@ class RowsByFile:
     def _named(self, table: FolderTable) -> Iterator[tuple[int, Row]]:
         for row in table.table.rows():
             try:
-                index = self._folder.index(named_path(table, row))
+                _, index = named_file(self._folder, table, row)
             except InputError:
                 continue
             if index is not None:

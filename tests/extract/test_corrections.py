@@ -156,3 +156,12 @@ def test_a_store_of_the_other_form_is_the_same(videos: Path, tmp_path: Path, tin
     extract(videos, out, *tiny)
     extract(videos, tmp_path / "shards", *tiny)
     assert_same_store(out, tmp_path / "shards")
+
+
+def test_a_store_without_tags_or_titles_says_so(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    (videos / "metadata.jsonl").unlink()
+    lines = extract(videos, tmp_path / "feats.h5", *tiny)
+    assert lines[-2] == (
+        "warning: no video has a title or tags; the same command with --dry-run shows what metadata is read, and what is added "
+        "to it later is applied without decoding"
+    )

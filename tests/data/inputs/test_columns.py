@@ -169,3 +169,16 @@ def test_ids_that_became_numbers_with_a_point(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "b.mp4")
     write_rows(tmp_path / "metadata.jsonl", {"file_name": "a.mp4", "id": 1.0}, {"file_name": "b.mp4", "id": None})
     assert [item.id for item in read(tmp_path)[0]] == ["1", "b"]
+
+
+def test_paths_from_where_the_command_runs_are_found_in_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``optsg-tag`` writes them."""
+    touch(tmp_path, "holiday/a.mp4", "holiday/sub/b.mp4", "c.mp4")
+    monkeypatch.chdir(tmp_path)
+    rows = f'path,tags,error\nholiday/a.mp4,"[""cat""]",\n{tmp_path}/holiday/sub/b.mp4,dog,\nholiday/../c.mp4,fox,\n'
+    (tmp_path / "tags.csv").write_text(rows)
+    items, failures = read(Path("holiday"), metadata=Path("tags.csv"))
+    assert [(item.source, item.tags) for item in items] == [("a.mp4", ("cat",)), ("sub/b.mp4", ("dog",))]
+    assert [failure.error for failure in failures] == ["tags.csv, line 4: 'c.mp4' is not in the folder holiday"]
