@@ -185,8 +185,10 @@ def _open(
         shards = _shards_of_pattern(path)
     if metadata is not None:
         raise InputError(f"{path}: --metadata is for a folder of videos and images, shards carry their own metadata")
+    if options.group_rows:
+        raise ConfigError(f"{path}: --group-rows is for metadata tables, shards have one record for each video")
     description = f"{path}: {len(shards):,} shard{'' if len(shards) == 1 else 's'}"
-    return ShardInput(shards, description=description, failures=failures, separator=options.tag_separator)
+    return ShardInput(shards, description=description, failures=failures, options=options)
 
 
 def _folder_input(
@@ -195,11 +197,20 @@ def _folder_input(
     options: MetadataOptions,
     needs_title: Callable[[str], bool] | None,
 ) -> Inputs:
-    if metadata is not None and (metadata.is_dir() or is_create_layout(metadata)):
+    by_id = metadata is not None and (metadata.is_dir() or is_create_layout(metadata))
+    if by_id or (metadata is None and not folder.tables):
+        _refuse_table_options(folder, options)
+    if metadata is not None and by_id:
         return CreateInput(folder, open_create_annotations(metadata))
     if metadata is None and folder.create_files and not folder.tables:
         return CreateInput(folder, CreateAnnotations(find_create_files(folder.root, folder.create_files)))
     return FolderInput(folder, metadata=metadata, options=options, needs_title=needs_title)
+
+
+def _refuse_table_options(folder: MediaFolder, options: MetadataOptions) -> None:
+    given = [name for name, value in (("--columns", options.columns), ("--group-rows", options.group_rows)) if value]
+    if given:
+        raise ConfigError(f"{folder.root}: there is no metadata table that {' and '.join(given)} could be about")
 
 
 def _is_there(path: Path, is_kind: Callable[[int], bool] = lambda _mode: True) -> bool:

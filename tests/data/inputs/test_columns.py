@@ -182,3 +182,21 @@ def test_paths_from_where_the_command_runs_are_found_in_the_folder(
     items, failures = read(Path("holiday"), metadata=Path("tags.csv"))
     assert [(item.source, item.tags) for item in items] == [("a.mp4", ("cat",)), ("sub/b.mp4", ("dog",))]
     assert [failure.error for failure in failures] == ["tags.csv, line 4: 'c.mp4' is not in the folder holiday"]
+
+
+def test_options_of_tables_are_refused_where_there_is_none(tmp_path: Path) -> None:
+    touch(tmp_path, "a.mp4")
+    message = f"{tmp_path}: there is no metadata table that --columns and --group-rows could be about"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        open_inputs(tmp_path, options=MetadataOptions(columns={"tags": "x"}, group_rows=True))
+
+
+def test_shards_have_columns_and_separators_too(tmp_path: Path) -> None:
+    from tests.data.inputs.test_shards import sample, write_tar
+
+    write_tar(tmp_path / "0.tar", sample("000", Topics="cat;dog", title="T"))
+    options = MetadataOptions(columns={"tags": "topics"}, tag_separator=";")
+    assert [(item.id, item.tags) for item in read(tmp_path, options=options)[0]] == [("000", ("cat", "dog"))]
+    message = f"{tmp_path}: --group-rows is for metadata tables, shards have one record for each video"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        open_inputs(tmp_path, options=MetadataOptions(group_rows=True))
