@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..data.inputs import Inputs, whole_tables_of
 from ..data.inputs.create_annotations import Annotation
 from ..data.inputs.splits import choose_split, split_by_hash
 from ..data.media import SPLITS, Failure, MediaItem, Split
 from ..data.store import FeatureStore, open_part, open_store
+from ..data.store.hdf5.columns import all_texts
 from ..data.store.relabeling import Labels
 from ..data.store.row_blocks import decode_text, encode_text
+from ..data.store.schema import VideoFeatures
 from ..data.tags import clean_tag, tag_key
 
 
@@ -63,33 +64,58 @@ class NewLabels:
         )
 
 
+class _Hashes:
+    """Rows of texts by hash, which another process would make another of."""
+
+    def __init__(self, texts: Sequence[str]):
+        hashes = np.fromiter(map(hash, texts), np.int64, len(texts))
+        self._order = np.argsort(hashes, kind="stable")
+        self._sorted = hashes[self._order]
+
+    def rows(self, text: str) -> list[int]:
+        """Rows that may hold the text."""
+        first, last = (
+            np.searchsorted(self._sorted, hash(text), "left"),
+            np.searchsorted(self._sorted, hash(text), "right"),
+        )
+        rows: list[int] = self._order[first:last].tolist()
+        return rows
+
+
 class KnownLabels:
-    """Finds videos by id in stores and parts; sixteen bytes a video, and no store stays open."""
+    """Finds videos by id and by source in stores and parts, in 32 bytes a video. Another process has none of it."""
 
     def __init__(self) -> None:
         self._stores: list[tuple[Path, bool]] = []
-        self._hashes: list[NDArray[np.int64]] = []
-        self._rows: list[NDArray[np.int64]] = []
+        self._ids: list[_Hashes] = []
+        self._sources: list[_Hashes] = []
         self._open: dict[int, FeatureStore] = {}
 
     def add(self, store: FeatureStore, ids: list[str]) -> None:
         """Takes note of a store; of those that have an id, the first counts."""
-        hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
-        order = np.argsort(hashes, kind="stable")
         self._stores.append((store.path, store.role == "part"))
-        self._hashes.append(hashes[order])
-        self._rows.append(order)
+        self._ids.append(_Hashes(ids))
+        self._sources.append(_Hashes(all_texts(store.column("videos/source"))))
 
     def find(self, video_id: str) -> tuple[FeatureStore, int] | None:
         """The store and the row of a video."""
-        value = hash(video_id)
-        for number, (hashes, rows) in enumerate(zip(self._hashes, self._rows, strict=True)):
-            first, last = np.searchsorted(hashes, value, "left"), np.searchsorted(hashes, value, "right")
-            for row in rows[first:last].tolist():
-                store = self._opened(number)
-                if store.id(row) == video_id:
+        for number, hashes in enumerate(self._ids):
+            for row in hashes.rows(video_id):
+                if (store := self._opened(number)).id(row) == video_id:
                     return store, row
         return None
+
+    def twin(self, features: VideoFeatures) -> str | None:
+        """Another id under which the very same file is known: it has the same source and the same bytes."""
+        for number, hashes in enumerate(self._sources if features.digest else ()):
+            for row in hashes.rows(features.source):
+                store = self._opened(number)
+                if store.source(row) == features.source and store.digest(row) == features.digest:
+                    return None if store.id(row) == features.id else store.id(row)
+        return None
+
+    def __reduce__(self) -> tuple[type[KnownLabels], tuple[()]]:
+        return KnownLabels, ()
 
     def _opened(self, number: int) -> FeatureStore:
         if number not in self._open:
@@ -218,6 +244,15 @@ class WatchedInputs:
             yield item
         self.is_at_end = True
 
+    def read_on(self) -> None:
+        """Reads what was not read in this process, where the inputs were sent to another one."""
+        if not self.is_at_end:
+            for _ in self:
+                pass
+
+    def __reduce__(self) -> tuple[Callable[[Inputs], Inputs], tuple[Inputs]]:
+        return _the_same, (self._inputs,)  # in another process nobody would see what is noted
+
     def mended(self, recorded: set[str]) -> set[str]:
         """Recorded failures of metadata rows that were read in full and gave no such failure."""
         folder = whole_tables_of(self._inputs)
@@ -225,3 +260,7 @@ class WatchedInputs:
             return set()
         starts = tuple(f"{label}, " for label in folder.labels)
         return {name for name in recorded - self.failed if name.startswith(starts)}
+
+
+def _the_same(inputs: Inputs) -> Inputs:
+    return inputs

@@ -63,6 +63,8 @@ class GrowingStore:
         Raises:
             InputError: it is a failure, and ``strict``.
         """
+        if isinstance(result, VideoFeatures) and (twin := self.done.known.twin(result)) is not None:
+            result = _known_as(twin, result)
         if isinstance(result, Failure):
             if self.strict:
                 raise InputError(f"{_described(result)}; --strict makes this fatal")
@@ -184,6 +186,12 @@ def open_growing_store(
             log=log,
             strict=options.strict,
         )
+
+
+def _known_as(twin: str, video: VideoFeatures) -> Failure:
+    """Under two ids a file could be in the training and in the test set."""
+    error = f"{video.source}: the store has this file as {twin!r}; give it this id in the metadata, or begin anew with --overwrite"
+    return Failure(id=video.id, source=video.source, stage="decode", error=error, digest=video.digest)
 
 
 def _described(failure: Failure) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from optsg.data.inputs import open_inputs
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.store.conversion import convert_store
 from optsg.extract.cli import main as extract_main
+from optsg.extract.corrections import Corrections, KnownLabels, WatchedInputs
 
 from tests.extract.decoding.painted_clips import ClipMaker
 from tests.extract.same_store import assert_same_store
@@ -165,3 +168,37 @@ def test_a_store_without_tags_or_titles_says_so(videos: Path, tmp_path: Path, ti
         "warning: no video has a title or tags; the same command with --dry-run shows what metadata is read, and what is added "
         "to it later is applied without decoding"
     )
+
+
+def test_a_file_that_the_store_has_under_another_id_is_refused(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    """As where a table is put beside yt-dlp's files, whose ids are in their info.json."""
+    out = tmp_path / "feats.h5"
+    extract(videos, out, *tiny)
+    write(videos, {**ROWS[0], "id": "other"}, *ROWS[1:])
+    lines = extract(videos, out, *tiny)
+    assert lines[:3] == [
+        "earlier          3  done before",
+        "failed           1  decode: the store has this file as …",
+        "  a.mp4: the store has this file as 'a'; give it this id in the metadata, or begin anew with --overwrite",
+    ]
+    with open_store(out) as store:
+        assert store.ids() == ["a", "b", "c"]
+    assert extract(videos, out, *tiny)[-1] == f"{out}: nothing new, left as it was"
+
+
+def test_inputs_that_another_process_reads_are_compared_here(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    out = tmp_path / "feats.h5"
+    extract(videos, out, *tiny)
+    write(videos, {**ROWS[0], "title": "Lynx"}, *ROWS[1:])
+    with open_store(out) as store:
+        known = KnownLabels()
+        known.add(store, store.ids())
+        ids = set(store.ids())
+    corrections = Corrections(known=known)
+    watched = WatchedInputs(open_inputs(videos), corrections, ids)
+    elsewhere = pickle.loads(pickle.dumps(watched))
+    assert [item.id for item in elsewhere] == ["a", "b", "c"]
+    assert not isinstance(elsewhere, WatchedInputs)
+    watched.read_on()
+    assert {name: labels.title for name, labels in corrections.changes.items()} == {"a": "Lynx"}
+    known.close()
