@@ -26,6 +26,10 @@ class Annotations(Protocol):
         """One line for people: the files that are read."""
         ...
 
+    def notes(self, *, needs_all: bool = True) -> list[str]:
+        """What people should know of them before they are used, a sentence each."""
+        ...
+
     def __iter__(self) -> Iterator[Annotation | Failure]: ...
 
 
@@ -63,10 +67,10 @@ class TableAnnotations:
         """Name of the table."""
         return self._table.path.name
 
-    def notes(self) -> list[str]:
-        """What people should know of the table before it is used, a sentence each."""
+    def notes(self, *, needs_all: bool = True) -> list[str]:
+        """What people should know of the table before it is used; as :meth:`optsg.data.inputs.survey.TableSurvey.notes`."""
         survey = survey_table(self._table.path.name, self._table, self._options, ROWS_BEFORE_READING)
-        return list(survey.notes())
+        return list(survey.notes(needs_all=needs_all))
 
     def __iter__(self) -> Iterator[Annotation | Failure]:
         done: set[str] = set()

@@ -111,11 +111,14 @@ class ColumnMap:
         """What a row holds by what it is; other columns are left out."""
         return {name: values[column] for name, column in self.source.items() if column in values}
 
-    def notes(self, label: str, options: MetadataOptions) -> Iterator[str]:
-        """What people should know of the choice."""
+    def taken(self, label: str, options: MetadataOptions) -> Iterator[str]:
+        """A sentence for each column that is read as what it is not called."""
         for name, column in self.source.items():
             if name != column and name not in options.columns:
                 yield f"{label}: column {column} is read as {name}"
+
+    def missing(self, label: str) -> Iterator[str]:
+        """A sentence where there are no titles or no tags."""
         unused = [column for column in self.found if column not in self.source.values()]
         for name in ("title", "tags"):
             if name not in self.source:

@@ -133,7 +133,9 @@ def _scan_one(folder: MediaFolder, path: str, pending: list[str]) -> None:
 
 
 def _is_table(entry: os.DirEntry[str]) -> bool:
-    return _leads_to(entry, os.DirEntry.is_file) and is_table(Path(entry.path))
+    """A link that leads nowhere is one too, so that opening it says so."""
+    is_file = _leads_to(entry, os.DirEntry.is_file)
+    return is_table(Path(entry.path)) if is_file else not _leads_to(entry, os.DirEntry.is_dir)
 
 
 def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending: list[str]) -> None:

@@ -51,11 +51,13 @@ class TableSurvey:
     single: Counter[str] = field(default_factory=Counter)
     example: dict[str, str] = field(default_factory=dict)
 
-    def notes(self) -> Iterator[str]:
-        """What people should know before hours of decoding, a sentence each."""
-        yield from self.table.columns.notes(self.label, self.options)
+    def notes(self, *, needs_all: bool = True) -> Iterator[str]:
+        """What people should know before hours of decoding, a sentence each; ``needs_all``: that a column is missing, too."""
+        yield from self.table.columns.taken(self.label, self.options)
+        if needs_all:
+            yield from self.table.columns.missing(self.label)
         where = "all rows" if self.is_whole else f"the first {self.rows:,} rows"
-        for name in ("title", "tags"):
+        for name in ("title", "tags") if needs_all else ():
             if name in self.table.columns.source and not self.filled[name]:
                 yield f"{self.label}: column {self.table.columns.source[name]} is empty in {where}"
         mark, count = max(self.single.items(), key=lambda pair: pair[1], default=("", 0))

@@ -187,6 +187,8 @@ def relabel_command(path: Path, metadata: Path, quiet: bool, verbose: bool, **op
 
         with _progress("relabelling", [path], quiet) as progress:
             done = relabel(path, metadata, progress=progress, **options)
+        for note in () if quiet else done.notes:
+            click.echo(f"note: {note}", err=True)
         for warning in done.warnings():
             click.echo(f"warning: {warning}", err=True)
         if not quiet:

@@ -93,7 +93,7 @@ def import_features(
     text = _open_text_encoder(preset, text_encoder, device)
     header, options = _header(source, text, image_encoder), ExtractionOptions(strict=strict, overwrite=overwrite)
     with open_event_log(json_log) as log, open_growing_store(out, header, options, log) as store:
-        with show_progress(source.description, None, quiet=quiet) as display:
+        with show_progress(source.description, None, quiet=quiet, notes=source.annotations.notes()) as display:
             _write(source, store, display)
             store.finish(source.description, text, display.written)
         store.summary.seconds = time.perf_counter() - started

@@ -38,6 +38,7 @@ class Relabelled:
         new_tags: how many tags were embedded.
         unknown: names of videos that the store does not have.
         failures: rows that could not be read.
+        notes: how the table was read.
     """
 
     videos: int = 0
@@ -47,6 +48,7 @@ class Relabelled:
     new_tags: int = 0
     unknown: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def warnings(self) -> Iterator[str]:
         """What was not applied, a sentence each."""
@@ -100,7 +102,7 @@ def relabel(
 
     with lock_out(path, StoreWriteError):
         recover_store(path)
-        done = Relabelled()
+        done = Relabelled(notes=annotations.notes(needs_all=False))
         with open_store(path) as store:
             corrections = _compare(store, annotations, done)
         corrections.known.close()

@@ -128,6 +128,12 @@ def test_tab_separated_values_and_a_json_list_in_the_folder(folder):
     assert [(item.id, item.title, item.tags, item.split) for item in read(folder)[0]] == ITEMS
 
 
+def test_a_table_that_is_a_link_to_nowhere_is_an_error(folder):
+    (folder / "metadata.csv").symlink_to("gone.csv")
+    with pytest.raises(InputError, match=f"^{re.escape(str(folder))}/metadata.csv: there is no such metadata file$"):
+        open_inputs(folder)
+
+
 def test_a_description_of_an_album_is_no_table(folder):
     (folder / "metadata.json").write_text('{"title": "Summer"}')
     assert len(read(folder)[0]) == 3

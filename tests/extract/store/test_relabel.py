@@ -112,6 +112,17 @@ def test_other_columns_and_separators(store: Path) -> None:
     assert labels(store)[0][2] == ("lion", "tiger")
 
 
+def test_how_the_table_is_read_is_said(store: Path) -> None:
+    result = relabel(store, "id,keywords\na,lion;tiger\n")
+    assert result.stderr.splitlines() == [
+        "note: new.csv: column keywords is read as tags",
+        (
+            "note: new.csv: 1 of 1 rows with tags have one tag with ';' in it, such as 'lion;tiger'; if it separates tags, say "
+            "--tag-separator ';'"
+        ),
+    ]
+
+
 def test_nobody_else_may_be_writing(store: Path) -> None:
     with FileLock(store.with_name(store.name + ".lock")):
         result = relabel(store, "id,tags\na,lion\n")
