@@ -164,7 +164,7 @@ class Corrections:
         )
         new = corrected(old, item)
         keys = tuple(store.tag_keys[tag] for tag in store.tags(row))
-        new_keys = tuple(map(tag_key, new.tags))
+        new_keys = keys if new.tags == old.tags else tuple(map(tag_key, new.tags))
         differences = {"titles": new.title != old.title, "tags": new_keys != keys, "splits": new.split != old.split}
         if any(differences.values()):
             self.changes[item.id] = new
