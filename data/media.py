@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,9 @@ Split = Literal["train", "val", "test", "none"]
 """``none``: a video without tags; it is extracted, but neither trained on nor scored."""
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "none")
+
+LABELS = ("title", "tags", "split")
+"""What people say of a video, and may correct later."""
 
 MediaKind = Literal["video", "image"]
 
@@ -69,6 +72,8 @@ class MediaItem:
         split: the set it belongs to.
         payload: where its bytes are.
         pinned, forbidden: what a person says of it when it is to be tagged: tags that it has, and tags that it has not.
+        given: those of title, tags and split that metadata speaks of. What it says nothing of is no correction of a store.
+        named: the set that metadata or a folder names, also where the video has no tags and belongs to none.
     """
 
     id: str
@@ -80,6 +85,8 @@ class MediaItem:
     payload: Payload
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+    given: frozenset[str] = field(default=frozenset(LABELS), compare=False)
+    named: Split | None = field(default=None, compare=False)
 
 
 FailureStatus = Literal["failed", "timeout", "crashed"]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import RunError
 from .store import FeatureStore
+from .tags import current_keys
 from .whole_files import write_text
 
 
@@ -95,7 +96,7 @@ class TagTable:
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))["tags"]
             return cls(
-                keys=tuple(row["key"] for row in rows),
+                keys=tuple(current_keys([row["key"] for row in rows])),
                 spellings=tuple(row["spelling"] for row in rows),
                 counts=np.array([row["count"] for row in rows], np.int64),
                 tokens=tuple(tuple(row["tokens"]) for row in rows),

@@ -49,7 +49,13 @@ def extract(
     check_out(out)
     part = parse_part(settings["part"])
     inputs = open_source(
-        source, metadata=settings["metadata"], limit=settings["limit"], part=part
+        source,
+        metadata=settings["metadata"],
+        columns=settings["columns"],
+        tag_separator=settings["tag_separator"],
+        group_rows=settings["group_rows"],
+        limit=settings["limit"],
+        part=part,
     )  # first, since its errors are the quickest to find
 
     from .decoding.sampling import Sampling
@@ -57,13 +63,13 @@ def extract(
     from .engines import open_engine
     from .event_log import open_event_log
     from .pipeline import run_engine
-    from .progress import show_progress
+    from .progress import metadata_notes, show_progress
 
     sampling = Sampling(fps=settings["fps"], max_frames=settings["max_frames"], fast_resize=settings["fast_resize"])
     image_spec, text_spec, preset = _encoders(settings)
     text_device = settings["device"] if settings["ray"] is None or settings["device"] == "cpu" else "auto"
     with (
-        show_progress(inputs.description, inputs.count, quiet=quiet) as display,
+        show_progress(inputs.description, inputs.count, quiet=quiet, notes=metadata_notes(inputs)) as display,
         open_event_log(_path(settings["json_log"])) as log,
         open_engine(image_spec, sampling=sampling, options=settings) as engine,
     ):
@@ -112,13 +118,17 @@ def open_source(
     source: str | Path,
     *,
     metadata: str | Path | None = None,
+    columns: str | None = None,
+    tag_separator: str | None = None,
+    group_rows: bool = False,
     limit: int | None = None,
     part: CorpusPart | None = None,
 ) -> Inputs:
     """What ``source`` stands for; errors as :func:`optsg.data.inputs.open_inputs`."""
-    from ..data.inputs import open_inputs
+    from ..data.inputs import MetadataOptions, open_inputs
 
-    return open_inputs(Path(source), metadata=_path(metadata), limit=limit, part=part)
+    options = MetadataOptions.of(columns=columns, tag_separator=tag_separator, group_rows=group_rows)
+    return open_inputs(Path(source), metadata=_path(metadata), options=options, limit=limit, part=part)
 
 
 def parse_part(text: str | None) -> CorpusPart | None:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any
 
 import click
 
 from ..data.command_line import SHORT_HELP, new_store_option, one_sentence_errors
 from .api import extract, kept_parts, open_source, parse_part
-from .options import Option, described_options
-
-Command = TypeVar("Command", bound=Callable[..., object])
+from .options import extraction_options
 
 EXAMPLES = """\b
 Examples:
@@ -25,6 +21,7 @@ Examples:
   optsg-extract videos/ --out feats/              (WebDataset shards)
   optsg-extract 'shards/{00000..00012}.tar' --out feats.h5 --preset clip-zh
   optsg-extract videos/ --metadata tags.csv --out feats.h5 --dry-run
+  optsg-extract videos/ --out feats.h5 --columns tags=keywords --tag-separator ';'
   optsg-extract videos/ --metadata create_210k/ --out feats.h5 --preset clip-zh
   optsg-extract videos/ --out parts/$I.h5 --part $I/8     (optsg-store merge)
   optsg-extract videos/ --out feats/ --ray head:6379      (pip install 'optsg[ray]')
@@ -32,8 +29,8 @@ Examples:
   optsg-extract videos/ --out feats.h5 --image-encoder ViT-L-14/openai --text-encoder roberta-base
 
 \b
-INPUT is a folder of videos and images (with metadata.jsonl, .csv or .parquet,
-yt-dlp's NAME.info.json, or nothing), or WebDataset shards (.tar).
+INPUT is a folder of videos and images (with metadata.jsonl, .csv, .tsv, .json
+or .parquet, yt-dlp's NAME.info.json, or nothing), or WebDataset shards (.tar).
 The same command again goes on where an interrupted one stopped; with a
 finished OUT it adds what is new in INPUT.
 
@@ -45,47 +42,6 @@ Exit codes:
   130  stopped by Ctrl-C: what was done is kept
   143  stopped by SIGTERM: what was done is kept
 """
-
-
-def extraction_options(*, after: str | None = None, until: str | None = None) -> Callable[[Command], Command]:
-    """Adds the options of :class:`ExtractionOptions`, or those after one of them, or those up to one."""
-    described = described_options()
-    names = list(described)
-    first = 0 if after is None else names.index(after) + 1
-    last = len(names) if until is None else names.index(until) + 1
-
-    def add(command: Command) -> Command:
-        for name in reversed(names[first:last]):
-            command = _click_option(name, *described[name])(command)
-        return command
-
-    return add
-
-
-def _click_option(name: str, kind: Any, option: Option) -> Callable[[Command], Command]:
-    """The option ``--NAME``; ``--no-NAME`` of what is on by default."""
-    spelled = name.replace("_", "-")
-    if kind is bool:
-        flag = f"--no-{spelled}" if option.default else f"--{spelled}"
-        return click.option(flag, name, flag_value=not option.default, default=option.default, help=option.help)
-    bare: dict[str, Any] = {} if option.bare is None else {"is_flag": False, "flag_value": option.bare}
-    return click.option(
-        f"--{spelled}",
-        type=_click_type(kind, option),
-        default=option.default,
-        show_default=option.default is not None,
-        metavar=option.metavar,
-        help=option.help,
-        **bare,
-    )
-
-
-def _click_type(kind: Any, option: Option) -> Any:
-    choices = option.choices or (get_args(kind) if get_origin(kind) is Literal else ())
-    if choices:
-        return click.Choice(choices)
-    kinds = set(get_args(kind) or (kind,)) - {NoneType}
-    return click.Path(path_type=Path) if Path in kinds else kinds.pop()
 
 
 @click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
@@ -104,7 +60,8 @@ def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **o
             from .dry_run import dry_run_lines
 
             part = parse_part(options["part"])
-            inputs = open_source(source, metadata=options["metadata"], limit=options["limit"], part=part)
+            reading = ("metadata", "columns", "tag_separator", "group_rows", "limit")
+            inputs = open_source(source, part=part, **{name: options[name] for name in reading})
             click.echo("\n".join(dry_run_lines(inputs, out)))
         else:
             _extract(source, out, quiet=quiet, **options)

@@ -9,8 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ..data.inputs import Inputs
+from ..data.inputs import Inputs, tables_of
 from ..data.media import SPLITS, Failure, MediaItem
+from ..data.tags import tag_key
 
 SHOWN = 10
 LONGEST = 40
@@ -21,14 +22,16 @@ def dry_run_lines(inputs: Inputs, out: Path) -> Iterator[str]:
     shown: list[MediaItem] = []
     failures: list[Failure] = []
     counts: Counter[str] = Counter()
-    tags: set[str] = set()
+    tags: Counter[str] = Counter()
+    per_video: list[int] = []
     for item in inputs:
         if isinstance(item, Failure):
             failures.append(item)
             continue
         shown += [item] if len(shown) < SHOWN else []
         counts.update([item.kind, item.split, *["title"] * bool(item.title), *["tags"] * bool(item.tags)])
-        tags.update(tag.casefold() for tag in item.tags)
+        tags.update(item.tags)
+        per_video += [len(item.tags)] if item.tags else []
     yield inputs.description
     yield from _table(shown)
     total = counts["video"] + counts["image"]
@@ -36,14 +39,40 @@ def dry_run_lines(inputs: Inputs, out: Path) -> Iterator[str]:
         yield f"… and {total - len(shown):,} more"
     yield f"inputs   {counts['video']:,} videos, {counts['image']:,} images, {len(failures):,} that cannot be read"
     yield f"titles   {counts['title']:,} of {total:,}"
-    yield f"tags     {counts['tags']:,} of {total:,} have some, {len(tags):,} different"
+    yield f"tags     {counts['tags']:,} of {total:,} have some, {len(set(map(tag_key, tags))):,} different"
     yield "splits   " + (", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split]) or "none")
+    if tags:
+        yield "often    " + ", ".join(f"{tag} {count:,}" for tag, count in tags.most_common(SHOWN))
+        mean = sum(per_video) / len(per_video)
+        yield f"a video  {min(per_video)} to {max(per_video)} tags, {mean:.1f} on average, where it has some"
+    yield from _columns(inputs)
     for failure in failures[:SHOWN]:
         yield f"  {failure.source}: {failure.error.removeprefix(failure.source + ': ')}"
     if len(failures) > SHOWN:
         yield f"  … and {len(failures) - SHOWN:,} more that cannot be read"
     state = "exists: only inputs that it does not hold would be read" if out.exists() else "would be made"
     yield f"{out} {state}"
+
+
+def _columns(inputs: Inputs) -> Iterator[str]:
+    """Which columns are read as what, how many rows have something in them, and what looks misread."""
+    folder = tables_of(inputs)
+    surveys = [] if folder is None else folder.surveys()
+    for survey in surveys[:SHOWN]:
+        columns = survey.table.columns
+        read = [
+            f"{name if name == column else f'{column} as {name}'} {survey.filled[name]:,}"
+            for name, column in columns.source.items()
+        ]
+        others = [column or "(no name)" for column in columns.found if column not in columns.source.values()]
+        not_read = f"; not read: {', '.join(others)}" if others else ""
+        yield f"columns  {survey.label}, {survey.rows:,} rows: {', '.join(read)}{not_read}"
+    if len(surveys) > SHOWN:
+        yield f"columns  … and of {len(surveys) - SHOWN:,} more tables"
+    notes = list(dict.fromkeys(note for survey in surveys for note in survey.notes()))
+    yield from (f"note: {note}" for note in notes[:SHOWN])
+    if len(notes) > SHOWN:
+        yield f"note: … and {len(notes) - SHOWN:,} more"
 
 
 def _table(items: list[MediaItem]) -> list[str]:

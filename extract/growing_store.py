@@ -19,9 +19,11 @@ from ..data.store.corpus import StoredTexts
 from ..data.store.files import check_target, recover_store
 from ..data.store.merging.merge import merge_parts
 from ..data.store.part_writer import Hdf5StoreWriter
+from ..data.store.relabeling import relabel_store
 from ..data.store.schema import StoreHeader, TextModelTables, VideoFeatures
 from ..data.whole_files import lock_out
 from ..data.word_pieces import TitleTokenizer
+from .corrections import Corrections
 from .encoders.text_encoder import TextEncoder
 from .event_log import EventLog
 from .options import ExtractionOptions
@@ -39,6 +41,7 @@ class GrowingStore:
         base: the finished store that is added to, if there is one.
         header: of the parts and of the finished store.
         done: inputs that need not be read.
+        corrections: what metadata says of them by now.
         summary: counts of this run.
         log: told about every input.
         strict: raise at the first failure.
@@ -49,6 +52,7 @@ class GrowingStore:
     base: Path | None
     header: StoreHeader
     done: DoneInputs
+    corrections: Corrections
     summary: ExtractSummary
     log: EventLog
     strict: bool
@@ -59,6 +63,8 @@ class GrowingStore:
         Raises:
             InputError: it is a failure, and ``strict``.
         """
+        if isinstance(result, VideoFeatures) and (twin := self.done.known.twin(result)) is not None:
+            result = _known_as(twin, result)
         if isinstance(result, Failure):
             if self.strict:
                 raise InputError(f"{_described(result)}; --strict makes this fatal")
@@ -73,7 +79,12 @@ class GrowingStore:
     def finish(
         self, description: str, text_encoder: TextEncoder, report_merge: Callable[[int], None] | None = None
     ) -> None:
-        """Parts to the finished store, which stays as it was where there are none; ``description`` is of the inputs.
+        """Parts and corrections to the finished store, which stays as it was where there are none.
+
+        Args:
+            description: of the inputs.
+            text_encoder: frozen.
+            report_merge: called with numbers of videos while they are written.
 
         Raises:
             InputError: nothing could be read, now or before; of a part of a corpus that may be, and the store is empty.
@@ -85,6 +96,7 @@ class GrowingStore:
             self.summary.unchanged = True
         else:
             self._merge(text_encoder, report_merge)
+        self._correct(text_encoder, report_merge)
         self.parts.remove()
         self.summary.finish_seconds = time.perf_counter() - started
 
@@ -98,6 +110,38 @@ class GrowingStore:
         if warning := unknown.warning():
             self.summary.warnings.append(warning)
             self.log.warning(warning, self.summary.unknown_pieces)
+
+    def _correct(self, text_encoder: TextEncoder, report_merge: Callable[[int], None] | None) -> None:
+        """Applies what was corrected of videos that earlier runs had done; counts it in the summary."""
+        self.done.known.close()
+        with open_store(self.out) as store:
+            self.corrections.settle(store)
+        if self.corrections:
+            relabel_store(
+                self.out,
+                self.corrections.changes,
+                make_text=lambda _, corpus: text_encoder.tables(corpus),
+                spellings=self.corrections.spellings(),
+                without_failures=self.corrections.mended,
+                progress=report_merge,
+            )
+            self.summary.unchanged = False
+            self.summary.add_corrections(self.corrections)
+        if not self.summary.unchanged:
+            self._warn_of_missing_labels()
+
+    def _warn_of_missing_labels(self) -> None:
+        """Training needs tags, and learns much less without titles."""
+        with open_store(self.out) as store:
+            lengths = {name: int(store.column(f"videos/{name}").lengths().sum()) for name in ("title", "tags")}
+            missing = [
+                what for what, name in (("a title", "title"), ("tags", "tags")) if len(store) and not lengths[name]
+            ]
+        if missing:
+            self.summary.warnings.append(
+                f"no video has {' or '.join(missing)}; the same command with --dry-run shows what metadata is read, and "
+                "what is added to it later is applied without decoding"
+            )
 
     def _refuse_nothing(self, description: str) -> None:
         if self.header.part is None and not self.summary.videos + self.summary.images + len(self.done.videos):
@@ -137,10 +181,17 @@ def open_growing_store(
             base=base,
             header=header,
             done=done,
+            corrections=Corrections(known=done.known),
             summary=ExtractSummary(out=out, resumed=len(done)),
             log=log,
             strict=options["strict"],
         )
+
+
+def _known_as(twin: str, video: VideoFeatures) -> Failure:
+    """Under two ids a file could be in the training and in the test set."""
+    error = f"{video.source}: the store has this file as {twin!r}; give it this id in the metadata, or begin anew with --overwrite"
+    return Failure(id=video.id, source=video.source, stage="decode", error=error, digest=video.digest)
 
 
 def _described(failure: Failure) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypedDict, Unpack, cast, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, Unpack, cast, get_args, get_origin, get_type_hints
+
+import click
 
 from ..data.errors import ConfigError
 from .encoders.presets import DEFAULT_PRESET, PRESETS, Precision
 
 DEFAULT_TIMEOUT = 300.0
+
+Command = TypeVar("Command", bound=Callable[..., object])
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,18 @@ class ExtractionOptions(TypedDict, total=False):
             "Table with file_name, title, tags, split, id; or annotations of CREATE, a JSON file or their folder.",
         ),
     ]
+    columns: Annotated[
+        str | None,
+        Option(
+            None,
+            "Which columns of tables are what: tags=keywords,title=caption.",
+            metavar="NAME=COLUMN,…",
+        ),
+    ]
+    tag_separator: Annotated[
+        str | None, Option(None, "What separates tags in a text.  [default: commas]", metavar="TEXT")
+    ]
+    group_rows: Annotated[bool, Option(False, "Join the rows of one file, as where each tag has a row.")]
     image_encoder: Annotated[
         str | None,
         Option(None, "An open_clip (MODEL/TAG) or timm model, in place of the preset's.", metavar="NAME|FOLDER"),
@@ -142,3 +159,49 @@ def available_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def click_options(*names: str) -> Callable[[Command], Command]:
+    """Adds these options to a command."""
+    described = described_options()
+
+    def add(command: Command) -> Command:
+        for name in reversed(names):
+            command = _click_option(name, *described[name])(command)
+        return command
+
+    return add
+
+
+def extraction_options(*, after: str | None = None, until: str | None = None) -> Callable[[Command], Command]:
+    """Adds the options of :class:`ExtractionOptions`, or those after one of them, or those up to one."""
+    names = list(described_options())
+    first = 0 if after is None else names.index(after) + 1
+    last = len(names) if until is None else names.index(until) + 1
+    return click_options(*names[first:last])
+
+
+def _click_option(name: str, kind: Any, option: Option) -> Callable[[Command], Command]:
+    """The option ``--NAME``; ``--no-NAME`` of what is on by default."""
+    spelled = name.replace("_", "-")
+    if kind is bool:
+        flag = f"--no-{spelled}" if option.default else f"--{spelled}"
+        return click.option(flag, name, flag_value=not option.default, default=option.default, help=option.help)
+    bare: dict[str, Any] = {} if option.bare is None else {"is_flag": False, "flag_value": option.bare}
+    return click.option(
+        f"--{spelled}",
+        type=_click_type(kind, option),
+        default=option.default,
+        show_default=option.default is not None,
+        metavar=option.metavar,
+        help=option.help,
+        **bare,
+    )
+
+
+def _click_type(kind: Any, option: Option) -> Any:
+    choices = option.choices or (get_args(kind) if get_origin(kind) is Literal else ())
+    if choices:
+        return click.Choice(choices)
+    kinds = set(get_args(kind) or (kind,)) - {NoneType}
+    return click.Path(path_type=Path) if Path in kinds else kinds.pop()

@@ -18,6 +18,7 @@ from ..data.store import FeatureStore, open_part
 from ..data.store.files import replace_durably, write_errors
 from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.schema import StoreHeader
+from .corrections import KnownLabels
 
 
 @dataclass
@@ -28,11 +29,15 @@ class DoneInputs:
         videos: ids with features.
         failed: ids of inputs that could be found but not decoded or encoded.
         unread: ids of inputs that the reader itself refused.
+        recorded: the same, also where they are to be tried again.
+        known: what those with features are called and tagged.
     """
 
     videos: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
+    recorded: set[str] = field(default_factory=set)
+    known: KnownLabels = field(default_factory=KnownLabels)
 
     def __contains__(self, item: MediaItem | Failure) -> bool:
         return item.id in self.unread if isinstance(item, Failure) else item.id in self.videos or item.id in self.failed
@@ -42,9 +47,12 @@ class DoneInputs:
 
     def add(self, store: FeatureStore) -> None:
         """Takes note of all that a part or a finished store holds."""
-        self.videos.update(store.ids())
+        ids = store.ids()
+        self.known.add(store, ids)
+        self.videos.update(ids)
         for failure in store.failures:
             (self.unread if failure.stage == "read" else self.failed).add(failure.id)
+            self.recorded.update([failure.id] if failure.stage == "read" else ())
 
     def settle(self, *, retry_failed: bool) -> None:
         """Forgets failures of inputs that have features by now, and all failures where they are to be tried again."""

@@ -25,6 +25,7 @@ from ..data.inputs import Inputs
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store.schema import StoreHeader, VideoFeatures
+from .corrections import WatchedInputs
 from .encoders.text_encoder import TextEncoder
 from .engine import Engine
 from .event_log import EventLog
@@ -89,14 +90,17 @@ def run_engine(
     stop = StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
+        watched = WatchedInputs(inputs, store.corrections, store.done.videos)
         with (
             stop_on_signals(stop),
-            closing(engine.features(inputs, store.done, stop, store.summary)) as results,
+            closing(engine.features(watched, store.done, stop, store.summary)) as results,
         ):
             _write_parts(results, store, report)
         if stop.is_set():
             log.finished(store.summary, "interrupted")
             raise ExtractionInterrupted(stop.number)
+        watched.read_on()
+        store.corrections.mended = watched.mended(store.done.recorded)
         store.finish(inputs.description, text_encoder, report_merge)
         store.summary.seconds = time.perf_counter() - started
         log.finished(store.summary)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -11,9 +11,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..data.inputs import Inputs, tables_of
 from .summary import ExtractSummary
 
 LINE_SECONDS = 10.0
+MOST_NOTES = 10
 
 
 class Display(Protocol):
@@ -29,24 +31,35 @@ class Display(Protocol):
 
 
 @contextmanager
-def show_progress(description: str, total: int | None, *, quiet: bool) -> Iterator[Display]:
+def show_progress(description: str, total: int | None, *, quiet: bool, notes: Sequence[str] = ()) -> Iterator[Display]:
     """A bar on a terminal, lines elsewhere, nothing with ``quiet``.
 
     Args:
         description: of the inputs, said first.
         total: number of inputs if known.
         quiet: show nothing.
+        notes: said next.
     """
     console = Console(stderr=True)
     if quiet:
         yield _Nothing()
         return
     click.echo(description, err=True)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     if console.is_terminal:
         with _progress(console) as progress:
             yield _Bar(progress, total)
     else:
         yield _Lines(total)
+
+
+def metadata_notes(inputs: Inputs) -> list[str]:
+    """What people should know of the inputs' metadata before it is used."""
+    tables = tables_of(inputs)
+    notes = [] if tables is None else tables.notes()
+    more = [f"… and {len(notes) - MOST_NOTES:,} more (--dry-run)"] if len(notes) > MOST_NOTES else []
+    return [*notes[:MOST_NOTES], *more]
 
 
 def _progress(console: Console) -> Progress:
@@ -157,6 +170,7 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     whole = [("ok", summary.videos + summary.images - partial, _kinds(summary) if not partial else "")]
     rows: list[tuple[str, int, str]] = whole + [("partial", n, what) for what, n in summary.partial.most_common()]
     rows += [("earlier", summary.resumed, "done before")]
+    rows += [("changed", summary.corrected["videos"] or summary.corrected.total(), _corrected(summary))]
     causes = summary.failures.most_common()
     rows += [(status, count, f"{stage}: {cause}") for (status, stage, cause), count in causes[:MOST_CAUSES]]
     rows += [("failed", sum(count for _, count in causes[MOST_CAUSES:]), "for other reasons")]
@@ -167,6 +181,22 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     if summary.failed > len(summary.examples):
         lines.append(f"  … and {summary.failed - len(summary.examples):,} more, all in the store (optsg-store info)")
     return [*lines, *(f"warning: {warning}" for warning in summary.warnings), _last_line(summary)]
+
+
+CORRECTED = {
+    "titles": "titles",
+    "tags": "tags",
+    "splits": "splits",
+    "spellings": "spellings of tags",
+    "rows": "mended rows",
+}
+
+
+def _corrected(summary: ExtractSummary) -> str:
+    found = ", ".join(
+        f"{what} {summary.corrected[name]:,}" for name, what in CORRECTED.items() if summary.corrected[name]
+    )
+    return f"corrected in the metadata: {found}"
 
 
 def _kinds(summary: ExtractSummary) -> str:

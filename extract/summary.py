@@ -10,6 +10,7 @@ from typing import Any
 
 from ..data.media import Failure, FailureStatus
 from ..data.store.schema import VideoFeatures
+from .corrections import Corrections
 
 EXAMPLES = 5
 
@@ -25,6 +26,8 @@ class ExtractSummary:
         partial: those of them that are not whole, by cause.
         failures: inputs of this run without features, by status, stage and cause.
         examples: the first of them.
+        corrected: videos that earlier runs had done with other titles, tags and splits than before, by what changed;
+            ``videos`` in all, ``spellings`` of tags, and ``rows`` of metadata that are bad no longer.
         seconds: wall time of this run, the opening of encoders aside.
         decode_seconds: processor time of decoding and preprocessing, over all processes.
         encode_seconds: wall time in the image encoder.
@@ -43,6 +46,7 @@ class ExtractSummary:
     partial: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[FailureStatus, str, str]] = field(default_factory=Counter)
     examples: list[Failure] = field(default_factory=list)
+    corrected: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     decode_seconds: float = 0.0
     encode_seconds: float = 0.0
@@ -78,6 +82,12 @@ class ExtractSummary:
         if len(self.examples) < EXAMPLES:
             self.examples.append(failure)
 
+    def add_corrections(self, corrections: Corrections) -> None:
+        """Counts what was corrected."""
+        self.corrected += corrections.counts
+        more = (("videos", corrections.changes), ("spellings", corrections.spellings()), ("rows", corrections.mended))
+        self.corrected.update({name: len(found) for name, found in more if found})
+
     def counts(self) -> dict[str, Any]:
         """All counts and times in JSON types, for the log."""
         statuses = Counter({"ok": self.videos + self.images - self.partial.total(), "partial": self.partial.total()})
@@ -88,6 +98,7 @@ class ExtractSummary:
         return {
             "out": str(self.out),
             **{name: getattr(self, name) for name in names},
+            "corrected": dict(self.corrected),
             "statuses": {name: count for name, count in statuses.items() if count},
             **{name: round(getattr(self, name), 3) for name in times},
             "unknown_pieces": {name: round(share, 4) for name, share in self.unknown_pieces.items()},

@@ -52,11 +52,20 @@ class Annotation:
         where: file and item, for messages.
         record: with an id.
         named_split: the set that the file stands for; ``None`` if its name says nothing.
+        file: the file name that a table gives; CREATE gives none.
+        has_own_id: whether the id is more than the stem of that name.
     """
 
     where: str
     record: Record
     named_split: Split | None
+    file: str = ""
+    has_own_id: bool = True
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Those of title, tags and split that it speaks of."""
+        return self.record.given | ({"split"} if self.named_split is not None else set())
 
     @property
     def vid(self) -> str:
@@ -86,6 +95,10 @@ class CreateAnnotations:
     def description(self) -> str:
         """One line for people: the annotation files."""
         return ", ".join(path.name for path in self.files)
+
+    def notes(self, *, needs_all: bool = True) -> list[str]:  # noqa: ARG002 (as of tables)
+        """Nothing: their columns are known."""
+        return []
 
     def __iter__(self) -> Iterator[Annotation | Failure]:
         for path in self.files:

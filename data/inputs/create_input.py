@@ -54,4 +54,6 @@ class CreateInput:
             tags=record.tags,
             split=choose_split(tags=record.tags, video_id=vid, named=(annotation.named_split,)),
             payload=self._folder.root / path,
+            given=annotation.given,
+            named=annotation.named_split,
         )

@@ -7,34 +7,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
 from ..media import Failure, MediaItem
-from .media_folder import SIDECAR_SUFFIX, DefaultIds, MediaFolder, media_kind
-from .metadata_table import FILE_NAME, MetadataTable, Row, open_metadata_table
+from .columns import MetadataOptions
+from .media_folder import DefaultIds, MediaFolder, media_kind
+from .metadata_table import Row
 from .records import Record, id_or, parse_record
-from .relative_paths import inside, printable
-from .splits import choose_split, split_of_folders
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    """A metadata table, its name for people, and the folder that its file names are relative to."""
-
-    base: str
-    label: str
-    table: MetadataTable
+from .relative_paths import printable
+from .rows_by_file import RowsByFile, joined_record, named_file, open_tables
+from .splits import choose_split, named_split, split_of_folders
+from .survey import ROWS_BEFORE_READING, TableSurvey, survey_table
 
 
 class FolderInput:
     """Items of a folder: first the rows of its tables in their order, then the files that no row names, by path.
 
-    Which metadata counts, first that is present: the table given; ``metadata.jsonl|csv|parquet`` in the folder; such
-    tables in sub-folders, with file names relative to these; ``NAME.info.json``. A file that the tables do not name is an
-    item without title and tags.
+    The table given, or else every ``metadata.jsonl``, ``.csv`` and so on in the folder and its sub-folders, with file names
+    relative to where the table lies; of two that name one file, the nearest to it counts. A file that no row names has what
+    its ``NAME.info.json`` says, or neither title nor tags. Thumbnails are left out, unless a row names them.
 
     Attributes:
         description: one line for people.
@@ -42,7 +36,12 @@ class FolderInput:
     """
 
     def __init__(
-        self, folder: MediaFolder, *, metadata: Path | None = None, needs_title: Callable[[str], bool] | None = None
+        self,
+        folder: MediaFolder,
+        *,
+        metadata: Path | None = None,
+        options: MetadataOptions | None = None,
+        needs_title: Callable[[str], bool] | None = None,
     ) -> None:
         """Open the tables; an unusable one raises :class:`InputError`.
 
@@ -50,96 +49,125 @@ class FolderInput:
             needs_title: as in :func:`optsg.data.inputs.open_listing`.
         """
         self._folder = folder
+        self._options = options or MetadataOptions()
         self._needs_title = needs_title
         self._ids = DefaultIds(folder.media)
-        self._tables = _open_tables(folder, metadata)
+        self._tables = open_tables(folder, metadata, self._options)
         self.count: int | None = len(folder.media)
         self.description = self._describe()
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
         yield from self._folder.failures
-        is_named = bytearray(len(self._folder.media))
-        for table in self._tables:
+        is_done = bytearray(len(self._folder.media) + len(self._folder.thumbnails))
+        for number, table in enumerate(self._tables):
             for row in table.table.rows():
-                yield self._item_of_row(table, row, is_named)
-        for path, named in zip(self._folder.media, is_named, strict=True):
-            if not named:
+                item = self._item_of_row(number, row, is_done)
+                if item is not None:
+                    yield item
+        for path, done in zip(self._folder.media, is_done, strict=False):
+            if not done:
                 yield self._item_without_row(path)
 
-    def _item_of_row(self, table: _Table, row: Row, is_named: bytearray) -> MediaItem | Failure:
-        """Item of one row; marks the file that it names, also where the rest of the row is bad."""
+    @cached_property
+    def _rows(self) -> RowsByFile:
+        return RowsByFile(self._folder, self._tables)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the tables, as their failures begin."""
+        return [table.label for table in self._tables]
+
+    def notes(self) -> list[str]:
+        """What people should know of the metadata before it is used, a sentence each."""
+        surveys = self.surveys(ROWS_BEFORE_READING)
+        return list(dict.fromkeys(note for survey in surveys for note in survey.notes()))
+
+    def surveys(self, limit: int | None = None) -> list[TableSurvey]:
+        """What each table has, counted over at most ``limit`` rows."""
+        return [survey_table(table.label, table.table, self._options, limit) for table in self._tables]
+
+    def _item_of_row(self, number: int, row: Row, is_done: bytearray) -> MediaItem | Failure | None:
+        """Item of one row, ``None`` where another row speaks for the file; marks the file, also where the rest is bad."""
+        table = self._tables[number]
         where = f"{table.label}, {row.where}"
         path, default_id = where, where
         try:
-            path = default_id = inside(_file_name(row), folder=table.base)
-            index = self._folder.index(path)
+            path, index = named_file(self._folder, table, row)
+            default_id = path
             if index is None:
                 raise InputError(self._folder.why_not(path))
-            is_named[index] = True
-            default_id = self._ids[path]
+            if is_done[index] or self._rows.owner[index] != number:
+                return None
+            is_done[index] = True
+            default_id = self._default_id(path)
+            if index in self._rows.repeated:
+                where = table.label
+                return self._item(path, joined_record(self._rows.repeated[index], printable(path), self._options))
             if row.error is not None:
                 raise InputError(row.error)
-            return self._item(path, parse_record(row.values))
+            return self._item(path, parse_record(row.values, self._options.tag_separator))
         except InputError as error:
             return _failure(path, id_or(row.values, default_id), f"{where}: {error}")
 
     def _item_without_row(self, path: str) -> MediaItem | Failure:
         values: dict[str, object] = {}
         try:
-            sidecar = str(PurePosixPath(path).with_suffix(SIDECAR_SUFFIX))
-            is_wanted = self._needs_title is None or self._needs_title(printable(path))
-            if is_wanted and not self._tables and self._folder.has_sidecar(sidecar):
-                values = read_sidecar(self._folder.root / sidecar)
-            return self._item(path, parse_record(values))
+            if self._needs_title is None or self._needs_title(printable(path)):
+                for sidecar in self._folder.sidecars_of(path):
+                    values |= read_sidecar(self._folder.root / sidecar)
+            return self._item(path, parse_record(values, self._options.tag_separator))
         except InputError as error:
-            return _failure(path, id_or(values, self._ids[path]), f"{printable(path)}: {error}")
+            return _failure(path, id_or(values, self._default_id(path)), f"{printable(path)}: {error}")
+
+    def _default_id(self, path: str) -> str:
+        """A thumbnail shares its stem with its video."""
+        index = self._folder.index(path)
+        is_thumbnail = index is not None and index >= len(self._folder.media)
+        return printable(path) if is_thumbnail else self._ids[path]
 
     def _item(self, path: str, record: Record) -> MediaItem:
-        video_id = record.id or self._ids[path]
+        video_id = record.id or self._default_id(path)
         kind = media_kind(path)
         assert kind is not None  # the listing holds no other files
+        named = (record.split, split_of_folders(path))
         return MediaItem(
             id=video_id,
             source=printable(path),
             kind=kind,
             title=record.title,
             tags=record.tags,
-            split=choose_split(tags=record.tags, video_id=video_id, named=(record.split, split_of_folders(path))),
+            split=choose_split(tags=record.tags, video_id=video_id, named=named),
             payload=self._folder.root / path,
             pinned=record.pinned,
             forbidden=record.forbidden,
+            given=self._given(path, record),
+            named=named_split(named),
         )
+
+    @staticmethod
+    def _given(path: str, record: Record) -> frozenset[str]:
+        """A folder such as ``test/`` speaks of the split."""
+        return record.given | ({"split"} if record.given and split_of_folders(path) is not None else set())
 
     def _describe(self) -> str:
         videos = sum(1 for path in self._folder.media if media_kind(path) == "video")
         counts = f"{_plural(videos, 'video')}, {_plural(len(self._folder.media) - videos, 'image')}"
-        return f"folder {self._folder.root} {self._describe_metadata()}: {counts}"
+        thumbnails = len(self._folder.thumbnails)
+        left_out = (
+            f" ({_plural(thumbnails, 'picture')} beside a video of that name: thumbnails, left out)"
+            if thumbnails
+            else ""
+        )
+        return f"folder {self._folder.root} {self._describe_metadata()}: {counts}{left_out}"
 
     def _describe_metadata(self) -> str:
-        if len(self._tables) > 1:
-            return f"with {len(self._tables)} metadata tables"
-        if self._tables:
-            return f"with {self._tables[0].label}"
+        found = [
+            f"{len(self._tables)} metadata tables" if len(self._tables) > 1 else table.label
+            for table in self._tables[:1]
+        ]
         if self._folder.sidecars:
-            return f"with {_plural(len(self._folder.sidecars), 'info.json file')}"
-        return "without metadata"
-
-
-def _open_tables(folder: MediaFolder, metadata: Path | None) -> list[_Table]:
-    if metadata is not None:
-        return [_Table(base="", label=metadata.name, table=open_metadata_table(metadata))]
-    own = [path for path in folder.tables if "/" not in path]
-    return [
-        _Table(base=path.rpartition("/")[0], label=printable(path), table=open_metadata_table(folder.root / path))
-        for path in own or folder.tables
-    ]
-
-
-def _file_name(row: Row) -> str:
-    name = row.values.get(FILE_NAME)
-    if isinstance(name, str) and name:
-        return name
-    raise InputError(row.error or f"no {FILE_NAME}, expected the path of a video or image relative to the folder")
+            found.append(_plural(len(self._folder.sidecars), "info.json file"))
+        return f"with {' and '.join(found)}" if found else "without metadata"
 
 
 def _failure(path: str, failure_id: str, error: str) -> Failure:
@@ -166,9 +194,9 @@ def read_info(path: Path, name: str | Path) -> dict[str, Any]:
 def read_sidecar(path: Path) -> dict[str, object]:
     """Columns out of one ``.info.json``; errors as :func:`read_info`."""
     info = read_info(path, path.name)
-    return {"id": info.get("id"), **yt_dlp_columns(info)}
+    return {**({"id": info["id"]} if "id" in info else {}), **yt_dlp_columns(info)}
 
 
 def yt_dlp_columns(info: Mapping[str, object]) -> dict[str, object]:
     """Title and tags of yt-dlp's information; its ``categories`` are no tags: the site chose them, not the uploader."""
-    return {"title": info.get("title"), "tags": info.get("tags")}
+    return {name: info[name] for name in ("title", "tags") if name in info}

@@ -21,8 +21,9 @@ from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
 from .create_annotations import is_create_file
 from .files_by_stem import PathList
-from .metadata_table import TABLE_SUFFIXES
+from .metadata_table import TABLE_SUFFIXES, is_table
 from .relative_paths import is_hidden, printable
+from .thumbnails import part_thumbnails
 
 SHARD_SUFFIX = ".tar"
 SIDECAR_SUFFIX = ".info.json"
@@ -45,8 +46,9 @@ class MediaFolder:
         root: the folder.
         media: videos and images.
         shards: tar files.
-        tables: metadata tables, at most one per folder: the first of ``metadata.jsonl``, ``.csv``, ``.parquet``.
-        sidecars: ``.info.json`` files; ask :meth:`has_sidecar`.
+        thumbnails: pictures that stand for a video beside them; not in ``media``.
+        tables: metadata tables, by their names; a ``metadata.json`` is one if it is a list.
+        sidecars: ``.info.json`` files; ask :meth:`sidecars_of`.
         create_files: annotation files of CREATE, by the names they were published under.
         others: how many other files there are, metadata tables included.
         failures: links and folders that cannot be used.
@@ -54,6 +56,7 @@ class MediaFolder:
 
     root: Path
     media: PathList = field(default_factory=PathList)
+    thumbnails: PathList = field(default_factory=PathList)
     shards: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     sidecars: PathList = field(default_factory=PathList)
@@ -62,12 +65,16 @@ class MediaFolder:
     failures: list[Failure] = field(default_factory=list)
 
     def index(self, path: str) -> int | None:
-        """Position of ``path`` in ``media``, ``None`` if it is not there."""
-        return _position(self.media, path)
+        """Position of ``path`` in ``media``, or behind these in ``thumbnails``; ``None`` if it is in neither."""
+        position = _position(self.media, path)
+        if position is None and (behind := _position(self.thumbnails, path)) is not None:
+            position = len(self.media) + behind
+        return position
 
-    def has_sidecar(self, path: str) -> bool:
-        """Whether ``path`` is one of ``sidecars``."""
-        return _position(self.sidecars, path) is not None
+    def sidecars_of(self, path: str) -> list[str]:
+        """The ``.info.json`` of a video or picture: that of its stem, and that of its whole name, which says more of it."""
+        names = (_without_suffix(path) + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX)
+        return [name for name in names if _position(self.sidecars, name) is not None]
 
     def why_not(self, path: str) -> str:
         """Why a path that metadata names is not in ``media``."""
@@ -100,6 +107,9 @@ def scan_folder(root: Path) -> MediaFolder:
         _scan_one(folder, pending.pop(), pending)
     folder.media.sort()
     folder.sidecars.sort()
+    folder.media, folder.thumbnails = part_thumbnails(
+        folder.media, lambda base: _position(folder.sidecars, base + SIDECAR_SUFFIX) is not None, media_kind
+    )
     folder.shards.sort()
     folder.tables.sort()
     folder.create_files.sort()
@@ -109,21 +119,23 @@ def scan_folder(root: Path) -> MediaFolder:
 
 def _scan_one(folder: MediaFolder, path: str, pending: list[str]) -> None:
     """Add one folder's files to the listing and its sub-folders to ``pending``."""
-    names: set[str] = set()
     try:
         with os.scandir(folder.root / path) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
                     _add_entry(folder, f"{path}/{entry.name}" if path else entry.name, entry, pending)
-                    if entry.name in _TABLE_NAMES:
-                        names.add(entry.name)
+                    if entry.name.lower() in _TABLE_NAMES and _is_table(entry):
+                        folder.tables.append(f"{path}/{entry.name}" if path else entry.name)
     except OSError as error:
         if not path:
             raise InputError(f"{folder.root}: the folder cannot be listed ({error.strerror})") from error
         _fail(folder, path, f"cannot be listed ({error.strerror})")
-    table = next((name for name in _TABLE_NAMES if name in names), None)
-    if table is not None:
-        folder.tables.append(f"{path}/{table}" if path else table)
+
+
+def _is_table(entry: os.DirEntry[str]) -> bool:
+    """A link that leads nowhere is one too, so that opening it says so."""
+    is_file = _leads_to(entry, os.DirEntry.is_file)
+    return is_table(Path(entry.path)) if is_file else not _leads_to(entry, os.DirEntry.is_dir)
 
 
 def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending: list[str]) -> None:

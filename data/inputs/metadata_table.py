@@ -1,6 +1,6 @@
-"""Metadata tables: ``.jsonl``, ``.csv``, ``.parquet`` or a ``.json`` list, one row per video, read row by row.
+"""Metadata tables: ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet`` or a ``.json`` list, one row per video, read row by row.
 
-Column names are trimmed and lower-cased, so ``Title`` is ``title``. ``file_name`` is required; every other column is optional.
+Column names are trimmed and lower-cased, so ``Title`` is ``title``; :mod:`optsg.data.inputs.columns` says which are read as what.
 A table that cannot be read as a whole is an :class:`InputError`, found on opening where reading once through can find it
 (so not after hours of extraction); a single bad row is a :class:`Row` with an error, and the rest goes on.
 """
@@ -10,19 +10,21 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InputError
-from .json_list import check_json_list, read_json_list
-from .records import FORBIDDEN, PINNED
+from .columns import FILE_NAME, ColumnMap, MetadataOptions, column_name
+from .json_list import BYTE_ORDER_MARK, check_json_list, read_json_list
 
-FILE_NAME = "file_name"
-COLUMNS = (FILE_NAME, "id", "title", "tags", "split", PINNED, FORBIDDEN)
-TABLE_SUFFIXES = (".jsonl", ".csv", ".parquet")
-"""In the order in which a folder is searched for ``metadata`` + suffix; a ``.json`` list has to be named."""
+TABLE_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet", ".json")
+"""A folder's own table is called ``metadata`` + one of these."""
+
+ROWS_FOR_COLUMNS = 1000
+"""JSON lines may leave columns out: the columns of a table are those of so many first rows."""
 
 MAX_FIELD_CHARACTERS = 2**31 - 1
 ROWS_AT_ONCE = 1024
@@ -34,7 +36,7 @@ class Row:
 
     Attributes:
         where: its place in the file, ``line 7``.
-        values: by column name; of a bad row, what is known.
+        values: by what the column is read as; of a bad row, what is known.
         error: why the row is bad, ``None`` if it is not.
     """
 
@@ -47,47 +49,85 @@ class MetadataTable(Protocol):
     """A table whose rows can be read any number of times."""
 
     path: Path
+    columns: ColumnMap
 
     def rows(self) -> Iterator[Row]:
         """Rows in the order of the file, a few in memory at a time."""
         ...
 
 
-def open_metadata_table(path: Path) -> MetadataTable:
+def open_metadata_table(
+    path: Path, options: MetadataOptions | None = None, *, required: Sequence[str] = (FILE_NAME,)
+) -> MetadataTable:
     """Open and check a metadata table, its format told by its suffix.
+
+    Args:
+        path: of the file.
+        options: which columns are read as what.
+        required: it needs a column for one of these.
 
     Raises:
         InputError: missing, unknown suffix, not UTF-8, damaged, without a ``file_name`` column, or without rows.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such metadata file")
-    suffix = path.suffix.lower()
-    if suffix == ".jsonl":
-        return JsonLinesTable(path)
-    if suffix == ".json":
-        return JsonListTable(path)
-    if suffix == ".csv":
-        return CsvTable(path)
-    if suffix == ".parquet":
-        return ParquetTable(path)
-    raise InputError(f"{path}: unknown kind of metadata file, expected .jsonl, .json, .csv or .parquet")
+    kinds: dict[str, Callable[[Path, _Choice], MetadataTable]] = {
+        ".jsonl": JsonLinesTable,
+        ".json": JsonListTable,
+        ".csv": CsvTable,
+        ".tsv": TsvTable,
+        ".parquet": ParquetTable,
+    }
+    kind = kinds.get(path.suffix.lower())
+    if kind is None:
+        raise InputError(f"{path}: unknown kind of metadata file, expected .jsonl, .json, .csv, .tsv or .parquet")
+    return kind(path, _Choice(options=options or MetadataOptions(), required=tuple(required)))
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file with a table's name is one: photo managers call the description of an album ``metadata.json``."""
+    if path.suffix.lower() != ".json":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(1024).removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"[")
+    except OSError:
+        return True  # said on opening
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """How the columns of a table are chosen."""
+
+    options: MetadataOptions
+    required: tuple[str, ...]
+
+    def of(self, path: Path, names: Iterable[str]) -> ColumnMap:
+        return ColumnMap.choose(path, [column_name(name) for name in names], self.options, self.required)
+
+
+def _by_name(values: Mapping[str, object]) -> dict[str, object]:
+    return {column_name(name): value for name, value in values.items()}
 
 
 class JsonLinesTable:
     """One JSON object per line; empty lines are skipped."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
         _check_utf8(path)
-        first = next(self.rows(), None)
-        if first is None:
+        first = list(islice(self._rows(), ROWS_FOR_COLUMNS))
+        if not first:
             raise InputError(f"{path}: holds no rows")
-        if first.error is not None:
-            raise InputError(f"{path}, {first.where}: {first.error}; expected one JSON object per line")
-        _check_columns(path, list(first.values))
+        if first[0].error is not None:
+            raise InputError(f"{path}, {first[0].where}: {first[0].error}; expected one JSON object per line")
+        self.columns = choice.of(path, dict.fromkeys(name for row in first for name in row.values))
 
     def rows(self) -> Iterator[Row]:
         """One row for each line that is not empty."""
+        return (replace(row, values=self.columns.renamed(row.values)) for row in self._rows())
+
+    def _rows(self) -> Iterator[Row]:
         with self.path.open(encoding="utf-8-sig", newline="\n") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
@@ -101,21 +141,24 @@ class JsonLinesTable:
             return Row(where=where, values={}, error=f"not JSON ({error})")
         if not isinstance(values, dict):
             return Row(where=where, values={}, error="not a JSON object")
-        return Row(where=where, values={_column(name): value for name, value in values.items()})
+        return Row(where=where, values=_by_name(values))
 
 
 class JsonListTable:
     """A JSON file that is one list, with an object for each video."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
-        _check_columns(path, [_column(name) for name in check_json_list(path)])
+        names = dict.fromkeys(map(column_name, check_json_list(path)))
+        for values in islice(read_json_list(path), ROWS_FOR_COLUMNS):
+            names.update(dict.fromkeys(map(column_name, values if isinstance(values, dict) else ())))
+        self.columns = choice.of(path, names)
 
     def rows(self) -> Iterator[Row]:
         """One row for each item of the list, counted from 1."""
         for number, values in enumerate(read_json_list(self.path), start=1):
             if isinstance(values, dict):
-                yield Row(where=f"item {number}", values={_column(name): value for name, value in values.items()})
+                yield Row(where=f"item {number}", values=self.columns.renamed(_by_name(values)))
             else:
                 yield Row(where=f"item {number}", values={}, error="not a JSON object")
 
@@ -123,9 +166,12 @@ class JsonListTable:
 class CsvTable:
     """Comma-separated values with a header line, quoted as by :mod:`csv` or a spreadsheet."""
 
-    def __init__(self, path: Path) -> None:
+    delimiter, delimiters = ",", "commas"
+
+    def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
         _check_utf8(path)
+        self.columns = choice.of(path, self._header())
         if sum(1 for _ in self.rows()) == 0:  # reading it through also finds a quote that is never closed
             raise InputError(f"{path}: holds no rows")
 
@@ -133,11 +179,10 @@ class CsvTable:
         """One row for each record; its line is the one that it begins on."""
         csv.field_size_limit(MAX_FIELD_CHARACTERS)
         with self.path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(file, strict=True, delimiter=self.delimiter)
             line = 1
             try:
-                columns = [_column(name) for name in next(reader, [])]
-                _check_columns(self.path, columns)
+                columns = [column_name(name) for name in next(reader, [])]
                 line = reader.line_num + 1
                 for fields in reader:
                     if fields:
@@ -146,24 +191,36 @@ class CsvTable:
             except csv.Error as error:
                 raise InputError(f"{self.path}, row that begins on line {line}: not CSV ({error})") from error
 
-    @staticmethod
-    def _row(where: str, columns: list[str], fields: list[str]) -> Row:
+    def _header(self) -> list[str]:
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            try:
+                return next(csv.reader(file, strict=True, delimiter=self.delimiter), [])
+            except csv.Error as error:
+                raise InputError(f"{self.path}, row that begins on line 1: not CSV ({error})") from error
+
+    def _row(self, where: str, columns: list[str], fields: list[str]) -> Row:
         error = None
         if len(fields) > len(columns):
-            error = f"{len(fields)} fields under {len(columns)} columns, text with commas needs double quotes around it"
-        return Row(where=where, values=dict(zip(columns, fields, strict=False)), error=error)
+            error = f"{len(fields)} fields under {len(columns)} columns, text with {self.delimiters} needs double quotes around it"
+        return Row(where=where, values=self.columns.renamed(dict(zip(columns, fields, strict=False))), error=error)
+
+
+class TsvTable(CsvTable):
+    """The same with tabs between values."""
+
+    delimiter, delimiters = "\t", "tabs"
 
 
 class ParquetTable:
     """A Parquet file, read in batches of rows and only the columns in use."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
         with self._open() as file:
             names = [str(name) for name in file.schema_arrow.names]
             rows = file.metadata.num_rows
-        _check_columns(path, [_column(name) for name in names])
-        self._columns = [name for name in names if _column(name) in COLUMNS]
+        self.columns = choice.of(path, names)
+        self._names = [name for name in names if column_name(name) in self.columns.source.values()]
         if rows == 0:
             raise InputError(f"{path}: holds no rows")
 
@@ -174,7 +231,7 @@ class ParquetTable:
             for batch in self._batches(file):
                 for values in batch:
                     number += 1
-                    yield Row(where=f"row {number}", values={_column(name): value for name, value in values.items()})
+                    yield Row(where=f"row {number}", values=self.columns.renamed(_by_name(values)))
 
     def _open(self) -> Any:
         import pyarrow as pa
@@ -188,7 +245,7 @@ class ParquetTable:
     def _batches(self, file: Any) -> Iterator[list[dict[str, object]]]:
         import pyarrow as pa
 
-        batches = file.iter_batches(batch_size=ROWS_AT_ONCE, columns=self._columns)
+        batches = file.iter_batches(batch_size=ROWS_AT_ONCE, columns=self._names)
         while True:
             try:
                 batch = next(batches, None)
@@ -198,20 +255,6 @@ class ParquetTable:
             if rows is None:
                 return
             yield rows
-
-
-def _column(name: str) -> str:
-    return name.strip().lower()
-
-
-def _check_columns(path: Path, columns: Iterable[str]) -> None:
-    columns = list(columns)
-    if FILE_NAME not in columns:
-        found = ", ".join(columns)[:200] or "nothing"
-        raise InputError(f"{path}: no column '{FILE_NAME}' (found: {found})")
-    for name in COLUMNS:
-        if columns.count(name) > 1:
-            raise InputError(f"{path}: {columns.count(name)} columns are called '{name}'")
 
 
 def _check_utf8(path: Path) -> None:

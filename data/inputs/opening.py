@@ -18,6 +18,7 @@ from typing import Protocol
 from ..corpus_part import CorpusPart
 from ..errors import ConfigError, InputError
 from ..media import Failure, MediaItem
+from .columns import MetadataOptions
 from .create_annotations import (
     CreateAnnotations,
     find_create_files,
@@ -53,7 +54,12 @@ class Inputs(Protocol):
 
 
 def open_inputs(
-    path: Path, *, metadata: Path | None = None, limit: int | None = None, part: CorpusPart | None = None
+    path: Path,
+    *,
+    metadata: Path | None = None,
+    options: MetadataOptions | None = None,
+    limit: int | None = None,
+    part: CorpusPart | None = None,
 ) -> Inputs:
     """Open a folder of videos and images, or WebDataset shards.
 
@@ -61,6 +67,7 @@ def open_inputs(
         path: a folder, a ``.tar``, or a pattern of shards (``shards/{00000..00012}.tar``, ``shards/*.tar``).
         metadata: table to use instead of what lies in the folder; its file names are relative to the folder. Or
             annotations of CREATE: one of its JSON files, or a folder with those of one set.
+        options: how tables are read.
         limit: stop after this many items (failures on the way do not count).
         part: keep only what belongs to it, of these items and failures.
 
@@ -70,7 +77,7 @@ def open_inputs(
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit is {limit}, expected 1 or more")
-    inputs = _UniqueInputs(_open(path, metadata), limit=limit)
+    inputs = _UniqueInputs(_open(path, metadata, options or MetadataOptions()), limit=limit)
     return inputs if part is None else _PartOfInputs(inputs, part)
 
 
@@ -83,26 +90,31 @@ def open_listing(
         needs_title: asked with the source of a file in a folder before its ``NAME.info.json`` is read; where it says no, the
             item has neither title nor tags. An archive's have some hundred kilobytes each.
     """
-    return _open(path, metadata, needs_title)
+    return _open(path, metadata, MetadataOptions(), needs_title)
 
 
 class _UniqueInputs:
     """Items of ``inputs`` with each id once, up to a limit."""
 
     def __init__(self, inputs: Inputs, *, limit: int | None) -> None:
-        self._inputs = inputs
+        self.whole = inputs
         self._limit = limit
         self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
 
     @property
+    def is_limited(self) -> bool:
+        """Whether there may be more inputs than are given."""
+        return self._limit is not None
+
+    @property
     def count(self) -> int | None:
         """Number of inputs before repeated ids are refused, at most the limit; ``None`` where it is not known."""
-        count = self._inputs.count
+        count = self.whole.count
         return count if count is None or self._limit is None else min(count, self._limit)
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
         seen: set[str] = set()
-        for item in self._inputs:
+        for item in self.whole:
             if item.id not in seen:
                 yield item
             elif isinstance(item, Failure):
@@ -125,13 +137,13 @@ class _PartOfInputs:
     """
 
     def __init__(self, inputs: Inputs, part: CorpusPart) -> None:
-        self._inputs = inputs
+        self.whole = inputs
         self._part = part
         self.count: int | None = None
         self.description = f"{inputs.description} ({part.described()})"
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
-        return (item for item in self._inputs if self._part.holds(item.id))
+        return (item for item in self.whole if self._part.holds(item.id))
 
 
 def _duplicate(item: MediaItem) -> Failure:
@@ -139,14 +151,32 @@ def _duplicate(item: MediaItem) -> Failure:
     return Failure(id=item.source, source=item.source, stage="read", error=error)
 
 
-def _open(path: Path, metadata: Path | None, needs_title: Callable[[str], bool] | None = None) -> Inputs:
+def tables_of(inputs: Inputs) -> FolderInput | None:
+    """The folder that inputs are, whose tables can tell more; ``None`` for shards and annotations by id."""
+    while isinstance(inputs, (_UniqueInputs, _PartOfInputs)):
+        inputs = inputs.whole
+    return inputs if isinstance(inputs, FolderInput) else None
+
+
+def whole_tables_of(inputs: Inputs) -> FolderInput | None:
+    """The same, but ``None`` where a limit keeps some of its items back."""
+    unique = inputs.whole if isinstance(inputs, _PartOfInputs) else inputs
+    return None if isinstance(unique, _UniqueInputs) and unique.is_limited else tables_of(inputs)
+
+
+def _open(
+    path: Path,
+    metadata: Path | None,
+    options: MetadataOptions,
+    needs_title: Callable[[str], bool] | None = None,
+) -> Inputs:
     failures: list[Failure] = []
     if _is_there(path, stat.S_ISDIR):
         folder = scan_folder(path)
         if folder.media and folder.shards:
             raise InputError(_mixed(folder))
         if folder.media:
-            return _folder_input(folder, metadata, needs_title)
+            return _folder_input(folder, metadata, options, needs_title)
         if not folder.shards:
             raise InputError(_empty(folder))
         failures = folder.failures
@@ -155,16 +185,32 @@ def _open(path: Path, metadata: Path | None, needs_title: Callable[[str], bool] 
         shards = _shards_of_pattern(path)
     if metadata is not None:
         raise InputError(f"{path}: --metadata is for a folder of videos and images, shards carry their own metadata")
+    if options.group_rows:
+        raise ConfigError(f"{path}: --group-rows is for metadata tables, shards have one record for each video")
     description = f"{path}: {len(shards):,} shard{'' if len(shards) == 1 else 's'}"
-    return ShardInput(shards, description=description, failures=failures)
+    return ShardInput(shards, description=description, failures=failures, options=options)
 
 
-def _folder_input(folder: MediaFolder, metadata: Path | None, needs_title: Callable[[str], bool] | None) -> Inputs:
-    if metadata is not None and (metadata.is_dir() or is_create_layout(metadata)):
+def _folder_input(
+    folder: MediaFolder,
+    metadata: Path | None,
+    options: MetadataOptions,
+    needs_title: Callable[[str], bool] | None,
+) -> Inputs:
+    by_id = metadata is not None and (metadata.is_dir() or is_create_layout(metadata))
+    if by_id or (metadata is None and not folder.tables):
+        _refuse_table_options(folder, options)
+    if metadata is not None and by_id:
         return CreateInput(folder, open_create_annotations(metadata))
     if metadata is None and folder.create_files and not folder.tables:
         return CreateInput(folder, CreateAnnotations(find_create_files(folder.root, folder.create_files)))
-    return FolderInput(folder, metadata=metadata, needs_title=needs_title)
+    return FolderInput(folder, metadata=metadata, options=options, needs_title=needs_title)
+
+
+def _refuse_table_options(folder: MediaFolder, options: MetadataOptions) -> None:
+    given = [name for name, value in (("--columns", options.columns), ("--group-rows", options.group_rows)) if value]
+    if given:
+        raise ConfigError(f"{folder.root}: there is no metadata table that {' and '.join(given)} could be about")
 
 
 def _is_there(path: Path, is_kind: Callable[[int], bool] = lambda _mode: True) -> bool:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..media import Failure, MediaItem, MediaKind
+from ..media import LABELS, Failure, MediaItem, MediaKind
+from .columns import MetadataOptions, column_name
 from .folder_input import yt_dlp_columns
 from .media_folder import media_kind
 from .records import FORBIDDEN, PINNED, id_or, parse_record
 from .relative_paths import inside, printable
-from .splits import choose_split, split_of_folders, split_of_shard
+from .splits import choose_split, named_split, split_of_folders, split_of_shard
 from .tar_samples import TarProblem, TarSample, count_samples, read_samples
 
 _PREFERENCE: tuple[MediaKind, ...] = ("video", "image")
@@ -42,8 +43,16 @@ class ShardInput:
         description: one line for people.
     """
 
-    def __init__(self, shards: Sequence[Shard], *, description: str, failures: Sequence[Failure] = ()) -> None:
-        """``failures``: what is known already not to be readable; it comes first."""
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        *,
+        description: str,
+        failures: Sequence[Failure] = (),
+        options: MetadataOptions | None = None,
+    ) -> None:
+        """``failures``: what is known already not to be readable; it comes first. ``options``: how metadata is read."""
+        self._options = options or MetadataOptions()
         self._shards = shards
         self._failures = failures
         self._count: int | None = None
@@ -65,7 +74,7 @@ class ShardInput:
                 if isinstance(sample, TarProblem):
                     yield _failure_of_problem(shard, sample)
                 else:
-                    yield _item(shard, sample)
+                    yield _item(shard, sample, self._options)
 
     def _count_samples(self) -> int | None:
         total = 0
@@ -77,15 +86,15 @@ class ShardInput:
         return total
 
 
-def _item(shard: Shard, sample: TarSample) -> MediaItem | Failure:
+def _item(shard: Shard, sample: TarSample, options: MetadataOptions) -> MediaItem | Failure:
     source = f"{shard.name}/{printable(sample.key)}"
     values: dict[str, object] = {}
     try:
         key = inside(sample.key)
         metadata = _metadata(sample)
-        values = _columns(sample, metadata)
+        values = _columns(sample, metadata, options)
         suffix, kind = _media(sample, metadata)
-        record = parse_record(values)
+        record = parse_record(values, options.tag_separator)
     except InputError as error:
         return Failure(id=id_or(values, sample.key), source=source, stage="read", error=f"{source}: {error}")
     video_id = record.id or printable(key)
@@ -100,6 +109,8 @@ def _item(shard: Shard, sample: TarSample) -> MediaItem | Failure:
         payload=sample.members[suffix],
         pinned=record.pinned,
         forbidden=record.forbidden,
+        given=frozenset(name for name in LABELS if values.get(name) is not None),
+        named=named_split(named),
     )
 
 
@@ -130,9 +141,11 @@ def _quote(metadata: Mapping[str, Any], *names: str) -> str:
     return ": ".join(printable(str(metadata[name]))[:200] for name in names if metadata.get(name) is not None)
 
 
-def _columns(sample: TarSample, metadata: Mapping[str, Any]) -> dict[str, object]:
+def _columns(sample: TarSample, metadata: Mapping[str, Any], options: MetadataOptions) -> dict[str, object]:
     """Columns for :func:`optsg.data.inputs.records.parse_record` out of what the downloaders write."""
-    columns = {name: metadata.get(name) for name in ("id", "title", "tags", "split", PINNED, FORBIDDEN)}
+    by_name = {column_name(name): value for name, value in metadata.items()} if options.columns else metadata
+    names = ("id", "title", "tags", "split", PINNED, FORBIDDEN)
+    columns = {name: by_name.get(options.columns.get(name, name)) for name in names}
     if metadata.get("clips"):
         columns["id"] = None  # video2dataset copies the columns of a video to all the clips it cuts out of it
     yt_dlp = metadata.get("yt_meta_dict")

@@ -17,7 +17,7 @@ from ..media import Split
 HASH_SHARES: tuple[tuple[Split, int], ...] = (("train", 90), ("val", 5), ("test", 5))
 """Percent of the videos that the hash puts into each set."""
 
-_NAMES: dict[str, Split] = {
+_FOLDER_NAMES: dict[str, Split] = {
     "train": "train",
     "val": "val",
     "valid": "val",
@@ -25,6 +25,17 @@ _NAMES: dict[str, Split] = {
     "dev": "val",
     "test": "test",
 }
+"""What a folder or shard may be called; ``training`` or ``testing`` may as well be what its videos show."""
+
+_NAMES: dict[str, Split] = {
+    **_FOLDER_NAMES,
+    "training": "train",
+    "validate": "val",
+    "eval": "val",
+    "evaluation": "val",
+    "testing": "test",
+}
+"""What a metadata column may say. ``eval`` is what training is watched on, as Hugging Face's trainers call it."""
 
 
 def parse_split(text: str) -> Split | None:
@@ -51,15 +62,15 @@ def split_of_folders(path: str) -> Split | None:
     The outermost, because sets are divided first: in ``test/train/x.mp4``, ``train`` is more likely a class of videos.
     """
     for folder in PurePosixPath(path).parts[:-1]:
-        if folder.lower() in _NAMES:
-            return _NAMES[folder.lower()]
+        if folder.lower() in _FOLDER_NAMES:
+            return _FOLDER_NAMES[folder.lower()]
     return None
 
 
 def split_of_shard(path: str) -> Split | None:
     """Set named by a shard, ``emoji-train-000012.tar`` or ``train/000012.tar``; a file name that names two sets names none."""
     words = re.split(r"[^a-z]+", PurePosixPath(path).stem.lower())
-    named = {_NAMES[word] for word in words if word in _NAMES}
+    named = {_FOLDER_NAMES[word] for word in words if word in _FOLDER_NAMES}
     return named.pop() if len(named) == 1 else split_of_folders(path)
 
 
@@ -78,4 +89,9 @@ def choose_split(*, tags: Sequence[str], video_id: str, named: Iterable[Split | 
     """Set of a video: ``none`` without tags, else the first of ``named`` that is one, else by hash."""
     if not tags:
         return "none"
-    return next((split for split in named if split is not None), None) or split_by_hash(video_id)
+    return named_split(named) or split_by_hash(video_id)
+
+
+def named_split(named: Iterable[Split | None]) -> Split | None:
+    """The first set that is one."""
+    return next((split for split in named if split is not None), None)

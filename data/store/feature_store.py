@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import StoreError
 from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
+from ..tags import current_keys
 from . import schema
 from .arrays import StoreArrays
 from .hdf5.columns import all_texts, checked_dataset, group_names, row_bytes, row_text
@@ -55,7 +56,7 @@ class FeatureStore(StoreArrays):
     @cached_property
     def tag_keys(self) -> list[str]:
         """Identities of the U tags, in the order of the tag table."""
-        return all_texts(self._others["tags/key"])
+        return current_keys(all_texts(self._others["tags/key"]))
 
     @cached_property
     def tag_spellings(self) -> list[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ...data.errors import InputError
 from ...data.inputs import expand_pattern, open_listing
+from ...data.inputs.columns import FILE_NAME
 from ...data.inputs.folder_input import read_sidecar
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind
-from ...data.inputs.metadata_table import FILE_NAME, TABLE_SUFFIXES, Row, open_metadata_table
+from ...data.inputs.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
 from ...data.inputs.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
@@ -160,11 +161,11 @@ def _of_row(table: Path, row: Row) -> TagRequest:
 
 
 def _file(path: Path, title: str | None) -> TagRequest:
-    sidecar = _sidecar(path)
     values: dict[str, object] = {}
-    if media_kind(path.name) is not None and sidecar.is_file() and title is None:
+    if media_kind(path.name) is not None and title is None:
         try:
-            values = read_sidecar(sidecar)
+            for sidecar in (_sidecar(path), path.with_name(path.name + SIDECAR_SUFFIX)):
+                values |= read_sidecar(sidecar) if sidecar.is_file() else {}
         except InputError as error:
             return _failed(path, f"{path}: {error}")
     record = parse_record({"title": values.get("title")})

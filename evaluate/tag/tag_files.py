@@ -13,13 +13,13 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from ...data.errors import InputError, RunError
 from ...data.inputs.folder_input import read_info
 from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
-from ...data.media import VIDEO_SUFFIXES
+from ...data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ...data.whole_files import whole_file
 from ...train.writing.tag_control import VideoTags
 from ..scores.predictions import json_line
@@ -138,7 +138,7 @@ KEY = "optsg_tags"
 
 
 def update_info_json(tagged: TaggedFile, *, run: str, system: str) -> bool:
-    """Updates or makes the ``.info.json`` of a file; whether anything changed.
+    """Updates or makes the ``.info.json`` of a file, its own where another has the same stem; whether anything changed.
 
     It is replaced as a whole, and keeps owner and mode. A file that could not be tagged, one without a place of its own,
     and a picture beside a video of the same name, its thumbnail, change nothing.
@@ -148,8 +148,9 @@ def update_info_json(tagged: TaggedFile, *, run: str, system: str) -> bool:
     """
     if tagged.error is not None or tagged.sidecar is None or _is_thumbnail(tagged.path, tagged.sidecar):
         return False
-    path = tagged.sidecar.resolve()  # a link stays one
-    info = _read(path, tagged.sidecar)
+    sidecar = _own_sidecar(tagged.path, tagged.sidecar)
+    path = sidecar.resolve()  # a link stays one
+    info = _read(path, sidecar)
     value = json.loads(json_line({"run": run, "system": system, "tags": tagged.rows()}))
     if info.get(KEY) == value:
         return False
@@ -174,8 +175,22 @@ def _read(path: Path, name: Path) -> dict[str, Any]:
 
 
 def _is_thumbnail(path: str, sidecar: Path) -> bool:
-    stem = sidecar.name.removesuffix(SIDECAR_SUFFIX)
-    return media_kind(path) == "image" and any(sidecar.with_name(stem + end).exists() for end in VIDEO_SUFFIXES)
+    return media_kind(path) == "image" and any(_twins(path, sidecar, VIDEO_SUFFIXES))
+
+
+def _own_sidecar(path: str, sidecar: Path) -> Path:
+    """``NAME.jpg.info.json`` in place of ``NAME.info.json`` where another input has the same stem."""
+    rivals = VIDEO_SUFFIXES if media_kind(path) == "video" else IMAGE_SUFFIXES
+    if not any(_twins(path, sidecar, rivals)):
+        return sidecar
+    return sidecar.with_name(sidecar.name.removesuffix(SIDECAR_SUFFIX) + PurePath(path).suffix + SIDECAR_SUFFIX)
+
+
+def _twins(path: str, sidecar: Path, suffixes: Iterable[str]) -> Iterator[bool]:
+    """For every other suffix whether there is a file of the same stem."""
+    stem, own = sidecar.name.removesuffix(SIDECAR_SUFFIX), PurePath(path).suffix
+    for suffix in suffixes:
+        yield from (sidecar.with_name(stem + one).exists() for one in (suffix, suffix.upper()) if one != own)
 
 
 def _keep_owner_and_mode(path: Path, temporary: Path) -> None:

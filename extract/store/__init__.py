@@ -1,1 +1,1 @@
-"""``optsg-store``: what is in a store, whether it is whole, and stores made of others or of ready-made features."""
+"""``optsg-store``: what is in a store, whether it is whole, other labels for it, and stores made of others or of ready-made features."""

@@ -14,6 +14,7 @@ import click
 from ...data.command_line import SHORT_HELP, new_store_option, one_sentence_errors, quiet_and_verbose
 from ..api import kept_parts
 from ..encoders.presets import DEFAULT_PRESET, PRESETS
+from ..options import click_options
 
 if TYPE_CHECKING:
     from ...data.store.verification import Check
@@ -28,6 +29,7 @@ Examples:
   optsg-store convert feats.h5 feats-shards
   optsg-store convert feats-shards feats.h5 --overwrite
   optsg-store merge parts/*.h5 --out feats.h5
+  optsg-store relabel feats.h5 --metadata corrected.csv
   optsg-store import-features clip/ --metadata create_210k/ --out feats.h5 --preset clip-zh
 """
 
@@ -165,6 +167,35 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
                 click.echo(f"{out}: {sizes}, out of {_counted(len(parts), 'store')}")
 
 
+@main.command("relabel")
+@click.argument("path", metavar="STORE", type=click.Path(path_type=Path))
+@click.option(
+    "--metadata",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Table with file_name or id and some of title, tags, split; or annotations of CREATE.",
+)
+@click_options("columns", "tag_separator", "group_rows")
+@click.option("--device", default="auto", show_default=True, help="Device of the text encoder: auto, cpu, cuda, …")
+@quiet_and_verbose
+def relabel_command(path: Path, metadata: Path, quiet: bool, verbose: bool, **options: Any) -> None:
+    """Give videos of STORE other titles, tags and splits: nothing is decoded.
+
+    What the table has no column or row for stays as it is. New tags are embedded with the store's text encoder.
+    """
+    with one_sentence_errors(verbose, on_interrupt=f"{path} is as it was before"):
+        from .relabel import relabel
+
+        with _progress("relabelling", [path], quiet) as progress:
+            done = relabel(path, metadata, progress=progress, **options)
+        for note in () if quiet else done.notes:
+            click.echo(f"note: {note}", err=True)
+        for warning in done.warnings():
+            click.echo(f"warning: {warning}", err=True)
+        if not quiet:
+            click.echo(f"{path}: {done.sentence()}")
+
+
 @main.command("import-features")
 @click.argument("features", metavar="FEATURES", type=click.Path(path_type=Path))
 @click.option(
@@ -174,6 +205,7 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
     help="Annotations of CREATE (a JSON file, or a folder with those of one set), or a table with file_name or id, "
     "title, tags, split.",
 )
+@click_options("columns", "tag_separator", "group_rows")
 @new_store_option
 @click.option(
     "--preset",

@@ -16,6 +16,7 @@ import numpy as np
 
 from ... import __version__
 from ...data.errors import ConfigError, InputError
+from ...data.inputs import MetadataOptions
 from ...data.inputs.annotations import Annotations, open_annotations
 from ...data.inputs.create_annotations import Annotation
 from ...data.inputs.ready_features import ReadyFeatures, open_ready_features
@@ -23,6 +24,7 @@ from ...data.inputs.splits import choose_split
 from ...data.media import Failure
 from ...data.store.schema import IMPORTED_FROM, StoreHeader, VideoFeatures
 from ..api import check_out, preset_specs
+from ..corrections import Corrections, NewLabels
 from ..decoding.sampling import Sampling, spread
 from ..encoders.image_encoder import parse_image_encoder
 from ..encoders.presets import DEFAULT_PRESET
@@ -46,6 +48,9 @@ def import_features(
     out: Path,
     *,
     metadata: Path,
+    columns: str | None = None,
+    tag_separator: str | None = None,
+    group_rows: bool = False,
     preset: str = DEFAULT_PRESET,
     text_encoder: str | None = None,
     image_encoder: str | None = None,
@@ -67,6 +72,7 @@ def import_features(
         features: as :func:`optsg.data.inputs.ready_features.open_ready_features` takes them.
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         metadata: as :func:`optsg.data.inputs.annotations.open_annotations` takes it.
+        columns, tag_separator, group_rows: as in :func:`optsg.extract.extract`.
         preset: whose text encoder to take, where ``text_encoder`` (a name, a folder, ``characters``) names none.
         image_encoder: what made the features; recorded, and needed to tag new videos.
         patches: whether they are patches of images.
@@ -81,11 +87,12 @@ def import_features(
     """
     started = time.perf_counter()
     check_out(out)
-    source = _open_source(features, metadata, Sampling(fps=fps, max_frames=max_frames), patches, limit)
+    reading = MetadataOptions.of(columns=columns, tag_separator=tag_separator, group_rows=group_rows)
+    source = _open_source(features, metadata, reading, Sampling(fps=fps, max_frames=max_frames), patches, limit)
     text = _open_text_encoder(preset, text_encoder, device)
     header, options = _header(source, text, image_encoder), complete(strict=strict, overwrite=overwrite)
     with open_event_log(json_log) as log, open_growing_store(out, header, options, log) as store:
-        with show_progress(source.description, None, quiet=quiet) as display:
+        with show_progress(source.description, None, quiet=quiet, notes=source.annotations.notes()) as display:
             _write(source, store, display)
             store.finish(source.description, text, display.written)
         store.summary.seconds = time.perf_counter() - started
@@ -95,7 +102,7 @@ def import_features(
 
 def _write(source: _Source, store: GrowingStore, display: Display) -> None:
     """Writes what is not done, in parts."""
-    results = source.results(store.done, store.header.frame_dim)
+    results = source.results(store.done, store.corrections, store.header.frame_dim)
     for first in results:
         with store.parts.new_part(store.header) as writer:
             for result in chain([first], islice(results, VIDEOS_PER_PART - 1)):
@@ -103,10 +110,12 @@ def _write(source: _Source, store: GrowingStore, display: Display) -> None:
                 display.extracted(store.summary)
 
 
-def _open_source(features: Path, metadata: Path, sampling: Sampling, patches: bool, limit: int | None) -> _Source:
+def _open_source(
+    features: Path, metadata: Path, reading: MetadataOptions, sampling: Sampling, patches: bool, limit: int | None
+) -> _Source:
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit is {limit}, expected 1 or more")
-    ready, annotations = open_ready_features(features), open_annotations(metadata)
+    ready, annotations = open_ready_features(features), open_annotations(metadata, reading)
     return _Source(ready=ready, annotations=annotations, sampling=sampling, patches=patches, limit=limit)
 
 
@@ -141,21 +150,27 @@ class _Source:
                 first = first or f"{annotation.where}: {error}"
         raise InputError(f"nothing could be read of {self.description}; the first: {first}")
 
-    def results(self, done: DoneInputs, width: int) -> Iterator[VideoFeatures | Failure]:
+    def results(self, done: DoneInputs, corrections: Corrections, width: int) -> Iterator[VideoFeatures | Failure]:
         """What every annotation that is not done gives, in order; each id once.
 
         What failed before is tried again, which costs next to nothing, and counts if it has features by now.
         """
         seen: set[str] = set()
+        failed: set[str] = set()
         for annotation in self.annotations:
             if len(seen) == self.limit:
                 return
             if isinstance(annotation, Annotation) and annotation.vid in done.videos:
+                if annotation.vid not in seen:
+                    corrections.compare(NewLabels.of(annotation, annotation.vid))
                 seen.add(annotation.vid)
                 continue
             result = self._result(annotation, seen, width)
+            failed.update([result.id] if isinstance(result, Failure) else ())
             if not (isinstance(result, Failure) and result.id in done.unread):
                 yield result
+        starts = tuple(f"{name}, " for name in self.annotations.description.split(", "))
+        corrections.mended = {name for name in done.recorded - failed if name.startswith(starts)}
 
     def _result(self, annotation: Annotation | Failure, seen: set[str], width: int) -> VideoFeatures | Failure:
         if isinstance(annotation, Failure):

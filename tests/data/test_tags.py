@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from optsg.data.errors import RunError, StoreError
 from optsg.data.store import open_store
 from optsg.data.tag_table import TagTable
-from optsg.data.tags import clean_tag, tag_key, unique_tags
+from optsg.data.tags import clean_tag, current_keys, tag_key, unique_tags
 from optsg.data.word_pieces import MARKS, MAX_TITLE_TOKENS, TitleTokenizer, Vocabulary, build_vocabulary
 
 from tests.tiny_world import tiny_tokenizer, tiny_videos, write_tiny_store
@@ -28,17 +29,51 @@ from tests.tiny_world import tiny_tokenizer, tiny_videos, write_tiny_store
         ("🎉", "🎉", "🎉"),
         ("\x00", "", ""),
         ("[SEP]", "[SEP]", "[sep]"),
+        ("ca\u200bt\ufeff", "cat", "cat"),
+        ("soft\u00adhyphen", "softhyphen", "softhyphen"),
+        ("\u202bcat\u202c\u200e", "cat", "cat"),
+        ("c\u200da\u200ct\u200d", "cat", "cat"),
+        ("👩\u200d🚀", "👩\u200d🚀", "👩\u200d🚀"),
+        ("❤\ufe0f\u200d🔥", "❤\ufe0f\u200d🔥", "❤\ufe0f\u200d🔥"),
+        ("می\u200cخواهم", "می\u200cخواهم", "می\u200cخواهم"),
+        ("🏴\U000e0067\U000e0062\U000e007f", "🏴\U000e0067\U000e0062\U000e007f", "🏴\U000e0067\U000e0062\U000e007f"),
+        ("Rock &amp; Roll", "Rock & Roll", "rock & roll"),
+        ("Rock &#38;amp; Roll&nbsp;", "Rock & Roll", "rock & roll"),
+        ("don&#39;t", "don't", "don't"),
+        ("a &lt; b", "a < b", "a < b"),
+        ("AT&T; Q&A", "AT&T; Q&A", "at&t; q&a"),
+        ("\u200b", "", ""),
     ],
 )
 def test_spelling_and_key(raw: str, spelling: str, key: str) -> None:
     assert (clean_tag(raw), tag_key(raw)) == (spelling, key)
 
 
-@given(st.text())
+@given(st.text() | st.text("a&;#x\u200d\u200b🎉م\u00ad38amplt\u0301", max_size=30))
 def test_keys_are_stable(text: str) -> None:
     assert tag_key(tag_key(text)) == tag_key(text)
     assert clean_tag(clean_tag(text)) == clean_tag(text)
     assert tag_key(clean_tag(text)) == tag_key(text)
+
+
+def test_keys_of_an_earlier_version_are_found() -> None:
+    assert current_keys(["dog", "ca\u200bt", "rock &amp; roll"]) == ["dog", "cat", "rock & roll"]
+    assert current_keys(["cat", "ca\u200bt", "\u200b"]) == ["cat", "ca\u200bt", "\u200b"], (
+        "each key once, and none empty"
+    )
+
+
+def test_a_store_of_an_earlier_version_has_the_keys_of_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    videos = [replace(video, tags=("ca\u200bt", "dog")) for video in tiny_videos(16)]
+    with monkeypatch.context() as earlier:
+        earlier.setattr("optsg.data.store.plan.clean_tag", str)
+        earlier.setattr("optsg.data.store.plan.tag_key", str)
+        write_tiny_store(tmp_path / "old.h5", videos)
+    with open_store(tmp_path / "old.h5") as store:
+        assert set(store.tag_spellings) == {"ca\u200bt", "dog"}
+        assert set(store.tag_keys) == {"cat", "dog"}
+        table = TagTable.from_store(store)
+    assert all(table.is_known(tag_key(spelling)) for spelling in table.spellings)
 
 
 def test_unique_tags_keeps_the_first_spelling_and_the_order() -> None:

@@ -243,10 +243,43 @@ def test_a_dry_run_shows_what_would_be_read_and_writes_nothing(videos: Path, tmp
         "titles   4 of 4",
         "tags     4 of 4 have some, 4 different",
         "splits   train 1, val 1, test 2",
+        "often    animal 3, cat 2, dog 1, fox 1",
+        "a video  1 to 2 tags, 1.8 on average, where it has some",
+        "columns  metadata.csv, 5 rows: file_name 5, title 5, tags 5, split 5",
         f"  gone.mp4: metadata.csv, line 6: 'gone.mp4' is not in the folder {videos}",
         f"{tmp_path / 'feats.h5'} would be made",
     ]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_dry_run_shows_columns_and_what_looks_misread(videos: Path, tmp_path: Path) -> None:
+    (videos / "metadata.csv").write_text("Filename,Keywords,titel\na.mp4,cat;dog,T\nb.mp4,fox;red,\n")
+    result = run(videos, "--out", tmp_path / "feats.h5", "--dry-run")
+    assert result.stdout.splitlines()[-6:-1] == [
+        "columns  metadata.csv, 2 rows: filename as file_name 2, keywords as tags 2; not read: titel",
+        "note: metadata.csv: column filename is read as file_name",
+        "note: metadata.csv: column keywords is read as tags",
+        (
+            "note: metadata.csv has no column title (found: filename, keywords, titel); if another one is meant, say --columns "
+            "title=titel"
+        ),
+        (
+            "note: metadata.csv: 2 of 2 rows with tags have one tag with ';' in it, such as 'cat;dog'; if it separates tags, say "
+            "--tag-separator ';'"
+        ),
+    ]
+    result = run(
+        videos, "--out", tmp_path / "feats.h5", "--dry-run", "--columns", "title=titel", "--tag-separator", ";"
+    )
+    lines = result.stdout.splitlines()
+    assert lines[2].split() == ["a", "a.mp4", "train", "T", "cat,", "dog"]
+    assert lines[-2] == "note: metadata.csv: column keywords is read as tags"
+
+
+def test_notes_are_said_before_an_extraction(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    (videos / "metadata.csv").write_text("file_name,Keywords,title\na.mp4,cat,T\nb.mp4,fox,\n")
+    result = run(videos, "--out", tmp_path / "feats.h5", *tiny)
+    assert result.stderr.splitlines()[1] == "note: metadata.csv: column keywords is read as tags"
 
 
 def test_a_dry_run_of_many_shows_the_first(tmp_path: Path) -> None:

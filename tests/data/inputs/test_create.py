@@ -231,7 +231,8 @@ def test_a_pexel_style_image_set_in_a_json_list_or_a_csv(tmp_path: Path) -> None
     (tmp_path / "pexel.csv").write_text("\n".join(["file_name,title,tags,split", *lines]))
     assert shown(tmp_path / "pexel.csv") == expected
     write(table, [{"image": "1.jpg"}])
-    refused(folder, f"{table}: no column 'file_name' (found: image)", metadata=table)
+    hint = "if another one is meant, say --columns file_name=COLUMN"
+    refused(folder, f"{table}: no column 'file_name' (found: image); {hint}", metadata=table)
     write(table, [*rows, 5])
     assert [item.error for item in items_of(folder, metadata=table) if isinstance(item, Failure)] == [
         "pexel.json, item 4: not a JSON object"

@@ -191,9 +191,9 @@ def test_a_file_name_that_is_not_utf8_can_be_stored(tmp_path):
 
 
 def test_ids_are_stems_and_grow_only_where_they_would_clash(tmp_path):
-    touch(tmp_path, "cats/a.mp4", "dogs/a.mp4", "dogs/a.jpg", "dogs/b.v2.mp4")
+    touch(tmp_path, "cats/a.mp4", "dogs/a.mp4", "dogs/a.webm", "dogs/b.v2.mp4")
     items, failures = read(tmp_path)
-    assert [item.id for item in items] == ["cats/a", "dogs/a.jpg", "dogs/a.mp4", "b.v2"]
+    assert [item.id for item in items] == ["cats/a", "dogs/a.mp4", "dogs/a.webm", "b.v2"]
     assert failures == []
 
 
@@ -213,16 +213,16 @@ def test_of_duplicate_ids_the_first_wins(tmp_path):
     ]
 
 
-def test_a_file_named_by_two_rows_is_read_once(tmp_path):
+def test_a_file_named_by_two_rows_is_refused(tmp_path):
+    """Under two ids it could be in the training and in the test set."""
     touch(tmp_path, "a.mp4")
-    write_rows(
-        tmp_path / "metadata.jsonl", {"file_name": "a.mp4", "title": "one"}, {"file_name": "./a.mp4", "title": "two"}
-    )
+    write_rows(tmp_path / "metadata.jsonl", {"file_name": "a.mp4", "id": "one"}, {"file_name": "./a.mp4", "id": "two"})
     items, failures = read(tmp_path)
-    assert [item.title for item in items] == ["one"]
-    assert [failure.error for failure in failures] == [
-        "a.mp4: duplicate id 'a', which an earlier input has; give each its own id"
-    ]
+    assert items == []
+    why = (
+        "2 rows are about 'a.mp4' (line 1, line 2); give it one row with all its tags, or add --group-rows to join them"
+    )
+    assert [(failure.source, failure.error) for failure in failures] == [("a.mp4", f"metadata.jsonl: {why}")]
 
 
 def test_a_failure_never_carries_the_id_of_an_item_that_came_through(tmp_path):
@@ -323,7 +323,7 @@ def test_a_path_through_dots_that_stays_inside_is_fine(tmp_path):
         ("two\nlines,b", ("two lines", "b")),
         ('["a, b", "c"]', ("a, b", "c")),
         ("['it', \"it's\"]", ("it", "it's")),
-        ("[1, 2]", ("[1", "2]")),
+        ("[1, 2]", ("1", "2")),
         ("[]", ()),
         (["👩‍🚀", "🎉🎉"], ("👩‍🚀", "🎉🎉")),
         (["", "  ", "a"], ("a",)),
@@ -360,7 +360,7 @@ def test_titles(tmp_path):
     [
         ({"tags": 3}, "tags is a number (3), expected a list of texts, or one text with commas"),
         ({"tags": {"a": 1}}, "tags is an object, expected a list of texts, or one text with commas"),
-        ({"tags": ["a", 3]}, "tags holds a number (3), expected texts only"),
+        ({"tags": ["a", True]}, "tags holds true, expected texts only"),
         ({"tags": [["a"]]}, "tags holds a list, expected texts only"),
         ({"title": 1917}, "title is a number (1917), expected text"),
         ({"title": ["a"]}, "title is a list, expected text"),
@@ -425,12 +425,28 @@ def test_yt_dlp_sidecars(tmp_path):
     assert open_inputs(tmp_path).description == f"folder {tmp_path} with 1 info.json file: 2 videos, 0 images"
 
 
-def test_a_table_goes_before_sidecars(tmp_path):
+def test_a_sidecar_of_the_whole_name_says_more_than_that_of_the_stem(tmp_path):
+    touch(tmp_path, "a.jpg", "a.png")
+    write_rows(tmp_path / "a.info.json", {"title": "A", "tags": ["x"]})
+    write_rows(tmp_path / "a.png.info.json", {"tags": ["y"], "optsg_tags": {}})
+    assert [(item.id, item.title, item.tags) for item in read(tmp_path)[0]] == [
+        ("a.jpg", "A", ("x",)),
+        ("a.png", "A", ("y",)),
+    ]
+
+
+def test_sidecars_speak_for_files_that_no_row_names(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
     write_rows(tmp_path / "metadata.jsonl", {"file_name": "a.mp4", "title": "table"})
     for name in ("a", "b"):
         write_rows(tmp_path / f"{name}.info.json", {"title": "sidecar", "tags": ["x"]})
-    assert [(item.id, item.title) for item in read(tmp_path)[0]] == [("a", "table"), ("b", "")]
+    assert [(item.id, item.title, item.tags) for item in read(tmp_path)[0]] == [
+        ("a", "table", ()),
+        ("b", "sidecar", ("x",)),
+    ]
+    assert open_inputs(tmp_path).description == (
+        f"folder {tmp_path} with metadata.jsonl and 2 info.json files: 2 videos, 0 images"
+    )
 
 
 @pytest.mark.parametrize(

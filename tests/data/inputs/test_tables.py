@@ -106,12 +106,37 @@ def test_every_format_gives_the_same_items(folder, name, write):
     assert open_inputs(folder).description == f"folder {folder} with {name}: 2 videos, 1 image"
 
 
-def test_of_several_tables_jsonl_goes_before_csv_before_parquet(folder):
-    write_parquet(folder / "metadata.parquet")
-    (folder / "metadata.csv").write_text("file_name,title\na.mp4,from csv\n")
+def test_two_tables_in_one_folder_are_refused_and_one_can_be_named(folder):
+    (folder / "Metadata.csv").write_text("file_name,title\na.mp4,from csv\n")
     assert read(folder)[0][0].title == "from csv"
     (folder / "metadata.jsonl").write_text('{"file_name": "a.mp4", "title": "from jsonl"}\n')
-    assert read(folder)[0][0].title == "from jsonl"
+    message = f"{folder}: holds 2 metadata tables (Metadata.csv, metadata.jsonl); keep one of them there, or name it with --metadata"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        open_inputs(folder)
+    assert read(folder, metadata=folder / "metadata.jsonl")[0][0].title == "from jsonl"
+
+
+def test_tab_separated_values_and_a_json_list_in_the_folder(folder):
+    (folder / "metadata.tsv").write_text('file_name\ttitle\ttags\na.mp4\tOne, two\t"x, y"\nc.png\ta\tb\tc\n')
+    items, failures = read(folder)
+    assert (items[0].title, items[0].tags) == ("One, two", ("x", "y"))
+    assert [failure.error for failure in failures] == [
+        "metadata.tsv, line 3: 4 fields under 3 columns, text with tabs needs double quotes around it"
+    ]
+    (folder / "metadata.tsv").rename(folder / "old.tsv")
+    (folder / "metadata.json").write_text(json.dumps(ROWS))
+    assert [(item.id, item.title, item.tags, item.split) for item in read(folder)[0]] == ITEMS
+
+
+def test_a_table_that_is_a_link_to_nowhere_is_an_error(folder):
+    (folder / "metadata.csv").symlink_to("gone.csv")
+    with pytest.raises(InputError, match=f"^{re.escape(str(folder))}/metadata.csv: there is no such metadata file$"):
+        open_inputs(folder)
+
+
+def test_a_description_of_an_album_is_no_table(folder):
+    (folder / "metadata.json").write_text('{"title": "Summer"}')
+    assert len(read(folder)[0]) == 3
 
 
 def test_jsonl_with_a_byte_order_mark_windows_line_ends_and_empty_lines(folder):
@@ -160,12 +185,12 @@ def test_a_csv_field_longer_than_the_modules_default_limit(folder):
 
 
 def test_a_wrong_type_in_parquet_is_recorded_with_its_row(folder):
-    rows = [{"file_name": "a.mp4", "tags": [1]}, {"file_name": "c.png", "tags": []}]
+    rows: list[dict[str, Any]] = [{"file_name": "a.mp4", "tags": [b"x"]}, {"file_name": "c.png", "tags": []}]
     pq.write_table(pa.Table.from_pylist(rows), folder / "metadata.parquet")
     items, failures = read(folder)
     assert [item.id for item in items] == ["c", "b"]
     assert [failure.error for failure in failures] == [
-        "metadata.parquet, row 1: tags holds a number (1), expected texts only"
+        "metadata.parquet, row 1: tags holds bytes (b'x'), expected texts only"
     ]
 
 
@@ -256,6 +281,6 @@ def test_the_table_given_is_missing_or_of_an_unknown_kind(folder):
     with pytest.raises(InputError, match=f"^{re.escape(f'{missing}: there is no such metadata file')}$"):
         open_inputs(folder, metadata=missing)
     (folder / "table.xlsx").write_bytes(b"x")
-    message = f"{folder / 'table.xlsx'}: unknown kind of metadata file, expected .jsonl, .json, .csv or .parquet"
+    message = f"{folder / 'table.xlsx'}: unknown kind of metadata file, expected .jsonl, .json, .csv, .tsv or .parquet"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         open_inputs(folder, metadata=folder / "table.xlsx")

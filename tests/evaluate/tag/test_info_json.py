@@ -124,6 +124,17 @@ def test_a_thumbnail_beside_its_video_does_not_speak_for_it(sidecar: Path, tmp_p
     assert update(tmp_path / "b.info.json", path=str(tmp_path / "b.webp")), "a picture without a video has its own"
 
 
+def test_files_of_one_stem_have_one_each(tmp_path: Path) -> None:
+    for name in ("IMG_1.jpg", "IMG_1.PNG", "clip.mp4", "clip.webm", "clip.jpg"):
+        (tmp_path / name).touch()
+        assert not (tmp_path / name).with_suffix(".info.json").exists()
+    for name in ("IMG_1.jpg", "IMG_1.PNG", "clip.mp4", "clip.webm", "clip.jpg"):
+        update((tmp_path / name).with_suffix(".info.json"), path=str(tmp_path / name))
+    assert sorted(path.name for path in tmp_path.glob("*.info.json")) == [
+        *("IMG_1.PNG.info.json", "IMG_1.jpg.info.json", "clip.mp4.info.json", "clip.webm.info.json"),
+    ]
+
+
 def test_on_the_way_again_only_what_is_not_done_is_updated(folder: Path, tmp_path: Path) -> None:
     """A kill can come after files were updated and before the output says so."""
     out = tmp_path / "out.jsonl"
@@ -140,7 +151,10 @@ def test_on_the_way_again_only_what_is_not_done_is_updated(folder: Path, tmp_pat
 
 
 def test_one_that_cannot_be_updated_is_a_warning_and_the_others_go_on(folder: Path, tmp_path: Path) -> None:
-    (folder / "metadata.jsonl").write_text('{"file_name": "000.png"}')  # with a table, nobody reads .info.json before
+    rows = [f'{{"file_name": "{number}.png"}}' for number in ("003", "004")]
+    (folder / "metadata.jsonl").write_text(
+        "\n".join(rows)
+    )  # where a row speaks for a file, nobody reads .info.json before
     (folder / "003.info.json").mkdir()
     (folder / "004.info.json").write_text("{")
     warnings: list[str] = []

@@ -1,0 +1,147 @@
+"""``optsg-store relabel``: other titles, tags and splits for a finished store, without its videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from filelock import FileLock
+from optsg.data.store import open_store
+from optsg.data.store.conversion import convert_store
+from optsg.data.store.verification import verify_store
+from optsg.extract.store.cli import main
+
+
+@pytest.fixture(params=["feats.h5", "feats"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, tiny_bert_folder: Path) -> Path:
+    """Three videos with imported features, in both forms."""
+    folder = tmp_path / "features"
+    folder.mkdir()
+    for name in "abc":
+        np.save(folder / f"{name}.npy", np.full((2, 4), ord(name), np.float16))
+    table = tmp_path / "old.csv"
+    table.write_text('id,title,tags,split\na,Cat,"cat,pet",train\nb,Dog,"dog,pet",train\nc,Fox,fox,val\n')
+    out = tmp_path / "feats.h5"
+    result = run("import-features", folder, "--metadata", table, "--out", out, "--text-encoder", tiny_bert_folder)
+    assert result.exit_code == 0, result.output
+    if request.param != out.name:
+        convert_store(out, tmp_path / request.param)
+    return tmp_path / str(request.param)
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def relabel(store: Path, text: str, *options: str) -> Result:
+    table = store.parent / "new.csv"
+    table.write_text(text)
+    return run("relabel", store, "--metadata", table, *options)
+
+
+def labels(store: Path) -> list[tuple[str, str, tuple[str, ...], str]]:
+    with open_store(store) as opened:
+        rows = [opened.features(row) for row in range(len(opened))]
+    return [(row.id, row.title, row.tags, row.split) for row in rows]
+
+
+def test_titles_tags_and_splits_move_and_features_stay(store: Path) -> None:
+    with open_store(store) as opened:
+        before = {key: opened.tag_embeddings[number].copy() for number, key in enumerate(opened.tag_keys)}
+    result = relabel(
+        store, 'file_name,title,tags,split\na.mp4,Lynx,"lynx,pet",test\nc.mp4,Fox,,train\nb.mp4,Dog,"dog,pet",val\n'
+    )
+    assert (result.exit_code, result.output) == (
+        0,
+        f"{store}: 3 of 3 videos changed (titles 1, tags 2, splits 3), 1 new tags embedded\n",
+    )
+    assert labels(store) == [
+        ("a", "Lynx", ("lynx", "pet"), "test"),
+        ("b", "Dog", ("dog", "pet"), "val"),
+        ("c", "Fox", (), "none"),
+    ]
+    with open_store(store) as opened:
+        assert opened.tag_keys == ["lynx", "pet", "dog"]
+        for number, key in enumerate(opened.tag_keys):
+            if key in before:
+                assert opened.tag_embeddings[number].tobytes() == before[key].tobytes()
+        assert opened.frames(2).tolist() == np.full((2, 4), ord("c")).tolist()
+        assert opened.title_tokens(0).tolist() != opened.title_tokens(1).tolist()
+    assert verify_store(store, None).problems == []
+
+
+def test_columns_that_are_not_there_change_nothing(store: Path) -> None:
+    before = labels(store)
+    result = relabel(store, "id,split\na,val\n")
+    assert result.output == f"{store}: 1 of 3 videos changed (splits 1), 0 new tags embedded\n"
+    assert labels(store) == [(*before[0][:3], "val"), *before[1:]]
+    assert relabel(store, "id,split\na,val\n").output == f"{store}: nothing to change, left as it was\n"
+
+
+def test_unknown_videos_and_bad_rows_are_named(store: Path) -> None:
+    result = relabel(store, 'id,tags\na,cat\nx,cat\ny,cat\nb,"[cat"\n')
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: 2 rows are about videos that the store does not have: 'x', 'y'\n"
+        "warning: new.csv, line 5: tags is text that begins like a list and is none ('[cat'), expected a list such as "
+        '["cat", "dog"], or one text with commas\n'
+    )
+    result = relabel(store, "id,tags\nx,cat\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: {store.parent / 'new.csv'}: no row is about a video of {store}; the first: 'x'\n",
+    )
+
+
+def test_rows_of_one_video_are_refused_or_joined(store: Path) -> None:
+    before = labels(store)
+    table = "id,tags\na,lion\na,tiger\nb,dog\n"
+    assert relabel(store, table).stderr == (
+        "warning: new.csv: 2 rows are about 'a' (line 2, line 3); give it one row with all its tags, or add --group-rows to "
+        "join them\n"
+    )
+    assert labels(store)[0] == before[0]
+    relabel(store, table, "--group-rows")
+    assert labels(store)[0][2] == ("lion", "tiger")
+
+
+def test_other_columns_and_separators(store: Path) -> None:
+    relabel(store, "id,topics\na,lion;tiger\n", "--columns", "tags=topics", "--tag-separator", ";")
+    assert labels(store)[0][2] == ("lion", "tiger")
+
+
+def test_how_the_table_is_read_is_said(store: Path) -> None:
+    result = relabel(store, "id,keywords\na,lion;tiger\n")
+    assert result.stderr.splitlines() == [
+        "note: new.csv: column keywords is read as tags",
+        (
+            "note: new.csv: 1 of 1 rows with tags have one tag with ';' in it, such as 'lion;tiger'; if it separates tags, say "
+            "--tag-separator ';'"
+        ),
+    ]
+
+
+def test_nobody_else_may_be_writing(store: Path) -> None:
+    with FileLock(store.with_name(store.name + ".lock")):
+        result = relabel(store, "id,tags\na,lion\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: {store} is being written by another process; wait until it has finished, or choose another --out\n",
+    )
+
+
+def test_the_old_store_stays_where_the_new_one_cannot_be_written(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = labels(store)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("optsg.data.store.writing.publish_file", fail)
+    monkeypatch.setattr("optsg.data.store.writing.publish_folder", fail)
+    result = relabel(store, "id,tags\na,lion\n")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {store} cannot be written: No space left on device")
+    assert labels(store) == before
+    assert not store.with_name(store.name + ".tmp").exists()
