@@ -40,6 +40,7 @@ class PillowReader:
 
     backend = f"pillow {PIL.__version__}"
     oddity = ""
+    aspect = 1.0
 
     def __init__(self, payload: Path | bytes, shrink: Shrink | None = None):
         self.flaws: list[str] = []

@@ -42,9 +42,15 @@ def flatten(image: Image.Image) -> Image.Image:
         image = _to_eight_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    page = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(page, rgba).convert("RGB")
+    return on_white(image.convert("RGBA"))
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB of an RGBA picture: the one background of everything that is transparent, videos included."""
+    if image.getextrema()[3] == (255, 255):
+        return image.convert("RGB")
+    page = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(page, image).convert("RGB")
 
 
 def thumbnail(image: Image.Image) -> bytes:

@@ -212,6 +212,25 @@ def playlist(text: str) -> Recipe:
     return make
 
 
+def joined(*clocks: Recipe) -> Recipe:
+    """Recordings written one after the other into one file."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        parts = []
+        for number, recipe in enumerate(clocks):
+            part = path.with_name(f"part_{number}_{path.name}")
+            recipe(maker, part)
+            parts.append(part.read_bytes())
+        path.write_bytes(b"".join(parts))
+
+    return make
+
+
+def starting_at(seconds: float, *options: str, coded: Sequence[str] = (), frames: int = 36, rate: float = 10) -> Recipe:
+    """A recording whose clock says ``seconds`` at its start."""
+    return clip(*(coded or H264), *options, "-output_ts_offset", str(seconds), frames=frames, rate=rate)
+
+
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
 NO_B = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", "250", "-sc_threshold", "0")
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-x265-params")
@@ -254,6 +273,11 @@ def failed(name: str, made: Recipe, says: str) -> Torture:
     return Torture(name=name, made=made, verdict="failed", says=says, frames=(), times=())
 
 
+def twice(times: str) -> dict[str, object]:
+    """What 36 frames and 36 more give, after a clock that restarted so often."""
+    return {**TWICE, "says": f"its clock restarts {times}: the parts follow one another"}
+
+
 HOUR = np.rint(np.linspace(0, 1799, 60)).astype(int).tolist()
 SECONDS_OF_30 = tuple(range(30))
 EVERY_TENTH = tuple(range(0, 300, 10))
@@ -262,6 +286,7 @@ ONE = "1 damaged packet"
 GROUP = "8 of 10 frames could be decoded; 20 damaged packets"
 FIVE = {"frames": (0, 10, 20, 30, 40), "times": range(5)}
 WITHOUT_GROUP = {"frames": (0, 10, 40, 50, 60, 70, 80, 90), "times": (0, 1, 4, 5, 6, 7, 8, 9)}
+TWICE = {"frames": (0, 10, 20, 30, 4, 14, 24, 34), "times": range(8)}
 LONG = {"frames": EVERY_TENTH, "times": SECONDS_OF_30}
 
 TORTURE: tuple[Torture, ...] = (
@@ -332,6 +357,31 @@ TORTURE: tuple[Torture, ...] = (
     row("under_one_second.mp4", clip(*H264, frames=9), frames=(0,), times=(0,)),
     row("one_hour.mp4", clip(*H264, frames=1800, rate=0.5), frames=HOUR, times=[2 * n for n in HOUR]),
     row("http:%03d 你好.mp4", clip(*H264)),
+    # Clocks that start anew
+    row("joined.ts", joined(starting_at(0), starting_at(0)), **twice("1 time")),
+    row("joined_clock_on.ts", joined(starting_at(0), starting_at(1000)), **twice("1 time")),
+    row("joined_clock_back.ts", joined(starting_at(1000), starting_at(0)), **twice("1 time")),
+    row("joined_half_a_second_back.ts", joined(starting_at(0.5), starting_at(3.5)), **twice("1 time")),
+    row("joined_hevc.ts", joined(*[clip(*X265, "log-level=none:bframes=3")] * 2), **twice("1 time")),
+    row("joined_without_b_frames.ts", joined(starting_at(9, coded=NO_B), starting_at(4, coded=NO_B)), **twice("1 time")),
+    row(
+        "joined_mpeg2.mpg",
+        joined(*[clip(*MPEG2, rate=25, frames=100)] * 2),
+        frames=BY_25 * 2,
+        times=range(8),
+        says="its clock restarts 1 time: .*",
+    ),
+    row("joined.flv", joined(clip(*H264), surgery(lambda data: data[13:], clip(*H264), ".flv")), **twice("1 time")),
+    row(
+        "advertisement.ts",
+        joined(starting_at(0), starting_at(5000, frames=40), starting_at(3.6)),
+        frames=(0, 10, 20, 30, 4, 14, 24, 34, 4, 14, 24, 34),
+        times=range(12),
+        says="its clock restarts 2 times: .*",
+    ),
+    row("clock_wraps.ts", starting_at(95442)),
+    row("clock_wraps_twice_told.ts", joined(starting_at(95442), starting_at(95442)), **twice("1 time")),
+    row("a_frame_in_twenty_seconds.ts", clip(*NO_B, frames=6, rate=0.05), frames=range(6), times=range(0, 120, 20)),
     # Key frames at which decoding cannot start afresh
     row("hevc_open_groups.mp4", clip(*X265, "log-level=none:keyint=25:bframes=4:open-gop=1", frames=300), **LONG),
     row("h264_open_groups.mp4", clip(*X264, "-g", "25", "-bf", "3", "-x264-params", "open-gop=1", frames=300), **LONG),
