@@ -128,6 +128,7 @@ def run_engine(
     stop = StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
+        store.summary.skipped.update(inputs.skipped)
         with (
             stop_on_signals(stop),
             closing(engine.features(inputs, store.done, stop, store.summary)) as results,

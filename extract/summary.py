@@ -25,6 +25,7 @@ class ExtractSummary:
         partial: those of them that are not whole, by cause.
         failures: inputs of this run without features, by status, stage and cause.
         examples: the first of them.
+        skipped: files of the inputs' folder that were not looked at, by suffix.
         seconds: wall time of this run, the opening of encoders aside.
         decode_seconds: processor time of decoding and preprocessing, over all processes.
         encode_seconds: wall time in the image encoder.
@@ -43,6 +44,7 @@ class ExtractSummary:
     partial: Counter[str] = field(default_factory=Counter)
     failures: Counter[tuple[FailureStatus, str, str]] = field(default_factory=Counter)
     examples: list[Failure] = field(default_factory=list)
+    skipped: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     decode_seconds: float = 0.0
     encode_seconds: float = 0.0
@@ -88,6 +90,7 @@ class ExtractSummary:
         return {
             "out": str(self.out),
             **{name: getattr(self, name) for name in names},
+            "skipped": dict(self.skipped.most_common()),
             "statuses": {name: count for name, count in statuses.items() if count},
             **{name: round(getattr(self, name), 3) for name in times},
             "unknown_pieces": {name: round(share, 4) for name, share in self.unknown_pieces.items()},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
@@ -47,6 +47,11 @@ class Inputs(Protocol):
     @property
     def count(self) -> int | None:
         """Number of items to come, ``None`` where finding out would take long; failures may make it a little less."""
+        ...
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Numbers of files by suffix that are no inputs, being neither videos nor images nor metadata."""
         ...
 
     def __iter__(self) -> Iterator[MediaItem | Failure]: ...
@@ -92,6 +97,7 @@ class _UniqueInputs:
     def __init__(self, inputs: Inputs, *, limit: int | None) -> None:
         self._inputs = inputs
         self._limit = limit
+        self.skipped = inputs.skipped
         self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
 
     @property
@@ -128,6 +134,7 @@ class _PartOfInputs:
         self._inputs = inputs
         self._part = part
         self.count: int | None = None
+        self.skipped = inputs.skipped
         self.description = f"{inputs.description} ({part.described()})"
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
@@ -141,6 +148,7 @@ def _duplicate(item: MediaItem) -> Failure:
 
 def _open(path: Path, metadata: Path | None, needs_title: Callable[[str], bool] | None = None) -> Inputs:
     failures: list[Failure] = []
+    skipped: Mapping[str, int] = {}
     if _is_there(path, stat.S_ISDIR):
         folder = scan_folder(path)
         if folder.media and folder.shards:
@@ -149,14 +157,14 @@ def _open(path: Path, metadata: Path | None, needs_title: Callable[[str], bool] 
             return _folder_input(folder, metadata, needs_title)
         if not folder.shards:
             raise InputError(_empty(folder))
-        failures = folder.failures
+        failures, skipped = folder.failures, folder.skipped
         shards = [Shard(path=path / name, name=printable(name)) for name in folder.shards]
     else:
         shards = _shards_of_pattern(path)
     if metadata is not None:
         raise InputError(f"{path}: --metadata is for a folder of videos and images, shards carry their own metadata")
     description = f"{path}: {len(shards):,} shard{'' if len(shards) == 1 else 's'}"
-    return ShardInput(shards, description=description, failures=failures)
+    return ShardInput(shards, description=description, failures=failures, skipped=skipped)
 
 
 def _folder_input(folder: MediaFolder, metadata: Path | None, needs_title: Callable[[str], bool] | None) -> Inputs:

@@ -40,15 +40,24 @@ class ShardInput:
 
     Attributes:
         description: one line for people.
+        skipped: numbers of files beside the shards by suffix.
     """
 
-    def __init__(self, shards: Sequence[Shard], *, description: str, failures: Sequence[Failure] = ()) -> None:
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        *,
+        description: str,
+        failures: Sequence[Failure] = (),
+        skipped: Mapping[str, int] | None = None,
+    ) -> None:
         """``failures``: what is known already not to be readable; it comes first."""
         self._shards = shards
         self._failures = failures
         self._count: int | None = None
         self._is_counted = False
         self.description = description
+        self.skipped = skipped or {}
 
     @property
     def count(self) -> int | None:

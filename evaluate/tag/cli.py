@@ -131,10 +131,10 @@ def main(
             if out is None
             else _open_output(out, kind, made_with, overwrite=overwrite, retry_failed=retry_failed) as output,
         ):
-            requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
+            requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn)
             tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
             for warning in tagger.warnings:
-                click.echo(f"warning: {warning}", err=True)
+                _warn(warning)
             if isinstance(output, _Printer):
                 output.system = tagger.system
             total = None if out is None or quiet else requests.count()
@@ -147,7 +147,7 @@ def main(
                     sidecars=write_sidecar,
                     stop=stop,
                     advance=advance,
-                    warn=lambda sentence: click.echo(f"warning: {sentence}", err=True),
+                    warn=_warn,
                 )
     if out is not None and not quiet:
         click.echo(counts.sentence(out), err=True)
@@ -155,6 +155,10 @@ def main(
         click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
         sys.exit(128 + stop.number)
     sys.exit(0 if counts.tagged or counts.skipped else 1)
+
+
+def _warn(sentence: str) -> None:
+    click.echo(f"warning: {sentence}", err=True)
 
 
 def _check_usage(paths: tuple[Path, ...], *, title: str | None, metadata: Path | None) -> None:

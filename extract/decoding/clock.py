@@ -1,7 +1,6 @@
-"""One timeline for a stream whose clock may start anew on its way: recordings joined to one file, an advertisement
-between two parts of a download, a clock that was set back.
+"""One timeline for a stream whose clock may start anew on its way.
 
-Frames cannot be told by their stamps then: two of them have the same. The packets' order in the file is the order of
+Such are recordings joined to one file, an advertisement between two parts of a download, and a clock that was set back. Frames cannot be told by their stamps then: two of them have the same. The packets' order in the file is the order of
 the frames, so that each part of the file with a clock of its own is put behind the part before it.
 
 The clock is that of decoding, which never goes back within a recording; that of presentation does, with every B-frame.

@@ -117,9 +117,7 @@ def decode_video_with(
         return _sample(careful, chosen, convert)
 
 
-def _sample(
-    reader: FrameReader, chosen: NDArray[np.int64], convert: Convert[Picture]
-) -> DecodedVideo[Picture]:
+def _sample(reader: FrameReader, chosen: NDArray[np.int64], convert: Convert[Picture]) -> DecodedVideo[Picture]:
     images: list[Picture] = []
     kept: list[int] = []
     middle: tuple[Image.Image, tuple[int, int]] | None = None

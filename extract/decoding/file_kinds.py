@@ -76,7 +76,9 @@ def kind_of(payload: Path | bytes) -> str | None:
 
 def is_foreign(kind: str | None) -> bool:
     """Whether a kind is neither a video nor unknown, so that it tells why a video cannot be opened."""
-    return kind is not None and kind not in {name for _, _, name in VIDEO_KINDS} and not kind.endswith(("video", "stream"))
+    return (
+        kind is not None and kind not in {name for _, _, name in VIDEO_KINDS} and not kind.endswith(("video", "stream"))
+    )
 
 
 def is_picture_of_iso_media(payload: Path | bytes) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ class Torture:
         says: the note of an ``ok`` or ``partial`` one, the whole error of a ``failed`` one; a regular expression.
         frames: numbers read from the kept frames.
         times: their times in seconds.
-        turned: degrees by which the picture must be turned counterclockwise to be read.
+        turned: how the picture must be turned to be read: degrees counterclockwise, or a mirror image.
+        shape: (width, height) of the pictures, where that matters.
         decoder: the one that must serve it, where that matters.
     """
 
@@ -50,7 +52,8 @@ class Torture:
     says: str = ""
     frames: Sequence[int] = (0, 10, 20, 30)
     times: Sequence[float] = (0, 1, 2, 3)
-    turned: int = 0
+    turned: int | Literal["hflip", "vflip", "transpose", "transverse"] = 0
+    shape: tuple[int, int] | None = None
     decoder: str = ""
 
 
@@ -226,9 +229,46 @@ def joined(*clocks: Recipe) -> Recipe:
     return make
 
 
+def matrix(a: int, b: int, c: int, d: int, made: Recipe) -> Recipe:
+    """An MP4 whose display matrix takes (x, y) to (a x + c y, b x + d y)."""
+    numbers = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    return surgery(set_number(b"tkhd", 44, numbers), made)
+
+
+def several(*streams: Sequence[str], dispositions: Sequence[str] = ()) -> Recipe:
+    """One file with a video stream for each of the filters with their options; the painted frames are in the input."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        whole = maker("several.mkv", frames=36, options=("-c:v", "ffv1"))
+        graphs, maps, marks = [], [], []
+        for number, (filters, *options) in enumerate(streams):
+            graphs.append(f"[0:v]{filters}[v{number}]")
+            maps += ["-map", f"[v{number}]", *(option.format(number) for option in options)]
+        for number, mark in enumerate(dispositions):
+            marks += [f"-disposition:v:{number}", mark]
+        maker.run("-i", whole, "-filter_complex", ";".join(graphs), *maps, "-pix_fmt", "yuv420p", *marks, path)
+
+    return make
+
+
+def image_named(kind: str, **options: object) -> Recipe:
+    """A picture of any kind."""
+    return lambda _maker, path: Image.fromarray(painted(5)).save(path, kind, **options)
+
+
 def starting_at(seconds: float, *options: str, coded: Sequence[str] = (), frames: int = 36, rate: float = 10) -> Recipe:
     """A recording whose clock says ``seconds`` at its start."""
     return clip(*(coded or H264), *options, "-output_ts_offset", str(seconds), frames=frames, rate=rate)
+
+
+MJPEG = ("-c:v:{}", "mjpeg", "-q:v:{}", "2")
+CENC = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "01" * 16, "-encryption_kid", "02" * 16)
+EACH_H264 = ("-c:v:{}", "libx264", "-bf:v:{}", "0", "-preset:v:{}", "veryfast")
+
+
+def in_colours(transfer: str) -> tuple[str, ...]:
+    """Marks of high dynamic range."""
+    return "-color_trc", transfer, "-color_primaries", "bt2020", "-colorspace", "bt2020nc"
 
 
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
@@ -338,6 +378,55 @@ TORTURE: tuple[Torture, ...] = (
         from_clip("-c", "copy", "-metadata:s:v:0", "rotate=90", suffix="_nb.mp4", coded=NO_B),
         turned=270,
     ),
+    row("mirrored.mp4", matrix(-1, 0, 0, 1, clip(*H264)), turned="hflip"),
+    row("upside_down_mirror.mp4", matrix(1, 0, 0, -1, clip(*H264)), turned="vflip"),
+    row("half_turn.mp4", matrix(-1, 0, 0, -1, clip(*H264)), turned=180),
+    row("transposed.mp4", matrix(0, 1, 1, 0, clip(*H264)), turned="transpose"),
+    row("anti_transposed.mp4", matrix(0, -1, -1, 0, clip(*H264)), turned="transverse"),
+    row("quarter_turn.mp4", matrix(0, 1, -1, 0, clip(*H264)), turned=90),
+    row("three_quarter_turn.mp4", matrix(0, -1, 1, 0, clip(*H264)), turned=270),
+    row("mirrored_no_b_frames.mp4", matrix(-1, 0, 0, 1, clip(*NO_B)), turned="hflip", decoder="pyav"),
+    row("anti_transposed_no_b_frames.mp4", matrix(0, -1, -1, 0, clip(*NO_B)), turned="transverse", decoder="pyav"),
+    row("quarter_turn_no_b_frames.mp4", matrix(0, 1, -1, 0, clip(*NO_B)), turned=90, decoder="decord"),
+    row("anamorphic.mp4", clip("-vf", "setsar=16/11", *NO_B), shape=(279, 64), decoder="pyav"),
+    row("anamorphic_tall.mp4", clip("-vf", "setsar=1/2", *NO_B), shape=(192, 128)),
+    row("anamorphic.mkv", clip("-vf", "setsar=2", *H264), shape=(384, 64)),
+    row(
+        "anamorphic_dvd.vob",
+        clip("-vf", "scale=720:576:flags=neighbor,setsar=64/45", *MPEG2, "-f", "dvd", rate=25, frames=81),
+        frames=BY_25,
+        shape=(1024, 576),
+    ),
+    row("anamorphic_turned.mp4", matrix(0, 1, -1, 0, clip("-vf", "setsar=2", *H264)), turned=90, shape=(64, 384)),
+    row("a_pixel_a_million_wide.mp4", clip("-vf", "setsar=1000000", *H264), shape=(192, 64)),
+    row("translucent.mov", clip("-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le")),
+    row("translucent.webm", clip("-c:v", "libvpx-vp9", *VPX, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0")),
+    row("pq.mp4", clip(*X265, "log-level=none", "-pix_fmt", "yuv420p10le", *in_colours("smpte2084"))),
+    row("hlg.mkv", clip(*X265, "log-level=none", "-pix_fmt", "yuv420p10le", *in_colours("arib-std-b67"))),
+    # Several video streams
+    row("thumbnail_first.mkv", several(("select='eq(n,5)',setpts=0", "-c:v:{}", "mjpeg"), ("null", "-c:v:{}", "ffv1"))),
+    row("thumbnail_first.mp4", several(("select='eq(n,5)',setpts=0,scale=640:-1", *MJPEG), ("null", *EACH_H264))),
+    row(
+        "proxy_first.mkv",
+        several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264), dispositions=("0", "default")),
+    ),
+    row(
+        "proxy_first.mp4",
+        several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264), dispositions=("0", "default")),
+    ),
+    row(
+        "no_default.mkv",
+        several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264), dispositions=("0", "0")),
+    ),
+    row(
+        "larger_but_not_default.mkv",
+        several(("null", *EACH_H264), ("negate,scale=384:128", *EACH_H264), dispositions=("default", "0")),
+    ),
+    row(
+        "short_and_large.mkv",
+        several(("null", *EACH_H264), ("negate,select='lt(n,3)',scale=384:128", *EACH_H264), dispositions=("0", "0")),
+    ),
+    row("two_streams.ts", several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264))),
     row("resolution_change.ts", resolution_change, frames=(0, 10, 20, 30, 4, 14, 24, 34), times=range(8)),
     row(
         "4k.mp4",
@@ -363,7 +452,9 @@ TORTURE: tuple[Torture, ...] = (
     row("joined_clock_back.ts", joined(starting_at(1000), starting_at(0)), **twice("1 time")),
     row("joined_half_a_second_back.ts", joined(starting_at(0.5), starting_at(3.5)), **twice("1 time")),
     row("joined_hevc.ts", joined(*[clip(*X265, "log-level=none:bframes=3")] * 2), **twice("1 time")),
-    row("joined_without_b_frames.ts", joined(starting_at(9, coded=NO_B), starting_at(4, coded=NO_B)), **twice("1 time")),
+    row(
+        "joined_without_b_frames.ts", joined(starting_at(9, coded=NO_B), starting_at(4, coded=NO_B)), **twice("1 time")
+    ),
     row(
         "joined_mpeg2.mpg",
         joined(*[clip(*MPEG2, rate=25, frames=100)] * 2),
@@ -467,7 +558,41 @@ TORTURE: tuple[Torture, ...] = (
         times=(0, 1, 2, 3.76, 4, 5, 6),
     ),
     row("damage_that_no_frame_needs.mp4", surgery(spoil(92, 95), groups()), frames=range(0, 100, 10), times=range(10)),
+    # Suffixes beside the usual ones
+    row("h264.mts", clip(*H264, "-f", "mpegts")),
+    row("h264.m2ts", clip(*H264, "-f", "mpegts", "-mpegts_m2ts_mode", "1")),
+    row("mpeg2.vob", clip(*MPEG2, "-f", "vob", rate=25, frames=81), frames=BY_25),
+    row("mpeg2.mxf", clip(*MPEG2, rate=25, frames=81), frames=BY_25),
+    row("mpeg2.m2v", clip(*MPEG2, rate=25, frames=81), frames=BY_25),
+    row("wmv2.asf", clip("-c:v", "wmv2", "-q:v", "2")),
+    row("h264.f4v", clip(*H264, "-f", "f4v")),
+    row("h264.3gp", clip(*H264)),
+    row("h264.3g2", clip(*H264)),
+    row("mpeg4.divx", clip(*MPEG4, "-f", "avi")),
+    row("ffv1.nut", clip("-c:v", "ffv1")),
+    row("frames.y4m", clip("-pix_fmt", "yuv444p")),
+    row("vp8.ivf", clip("-c:v", "libvpx", *VPX)),
     # No videos
+    failed("heic.mp4", image_named("HEIF"), "it is a HEIC picture, not a video, whatever its name says"),
+    failed("avif.mp4", image_named("AVIF"), "it is an AVIF picture, not a video, whatever its name says"),
+    failed(
+        "page.mp4",
+        content(b"<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n" * 30),
+        r"it is a web page \(HTML\), not a video, whatever its name says",
+    ),
+    failed(
+        "document.mp4",
+        content(b"%PDF-1.7\n" + bytes(3000)),
+        "it is a PDF document, not a video, whatever its name says",
+    ),
+    failed(
+        "archive.mkv", content(b"PK\3\4" + bytes(3000)), "it is a ZIP archive or an office document, not a video, .*"
+    ),
+    failed(
+        "encrypted.mp4",
+        from_clip("-c", "copy", *CENC),
+        r"it is encrypted \(DRM, .*\) and cannot be read without its key",
+    ),
     failed("cut_before_its_index.mp4", surgery(end_within(20), clip(*H264)), INVALID),
     failed("zero_bytes.mp4", content(b""), r"the file is empty \(0 bytes\)"),
     failed("text.mp4", content(b"this is a text file with the name of a video\n" * 50), INVALID),
