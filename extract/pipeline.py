@@ -24,7 +24,7 @@ from ..data.corpus_part import CorpusPart
 from ..data.inputs import Inputs
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
-from ..data.store.schema import StoreHeader, VideoFeatures
+from ..data.store.schema import DECODING, StoreHeader, VideoFeatures
 from .decoding.sampling import Sampling
 from .encoders.image_encoder import ImageEncoder
 from .encoders.text_encoder import TextEncoder
@@ -176,6 +176,7 @@ def _header(engine: Engine, text: TextEncoder, preset: str | None, part: CorpusP
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         preset=preset,
         part=None if part is None else str(part),
+        decoding=DECODING,
     )
 
 
