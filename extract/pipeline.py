@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..data.corpus_part import CorpusPart
-from ..data.inputs import Inputs
+from ..data.inputs import Inputs, skipped_files
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store.schema import DECODING, StoreHeader, VideoFeatures
@@ -128,7 +128,7 @@ def run_engine(
     stop = StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
-        store.summary.skipped.update(inputs.skipped)
+        store.summary.skipped.update(skipped_files(inputs))
         with (
             stop_on_signals(stop),
             closing(engine.features(inputs, store.done, stop, store.summary)) as results,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..corpus_part import CorpusPart
 from ..errors import ConfigError, InputError
@@ -49,12 +49,23 @@ class Inputs(Protocol):
         """Number of items to come, ``None`` where finding out would take long; failures may make it a little less."""
         ...
 
-    @property
-    def skipped(self) -> Mapping[str, int]:
-        """Numbers of files by suffix that are no inputs, being neither videos nor images nor metadata."""
-        ...
-
     def __iter__(self) -> Iterator[MediaItem | Failure]: ...
+
+
+@runtime_checkable
+class CountsSkipped(Protocol):
+    """Inputs that know what they left out.
+
+    Attributes:
+        skipped: numbers of files by suffix that are neither videos nor images nor metadata.
+    """
+
+    skipped: Mapping[str, int]
+
+
+def skipped_files(inputs: Inputs) -> Mapping[str, int]:
+    """Numbers of files by suffix that ``inputs`` left out, as far as they know."""
+    return inputs.skipped if isinstance(inputs, CountsSkipped) else {}
 
 
 def open_inputs(
@@ -97,7 +108,7 @@ class _UniqueInputs:
     def __init__(self, inputs: Inputs, *, limit: int | None) -> None:
         self._inputs = inputs
         self._limit = limit
-        self.skipped = inputs.skipped
+        self.skipped = skipped_files(inputs)
         self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
 
     @property
@@ -134,7 +145,7 @@ class _PartOfInputs:
         self._inputs = inputs
         self._part = part
         self.count: int | None = None
-        self.skipped = inputs.skipped
+        self.skipped = skipped_files(inputs)
         self.description = f"{inputs.description} ({part.described()})"
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.errors import InputError
-from ...data.inputs import expand_pattern, open_listing
+from ...data.inputs import expand_pattern, open_listing, skipped_files
 from ...data.inputs.folder_input import read_sidecar
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind, skipped_sentence
 from ...data.inputs.metadata_table import FILE_NAME, TABLE_SUFFIXES, Row, open_metadata_table
@@ -115,7 +115,7 @@ class TagRequests:
             return printable(str(base / source))
 
         listing = open_listing(path, metadata=metadata, needs_title=lambda source: not self._is_done(name_of(source)))
-        if skipped := skipped_sentence(listing.skipped, str(path)):
+        if skipped := skipped_sentence(skipped_files(listing), str(path)):
             self._warn(skipped)
         for item in listing:
             file = item.payload if isinstance(item, MediaItem) and isinstance(item.payload, Path) else None

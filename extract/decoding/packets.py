@@ -87,6 +87,7 @@ class PacketFacts:
         skips_safely: frames to which the codec says no other refers may be left undecoded.
         alone: it is the only video stream of the file.
         plain: its pixels are square and opaque and of standard dynamic range, by its headers.
+        one_video: the video goes on under other identifiers, and is read as one stream (``transport_stream.py``).
     """
 
     container: str
@@ -110,6 +111,7 @@ class PacketFacts:
     skips_safely: bool
     alone: bool
     plain: bool
+    one_video: bool
 
     @cached_property
     def pts(self) -> NDArray[np.int64]:

@@ -199,7 +199,7 @@ class PyavReader:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[Iterator[Packet[VideoStream]], VideoCodecContext]]:
         """The packets of the stream, and what decodes them."""
-        with open_video(self._payload) as container:
+        with open_video(self._payload, one_video=self.facts.one_video) as container:
             stream = container.streams[self.facts.stream]
             assert isinstance(stream, VideoStream)
             context = _decoder(stream)

@@ -25,6 +25,7 @@ from .file_kinds import is_foreign, is_picture_of_iso_media, kind_of
 from .frame_reader import check_present, ends_early, size_of, source_of
 from .packets import EntryTest, PacketFacts, entry_test, skips_safely
 from .painter import has_alpha, is_high_dynamic_range, pixel_aspect
+from .transport_stream import OneVideo, is_one_program
 
 av.logging.set_level(None)
 
@@ -56,15 +57,14 @@ ALPHA_MODE = "alpha_mode"
 """What WebM calls a stream whose transparency is a second stream inside of it."""
 
 
-def open_video(payload: Path | bytes) -> InputContainer:
-    """Opens a video file, or says in one sentence why it is none."""
+def open_video(payload: Path | bytes, *, one_video: bool = False) -> InputContainer:
+    """Opens a video file, or says in one sentence why it is none; ``one_video``: see :attr:`PacketFacts.one_video`."""
     check_present(payload)
     if is_picture_of_iso_media(payload):
         raise DecodeError(f"it is {kind_of(payload)}, not a video, whatever its name says")
     try:
-        return av.open(
-            source_of(payload), mode="r", metadata_errors="ignore", container_options={"protocol_whitelist": "file"}
-        )
+        source = OneVideo(payload) if one_video else source_of(payload)
+        return av.open(source, mode="r", metadata_errors="ignore", container_options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError) as error:
         kind = kind_of(payload)
         if is_foreign(kind):
@@ -79,14 +79,24 @@ def read_facts(payload: Path | bytes) -> PacketFacts:
     Raises:
         DecodeError: it is no video, or it is encrypted.
     """
-    with open_video(payload) as container:
+    facts, in_parts = _read_facts(payload, one_video=False)
+    if in_parts and is_one_program(payload):
+        facts, _ = _read_facts(payload, one_video=True)
+    return facts
+
+
+def _read_facts(payload: Path | bytes, *, one_video: bool) -> tuple[PacketFacts, bool]:
+    """The facts, and whether the video may go on as another stream: a transport stream that has several of them."""
+    with open_video(payload, one_video=one_video) as container:
         streams = moving_streams(container)
         headers = {stream.index: _Headers(stream) for stream in streams}
-        for packet in packets_of(container, streams):
+        late = _Late()
+        for packet in packets_of(container, streams, late):
             headers[packet.stream_index].add(packet)
         chosen = choose_stream(list(headers.values()))
-        facts = _facts(container, chosen, cut_off=ends_early(payload))
-        return replace(facts, lost=_lost_part(payload, container, facts))
+        facts = _facts(container, chosen, cut_off=ends_early(payload), one_video=one_video)
+        in_parts = container.format.name == "mpegts" and (len(streams) > 1 or late.count > 0)
+        return replace(facts, lost=_lost_part(payload, container, facts)), in_parts
 
 
 def moving_streams(container: InputContainer) -> list[VideoStream]:
@@ -163,7 +173,7 @@ def choose_stream(headers: Sequence[_Headers]) -> _Headers:
     return max(headers, key=weight)
 
 
-def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool) -> PacketFacts:
+def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_video: bool) -> PacketFacts:
     stream, lists = headers.stream, headers.lists
     if headers.encrypted:
         raise DecodeError("it is encrypted (DRM, for instance CENC) and cannot be read without its key")
@@ -197,6 +207,7 @@ def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool) -> Pa
         skips_safely=skips_safely(context.name, context.extradata or b""),
         alone=len(container.streams.video) == 1,
         plain=_is_plain(stream),
+        one_video=one_video,
     )
 
 
@@ -265,8 +276,18 @@ def _unread_bytes(payload: Path | bytes) -> tuple[int, int]:
     return between, size_of(payload) - reached
 
 
-def packets_of(container: InputContainer, streams: Sequence[VideoStream]) -> Iterator[Packet[VideoStream]]:
+@dataclass
+class _Late:
+    """How many streams turned up that were not there when the file was opened."""
+
+    count: int = 0
+
+
+def packets_of(
+    container: InputContainer, streams: Sequence[VideoStream], late: _Late | None = None
+) -> Iterator[Packet[VideoStream]]:
     """All packets with something in them, as far as the file can be read."""
+    late = late or _Late()
     for _ in range(LATE_STREAMS):
         packets = container.demux(*streams)
         while True:
@@ -275,6 +296,7 @@ def packets_of(container: InputContainer, streams: Sequence[VideoStream]) -> Ite
             except (StopIteration, av.FFmpegError):
                 return
             except IndexError:
-                break  # a stream of something else turned up that was not there when the file was opened
+                late.count += 1
+                break
             if packet.size:
                 yield packet

@@ -283,6 +283,9 @@ FRAGMENTED = (*H264, "-movflags", "frag_keyframe+empty_moov")
 INVALID = r"it cannot be opened as a video \(invalid data found when processing input\)"
 VARIABLE = ("-vf", "setpts='if(lt(N,10),N*0.1,1+(N-10)*0.4)/TB'", "-fps_mode", "vfr", *H264)
 """10 frames a second during the first second, then one every 0.4 s: 0.0 … 0.9, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0."""
+OTHER_NUMBERS = ("-mpegts_start_pid", "0x300", "-mpegts_pmt_start_pid", "0x1100", "-mpegts_service_id", "9")
+WASTE = ("-b:v", "4M", "-minrate", "4M", "-maxrate", "4M", "-bufsize", "1M", "-x264-params", "nal-hrd=cbr")
+"""Makes a clip so large that FFmpeg does not look at its end when it opens it."""
 BY_25 = (0, 25, 50, 75)
 SOUND = ("-f", "lavfi", "-i", "sine=duration=3.6")
 SOUND_FIRST = ("-map", "0:a", "-map", "1:v", "-c:a", "aac")
@@ -469,6 +472,32 @@ TORTURE: tuple[Torture, ...] = (
         frames=(0, 10, 20, 30, 4, 14, 24, 34, 4, 14, 24, 34),
         times=range(12),
         says="its clock restarts 2 times: .*",
+    ),
+    row(
+        "advertisement_of_another_maker.ts",
+        joined(starting_at(0), starting_at(5000, *OTHER_NUMBERS, frames=40), starting_at(3.6)),
+        frames=(0, 10, 20, 30, 4, 14, 24, 34, 4, 14, 24, 34),
+        times=range(12),
+        says="its clock restarts 2 times: .*",
+    ),
+    row(
+        "advertisement_late.ts",
+        joined(starting_at(0, *WASTE, frames=400), starting_at(5000, *OTHER_NUMBERS)),
+        frames=(*range(0, 400, 10), 0, 10, 20, 30),
+        times=range(44),
+        says="its clock restarts 1 time: .*",
+    ),
+    row(
+        "advertisement_with_sound_first.ts",
+        joined(starting_at(0), clip("-map", "0:a", "-map", "1:v", "-c:a", "mp2", *H264, inputs=SOUND), starting_at(0)),
+        frames=(0, 10, 20, 30, 4, 14, 24, 34, 8, 18, 28),
+        times=range(11),
+        says="its clock restarts 2 times: .*",
+    ),
+    row(
+        "joined.m2ts",
+        joined(*[clip(*H264, "-f", "mpegts", "-mpegts_m2ts_mode", "1", *numbers) for numbers in ((), OTHER_NUMBERS)]),
+        **twice("1 time"),
     ),
     row("clock_wraps.ts", starting_at(95442)),
     row("clock_wraps_twice_told.ts", joined(starting_at(95442), starting_at(95442)), **twice("1 time")),
