@@ -30,13 +30,16 @@ class FrameReader(Protocol):
         backend: the decoder's name and version with its FFmpeg's, as recorded with the features.
         times: (F,) presentation times in seconds of all frames, strictly increasing, counted from the first frame.
         duration: seconds from the first frame to the end of the last one.
-        aspect: width of a pixel over its height in the picture that was read last (:func:`as_shown`).
     """
 
     backend: str
     times: NDArray[np.float64]
     duration: float
-    aspect: float
+
+    @property
+    def aspect(self) -> float:
+        """Width of a pixel over its height in the picture that was read last (:func:`as_shown`)."""
+        ...
 
     @property
     def flaws(self) -> list[str]:

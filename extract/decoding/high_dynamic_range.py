@@ -75,4 +75,5 @@ def _compressed(light: Colours) -> Colours:
     brightest = np.maximum(light.max(axis=-1, keepdims=True), 1e-9)
     scale = (b * b + 2 * b * KNEE + KNEE * KNEE) / (b - a)
     mapped = np.where(brightest <= KNEE, brightest, scale * (brightest + a) / (brightest + b))
-    return np.clip(light * (mapped / brightest), 0.0, 1.0)
+    narrow: Colours = np.clip(light * (mapped / brightest), 0.0, 1.0)
+    return narrow

@@ -80,14 +80,12 @@ def without_texts(png: bytes) -> bytes:
 def bit_depth(image: Image.Image) -> int:
     """Bits of a sample of an opened image that is not yet loaded: 1 to 32."""
     if isinstance(image, PngImagePlugin.PngImageFile) and image.tile:
-        raw = str(
-            image.tile[0][3] if isinstance(image.tile[0][3], str) else image.tile[0][3][0]
-        )  # such as "L;4", "RGB;16B"
+        stated = image.tile[0].args
+        raw = str(stated[0] if isinstance(stated, tuple) else stated)  # such as "L;4" or "RGB;16B"
         digits = "".join(filter(str.isdigit, raw.partition(";")[2]))
         return int(digits) if digits else 8
-    stated = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE)
-    if stated:
-        return int(stated[0] if isinstance(stated, tuple) else stated)
+    if bits := getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE):
+        return int(bits[0] if isinstance(bits, tuple) else bits)
     return {"1": 1, "I": 16, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
 
 
@@ -111,7 +109,7 @@ def flatten(image: Image.Image, depth: int = 8) -> Image.Image:
 
 def on_white(image: Image.Image) -> Image.Image:
     """RGB of an RGBA picture: the one background of everything that is transparent, videos included."""
-    if image.getextrema()[3] == (255, 255):
+    if image.getchannel("A").getextrema() == (255, 255):
         return image.convert("RGB")
     page = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(page, image).convert("RGB")

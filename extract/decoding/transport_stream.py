@@ -102,7 +102,7 @@ class _Tables:
 
     def video_of(self, packets: NDArray[np.uint8]) -> bytes:
         """The packets (n, 188) that are tables of the first part or video, under the video's first identifier."""
-        numbers = (packets[:, 1].astype(np.uint16) & 0x1F) << 8 | packets[:, 2]
+        numbers = (packets[:, 1].astype(np.int64) & 0x1F) << 8 | packets[:, 2]
         kept = np.zeros(len(packets), dtype=np.bool_)
         begin = 0
         for place in np.flatnonzero(_may_begin_table(packets)).tolist():
@@ -117,7 +117,7 @@ class _Tables:
     def _keep(
         self,
         packets: NDArray[np.uint8],
-        numbers: NDArray[np.uint16],
+        numbers: NDArray[np.int64],
         kept: NDArray[np.bool_],
         begin: int,
         end: int,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -107,7 +108,8 @@ def moving_streams(container: InputContainer) -> list[VideoStream]:
     if name in PLAYLIST_FORMATS:
         raise DecodeError(f"it is a playlist ({name}) that points to other files, not a video")
     moving = [stream for stream in container.streams.video if not stream.disposition & NO_VIDEO]
-    if known := [stream for stream in moving if stream.codec_context is not None]:
+    contexts: list[object] = [stream.codec_context for stream in moving]  # None where FFmpeg does not know the codec
+    if known := [stream for stream, context in zip(moving, contexts, strict=True) if context is not None]:
         return known
     if moving:
         raise DecodeError("its video stream has a codec that FFmpeg does not know")
@@ -299,4 +301,4 @@ def packets_of(
                 late.count += 1
                 break
             if packet.size:
-                yield packet
+                yield cast(Packet[VideoStream], packet)

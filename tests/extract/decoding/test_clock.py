@@ -31,7 +31,7 @@ def line(
 def in_steps(found: Timeline) -> list[int]:
     """Its times in steps."""
     assert np.all(found.pts % STEP == 0)
-    return (found.pts // STEP).tolist()
+    return [int(time) for time in found.pts // STEP]
 
 
 def test_b_frames_are_no_restart() -> None:
