@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 from av.buffer import Buffer
+from av.sidedata.sidedata import Type
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -16,9 +17,6 @@ from .frame_reader import Shrink, shown_size
 from .high_dynamic_range import HLG, PQ, tone_map
 from .orientation import ON_ITS_SIDE, turn_of
 from .still import on_white
-
-DISPLAY_MATRIX = "DISPLAYMATRIX"
-"""PyAV's name of the side data of a frame."""
 
 MOST_SHRUNK = 1 << 26
 """Pixels of the largest picture that the decoder is asked to make of a frame; a strip would become endless."""
@@ -73,7 +71,7 @@ class Painter:
 
 def display_turn(frame: VideoFrame) -> Image.Transpose | None:
     """What makes the stored picture of a frame upright."""
-    matrix: object = frame.side_data.get(DISPLAY_MATRIX)  # PyAV's stubs take it for a text
+    matrix: object = frame.side_data.get(cast(str, Type.DISPLAYMATRIX))  # PyAV's stubs say text
     return None if matrix is None else turn_of(bytes(cast(Buffer, matrix)))
 
 
