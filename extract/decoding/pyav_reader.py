@@ -249,7 +249,7 @@ def _decoder(stream: VideoStream) -> VideoCodecContext:
 
 def _unmarked(packet: Packet[VideoStream]) -> Packet[VideoStream]:
     """A packet without the mark of damage, which makes decoders mark its frame."""
-    copy = cast(Packet[VideoStream], Packet(bytes(packet)))
+    copy = cast("Packet[VideoStream]", Packet(bytes(packet)))
     copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
     return copy
 

@@ -301,4 +301,4 @@ def packets_of(
                 late.count += 1
                 break
             if packet.size:
-                yield cast(Packet[VideoStream], packet)
+                yield cast("Packet[VideoStream]", packet)
