@@ -72,7 +72,7 @@ class OneVideo(io.RawIOBase):
 
 
 def is_one_program(payload: Path | bytes) -> bool:
-    """Whether each place of the file has one program, with video of one codec throughout: such parts can be one stream."""
+    """Whether each place of the file has one program with one video, of one codec throughout: such parts can be one stream."""
     with OneVideo(payload) as video:
         while video.read(1 << 20):
             pass
@@ -90,7 +90,7 @@ class _Tables:
     """What the tables that were last seen say.
 
     Attributes:
-        is_simple: there was never more than one program at a time, and never another codec than at first.
+        is_simple: there was never more than one program or video at a time, and never another codec than at first.
     """
 
     def __init__(self) -> None:
@@ -138,7 +138,9 @@ class _Tables:
             self.is_simple &= len(programs) <= 1
             self._announcers = set(programs)
         elif not is_list and section[:1] == b"\x02":
-            self._now = _video(section)
+            videos = _videos(section)
+            self.is_simple &= len(videos) <= 1
+            self._now = videos[0] if videos else None
             self._first = self._first or self._now
             self.is_simple &= self._now is None or self._first is None or self._now[1] == self._first[1]
             self._begun |= self._now is not None and self._now != self._first
@@ -170,12 +172,13 @@ def _programs(section: bytes) -> list[int]:
     return [int.from_bytes(entry[2:], "big") & 0x1FFF for entry in entries if entry[:2] != b"\x00\x00"]
 
 
-def _video(section: bytes) -> Video | None:
-    """The first video of a PMT."""
+def _videos(section: bytes) -> list[Video]:
+    """The videos of a PMT."""
+    found = []
     place = 12 + (int.from_bytes(section[10:12], "big") & 0xFFF)
     while place + 5 <= len(section) - 4:
         kind, number = section[place], int.from_bytes(section[place + 1 : place + 3], "big") & 0x1FFF
         if kind in VIDEO_TYPES:
-            return number, kind
+            found.append((number, kind))
         place += 5 + (int.from_bytes(section[place + 3 : place + 5], "big") & 0xFFF)
-    return None
+    return found
