@@ -30,10 +30,10 @@ def decode(path: Path) -> tuple[int, float, float, str]:
     """Frames, processor seconds of decoding, processor seconds of resizing, backend."""
     resizing = 0.0
 
-    def convert(picture: Image.Image) -> NDArray[np.uint8]:
+    def convert(picture: Image.Image, shown: tuple[int, int]) -> NDArray[np.uint8]:
         nonlocal resizing
         started = time.process_time()
-        pixels = PLAN(picture)
+        pixels = PLAN(picture, shown)
         resizing += time.process_time() - started
         return pixels
 

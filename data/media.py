@@ -22,9 +22,100 @@ FeatureStatus = Literal["ok", "partial"]
 FEATURE_STATUSES: tuple[FeatureStatus, ...] = ("ok", "partial")
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg", ".ts", ".gif", ".3gp", ".ogv"}
+    f".{suffix}"
+    for suffix in [
+        "mp4",
+        "m4v",
+        "mov",
+        "qt",
+        "3gp",
+        "3g2",
+        "3gpp",
+        "f4v",
+        "mj2",
+        "mkv",
+        "mk3d",
+        "webm",
+        "avi",
+        "divx",
+        "xvid",
+        "flv",
+        "wmv",
+        "asf",
+        "mpg",
+        "mpeg",
+        "mpe",
+        "m1v",
+        "m2v",
+        "mpv",
+        "m2p",
+        "vob",
+        "ts",
+        "mts",
+        "m2ts",
+        "m2t",
+        "trp",
+        "tod",
+        "dv",
+        "dif",
+        "mxf",
+        "ogv",
+        "ogm",
+        "rm",
+        "rmvb",
+        "nut",
+        "y4m",
+        "ivf",
+        "amv",
+        "h264",
+        "264",
+        "h265",
+        "hevc",
+        "gif",
+        "apng",
+    ]
 )
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+"""Suffixes of files that PyAV reads."""
+
+IMAGE_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in [
+        "jpg",
+        "jpeg",
+        "jpe",
+        "jfif",
+        "png",
+        "webp",
+        "bmp",
+        "dib",
+        "tif",
+        "tiff",
+        "avif",
+        "heic",
+        "heif",
+        "hif",
+        "tga",
+        "jp2",
+        "j2k",
+        "jpx",
+        "jpf",
+        "jpc",
+        "j2c",
+        "ppm",
+        "pgm",
+        "pbm",
+        "pnm",
+        "pcx",
+        "sgi",
+        "dds",
+        "qoi",
+        "psd",
+        "ico",
+        "icns",
+        "mpo",
+    ]
+)
+"""Suffixes of files that Pillow reads, HEIC with pillow-heif."""
 
 
 @dataclass(frozen=True, kw_only=True)

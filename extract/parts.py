@@ -62,6 +62,12 @@ class DoneInputs:
 
 def check_settings(path: Path, what: str, there: StoreHeader, now: StoreHeader) -> None:
     """Raises :class:`StoreError` with every difference where an extraction would go on with other settings or another part."""
+    if there.decoding != now.decoding:
+        raise StoreError(
+            f"{path} {what} by a version of optsg that makes other pictures of some files (its decoding is "
+            f"{there.decoding}, that of this version {now.decoding}); choose another --out, or extract everything again "
+            "with --overwrite"
+        )
     if differences := there.before_corpus().differences(now.before_corpus()):
         raise StoreError(
             f"{path} {what} with other settings (there ≠ now): {'; '.join(differences)}. Repeat the command with the "

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from .. import __version__
 from ..data.corpus_part import CorpusPart
-from ..data.inputs import Inputs
+from ..data.inputs import Inputs, skipped_files
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
-from ..data.store.schema import StoreHeader, VideoFeatures
+from ..data.store.schema import DECODING, StoreHeader, VideoFeatures
 from .corrections import WatchedInputs
 from .encoders.text_encoder import TextEncoder
 from .engine import Engine
@@ -90,6 +90,7 @@ def run_engine(
     stop = StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
+        store.summary.skipped.update(skipped_files(inputs))
         watched = WatchedInputs(inputs, store.corrections, store.done.videos)
         with (
             stop_on_signals(stop),
@@ -140,6 +141,7 @@ def _header(engine: Engine, text: TextEncoder, preset: str | None, part: CorpusP
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         preset=preset,
         part=None if part is None else str(part),
+        decoding=DECODING,
     )
 
 

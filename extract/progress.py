@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..data.inputs import Inputs, tables_of
+from ..data.inputs.media_folder import skipped_sentence
 from .summary import ExtractSummary
 
 LINE_SECONDS = 10.0
@@ -180,6 +181,8 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     ]
     if summary.failed > len(summary.examples):
         lines.append(f"  … and {summary.failed - len(summary.examples):,} more, all in the store (optsg-store info)")
+    if skipped := skipped_sentence(summary.skipped, "the inputs"):
+        lines.append(skipped)
     return [*lines, *(f"warning: {warning}" for warning in summary.warnings), _last_line(summary)]
 
 

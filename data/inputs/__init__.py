@@ -1,6 +1,15 @@
 """What can be read: folders with metadata in several forms, WebDataset shards; one iterator over both."""
 
 from .columns import MetadataOptions
-from .opening import Inputs, expand_pattern, open_inputs, open_listing, tables_of, whole_tables_of
+from .opening import Inputs, expand_pattern, open_inputs, open_listing, skipped_files, tables_of, whole_tables_of
 
-__all__ = ["Inputs", "MetadataOptions", "expand_pattern", "open_inputs", "open_listing", "tables_of", "whole_tables_of"]
+__all__ = [
+    "Inputs",
+    "MetadataOptions",
+    "expand_pattern",
+    "open_inputs",
+    "open_listing",
+    "skipped_files",
+    "tables_of",
+    "whole_tables_of",
+]

@@ -22,6 +22,7 @@ class CreateInput:
     Attributes:
         description: one line for people.
         count: ``None``: it takes reading the annotations.
+        skipped: numbers of files by suffix that are neither video nor image.
     """
 
     def __init__(self, folder: MediaFolder, annotations: CreateAnnotations):
@@ -29,6 +30,7 @@ class CreateInput:
         self._annotations = annotations
         self._files = FilesByStem(folder.media, what="video or image", place=f"the folder {folder.root}")
         self.count: int | None = None
+        self.skipped = folder.skipped
         self.description = (
             f"folder {folder.root} with {annotations.description}: {len(folder.media):,} videos or images"
         )

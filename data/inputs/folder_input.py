@@ -33,6 +33,7 @@ class FolderInput:
     Attributes:
         description: one line for people.
         count: the number of videos and images in the folder.
+        skipped: numbers of other files by suffix.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FolderInput:
         self._ids = DefaultIds(folder.media)
         self._tables = open_tables(folder, metadata, self._options)
         self.count: int | None = len(folder.media)
+        self.skipped = folder.skipped
         self.description = self._describe()
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:

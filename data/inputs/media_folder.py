@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +27,10 @@ from .thumbnails import part_thumbnails
 
 SHARD_SUFFIX = ".tar"
 SIDECAR_SUFFIX = ".info.json"
+
+LONGEST_SUFFIX, MOST_SUFFIXES = 10, 12
+"""Characters of a suffix that is counted by itself, and suffixes that are named."""
+
 _TABLE_NAMES = tuple(f"metadata{suffix}" for suffix in TABLE_SUFFIXES)
 
 
@@ -51,6 +55,7 @@ class MediaFolder:
         sidecars: ``.info.json`` files; ask :meth:`sidecars_of`.
         create_files: annotation files of CREATE, by the names they were published under.
         others: how many other files there are, metadata tables included.
+        skipped: how many of these there are with each suffix, metadata tables aside.
         failures: links and folders that cannot be used.
     """
 
@@ -62,6 +67,7 @@ class MediaFolder:
     sidecars: PathList = field(default_factory=PathList)
     create_files: list[str] = field(default_factory=list)
     others: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
     failures: list[Failure] = field(default_factory=list)
 
     def index(self, path: str) -> int | None:
@@ -154,6 +160,25 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
         folder.create_files.append(path)
     else:
         folder.others += 1
+        if entry.name not in _TABLE_NAMES:
+            folder.skipped[_short_suffix(entry.name)] += 1
+
+
+def _short_suffix(name: str) -> str:
+    """A suffix as it is counted; one that is no usual suffix counts as none, so that there are few."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix if 1 < len(suffix) <= LONGEST_SUFFIX and suffix[1:].isalnum() and not suffix[1:].isdigit() else ""
+
+
+def skipped_sentence(skipped: Mapping[str, int], place: str) -> str | None:
+    """What is said of files that are skipped, with their suffixes, most frequent first; ``None`` where there are none."""
+    if not (total := sum(skipped.values())):
+        return None
+    ranked = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
+    counts = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in ranked[:MOST_SUFFIXES])
+    more = ", …" if len(ranked) > MOST_SUFFIXES else ""
+    files = "file is" if total == 1 else "files are"
+    return f"{total:,} {files} skipped in {place}, being neither video nor image by their suffixes: {counts}{more}"
 
 
 def _leads_to(entry: os.DirEntry[str], is_kind: Callable[[os.DirEntry[str]], bool]) -> bool:

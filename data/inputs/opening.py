@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from glob import glob
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..corpus_part import CorpusPart
 from ..errors import ConfigError, InputError
@@ -51,6 +51,22 @@ class Inputs(Protocol):
         ...
 
     def __iter__(self) -> Iterator[MediaItem | Failure]: ...
+
+
+@runtime_checkable
+class CountsSkipped(Protocol):
+    """Inputs that know what they left out.
+
+    Attributes:
+        skipped: numbers of files by suffix that are neither videos nor images nor metadata.
+    """
+
+    skipped: Mapping[str, int]
+
+
+def skipped_files(inputs: Inputs) -> Mapping[str, int]:
+    """Numbers of files by suffix that ``inputs`` left out, as far as they know."""
+    return inputs.skipped if isinstance(inputs, CountsSkipped) else {}
 
 
 def open_inputs(
@@ -99,6 +115,7 @@ class _UniqueInputs:
     def __init__(self, inputs: Inputs, *, limit: int | None) -> None:
         self.whole = inputs
         self._limit = limit
+        self.skipped = skipped_files(inputs)
         self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
 
     @property
@@ -140,6 +157,7 @@ class _PartOfInputs:
         self.whole = inputs
         self._part = part
         self.count: int | None = None
+        self.skipped = skipped_files(inputs)
         self.description = f"{inputs.description} ({part.described()})"
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
@@ -171,6 +189,7 @@ def _open(
     needs_title: Callable[[str], bool] | None = None,
 ) -> Inputs:
     failures: list[Failure] = []
+    skipped: Mapping[str, int] = {}
     if _is_there(path, stat.S_ISDIR):
         folder = scan_folder(path)
         if folder.media and folder.shards:
@@ -179,7 +198,7 @@ def _open(
             return _folder_input(folder, metadata, options, needs_title)
         if not folder.shards:
             raise InputError(_empty(folder))
-        failures = folder.failures
+        failures, skipped = folder.failures, folder.skipped
         shards = [Shard(path=path / name, name=printable(name)) for name in folder.shards]
     else:
         shards = _shards_of_pattern(path)
@@ -188,7 +207,7 @@ def _open(
     if options.group_rows:
         raise ConfigError(f"{path}: --group-rows is for metadata tables, shards have one record for each video")
     description = f"{path}: {len(shards):,} shard{'' if len(shards) == 1 else 's'}"
-    return ShardInput(shards, description=description, failures=failures, options=options)
+    return ShardInput(shards, description=description, failures=failures, skipped=skipped, options=options)
 
 
 def _folder_input(

@@ -41,6 +41,7 @@ class ShardInput:
 
     Attributes:
         description: one line for people.
+        skipped: numbers of files beside the shards by suffix.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ShardInput:
         *,
         description: str,
         failures: Sequence[Failure] = (),
+        skipped: Mapping[str, int] | None = None,
         options: MetadataOptions | None = None,
     ) -> None:
         """``failures``: what is known already not to be readable; it comes first. ``options``: how metadata is read."""
@@ -58,6 +60,7 @@ class ShardInput:
         self._count: int | None = None
         self._is_counted = False
         self.description = description
+        self.skipped = skipped or {}
 
     @property
     def count(self) -> int | None:

@@ -42,6 +42,13 @@ IMPORTED_FROM = "imported_from"
 """Key of an image encoder's description where features were not made by optsg: the name of the folder or file that they
 came in; recorded, but several such folders may go into one store."""
 
+FIRST_DECODING = 1
+"""How files became pictures before there was a number for it: black behind transparent videos, stored instead of shown
+shapes, turned instead of mirrored, the first of several video streams."""
+
+DECODING = 2
+"""How files become pictures: raised with every change after which some files give other features."""
+
 VERSION = 2
 KINDS: tuple[MediaKind, ...] = ("video", "image")
 
@@ -150,6 +157,8 @@ class StoreHeader:
         preset: name of the preset, or ``None`` where the encoders were named one by one.
         part: which part of the corpus it holds, as :class:`optsg.data.corpus_part.CorpusPart` writes it; ``None`` for all of
             it.
+        decoding: how files became pictures (:data:`DECODING`). Features of different numbers go into no store together; a
+            run may be trained on one and used on another, since few files differ.
     """
 
     frame_dim: int
@@ -162,10 +171,12 @@ class StoreHeader:
     created: str
     preset: str | None = None
     part: str | None = None
+    decoding: int = FIRST_DECODING
 
     def to_json(self) -> str:
-        """The header as JSON text with sorted keys; a store of the whole corpus says nothing of parts."""
-        values = {name: value for name, value in asdict(self).items() if name != "part" or value is not None}
+        """The header as JSON text with sorted keys; what is as it was before there was a field for it is left out."""
+        unsaid = {"part": None, "decoding": FIRST_DECODING}
+        values = {name: value for name, value in asdict(self).items() if name not in unsaid or value != unsaid[name]}
         return json.dumps(values, sort_keys=True, ensure_ascii=False)
 
     @classmethod
@@ -184,7 +195,7 @@ class StoreHeader:
         Versions, dates, preset names, parts and folders of imported features do not count.
         """
         lines: list[str] = []
-        for name in ("frame_dim", "patch_dim", "tag_dim", "image_encoder", "text_encoder", "sampling"):
+        for name in ("frame_dim", "patch_dim", "tag_dim", "image_encoder", "text_encoder", "sampling", "decoding"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if isinstance(ours, Mapping):
                 keys = sorted((set(ours) | set(theirs)) - {LIBRARY_VERSION, IMPORTED_FROM})

@@ -129,7 +129,7 @@ def _tag(
     options = TaggingOptions(**chosen)
     made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
     with stop_on_signals(stop), _open_output(out, folder, options, made, **how) as output:
-        requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done)
+        requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn)
         requests.check()
         tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
         for warning in tagger.warnings:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.errors import InputError
-from ...data.inputs import expand_pattern, open_listing
+from ...data.inputs import expand_pattern, open_listing, skipped_files
 from ...data.inputs.columns import FILE_NAME
 from ...data.inputs.folder_input import read_sidecar
-from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind
+from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind, skipped_sentence
 from ...data.inputs.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
 from ...data.inputs.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
@@ -53,6 +53,7 @@ class TagRequests:
         title: of the one file that is to be tagged; ``None`` takes what the metadata says.
         metadata: a table for a folder, in place of what lies in it.
         is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
+        warn: told in a sentence which files of a folder are skipped.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class TagRequests:
         title: str | None = None,
         metadata: Path | None = None,
         is_done: Callable[[str], bool] = lambda _: False,
+        warn: Callable[[str], None] = lambda _: None,
     ):
         self._paths = tuple(paths)
         self._title = title
         self._metadata = metadata
         self._is_done = is_done
+        self._warn = warn
 
     def __iter__(self) -> Iterator[TagRequest]:
         for path in self._paths:
@@ -112,11 +115,11 @@ class TagRequests:
         suffix = path.suffix.lower()
         try:
             if path.is_dir():
-                yield from _listed(path, path, self._metadata, self._is_done)
+                yield from self._listed(path, path, self._metadata)
             elif not path.is_file():
                 yield _failed(path, f"{path}: there is no such file")
             elif suffix == SHARD_SUFFIX:
-                yield from _listed(path, path.parent, None, self._is_done)
+                yield from self._listed(path, path.parent, None)
             elif suffix in TABLE_SUFFIXES:
                 yield from _rows(path)
             else:
@@ -124,20 +127,22 @@ class TagRequests:
         except InputError as error:
             yield _failed(path, str(error))
 
+    def _listed(self, path: Path, base: Path, metadata: Path | None) -> Iterator[TagRequest]:
+        def name_of(source: str) -> str:
+            return printable(str(base / source))
+
+        listing = open_listing(path, metadata=metadata, needs_title=lambda source: not self._is_done(name_of(source)))
+        if skipped := skipped_sentence(skipped_files(listing), str(path)):
+            self._warn(skipped)
+        for item in listing:
+            file = item.payload if isinstance(item, MediaItem) and isinstance(item.payload, Path) else None
+            sidecar = None if file is None else _sidecar(file)
+            yield TagRequest(path=name_of(item.source), item=item, sidecar=sidecar)
+
 
 def _expand(path: Path) -> list[str]:
     is_pattern = any(mark in str(path) for mark in PATTERN_MARKS) and not path.exists()
     return expand_pattern(path) if is_pattern else [str(path)]
-
-
-def _listed(path: Path, base: Path, metadata: Path | None, is_done: Callable[[str], bool]) -> Iterator[TagRequest]:
-    def name_of(source: str) -> str:
-        return printable(str(base / source))
-
-    for item in open_listing(path, metadata=metadata, needs_title=lambda source: not is_done(name_of(source))):
-        name = name_of(item.source)
-        file = item.payload if isinstance(item, MediaItem) and isinstance(item.payload, Path) else None
-        yield TagRequest(path=name, item=item, sidecar=None if file is None else _sidecar(file))
 
 
 def _rows(table: Path) -> Iterator[TagRequest]:

@@ -1,7 +1,7 @@
 """From a video or image file to upright RGB pictures with their times.
 
-Animated WebP goes to Pillow; of the rest decord reads the videos that pass its preflight (``preflight.py``) and of which
-nearly every packet is needed (``decode_plan.py``), and PyAV all others and every one on which decord fails.
+Animated WebP goes to Pillow; of the rest decord reads the videos that pass its preflight and of which nearly every packet is
+needed (``packets.py``), and PyAV all others and every one on which decord fails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 from ...data.errors import DecodeError
 from ...data.media import FeatureStatus
 from .decord_reader import DecordReader
-from .frame_reader import FrameReader, Shrink, check_present
+from .frame_reader import FrameReader, Shrink, as_shown, check_present, shown_size
 from .packets import may_try_decord, mostly_needed, same_times
 from .pillow_reader import PillowReader, is_animated_webp
 from .pyav_reader import PyavReader
@@ -26,6 +26,9 @@ from .sampling import Sampling, choose_frames
 from .still import open_image
 
 Picture = TypeVar("Picture")
+
+Convert = Callable[[Image.Image, tuple[int, int]], Picture]
+"""What to make of a picture that is shown at this (width, height), which is not its own where its pixels are not square."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,7 @@ def decode_video(payload: Path | bytes, *, max_frames: int = 60, fps: float = 1.
         DecodeError: it is no video or no frame can be decoded; the message starts with the path.
     """
     try:
-        return decode_video_with(lambda image: image, payload, Sampling(fps=fps, max_frames=max_frames))
+        return decode_video_with(as_shown, payload, Sampling(fps=fps, max_frames=max_frames))
     except DecodeError as error:
         raise _with_path(error, payload) from error
 
@@ -79,7 +82,7 @@ def decode_image(payload: Path | bytes) -> Image.Image:
 
 
 def decode_video_with(
-    convert: Callable[[Image.Image], Picture],
+    convert: Convert[Picture],
     payload: Path | bytes,
     sampling: Sampling,
     *,
@@ -103,7 +106,7 @@ def decode_video_with(
             return _sample(movie, choose_frames(movie.times, sampling), convert)
     careful = PyavReader(payload, shrink)
     chosen = choose_frames(careful.times, sampling)
-    if shrink is None and may_try_decord(careful.facts) and mostly_needed(careful.facts, chosen):
+    if shrink is None and may_try_decord(careful.facts) and mostly_needed(careful.facts, chosen) and careful.is_plain():
         try:
             with DecordReader(payload) as quick:
                 if same_times(careful.times, quick.times):
@@ -114,16 +117,15 @@ def decode_video_with(
         return _sample(careful, chosen, convert)
 
 
-def _sample(
-    reader: FrameReader, chosen: NDArray[np.int64], convert: Callable[[Image.Image], Picture]
-) -> DecodedVideo[Picture]:
+def _sample(reader: FrameReader, chosen: NDArray[np.int64], convert: Convert[Picture]) -> DecodedVideo[Picture]:
     images: list[Picture] = []
     kept: list[int] = []
-    middle: Image.Image | None = None
+    middle: tuple[Image.Image, tuple[int, int]] | None = None
     for position, image in reader.read(chosen.tolist()):
+        shown = shown_size(image.size, reader.aspect)
         if len(images) <= len(chosen) // 2:
-            middle = image
-        images.append(convert(image))
+            middle = image, shown
+        images.append(convert(image, shown))
         kept.append(position)
     if middle is None:
         raise DecodeError("its video stream holds no frame that can be decoded")
@@ -134,7 +136,7 @@ def _sample(
         images=images,
         times=reader.times[kept].astype(np.float32),
         duration=reader.duration,
-        middle=middle,
+        middle=as_shown(*middle),
         backend=reader.backend,
         status="partial" if flaws else "ok",
         note="; ".join([*flaws, *filter(None, [reader.oddity])]),

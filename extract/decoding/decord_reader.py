@@ -53,6 +53,7 @@ class DecordReader:
 
     backend = describe_decord()
     oddity = ""
+    aspect = 1.0
 
     def __init__(self, payload: Path | bytes):
         self.flaws: list[str] = []  # what decord cannot read whole, it does not read

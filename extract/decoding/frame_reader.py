@@ -37,6 +37,11 @@ class FrameReader(Protocol):
     duration: float
 
     @property
+    def aspect(self) -> float:
+        """Width of a pixel over its height in the picture that was read last (:func:`as_shown`)."""
+        ...
+
+    @property
     def flaws(self) -> list[str]:
         """What keeps frames that should be there from being had, so far; complete once the frames are read."""
         ...
@@ -47,7 +52,10 @@ class FrameReader(Protocol):
         ...
 
     def read(self, positions: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
-        """Frames at increasing ``positions`` of :attr:`times`, upright, RGB; fewer where the video ends early."""
+        """Frames at increasing ``positions`` of :attr:`times`, upright, RGB; fewer where the video ends early.
+
+        Pixels that are not square stay so, for whoever resizes the picture anyway: :attr:`aspect` says how they are.
+        """
         ...
 
     def __enter__(self) -> Self: ...
@@ -55,6 +63,17 @@ class FrameReader(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def shown_size(size: tuple[int, int], aspect: float) -> tuple[int, int]:
+    """(width, height) at which a picture with pixels of this width over height is shown; no side becomes shorter."""
+    width, height = size
+    return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
+
+
+def as_shown(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A picture in the size at which it is shown."""
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def source_of(payload: Path | bytes) -> str | io.BytesIO:

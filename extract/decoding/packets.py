@@ -36,7 +36,8 @@ Containers call more packets key frames than decoding can start from: the first 
 decord gives *wrong frames without an error* in many cases. It is trusted only where all of this holds:
 
 - the container is MP4 or Matroska: in .ts, .mpg, .avi and .wmv its index does not number the frames that come out;
-- the file is whole, has no edit list, and neither the size of its picture nor other parameters change;
+- the file is whole, has no edit list and one clock, and neither the size of its picture nor other parameters change;
+- it has one video stream, with square and opaque pixels of standard dynamic range, and is no mirror image;
 - decoding can start afresh at every key frame. After a seek to a key frame whose following packets are shown before it
   (open groups of pictures, the default of x265), or to one that only begins a gradual refresh, decord 0.6 and decord2
   3.4 count the frames that are dropped there as if they had come out, and every later frame is off by their number;
@@ -66,8 +67,12 @@ class PacketFacts:
     Attributes:
         container: FFmpeg's name of the container format, for instance ``mov,mp4,m4a,3gp,3g2,mj2``.
         codec: FFmpeg's name of the codec, for instance ``h264``.
+        stream: number of the stream in the file.
         size: coded (width, height) in pixels, before any rotation.
-        packet_pts: (P,) presentation times in units of ``base`` (AVI: decoding times); empty where any packet has none.
+        packet_pts: (P,) presentation times in units of ``base`` (AVI: decoding times), going on where the clock of the file
+            starts anew (``clock.py``); empty where any packet has none.
+        stamps: (P,) the same as the file has them.
+        starts: packets at which the clock starts anew.
         shown: (P,) whether the packet's frame is to be shown; an edit list hides some.
         keys: (P,) whether the container calls the packet a key frame.
         entries: (P,) whether the codec's own header agrees that decoding may start here.
@@ -80,12 +85,18 @@ class PacketFacts:
         lost: where frames are missing although the file goes on, seconds from and to.
         reconfigured: the stream changes its parameters, for instance the size of the picture, on its way.
         skips_safely: frames to which the codec says no other refers may be left undecoded.
+        alone: it is the only video stream of the file.
+        plain: its pixels are square and opaque and of standard dynamic range, by its headers.
+        one_video: the video goes on under other identifiers, and is read as one stream (``transport_stream.py``).
     """
 
     container: str
     codec: str
+    stream: int
     size: tuple[int, int]
     packet_pts: NDArray[np.int64]
+    stamps: NDArray[np.int64]
+    starts: NDArray[np.int64]
     shown: NDArray[np.bool_]
     keys: NDArray[np.bool_]
     entries: NDArray[np.bool_]
@@ -98,6 +109,9 @@ class PacketFacts:
     lost: tuple[float, float] | None
     reconfigured: bool
     skips_safely: bool
+    alone: bool
+    plain: bool
+    one_video: bool
 
     @cached_property
     def pts(self) -> NDArray[np.int64]:
@@ -261,8 +275,14 @@ def may_try_decord(facts: PacketFacts) -> bool:
     """Whether the packet headers leave nothing that decord is known to get wrong."""
     known = not TRUSTED_CONTAINERS.isdisjoint(facts.container.split(","))
     regular = len(facts.pts) > 0 and bool(facts.shown.all()) and not facts.reconfigured
+    single = facts.alone and facts.plain and not len(facts.starts)
     return (
-        known and regular and facts.complete and _fresh_starts(facts) and facts.size[0] * facts.size[1] <= MOST_PIXELS
+        known
+        and regular
+        and single
+        and facts.complete
+        and _fresh_starts(facts)
+        and facts.size[0] * facts.size[1] <= MOST_PIXELS
     )
 
 

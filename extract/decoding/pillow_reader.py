@@ -16,8 +16,8 @@ from ...data.errors import DecodeError
 from .frame_reader import Shrink, first_bytes, source_of
 from .still import flatten
 
-ANIMATED = 0x02
-"""The bit in the header of an extended WebP that says so."""
+FLAGS, ANIMATED, ALPHA = 20, 0x02, 0x10
+"""Where the header of an extended WebP says what is in it, and the bits for several frames and transparency."""
 
 SHORTEST = 1
 """Milliseconds that a frame of no duration counts, so that times increase."""
@@ -27,8 +27,8 @@ PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image
 
 def is_animated_webp(payload: Path | bytes) -> bool:
     """Whether the file begins as an animated WebP does."""
-    head = first_bytes(payload, 21)
-    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == 21 and bool(head[20] & ANIMATED)
+    head = first_bytes(payload, FLAGS + 1)
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == FLAGS + 1 and bool(head[FLAGS] & ANIMATED)
 
 
 class PillowReader:
@@ -40,6 +40,7 @@ class PillowReader:
 
     backend = f"pillow {PIL.__version__}"
     oddity = ""
+    aspect = 1.0
 
     def __init__(self, payload: Path | bytes, shrink: Shrink | None = None):
         self.flaws: list[str] = []
@@ -49,7 +50,8 @@ class PillowReader:
         if end < 8 + int.from_bytes(data[4:8], "little"):
             self.flaws.append("truncated: it ends before its container says that it does")
             data = data[:4] + (end - 8).to_bytes(4, "little") + data[8:end]  # libwebp opens whole files only
-        self._data = data
+        # Encoders leave out the mark of transparency where only the frames do not fill the picture.
+        self._data = data[:FLAGS] + bytes([data[FLAGS] | ALPHA]) + data[FLAGS + 1 :]
         if not durations:
             raise DecodeError("it is an animated webp without a single frame")
         ends = np.cumsum(np.maximum(durations, SHORTEST)) / 1000.0

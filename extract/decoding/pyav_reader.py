@@ -1,55 +1,38 @@
-"""Videos through PyAV, read from the start (the only import of PyAV).
+"""Videos through PyAV, read from the start.
 
 Two passes: the first reads packet headers without decoding and learns every frame's time, the second decodes and hands
 out the wanted frames. Memory is that of a few frames, whatever the length of the video.
 
-The second pass leaves out what the wanted frames do not need (``decode_plan.py``). They are the same to the bit as when
+The second pass leaves out what the wanted frames do not need (``packets.py``). They are the same to the bit as when
 everything is decoded; where one does not come out as planned, the rest of the file is read again with nothing left out.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import numpy as np
-from av.container import InputContainer
+from av.codec.context import CodecContext
 from av.packet import Packet
-from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from PIL import Image
 
 from ...data.errors import DecodeError
-from .frame_reader import Shrink, check_present, ends_early, size_of, source_of
-from .packets import EntryTest, PacketFacts, entry_test, plan_decoding, skips_safely
-
-av.logging.set_level(None)
-
-PICTURE_FORMATS = frozenset({"image2", "image2pipe"})
-"""FFmpeg's names for a file that is one picture, besides all that end in ``_pipe``."""
-
-PLAYLIST_FORMATS = frozenset({"hls", "concat", "dash", "imf"})
-"""Text files that make FFmpeg open other files: a video must not reach outside itself."""
-
-MAX_DAMAGED_PACKETS = 100_000
-"""A demuxer that fails without moving on would otherwise never end."""
-
-HOLE, EVENLY = 5, 0.95
-"""Usual frame intervals beyond which a gap may be a loss, and the share of intervals that are regular where it must be."""
-
-UNREAD_BETWEEN, UNREAD_TAIL = 512, 0.05
-"""Bytes between packets, and share of the file after the last, that Matroska's structure and indexes do not explain."""
-
-_ROTATIONS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+from .frame_reader import Shrink
+from .orientation import ROTATIONS
+from .packets import plan_decoding
+from .painter import Painter, display_turn, has_alpha
+from .video_file import is_translucent, open_video, packets_of, read_facts
 
 ODD_FILE_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError, OSError)
 """What PyAV raises, besides FFmpeg's own errors, on values it does not know: odd formats, sizes and time bases."""
@@ -66,13 +49,11 @@ class PyavReader:
 
     def __init__(self, payload: Path | bytes, shrink: Shrink | None = None):
         self._payload = payload
-        self._painter = _Painter(shrink)
+        self._painter = Painter(shrink)
         self._damaged = self._dropped = self._smeared = self._replaced = 0
+        self._stored_aspect: Callable[[], Fraction | None] = lambda: None
         try:
-            with _open(payload) as container:
-                stream = _video_stream(container)
-                self.facts = _read_packets(container, stream, cut_off=ends_early(payload))
-                self.facts = replace(self.facts, lost=_lost_part(payload, container, self.facts))
+            self.facts = read_facts(payload)
         except ODD_FILE_ERRORS as error:
             raise _odd(error) from error
         pts, end, base = self.facts.pts, self.facts.end, self.facts.base
@@ -108,10 +89,25 @@ class PyavReader:
 
     @property
     def oddity(self) -> str:
-        """A stream without any time stamps."""
-        if not self._counted:
-            return ""
-        return f"without time stamps: its frames are counted, {float(self.facts.rate):g} a second"
+        """A stream without any time stamps, or with those of several clocks."""
+        if self._counted:
+            return f"without time stamps: its frames are counted, {float(self.facts.rate):g} a second"
+        restarts = len(self.facts.starts)
+        return f"its clock restarts {_count(restarts, 'time')}: the parts follow one another" if restarts else ""
+
+    @property
+    def aspect(self) -> float:
+        """Width of a pixel over its height in the picture that was read last."""
+        return self._painter.aspect
+
+    def is_plain(self) -> bool:
+        """Whether the first frame is opaque and no mirror image, which its headers may not tell."""
+        try:
+            with contextlib.closing(self._frames()) as frames:
+                first = next(frames, None)
+        except ODD_FILE_ERRORS:
+            return False
+        return first is not None and not has_alpha(first.format) and display_turn(first) in {None, *ROTATIONS}
 
     def read(self, positions: Sequence[int]) -> Iterator[tuple[int, Image.Image]]:
         """Frames at ``positions``; for one that cannot be decoded the next that can stands, under its own position."""
@@ -122,7 +118,7 @@ class PyavReader:
                     if not wanted or position != wanted[0]:
                         break
                     wanted.popleft()
-                    yield position, self._painter.paint(frame)
+                    yield position, self._painter.paint(frame, self._stored_aspect())
             if wanted:
                 yield from self._sequential(wanted)
         except ODD_FILE_ERRORS as error:
@@ -136,20 +132,17 @@ class PyavReader:
         plan = plan_decoding(self.facts, self._pts[positions])
         stop = int(np.flatnonzero(plan.fed)[-1]) + 1
         fed, wanted, packet_pts = plan.fed.tolist(), plan.wanted.tolist(), self.facts.packet_pts
-        with _open(self._payload) as container:
-            stream = _video_stream(container)
-            context = stream.codec_context
-            context.thread_count = 1  # a packet is decoded where it is handed over, under the setting of that moment
+        with self._opened() as (packets, context):
             try:
-                for number, packet in enumerate(_packets(container, stream)):
+                for number, packet in enumerate(packets):
                     if number == stop or packet.pts != packet_pts[number]:
                         break
                     if fed[number]:
                         if packet.is_corrupt:
                             return
                         context.skip_frame = "DEFAULT" if wanted[number] or not self.facts.skips_safely else "NONREF"
-                        yield from self._whole(packet.decode(), plan.pts)
-                yield from self._whole(stream.decode(None), plan.pts)
+                        yield from self._whole(context.decode(packet), plan.pts)
+                yield from self._whole(context.decode(None), plan.pts)
             except (_DamagedError, av.FFmpegError):
                 return
 
@@ -172,7 +165,7 @@ class PyavReader:
                 smeared = bool(frame.is_corrupt) or (not frame.key_frame and (smeared or self._damaged > before))
                 before = self._damaged
                 pts = None if self._by_order else frame.pts
-                position = number + self._dropped if pts is None else self._position(pts)
+                position = min(number + self._dropped, len(self._pts) - 1) if pts is None else self._position(pts)
                 if position < wanted[0]:
                     continue
                 due = wanted[0]
@@ -180,7 +173,7 @@ class PyavReader:
                     due = wanted.popleft()
                 self._replaced += due != position
                 self._smeared += smeared
-                yield position, self._painter.paint(frame)
+                yield position, self._painter.paint(frame, self._stored_aspect())
 
     def _position(self, pts: int) -> int:
         """Position of the frame shown at ``pts``."""
@@ -189,24 +182,46 @@ class PyavReader:
     def _frames(self) -> Generator[VideoFrame, None, None]:
         """Every frame that can be decoded, in presentation order; damaged packets are passed over and counted."""
         self._damaged = self._dropped = self._smeared = self._replaced = 0
-        with _open(self._payload) as container:
-            stream = _video_stream(container)
-            stream.codec_context.thread_count = 1  # videos are decoded side by side instead
-            packets = container.demux(stream)
-            while self._damaged < MAX_DAMAGED_PACKETS:
-                damaged = False
+        with self._opened() as (packets, context):
+            for packet in itertools.chain(packets, [None]):
+                damaged = packet is not None and packet.is_corrupt
                 frames: list[VideoFrame] = []
                 try:
-                    packet = next(packets)
-                    damaged = packet.is_corrupt
-                    frames = packet.decode()
-                except (StopIteration, av.EOFError):
+                    frames = context.decode(packet)
+                except av.EOFError:
                     return
                 except av.FFmpegError:
                     damaged = True
                     self._dropped += 1
                 self._damaged += damaged
                 yield from frames
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[tuple[Iterator[Packet[VideoStream]], VideoCodecContext]]:
+        """The packets of the stream, and what decodes them."""
+        with open_video(self._payload, one_video=self.facts.one_video) as container:
+            stream = container.streams[self.facts.stream]
+            assert isinstance(stream, VideoStream)
+            context = _decoder(stream)
+            context.thread_count = 1  # videos are decoded side by side; a packet is decoded where it is handed over
+            stated = stream.sample_aspect_ratio
+            # What the container says goes before what the codec says, which may change on the way.
+            fixed = stated if stated != stream.codec_context.sample_aspect_ratio else None
+            self._stored_aspect = lambda: fixed or context.sample_aspect_ratio or stated
+            yield self._on_one_clock(packets_of(container, [stream])), context
+
+    def _on_one_clock(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
+        """The packets with the times of :attr:`facts`, where those of the file begin anew."""
+        if not len(self.facts.starts):
+            yield from packets
+            return
+        times, damaged = self.facts.packet_pts.tolist(), self.facts.damaged.tolist()
+        for number, packet in enumerate(packets):
+            if number >= len(times):
+                return
+            whole = _unmarked(packet) if packet.is_corrupt and not damaged[number] else packet
+            whole.pts, whole.dts = times[number], None
+            yield whole
 
     def __enter__(self) -> Self:
         return self
@@ -221,159 +236,22 @@ class _DamagedError(Exception):
     """A wanted frame cannot be decoded."""
 
 
-class _Painter:
-    """Makes RGB pictures of decoded frames, upright, as players show them."""
-
-    def __init__(self, shrink: Shrink | None):
-        self._shrink = shrink
-        self._reformatter = VideoReformatter()
-
-    def paint(self, frame: VideoFrame) -> Image.Image:
-        angle = int(frame.rotation) % 360
-        width, height = frame.width, frame.height
-        if self._shrink is not None:
-            on_its_side = angle in (90, 270)
-            width, height = self._shrink(height, width) if on_its_side else self._shrink(width, height)
-            width, height = (height, width) if on_its_side else (width, height)
-        # The filter matters only where the size changes. One thread: videos are decoded side by side.
-        way = Interpolation.BILINEAR if self._shrink is None else Interpolation.BICUBIC
-        rgb = self._reformatter.reformat(frame, width, height, "rgb24", interpolation=way, threads=1)
-        plane = rgb.planes[0]
-        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, -1)[:, : 3 * plane.width]
-        image = Image.fromarray(rows.reshape(plane.height, plane.width, 3))
-        turn = _ROTATIONS.get(angle)
-        return image if turn is None else image.transpose(turn)
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that know WebM's transparency; FFmpeg's own leave it out."""
 
 
-def _open(payload: Path | bytes) -> InputContainer:
-    """Opens a video file, or says in one sentence why it is none."""
-    check_present(payload)
-    try:
-        return av.open(
-            source_of(payload), mode="r", metadata_errors="ignore", container_options={"protocol_whitelist": "file"}
-        )
-    except (av.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise DecodeError(f"it cannot be opened as a video ({reason[:1].lower()}{reason[1:]})") from error
+def _decoder(stream: VideoStream) -> VideoCodecContext:
+    other = ALPHA_DECODERS.get(stream.codec_context.name) if is_translucent(stream) else None
+    if other is None or other not in av.codecs_available:
+        return stream.codec_context
+    return cast(VideoCodecContext, CodecContext.create(other, "r"))
 
 
-def _video_stream(container: InputContainer) -> VideoStream:
-    """The first stream of moving pictures; cover art and single pictures are none."""
-    name = container.format.name
-    if name.endswith("_pipe") or name in PICTURE_FORMATS:
-        raise DecodeError(f"it is a single picture ({name.removesuffix('_pipe')}), not a video, whatever its name says")
-    if name in PLAYLIST_FORMATS:
-        raise DecodeError(f"it is a playlist ({name}) that points to other files, not a video")
-    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if moving and moving[0].codec_context is None:
-        raise DecodeError("its video stream has a codec that FFmpeg does not know")
-    if moving:
-        return moving[0]
-    if container.streams.video:
-        raise DecodeError("it holds no video stream, only cover art")
-    kinds = sorted({stream.type for stream in container.streams})
-    raise DecodeError(f"it holds no video stream (found: {', '.join(kinds) or 'nothing'})")
-
-
-def _read_packets(container: InputContainer, stream: VideoStream, *, cut_off: bool) -> PacketFacts:
-    """The first pass: every packet's header, as far as the file can be read."""
-    pts: list[int] = []
-    shown: list[bool] = []
-    keys: list[bool] = []
-    entries: list[bool] = []
-    damaged: list[bool] = []
-    end = 0
-    timed, reconfigured = True, False
-    context = stream.codec_context
-    is_entry: EntryTest = entry_test(context.name, context.extradata or b"")
-    # AVI numbers its packets in the order of decoding and knows no times of presentation.
-    numbered = container.format.name == "avi"
-    for packet in _packets(container, stream):
-        time = packet.dts if numbered else packet.pts
-        if time is None:
-            timed = False
-            break
-        pts.append(time)
-        shown.append(not packet.is_discard)
-        keys.append(packet.is_keyframe)
-        entries.append(packet.is_keyframe and is_entry(memoryview(packet)))
-        damaged.append(packet.is_corrupt)
-        if not packet.is_discard:
-            end = max(end, time + (packet.duration or 0))
-        reconfigured |= len(pts) > 1 and packet.has_sidedata("new_extradata")
-    base = stream.time_base or Fraction(1, 1000)
-    return PacketFacts(
-        container=container.format.name,
-        codec=context.name,
-        size=(context.width, context.height),
-        packet_pts=np.array(pts if timed else [], dtype=np.int64),
-        shown=np.array(shown, dtype=np.bool_),
-        keys=np.array(keys, dtype=np.bool_),
-        entries=np.array(entries, dtype=np.bool_),
-        damaged=np.array(damaged, dtype=np.bool_),
-        end=end,
-        base=base,
-        lost=None,
-        rate=stream.average_rate or stream.guessed_rate or Fraction(25),
-        # Elsewhere it is what a header or a tag says, which is often wrong.
-        promised=stream.frames if "mp4" in container.format.name.split(",") else 0,
-        cut_off=cut_off,
-        reconfigured=reconfigured,
-        skips_safely=skips_safely(context.name, context.extradata or b""),
-    )
-
-
-def _lost_part(payload: Path | bytes, container: InputContainer, facts: PacketFacts) -> tuple[float, float] | None:
-    """Where frames are missing in formats whose demuxers resume, or end, silently after damage; seconds from and to.
-
-    In broadcast formats a wide gap among evenly spaced frames tells. Matroska's may be meant, and so may be an end
-    before the stated one, which may be that of the sound: there the loss shows in bytes that belong to no packet.
-    """
-    kinds = container.format.name.split(",")
-    if len(facts.pts) < 3 or not ({"mpeg", "mpegts", "matroska"} & set(kinds)):
-        return None
-    times, end = facts.pts * float(facts.base), float(facts.end * facts.base)
-    steps = np.diff(times)
-    usual, widest = float(np.median(steps)), int(np.argmax(steps))
-    hole = None
-    if steps[widest] > HOLE * usual:
-        hole = float(times[widest] - times[0]), float(times[widest + 1] - times[0])
-    if "matroska" not in kinds:
-        return hole if np.mean(steps <= 2 * usual) >= EVENLY else None
-    stated = (container.duration or 0) / av.time_base
-    short = stated - end >= 1
-    if not hole and not short:
-        return None
-    between, tail = _unread_bytes(payload)
-    if hole and between > UNREAD_BETWEEN:
-        return hole
-    return (end - times[0], stated - times[0]) if short and tail > UNREAD_TAIL * size_of(payload) else None
-
-
-def _unread_bytes(payload: Path | bytes) -> tuple[int, int]:
-    """Most bytes between two packets of any stream, and bytes after the last packet."""
-    spans: dict[int, int] = {}
-    with contextlib.suppress(av.FFmpegError), _open(payload) as container:
-        for packet in container.demux():
-            if packet.size and packet.pos is not None:
-                # Packets that lie in one block ("lacing") all have its position.
-                spans[packet.pos] = spans.get(packet.pos, packet.pos) + packet.size
-    between, reached = 0, min(spans, default=0)
-    for start in sorted(spans):
-        between = max(between, start - reached)
-        reached = max(reached, spans[start])
-    return between, size_of(payload) - reached
-
-
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.FFmpegError):
-            return
-        if packet.size:
-            yield packet
+def _unmarked(packet: Packet[VideoStream]) -> Packet[VideoStream]:
+    """A packet without the mark of damage, which makes decoders mark its frame."""
+    copy = cast("Packet[VideoStream]", Packet(bytes(packet)))
+    copy.time_base, copy.is_keyframe = packet.time_base, packet.is_keyframe
+    return copy
 
 
 def _count(number: int, thing: str) -> str:

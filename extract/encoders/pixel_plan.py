@@ -7,6 +7,7 @@ of open_clip and timm exactly: ``check_plan`` (``pixel_check.py``) compares both
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -27,6 +28,12 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+
+MOST_RESIZED = 1 << 24
+"""Pixels of the largest picture that is resized whole before it is cut."""
+
+FILTER_REACH = 3
+"""Pixels on either side that the widest filter, lanczos, looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +71,26 @@ class PixelPlan:
         """The plan in JSON types, as an encoder's description holds it."""
         return asdict(self)
 
-    def __call__(self, picture: Image.Image) -> NDArray[np.uint8]:
-        """(H, W, 3) bytes of an RGB picture."""
-        size = self.resized(*picture.size)
-        if size != picture.size:
+    def __call__(self, picture: Image.Image, shown: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """(H, W, 3) bytes of an RGB picture, which is shown at another (width, height) where its pixels are not square."""
+        size = self.resized(*(shown or picture.size))
+        if size[0] * size[1] > MOST_RESIZED:
+            picture = self._middle(picture, size)
+        elif size != picture.size:
             picture = picture.resize(size, _FILTERS[self.interpolation])
         return np.array(self._cropped(picture), dtype=np.uint8)
+
+    def _middle(self, picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """What the crop will take of a long strip resized to ``size``, with a margin, without the rest of it."""
+        kept, box = [*size], [0.0, 0.0, *map(float, picture.size)]
+        for axis, room in enumerate(self.crop[::-1]):
+            scale = picture.size[axis] / size[axis]
+            margin = math.ceil(FILTER_REACH * max(1.0, 1.0 / scale)) + 1
+            # An even number is cut off, so that halves are rounded as without this.
+            first = max(0, (size[axis] - room) // 2 - margin) // 2 * 2
+            kept[axis] = size[axis] - 2 * first
+            box[axis], box[axis + 2] = first * scale, (first + kept[axis]) * scale
+        return picture.resize((kept[0], kept[1]), _FILTERS[self.interpolation], box=(box[0], box[1], box[2], box[3]))
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) that a picture of this width and height is resized to."""

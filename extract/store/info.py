@@ -12,7 +12,7 @@ from ...data.corpus_part import described_part
 from ...data.media import FAILURE_STATUSES, FEATURE_STATUSES, SPLITS
 from ...data.store import FeatureStore
 from ...data.store.hdf5.columns import all_texts
-from ...data.store.schema import IMPORTED_FROM, KINDS
+from ...data.store.schema import FIRST_DECODING, IMPORTED_FROM, KINDS
 from ..summary import cause, general_part
 
 SHOWN = 5
@@ -30,6 +30,7 @@ def info_lines(store: FeatureStore, *, failures: int | None) -> list[str]:
         *_preprocessing(header.image_encoder),
         f"  text encoder   {_encoder(header.text_encoder)}",
         f"  sampling       {_sampling(header.sampling)}",
+        *([] if header.decoding == FIRST_DECODING else [f"  pictures       made by decoding {header.decoding}"]),
         f"  widths         frame {header.frame_dim}, patch {header.patch_dim}, tag {header.tag_dim}",
         f"  inputs         {_inputs(store)}",
         f"  statuses       {_statuses(store)}",

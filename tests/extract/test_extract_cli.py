@@ -282,6 +282,22 @@ def test_notes_are_said_before_an_extraction(videos: Path, tmp_path: Path, tiny:
     assert result.stderr.splitlines()[1] == "note: metadata.csv: column keywords is read as tags"
 
 
+def test_what_is_skipped_is_counted_by_suffix_wherever_people_look(
+    videos: Path, tmp_path: Path, tiny: list[str]
+) -> None:
+    for name in ("x.jxl", "y.JXL", "notes.txt", "README", "run.20240101"):
+        (videos / name).write_text("")
+    skipped = (
+        "5 files are skipped in the inputs, being neither video nor image by their suffixes: "
+        "2 without a suffix, 2 .jxl, 1 .txt"
+    )
+    assert skipped in run(videos, "--out", tmp_path / "feats.h5", "--dry-run").stdout.splitlines()
+    log = tmp_path / "log.jsonl"
+    result = run(videos, "--out", tmp_path / "feats.h5", *tiny, "--json-log", log)
+    assert skipped in result.stdout.splitlines()
+    assert json.loads(log.read_text().splitlines()[-1])["skipped"] == {".jxl": 2, "": 2, ".txt": 1}
+
+
 def test_a_dry_run_of_many_shows_the_first(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / f"[bold]{number:02d}.mp4").write_text("")

@@ -22,6 +22,7 @@ from optsg.data.errors import InputError, StoreError, StoreWriteError
 from optsg.data.inputs import open_inputs
 from optsg.data.media import Failure, MediaItem
 from optsg.data.store import open_store
+from optsg.data.store.schema import DECODING, FIRST_DECODING
 from optsg.extract import ordered_encoding, pipeline
 from optsg.extract.decoding import decode_image, decode_video
 from optsg.extract.decoding.sampling import Sampling
@@ -401,6 +402,27 @@ def test_a_finished_store_of_other_settings_is_not_added_to(run, clips: list[Med
     with open_store(tmp_path / "feats.h5") as store:
         assert len(store) == len(clips)
         assert store.header.sampling["fps"] == 2.0
+
+
+def test_a_store_whose_pictures_were_made_otherwise_is_read_and_not_added_to(
+    run, clips: list[MediaItem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(pipeline, "DECODING", FIRST_DECODING)
+        run(clips[:2])
+    out = tmp_path / "feats.h5"
+    with open_store(out) as store:
+        assert "decoding" not in store.header.to_json()
+        assert (store.header.decoding, len(store)) == (FIRST_DECODING, 2)
+    message = (
+        f"{out} exists already, made by a version of optsg that makes other pictures of some files (its decoding is 1, "
+        "that of this version 2); choose another --out, or extract everything again with --overwrite"
+    )
+    with pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
+        run(clips)
+    run(clips, overwrite=True)
+    with open_store(out) as store:
+        assert (store.header.decoding, len(store)) == (DECODING, len(clips))
 
 
 def test_two_processes_on_one_output_are_refused(run, clips: list[MediaItem], tmp_path: Path) -> None:

@@ -23,6 +23,13 @@ def check_settings(stores: Sequence[FeatureStore]) -> None:
     """Raises :class:`StoreError` with every difference where encoders, preprocessing or sampling are not the same."""
     first = stores[0]
     for store in stores[1:]:
+        if store.header.decoding != first.header.decoding:
+            older = min(store, first, key=lambda one: one.header.decoding)
+            raise StoreError(
+                f"{store.path} and {first.path} were made by versions of optsg that make other pictures of some files "
+                f"(decoding {store.header.decoding} and {first.header.decoding}); extract {older.path} again with this "
+                "version"
+            )
         if differences := store.header.before_corpus().differences(first.header.before_corpus()):
             raise StoreError(
                 f"{store.path} was made with other settings than {first.path} (its own ≠ those of {first.path}): "

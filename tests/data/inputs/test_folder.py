@@ -113,7 +113,7 @@ def test_missing_folder():
 def test_folder_without_media(tmp_path, names, found):
     touch(tmp_path, *names)
     message = (
-        f"{tmp_path}: no video, image or .tar shard in this folder, {found}; known are the suffixes .3gp .avi .bmp"
+        f"{tmp_path}: no video, image or .tar shard in this folder, {found}; known are the suffixes .264 .3g2 .3gp"
     )
     with pytest.raises(InputError, match=f"^{re.escape(message)} "):
         open_inputs(tmp_path)
@@ -293,7 +293,7 @@ def test_metadata_row_without_its_file(tmp_path):
         (7, "no file_name, expected the path of a video or image relative to the folder"),
         (".secret.mp4", "'.secret.mp4' is hidden"),
         ("a\0.mp4", "'a .mp4' is not in the folder {folder}"),
-        ("a.xyz", "'a.xyz' has no known video or image suffix (known: .3gp .avi .bmp"),
+        ("a.xyz", "'a.xyz' has no known video or image suffix (known: .264 .3g2 .3gp"),
     ],
 )
 def test_file_names_that_are_refused(tmp_path, name, why):

@@ -138,6 +138,16 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     refused([a, b], tmp_path / "out", f"{b} was made with other settings than {a} (its own ≠ those of {a}): {message}")
 
 
+def test_pictures_made_otherwise_are_refused(tmp_path: Path) -> None:
+    a = write_tiny_store(tmp_path / "a.h5", tiny_videos(4)[:2])
+    b = write_tiny_store(tmp_path / "b.h5", tiny_videos(4)[2:], decoding=2)
+    message = (
+        f"{b} and {a} were made by versions of optsg that make other pictures of some files (decoding 2 and 1); extract "
+        f"{a} again with this version"
+    )
+    refused([a, b], tmp_path / "out.h5", message)
+
+
 def changed_text(**changes: Any) -> TextModelTables:
     return replace(tiny_text_tables(), **changes)
 

@@ -211,6 +211,17 @@ def test_a_folder_stands_for_the_media_files_in_it(tmp_path, run, ffmpeg):
     assert [row["path"] for row in rows_of(result)] == [str(tmp_path / "in" / name) for name in ("a.png", "b/late.png")]
 
 
+def test_skipped_files_of_a_folder_are_a_warning(tmp_path, run):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (32, 32), "red").save(folder / "red.png")
+    (folder / "raw.jxl").write_bytes(b"")
+    result = optsg_tag(folder, "--run", run, "--json")
+    assert len(rows_of(result)) == 1
+    warning = f"warning: 1 file is skipped in {folder}, being neither video nor image by their suffixes: 1 .jxl"
+    assert warning in result.stderr.splitlines()
+
+
 def test_a_file_of_tags_grows_and_sidecars_are_written(run, unseen, tmp_path):
     clip, picture = unseen
     (tmp_path / "a new clip.info.json").write_text('{"title": "red square", "id": "x"}')

@@ -154,7 +154,7 @@ import re, sys
 from pathlib import Path
 from optsg.extract.decoding import decode_video_with
 from optsg.extract.decoding.sampling import Sampling
-video = decode_video_with(lambda image: image.resize((8, 8)), Path(sys.argv[1]), Sampling())
+video = decode_video_with(lambda image, _shown: image.resize((8, 8)), Path(sys.argv[1]), Sampling())
 status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory until the program began
 print(len(video.images), video.backend.split()[0], int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) // 1024)
 """
@@ -189,7 +189,7 @@ def test_frames_are_shrunk_by_the_decoder_on_request(
         seen.append((width, height))
         return width // 2, height // 2
 
-    video = decode_video_with(lambda image: image, turned, Sampling(), shrink=halve)
+    video = decode_video_with(lambda image, _shown: image, turned, Sampling(), shrink=halve)
     full = (WIDTH, HEIGHT) if not rotation else (HEIGHT, WIDTH)
     assert set(seen) == {full}
     assert {image.size for image in video.images} == {(full[0] // 2, full[1] // 2)}

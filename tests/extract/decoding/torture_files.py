@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,8 @@ class Torture:
         says: the note of an ``ok`` or ``partial`` one, the whole error of a ``failed`` one; a regular expression.
         frames: numbers read from the kept frames.
         times: their times in seconds.
-        turned: degrees by which the picture must be turned counterclockwise to be read.
+        turned: how the picture must be turned to be read: degrees counterclockwise, or a mirror image.
+        shape: (width, height) of the pictures, where that matters.
         decoder: the one that must serve it, where that matters.
     """
 
@@ -50,7 +52,8 @@ class Torture:
     says: str = ""
     frames: Sequence[int] = (0, 10, 20, 30)
     times: Sequence[float] = (0, 1, 2, 3)
-    turned: int = 0
+    turned: int | Literal["hflip", "vflip", "transpose", "transverse"] = 0
+    shape: tuple[int, int] | None = None
     decoder: str = ""
 
 
@@ -212,6 +215,62 @@ def playlist(text: str) -> Recipe:
     return make
 
 
+def joined(*clocks: Recipe) -> Recipe:
+    """Recordings written one after the other into one file."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        parts = []
+        for number, recipe in enumerate(clocks):
+            part = path.with_name(f"part_{number}_{path.name}")
+            recipe(maker, part)
+            parts.append(part.read_bytes())
+        path.write_bytes(b"".join(parts))
+
+    return make
+
+
+def matrix(a: int, b: int, c: int, d: int, made: Recipe) -> Recipe:
+    """An MP4 whose display matrix takes (x, y) to (a x + c y, b x + d y)."""
+    numbers = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    return surgery(set_number(b"tkhd", 44, numbers), made)
+
+
+def several(*streams: Sequence[str], dispositions: Sequence[str] = ()) -> Recipe:
+    """One file with a video stream for each of the filters with their options; the painted frames are in the input."""
+
+    def make(maker: ClipMaker, path: Path) -> None:
+        whole = maker("several.mkv", frames=36, options=("-c:v", "ffv1"))
+        graphs, maps, marks = [], [], []
+        for number, (filters, *options) in enumerate(streams):
+            graphs.append(f"[0:v]{filters}[v{number}]")
+            maps += ["-map", f"[v{number}]", *(option.format(number) for option in options)]
+        for number, mark in enumerate(dispositions):
+            marks += [f"-disposition:v:{number}", mark]
+        maker.run("-i", whole, "-filter_complex", ";".join(graphs), *maps, "-pix_fmt", "yuv420p", *marks, path)
+
+    return make
+
+
+def image_named(kind: str, **options: object) -> Recipe:
+    """A picture of any kind."""
+    return lambda _maker, path: Image.fromarray(painted(5)).save(path, kind, **options)
+
+
+def starting_at(seconds: float, *options: str, coded: Sequence[str] = (), frames: int = 36, rate: float = 10) -> Recipe:
+    """A recording whose clock says ``seconds`` at its start."""
+    return clip(*(coded or H264), *options, "-output_ts_offset", str(seconds), frames=frames, rate=rate)
+
+
+MJPEG = ("-c:v:{}", "mjpeg", "-q:v:{}", "2")
+CENC = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "01" * 16, "-encryption_kid", "02" * 16)
+EACH_H264 = ("-c:v:{}", "libx264", "-bf:v:{}", "0", "-preset:v:{}", "veryfast")
+
+
+def in_colours(transfer: str) -> tuple[str, ...]:
+    """Marks of high dynamic range."""
+    return "-color_trc", transfer, "-color_primaries", "bt2020", "-colorspace", "bt2020nc"
+
+
 X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
 NO_B = ("-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-bf", "0", "-g", "250", "-sc_threshold", "0")
 X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-x265-params")
@@ -224,6 +283,9 @@ FRAGMENTED = (*H264, "-movflags", "frag_keyframe+empty_moov")
 INVALID = r"it cannot be opened as a video \(invalid data found when processing input\)"
 VARIABLE = ("-vf", "setpts='if(lt(N,10),N*0.1,1+(N-10)*0.4)/TB'", "-fps_mode", "vfr", *H264)
 """10 frames a second during the first second, then one every 0.4 s: 0.0 … 0.9, 1.0, 1.4, 1.8, 2.2, 2.6, 3.0."""
+OTHER_NUMBERS = ("-mpegts_start_pid", "0x300", "-mpegts_pmt_start_pid", "0x1100", "-mpegts_service_id", "9")
+WASTE = ("-b:v", "4M", "-minrate", "4M", "-maxrate", "4M", "-bufsize", "1M", "-x264-params", "nal-hrd=cbr")
+"""Makes a clip so large that FFmpeg does not look at its end when it opens it."""
 BY_25 = (0, 25, 50, 75)
 SOUND = ("-f", "lavfi", "-i", "sine=duration=3.6")
 SOUND_FIRST = ("-map", "0:a", "-map", "1:v", "-c:a", "aac")
@@ -254,6 +316,11 @@ def failed(name: str, made: Recipe, says: str) -> Torture:
     return Torture(name=name, made=made, verdict="failed", says=says, frames=(), times=())
 
 
+def twice(times: str) -> dict[str, object]:
+    """What 36 frames and 36 more give, after a clock that restarted so often."""
+    return {**TWICE, "says": f"its clock restarts {times}: the parts follow one another"}
+
+
 HOUR = np.rint(np.linspace(0, 1799, 60)).astype(int).tolist()
 SECONDS_OF_30 = tuple(range(30))
 EVERY_TENTH = tuple(range(0, 300, 10))
@@ -262,6 +329,7 @@ ONE = "1 damaged packet"
 GROUP = "8 of 10 frames could be decoded; 20 damaged packets"
 FIVE = {"frames": (0, 10, 20, 30, 40), "times": range(5)}
 WITHOUT_GROUP = {"frames": (0, 10, 40, 50, 60, 70, 80, 90), "times": (0, 1, 4, 5, 6, 7, 8, 9)}
+TWICE = {"frames": (0, 10, 20, 30, 4, 14, 24, 34), "times": range(8)}
 LONG = {"frames": EVERY_TENTH, "times": SECONDS_OF_30}
 
 TORTURE: tuple[Torture, ...] = (
@@ -313,6 +381,55 @@ TORTURE: tuple[Torture, ...] = (
         from_clip("-c", "copy", "-metadata:s:v:0", "rotate=90", suffix="_nb.mp4", coded=NO_B),
         turned=270,
     ),
+    row("mirrored.mp4", matrix(-1, 0, 0, 1, clip(*H264)), turned="hflip"),
+    row("upside_down_mirror.mp4", matrix(1, 0, 0, -1, clip(*H264)), turned="vflip"),
+    row("half_turn.mp4", matrix(-1, 0, 0, -1, clip(*H264)), turned=180),
+    row("transposed.mp4", matrix(0, 1, 1, 0, clip(*H264)), turned="transpose"),
+    row("anti_transposed.mp4", matrix(0, -1, -1, 0, clip(*H264)), turned="transverse"),
+    row("quarter_turn.mp4", matrix(0, 1, -1, 0, clip(*H264)), turned=90),
+    row("three_quarter_turn.mp4", matrix(0, -1, 1, 0, clip(*H264)), turned=270),
+    row("mirrored_no_b_frames.mp4", matrix(-1, 0, 0, 1, clip(*NO_B)), turned="hflip", decoder="pyav"),
+    row("anti_transposed_no_b_frames.mp4", matrix(0, -1, -1, 0, clip(*NO_B)), turned="transverse", decoder="pyav"),
+    row("quarter_turn_no_b_frames.mp4", matrix(0, 1, -1, 0, clip(*NO_B)), turned=90, decoder="decord"),
+    row("anamorphic.mp4", clip("-vf", "setsar=16/11", *NO_B), shape=(279, 64), decoder="pyav"),
+    row("anamorphic_tall.mp4", clip("-vf", "setsar=1/2", *NO_B), shape=(192, 128)),
+    row("anamorphic.mkv", clip("-vf", "setsar=2", *H264), shape=(384, 64)),
+    row(
+        "anamorphic_dvd.vob",
+        clip("-vf", "scale=720:576:flags=neighbor,setsar=64/45", *MPEG2, "-f", "dvd", rate=25, frames=81),
+        frames=BY_25,
+        shape=(1024, 576),
+    ),
+    row("anamorphic_turned.mp4", matrix(0, 1, -1, 0, clip("-vf", "setsar=2", *H264)), turned=90, shape=(64, 384)),
+    row("a_pixel_a_million_wide.mp4", clip("-vf", "setsar=1000000", *H264), shape=(192, 64)),
+    row("translucent.mov", clip("-c:v", "prores_ks", "-profile:v", "4444", "-pix_fmt", "yuva444p10le")),
+    row("translucent.webm", clip("-c:v", "libvpx-vp9", *VPX, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0")),
+    row("pq.mp4", clip(*X265, "log-level=none", "-pix_fmt", "yuv420p10le", *in_colours("smpte2084"))),
+    row("hlg.mkv", clip(*X265, "log-level=none", "-pix_fmt", "yuv420p10le", *in_colours("arib-std-b67"))),
+    # Several video streams
+    row("thumbnail_first.mkv", several(("select='eq(n,5)',setpts=0", "-c:v:{}", "mjpeg"), ("null", "-c:v:{}", "ffv1"))),
+    row("thumbnail_first.mp4", several(("select='eq(n,5)',setpts=0,scale=640:-1", *MJPEG), ("null", *EACH_H264))),
+    row(
+        "proxy_first.mkv",
+        several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264), dispositions=("0", "default")),
+    ),
+    row(
+        "proxy_first.mp4",
+        several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264), dispositions=("0", "default")),
+    ),
+    row(
+        "no_default.mkv",
+        several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264), dispositions=("0", "0")),
+    ),
+    row(
+        "larger_but_not_default.mkv",
+        several(("null", *EACH_H264), ("negate,scale=384:128", *EACH_H264), dispositions=("default", "0")),
+    ),
+    row(
+        "short_and_large.mkv",
+        several(("null", *EACH_H264), ("negate,select='lt(n,3)',scale=384:128", *EACH_H264), dispositions=("0", "0")),
+    ),
+    row("two_streams.ts", several(("negate,scale=96:32", *EACH_H264), ("null", *EACH_H264))),
     row("resolution_change.ts", resolution_change, frames=(0, 10, 20, 30, 4, 14, 24, 34), times=range(8)),
     row(
         "4k.mp4",
@@ -332,6 +449,59 @@ TORTURE: tuple[Torture, ...] = (
     row("under_one_second.mp4", clip(*H264, frames=9), frames=(0,), times=(0,)),
     row("one_hour.mp4", clip(*H264, frames=1800, rate=0.5), frames=HOUR, times=[2 * n for n in HOUR]),
     row("http:%03d 你好.mp4", clip(*H264)),
+    # Clocks that start anew
+    row("joined.ts", joined(starting_at(0), starting_at(0)), **twice("1 time")),
+    row("joined_clock_on.ts", joined(starting_at(0), starting_at(1000)), **twice("1 time")),
+    row("joined_clock_back.ts", joined(starting_at(1000), starting_at(0)), **twice("1 time")),
+    row("joined_half_a_second_back.ts", joined(starting_at(0.5), starting_at(3.5)), **twice("1 time")),
+    row("joined_hevc.ts", joined(*[clip(*X265, "log-level=none:bframes=3")] * 2), **twice("1 time")),
+    row(
+        "joined_without_b_frames.ts", joined(starting_at(9, coded=NO_B), starting_at(4, coded=NO_B)), **twice("1 time")
+    ),
+    row(
+        "joined_mpeg2.mpg",
+        joined(*[clip(*MPEG2, rate=25, frames=100)] * 2),
+        frames=BY_25 * 2,
+        times=range(8),
+        says="its clock restarts 1 time: .*",
+    ),
+    row("joined.flv", joined(clip(*H264), surgery(lambda data: data[13:], clip(*H264), ".flv")), **twice("1 time")),
+    row(
+        "advertisement.ts",
+        joined(starting_at(0), starting_at(5000, frames=40), starting_at(3.6)),
+        frames=(0, 10, 20, 30, 4, 14, 24, 34, 4, 14, 24, 34),
+        times=range(12),
+        says="its clock restarts 2 times: .*",
+    ),
+    row(
+        "advertisement_of_another_maker.ts",
+        joined(starting_at(0), starting_at(5000, *OTHER_NUMBERS, frames=40), starting_at(3.6)),
+        frames=(0, 10, 20, 30, 4, 14, 24, 34, 4, 14, 24, 34),
+        times=range(12),
+        says="its clock restarts 2 times: .*",
+    ),
+    row(
+        "advertisement_late.ts",
+        joined(starting_at(0, *WASTE, frames=400), starting_at(5000, *OTHER_NUMBERS)),
+        frames=(*range(0, 400, 10), 0, 10, 20, 30),
+        times=range(44),
+        says="its clock restarts 1 time: .*",
+    ),
+    row(
+        "advertisement_with_sound_first.ts",
+        joined(starting_at(0), clip("-map", "0:a", "-map", "1:v", "-c:a", "mp2", *H264, inputs=SOUND), starting_at(0)),
+        frames=(0, 10, 20, 30, 4, 14, 24, 34, 8, 18, 28),
+        times=range(11),
+        says="its clock restarts 2 times: .*",
+    ),
+    row(
+        "joined.m2ts",
+        joined(*[clip(*H264, "-f", "mpegts", "-mpegts_m2ts_mode", "1", *numbers) for numbers in ((), OTHER_NUMBERS)]),
+        **twice("1 time"),
+    ),
+    row("clock_wraps.ts", starting_at(95442)),
+    row("clock_wraps_twice_told.ts", joined(starting_at(95442), starting_at(95442)), **twice("1 time")),
+    row("a_frame_in_twenty_seconds.ts", clip(*NO_B, frames=6, rate=0.05), frames=range(6), times=range(0, 120, 20)),
     # Key frames at which decoding cannot start afresh
     row("hevc_open_groups.mp4", clip(*X265, "log-level=none:keyint=25:bframes=4:open-gop=1", frames=300), **LONG),
     row("h264_open_groups.mp4", clip(*X264, "-g", "25", "-bf", "3", "-x264-params", "open-gop=1", frames=300), **LONG),
@@ -417,7 +587,41 @@ TORTURE: tuple[Torture, ...] = (
         times=(0, 1, 2, 3.76, 4, 5, 6),
     ),
     row("damage_that_no_frame_needs.mp4", surgery(spoil(92, 95), groups()), frames=range(0, 100, 10), times=range(10)),
+    # Suffixes beside the usual ones
+    row("h264.mts", clip(*H264, "-f", "mpegts")),
+    row("h264.m2ts", clip(*H264, "-f", "mpegts", "-mpegts_m2ts_mode", "1")),
+    row("mpeg2.vob", clip(*MPEG2, "-f", "vob", rate=25, frames=81), frames=BY_25),
+    row("mpeg2.mxf", clip(*MPEG2, rate=25, frames=81), frames=BY_25),
+    row("mpeg2.m2v", clip(*MPEG2, rate=25, frames=81), frames=BY_25),
+    row("wmv2.asf", clip("-c:v", "wmv2", "-q:v", "2")),
+    row("h264.f4v", clip(*H264, "-f", "f4v")),
+    row("h264.3gp", clip(*H264)),
+    row("h264.3g2", clip(*H264)),
+    row("mpeg4.divx", clip(*MPEG4, "-f", "avi")),
+    row("ffv1.nut", clip("-c:v", "ffv1")),
+    row("frames.y4m", clip("-pix_fmt", "yuv444p")),
+    row("vp8.ivf", clip("-c:v", "libvpx", *VPX)),
     # No videos
+    failed("heic.mp4", image_named("HEIF"), "it is a HEIC picture, not a video, whatever its name says"),
+    failed("avif.mp4", image_named("AVIF"), "it is an AVIF picture, not a video, whatever its name says"),
+    failed(
+        "page.mp4",
+        content(b"<!DOCTYPE html>\n<html><body>404 Not Found</body></html>\n" * 30),
+        r"it is a web page \(HTML\), not a video, whatever its name says",
+    ),
+    failed(
+        "document.mp4",
+        content(b"%PDF-1.7\n" + bytes(3000)),
+        "it is a PDF document, not a video, whatever its name says",
+    ),
+    failed(
+        "archive.mkv", content(b"PK\3\4" + bytes(3000)), "it is a ZIP archive or an office document, not a video, .*"
+    ),
+    failed(
+        "encrypted.mp4",
+        from_clip("-c", "copy", *CENC),
+        r"it is encrypted \(DRM, .*\) and cannot be read without its key",
+    ),
     failed("cut_before_its_index.mp4", surgery(end_within(20), clip(*H264)), INVALID),
     failed("zero_bytes.mp4", content(b""), r"the file is empty \(0 bytes\)"),
     failed("text.mp4", content(b"this is a text file with the name of a video\n" * 50), INVALID),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optsg.data.errors import EncoderError
 from optsg.data.torchvision_compat import ensure_torchvision_importable
+from optsg.extract.encoders import pixel_plan
 from optsg.extract.encoders.pixel_check import check_plan, normalised
-from optsg.extract.encoders.pixel_plan import PixelPlan
+from optsg.extract.encoders.pixel_plan import PixelPlan, ResizeMode
 from PIL import Image
 
 ensure_torchvision_importable()
@@ -103,3 +105,32 @@ def test_an_unknown_filter_is_refused() -> None:
     )
     with pytest.raises(EncoderError, match=f"^{re.escape(message)}$"):
         PixelPlan(mode="shortest", size=(8, 8), crop=(8, 8), interpolation="random")
+
+
+@pytest.mark.parametrize("mode", ["shortest", "covering"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(301, 7), (6, 301), (900, 20)])
+def test_a_strip_gives_the_same_pixels_without_being_resized_whole(
+    monkeypatch: pytest.MonkeyPatch, mode: ResizeMode, interpolation: str, size: tuple[int, int]
+) -> None:
+    noise = np.random.default_rng(0).integers(96, 160, (size[1], size[0], 3), dtype=np.uint8)  # no filter overshoots it
+    plan = PixelPlan(mode=mode, size=(32, 32), crop=(32, 32), interpolation=interpolation)
+    picture = Image.fromarray(noise)
+    whole = plan(picture)
+    monkeypatch.setattr(pixel_plan, "MOST_RESIZED", 0)
+    assert np.abs(plan(picture).astype(int) - whole.astype(int)).max() <= 1
+
+
+def test_a_strip_of_sixty_thousand_pixels_takes_little_memory() -> None:
+    plan = PixelPlan(mode="shortest", size=(224, 224), crop=(224, 224), interpolation="bicubic")
+    picture = Image.new("RGB", (60_000, 2), "red")
+    pixels = plan(picture)
+    assert np.abs(pixels.astype(int) - (255, 0, 0)).max() <= 1
+    # Whole it would have 6.7 million columns, 4.5 GB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3_000_000
+
+
+def test_a_picture_is_resized_to_the_shape_that_is_shown() -> None:
+    plan = PixelPlan(mode="longest", size=(32, 32), crop=(32, 32), interpolation="bicubic", fill=(9, 9, 9))
+    pixels = plan(Image.new("RGB", (64, 64), "red"), (128, 64))
+    assert [int((pixels[:, 16] == value).all(axis=-1).sum()) for value in ((255, 0, 0), (9, 9, 9))] == [16, 16]

@@ -1,0 +1,87 @@
+"""What a file is by its first bytes, for people: whatever its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .frame_reader import first_bytes
+
+LOOKED_AT = 1024
+"""Bytes at the start of a file."""
+
+VIDEO_KINDS = (
+    (0, b"\x1a\x45\xdf\xa3", "a Matroska or WebM video"),
+    (0, b"FLV\x01", "an FLV video"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMV or ASF video"),
+    (8, b"AVI ", "an AVI video"),
+    (0, b"\x00\x00\x01\xba", "an MPEG video"),
+    (0, b"\x06\x0e\x2b\x34", "an MXF video"),
+    (0, b"OggS", "an Ogg file"),
+    (0, b"GIF8", "a GIF"),
+)
+"""Where which bytes stand."""
+
+IMAGE_KINDS = (
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (8, b"WEBP", "a WebP picture"),
+    (0, b"II*\x00", "a TIFF picture"),
+    (0, b"MM\x00*", "a TIFF picture"),
+    (0, b"8BPS", "a Photoshop document"),
+    (0, b"\xff\x0a", "a JPEG XL picture"),
+    (4, b"JXL ", "a JPEG XL picture"),
+)
+
+OTHER_KINDS = (
+    (0, b"%PDF", "a PDF document"),
+    (0, b"PK\x03\x04", "a ZIP archive or an office document"),
+    (0, b"Rar!", "a RAR archive"),
+    (0, b"7z\xbc\xaf", "a 7-Zip archive"),
+    (0, b"\x1f\x8b", "a gzip file"),
+    (0, b"SQLite format 3", "an SQLite database"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"\x7fELF", "a program"),
+    (0, b"MZ", "a program"),
+    (0, b"ID3", "an MP3 file"),
+    (8, b"WAVE", "a WAV file"),
+    (0, b"fLaC", "a FLAC file"),
+    (0, b"version https://git-lfs", "a Git LFS pointer; fetch the file itself with git lfs pull"),
+)
+
+PICTURE_BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"heim": "HEIC", b"mif1": "HEIF", b"avif": "AVIF"}
+"""Brands of ISO media files that hold a picture."""
+
+TEXT_KINDS = (
+    ((b"<!doctype html", b"<html", b"<head", b"<body", b"<script"), "a web page (HTML)"),
+    ((b"<svg",), "an SVG drawing"),
+    ((b"<?xml",), "an XML file"),
+    ((b'{"', b'[{"', b"{\n", b"{}"), "a JSON file"),
+)
+
+
+def kind_of(payload: Path | bytes) -> str | None:
+    """A noun with its article, ``None`` for what is not known."""
+    head = first_bytes(payload, LOOKED_AT)
+    if head[4:8] == b"ftyp":
+        brand = PICTURE_BRANDS.get(head[8:12])
+        return "an MP4 or QuickTime video" if brand is None else f"{'a' if brand[0] == 'H' else 'an'} {brand} picture"
+    for place, magic, name in (*VIDEO_KINDS, *IMAGE_KINDS, *OTHER_KINDS):
+        if head[place : place + len(magic)] == magic:
+            return name
+    if head[:1] == b"G" and head[188:189] == b"G" and head[376:377] == b"G":
+        return "an MPEG transport stream"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((name for starts, name in TEXT_KINDS if text.startswith(starts)), None)
+
+
+def is_foreign(kind: str | None) -> bool:
+    """Whether a kind is neither a video nor unknown, so that it tells why a video cannot be opened."""
+    return (
+        kind is not None and kind not in {name for _, _, name in VIDEO_KINDS} and not kind.endswith(("video", "stream"))
+    )
+
+
+def is_picture_of_iso_media(payload: Path | bytes) -> bool:
+    """Whether the file is a HEIC or AVIF picture, whose container is that of MP4."""
+    head = first_bytes(payload, 12)
+    return head[4:8] == b"ftyp" and head[8:12] in PICTURE_BRANDS
