@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import RunError
+from .json_reader import JSON_DAMAGE, LARGE_FILE, read_json
 from .store import FeatureStore
 from .whole_files import write_text
 
@@ -93,12 +94,12 @@ class TagTable:
     def load(cls, path: Path) -> TagTable:
         """Reads what :meth:`save` wrote; raises :class:`RunError` where it cannot."""
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))["tags"]
+            rows = read_json(path, most_bytes=LARGE_FILE)["tags"]
             return cls(
                 keys=tuple(row["key"] for row in rows),
                 spellings=tuple(row["spelling"] for row in rows),
                 counts=np.array([row["count"] for row in rows], np.int64),
                 tokens=tuple(tuple(row["tokens"]) for row in rows),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except JSON_DAMAGE as error:
             raise RunError(f"{path} is not a readable tag table ({error}); train the run again") from error

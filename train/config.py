@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from ..data.errors import ConfigError
+from ..data.json_reader import JSON_DAMAGE, parse_json
 from ..data.word_pieces import VocabularyKind
 from .system_names import DEFAULT_SYSTEM
 
@@ -223,7 +224,7 @@ class RunConfig:
             ConfigError: it is no JSON, or has unknown, missing or out-of-range settings.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             inputs = {**values.pop("inputs"), "pieces": tuple(values.pop("pieces"))}
             return cls(
                 model=_build(ModelConfig, values.pop("model")),
@@ -231,7 +232,7 @@ class RunConfig:
                 inputs=_build(InputConfig, inputs),
                 **values,
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except JSON_DAMAGE as error:
             raise ConfigError(f"the run's configuration cannot be read: {error}") from error
 
 

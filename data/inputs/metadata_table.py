@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import codecs
 import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InputError
+from ..json_reader import parse_json
 from .json_list import check_json_list, read_json_list
 from .records import FORBIDDEN, PINNED
 
@@ -96,8 +96,8 @@ class JsonLinesTable:
     @staticmethod
     def _row(where: str, line: str) -> Row:
         try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            values = parse_json(line, finite=False)
+        except ValueError as error:
             return Row(where=where, values={}, error=f"not JSON ({error})")
         if not isinstance(values, dict):
             return Row(where=where, values={}, error="not a JSON object")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..json_reader import SMALL_FILE, parse_json
 from . import schema
 from .feature_store import FeatureStore
 from .row_blocks import BLOCK_ROWS, RaggedBlock, RowBlock
@@ -96,12 +96,20 @@ def _member_problem(
     if stream is None:
         return f"{expected!r} of {video_id!r} is no file"
     if name is None:
-        return "" if json.load(stream) == record else f"the .json of {video_id!r} says something else than the tables"
+        return "" if _json_of(stream) == record else f"the .json of {video_id!r} says something else than the tables"
     values = store.column(name)[row]
     header = _npy_header_bytes(stream, values) if suffix.endswith(".npy") else 0
     if header is None or place != member.offset_data + header or member.size != header + values.nbytes:
         return f"{expected!r} of {video_id!r} is not the array of the tables, or lies at another place"
     return ""
+
+
+def _json_of(stream: IO[bytes]) -> Any:
+    """What a sample's ``.json`` says; a ``ValueError`` where it is longer than one that optsg wrote can be."""
+    text = stream.read(SMALL_FILE + 1)
+    if len(text) > SMALL_FILE:
+        raise ValueError(f"a .json of more than {SMALL_FILE:,} bytes")
+    return parse_json(text, finite=False)
 
 
 def _npy_header_bytes(stream: IO[bytes], values: np.ndarray[Any, Any]) -> int | None:

@@ -19,6 +19,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from ...data.inputs.source_files import MediaBytes
+from ...data.json_reader import parse_json
 from .results import report_csv
 from .results_page import PAGES, results_page
 from .site import BadRequestError, JudgingSite
@@ -117,8 +118,8 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise BadRequestError(f"expected at most {MAX_BODY} bytes")
     sent = await _read(request)
     try:
-        body = json.loads(sent)
-    except (ValueError, RecursionError) as error:
+        body = parse_json(sent)
+    except ValueError as error:
         raise BadRequestError("expected JSON") from error
     if not isinstance(body, dict):
         raise BadRequestError("expected a JSON object")

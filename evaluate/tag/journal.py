@@ -11,7 +11,6 @@ import contextlib
 import csv
 import hashlib
 import io
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ import numpy as np
 
 from ...data.errors import RunError
 from ...data.inputs.relative_paths import printable
+from ...data.json_reader import parse_json
 from ...data.whole_files import whole_file
 from ..scores.predictions import json_line
 from .made_with import MadeWith, check_record, record_path, write_record
@@ -172,7 +172,7 @@ class JsonLinesOutput(LinesOutput):
 
     def read_line(self, line: str) -> tuple[str, bool]:
         """See :class:`LinesOutput`."""
-        row = json.loads(line)
+        row = parse_json(line)
         return _text(row["path"]), "error" in row
 
     def to_line(self, tagged: TaggedFile) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ... import __version__
 from ...data.errors import RunError
+from ...data.json_reader import parse_json
 from ...data.tag_list import read_tag_list
 from ...data.whole_files import write_text
 from ..options import SNAP_TO, TaggingOptions
@@ -100,7 +101,7 @@ class MadeWith:
     @classmethod
     def from_json(cls, text: str | bytes) -> MadeWith:
         """What :meth:`to_json` wrote; raises ValueError, TypeError or AttributeError for anything else."""
-        values: dict[str, Any] = json.loads(text)
+        values: dict[str, Any] = parse_json(text)
         for name, value in values.items():
             values[name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)

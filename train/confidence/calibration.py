@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ...data.errors import RunError
+from ...data.json_reader import read_json
 from ...data.predicted_tag import PredictedTag
 from ...data.whole_files import write_text
 from ..run_files import CALIBRATION
@@ -99,7 +100,7 @@ class Calibration:
             RunError: the file is damaged.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = read_json(path)
             return cls(
                 known=_scaling(values["known"]),
                 novel=_scaling(values["novel"]),

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import write_text
 from ..run_files import LOG
 
@@ -49,6 +50,6 @@ class TrainingLog:
 
 def _is_kept(line: str, epochs: int) -> bool:
     try:
-        return int(json.loads(line)["epoch"]) <= epochs
-    except (ValueError, KeyError, TypeError):
+        return int(parse_json(line, finite=False)["epoch"]) <= epochs
+    except JSON_DAMAGE:
         return False  # a line cut off by the interruption

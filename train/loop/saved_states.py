@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...data.errors import RunError
+from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.store.digests import file_digest
 from ..run_files import START, STATE_FOLDER, save_tensors, write_json
 from .optimiser import AveragedWeights, MasterWeights
@@ -123,9 +124,9 @@ def _earlier_progress(state: Path) -> str:
     """What earlier versions wrote into a file of its own, for the one state that there was."""
     try:
         text = (state.parent / PROGRESS).read_text(encoding="utf-8")
-        if json.loads(text)["tensors"] == state.name:
+        if parse_json(text)["tensors"] == state.name:
             return text
-    except (OSError, ValueError, KeyError, TypeError):
+    except JSON_DAMAGE:
         pass
     raise StateDamaged("it does not say how far training had come")
 
@@ -271,14 +272,14 @@ def read_progress(run: Path) -> TrainingProgress | None:
 
 def _parse(text: str) -> TrainingProgress:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         values.pop("tensors", None)
         if isinstance(sums := values["epoch_sums"], list):
             # Written before there were other systems than OP-TSG.
             names = ("train_contrastive", "train_generation", "prompts_used")
             values["epoch_sums"] = dict(zip(names, sums, strict=True))
         return TrainingProgress(**values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except JSON_DAMAGE as error:
         raise StateDamaged(str(error)) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...data.errors import StoreError
+from ...data.json_reader import parse_json
 from ...data.torchvision_compat import ensure_torchvision_importable
 from .layers import Dropout
 
@@ -30,7 +30,7 @@ class TitleEncoder(nn.Module):
         ensure_torchvision_importable()
         from transformers import AutoConfig, AutoModel
 
-        settings = json.loads(config_json)
+        settings = parse_json(config_json)
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention

@@ -13,6 +13,7 @@ import torch
 
 from ... import __version__
 from ...data.errors import ConfigError, RunError
+from ...data.json_reader import parse_json
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer, build_vocabulary
@@ -198,7 +199,7 @@ def _fit_to_store(
     store: FeatureStore, model: ModelConfig, tag_table: TagTable, tokenizer: TitleTokenizer
 ) -> tuple[InputConfig, ModelConfig]:
     """Input sizes from the store, and no more title layers than its text model has."""
-    title: dict[str, Any] = json.loads(store.title_encoder_config)
+    title: dict[str, Any] = parse_json(store.title_encoder_config)
     available = int(title["num_hidden_layers"])
     layers = min(model.title_layers, available)
     title["num_hidden_layers"] = layers
