@@ -37,7 +37,8 @@ class OptsgError(Exception):
 
 def reason_of(error: BaseException) -> str:
     """What an error of a library says, for a sentence of our own: its first line, and of that not more than a reader can use."""
-    lines = str(error).strip().splitlines()
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = str(said).strip().splitlines()
     return lines[0][:LONGEST_REASON] if lines else type(error).__name__
 
 

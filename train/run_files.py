@@ -22,11 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..data.errors import ConfigError, RunError
+from ..data.errors import ConfigError, RunError, StoreError, reason_of
+from ..data.json_reader import LARGE_FILE, check_is_file, read_bounded
 from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
 from ..data.whole_files import whole_file, write_text
@@ -60,9 +61,21 @@ def read_config(path: Path) -> RunConfig:
         RunError: they are missing, damaged or of a newer optsg.
     """
     try:
-        return RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
+        return RunConfig.from_json(read_bounded(path / CONFIG).decode())
     except (ConfigError, OSError, ValueError) as error:
-        raise RunError(f"{path / CONFIG}: {error}") from error
+        raise RunError(f"{path / CONFIG}: {reason_of(error)}") from error
+
+
+def read_tokenizer(path: Path) -> TitleTokenizer:
+    """The tokenizer of a run folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        return TitleTokenizer.from_json(read_bounded(path / TOKENIZER, LARGE_FILE).decode())
+    except (StoreError, OSError, ValueError) as error:
+        raise RunError(f"{path / TOKENIZER}: {reason_of(error)}") from error
 
 
 def run_digest(path: Path) -> str:
@@ -114,11 +127,40 @@ def load_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = 
     Raises:
         RunError: the file is missing, damaged or of another model.
     """
+    check_weights(model, path, training_only)
     own = {name: value for name, value in model.state_dict().items() if name.startswith(training_only)}
     try:
         model.load_state_dict({**own, **load_file(path)}, strict=True)
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise RunError(f"{path} does not hold this run's weights: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{path} does not hold this run's weights: {reason_of(error)}") from error
+
+
+def check_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = ()) -> None:
+    """Compares the header of a file of weights with a model, which may be an outline without numbers (device ``meta``).
+
+    So a configuration that announces a model of another size is refused before there is memory for that model.
+
+    Raises:
+        RunError: as :func:`load_weights`.
+    """
+    expected = {
+        name: tuple(value.shape)
+        for name, value in model.state_dict().items()
+        if not training_only or not name.startswith(training_only)
+    }
+    try:
+        check_is_file(path)
+        with safe_open(path, framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"{path} does not hold this run's weights: {reason_of(error)}") from error
+    for name in sorted({*expected, *found}):
+        if expected.get(name) != found.get(name):
+            there, due = (
+                f"of the shape {shapes[name]}" if name in shapes else "missing" for shapes in (found, expected)
+            )
+            due = due if name in expected else "none"
+            raise RunError(f"{path} does not hold this run's weights: {name} is {there}, expected {due}")
 
 
 def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:

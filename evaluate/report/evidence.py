@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ...data.batching import collate, sequential_batches
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
 from ...data.inputs.source_files import SourceFinder
 from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.store import FeatureStore
@@ -90,7 +90,7 @@ def read_evidence(path: Path) -> EvidenceOf:
             for row in rows
         }
     except JSON_DAMAGE as error:
-        raise RunError(f"{path} cannot be read ({error}); run optsg-eval --evidence again") from error
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval --evidence again") from error
 
 
 def shares(evidence: Evidence) -> dict[str, str]:

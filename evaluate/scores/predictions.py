@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.batching import Batch, collate, reading_ahead, sequential_batches
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
 from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
@@ -147,7 +147,7 @@ def _parse_line(line: str, place: str) -> ItemPrediction:
         return ItemPrediction(id=row["id"], title=row["title"], true=tuple(row["true"]), tags=tags)
     except JSON_DAMAGE as error:
         raise RunError(
-            f"{place} is not a prediction ({error}); expected the fields id, title, true and tags: run optsg-eval again"
+            f"{place} is not a prediction ({reason_of(error)}); expected the fields id, title, true and tags: run optsg-eval again"
         ) from error
 
 
@@ -187,4 +187,4 @@ def read_ranked_below(path: Path) -> dict[str, tuple[str, ...]] | None:
             rows = [parse_json(line) for line in file]
         return {row["id"]: tuple(row["tags"]) for row in rows}
     except JSON_DAMAGE as error:
-        raise RunError(f"{path} cannot be read ({error}); run optsg-eval again") from error
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval again") from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.errors import ConfigError, RunError, StoreError
+from ...data.errors import ConfigError, RunError, StoreError, reason_of
 from ...data.json_reader import JSON_DAMAGE, parse_json, read_json
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
@@ -106,7 +106,7 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
             below=read_ranked_below(folder / RANKED_BELOW),
         )
     except (*JSON_DAMAGE, StopIteration) as error:
-        raise RunError(f"{path} cannot be read ({error}); run optsg-eval again") from error
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval again") from error
     history = read_training_history(run / LOG)
     return SavedEvaluation(run=run, folder=folder, evaluation=evaluation, config=config, history=history)
 
@@ -231,4 +231,6 @@ def remembered_inputs(folder: Path) -> Path | None:
     try:
         return Path(read_json(path, finite=False)["inputs"])
     except JSON_DAMAGE as error:
-        raise RunError(f"{path} cannot be read ({error}); name the folder again with --inputs DIR") from error
+        raise RunError(
+            f"{path} cannot be read ({reason_of(error)}); name the folder again with --inputs DIR"
+        ) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
 from ...data.json_reader import JSON_DAMAGE, read_json
 from ...data.tag_table import TagTable
 from ...train.loop.saved_states import read_progress
@@ -70,7 +70,7 @@ def _read(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = read_json(path, finite=False)
         document["label_based"], document["example_based"], document["novel"]
     except JSON_DAMAGE as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run optsg-tables again") from error
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); remove it and run optsg-tables again") from error
     return document
 
 

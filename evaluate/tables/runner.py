@@ -20,7 +20,7 @@ from typing import Literal
 
 import torch
 
-from ...data.errors import ConfigError, RunError
+from ...data.errors import ConfigError, RunError, reason_of
 from ...data.json_reader import JSON_DAMAGE, read_json
 from ...train.config import RunConfig
 from ...train.device import choose_device
@@ -221,7 +221,9 @@ def _scores(folder: Path) -> str:
         label, example = metrics["label_based"], metrics["example_based"]
         f1 = {**{name: label[name]["f1"] for name in ("full", "rare", "common")}, "example": example["f1"]}
     except JSON_DAMAGE as error:
-        raise RunError(f"{folder}/eval/test/metrics.json cannot be read ({error}); remove it and run again") from error
+        raise RunError(
+            f"{folder}/eval/test/metrics.json cannot be read ({reason_of(error)}); remove it and run again"
+        ) from error
     return "F1 " + ", ".join(f"{name} {100 * value:.1f}" for name, value in f1.items())
 
 

@@ -14,14 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ...data.errors import RunError
-from ...data.json_reader import JSON_DAMAGE, parse_json
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json
 from ...data.store.digests import file_digest
 from ..run_files import START, STATE_FOLDER, save_tensors, write_json
 from .optimiser import AveragedWeights, MasterWeights
@@ -77,10 +78,11 @@ def state_progress(state: Path) -> str:
         StateDamaged: there is none.
     """
     try:
+        check_is_file(state)
         with safe_open(state, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise StateDamaged(str(error).splitlines()[0]) from error
+        raise StateDamaged(reason_of(error)) from error
     if _KEY in metadata:
         return str(metadata[_KEY])
     return _earlier_progress(state)
@@ -278,7 +280,11 @@ def _parse(text: str) -> TrainingProgress:
             # Written before there were other systems than OP-TSG.
             names = ("train_contrastive", "train_generation", "prompts_used")
             values["epoch_sums"] = dict(zip(names, sums, strict=True))
-        return TrainingProgress(**values)
+        progress = TrainingProgress(**values)
+        for name, kind in get_type_hints(TrainingProgress).items():
+            if kind in (int, float, bool) and not isinstance(getattr(progress, name), int | float):
+                raise ValueError(f"{name} is no number")
+        return progress
     except JSON_DAMAGE as error:
         raise StateDamaged(str(error)) from error
 

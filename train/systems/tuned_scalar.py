@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
 from ...data.json_reader import JSON_DAMAGE, read_json
 
 TOLERANCE = 0.0025
@@ -66,7 +66,7 @@ class TunedScalar:
             value = float(read_json(path)[self.name])
         except JSON_DAMAGE as error:
             raise RunError(
-                f"{path.parent} cannot be read: {path.name} does not hold the system's {self.name} ({error}); "
+                f"{path.parent} cannot be read: {path.name} does not hold the system's {self.name} ({reason_of(error)}); "
                 "train the run again"
             ) from error
         return Decision(scalar=self, value=value)
