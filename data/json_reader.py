@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import stat
 from pathlib import Path
@@ -73,10 +74,10 @@ def read_bounded(path: Path, most_bytes: int = SMALL_FILE) -> bytes:
     """All bytes of a file that is supposed to be small; errors as :func:`read_json`."""
     check_is_file(path)
     with path.open("rb") as file:
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise ValueError(f"more than {most_bytes:,} bytes")
-    return data
+        size = os.fstat(file.fileno()).st_size
+        if size > most_bytes:
+            raise ValueError(f"more than {most_bytes:,} bytes")
+        return file.read(size)  # memory is taken for as many as are asked for
 
 
 def check_is_file(path: Path) -> None:

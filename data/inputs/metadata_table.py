@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import InputError
+from ..errors import InputError, reason_of
 from ..json_reader import parse_json
 from .json_list import check_json_list, read_json_list
 from .records import FORBIDDEN, PINNED
@@ -98,7 +98,7 @@ class JsonLinesTable:
         try:
             values = parse_json(line, finite=False)
         except ValueError as error:
-            return Row(where=where, values={}, error=f"not JSON ({error})")
+            return Row(where=where, values={}, error=f"not JSON ({reason_of(error)})")
         if not isinstance(values, dict):
             return Row(where=where, values={}, error="not a JSON object")
         return Row(where=where, values={_column(name): value for name, value in values.items()})
@@ -164,7 +164,7 @@ class ParquetTable:
             rows = file.metadata.num_rows
         _check_columns(path, [_column(name) for name in names])
         self._columns = [name for name in names if _column(name) in COLUMNS]
-        if rows == 0:
+        if rows <= 0:
             raise InputError(f"{path}: holds no rows")
 
     def rows(self) -> Iterator[Row]:
@@ -177,24 +177,25 @@ class ParquetTable:
                     yield Row(where=f"row {number}", values={_column(name): value for name, value in values.items()})
 
     def _open(self) -> Any:
-        import pyarrow as pa
         import pyarrow.parquet as pq
+
+        from ..parquet_damage import PARQUET_DAMAGE
 
         try:
             return pq.ParquetFile(self.path)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.path}: not a Parquet file ({error})") from error
+        except PARQUET_DAMAGE as error:
+            raise InputError(f"{self.path}: not a Parquet file ({reason_of(error)})") from error
 
     def _batches(self, file: Any) -> Iterator[list[dict[str, object]]]:
-        import pyarrow as pa
+        from ..parquet_damage import PARQUET_DAMAGE
 
         batches = file.iter_batches(batch_size=ROWS_AT_ONCE, columns=self._columns)
         while True:
             try:
                 batch = next(batches, None)
                 rows = None if batch is None else batch.to_pylist()
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                raise InputError(f"{self.path}: damaged Parquet file ({error})") from error
+            except PARQUET_DAMAGE as error:
+                raise InputError(f"{self.path}: damaged Parquet file ({reason_of(error)})") from error
             if rows is None:
                 return
             yield rows

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...data.batching import Batch, collate, reading_ahead, sequential_batches
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, parse_json
+from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
@@ -121,7 +121,8 @@ def read_predictions(path: Path) -> list[ItemPrediction]:
     """
     items = []
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        check_is_file(path)
+        with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 items.append(_parse_line(line, f"{path}, line {number}"))
     except OSError as error:
@@ -129,7 +130,7 @@ def read_predictions(path: Path) -> list[ItemPrediction]:
     return items
 
 
-def _parse_line(line: str, place: str) -> ItemPrediction:
+def _parse_line(line: bytes, place: str) -> ItemPrediction:
     try:
         row = parse_json(line)
         tags = tuple(

@@ -182,7 +182,7 @@ def read_training_history(path: Path) -> TrainingHistory:
     if not path.is_file():
         return TrainingHistory(())
     records: dict[float, dict[str, float]] = {}
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open("rb") as file:
         for event in _events(file):
             numbers = _numbers(event)
             if "epoch" in numbers:
@@ -190,7 +190,7 @@ def read_training_history(path: Path) -> TrainingHistory:
     return TrainingHistory(tuple(records[epoch] for epoch in sorted(records)))
 
 
-def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
             event = parse_json(line, finite=False)

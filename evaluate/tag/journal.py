@@ -19,10 +19,11 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
 from ...data.inputs.relative_paths import printable
-from ...data.json_reader import parse_json
+from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import whole_file
+from ..csv_cells import as_cell, from_cell
 from ..scores.predictions import json_line
 from .made_with import MadeWith, check_record, record_path, write_record
 from .tagged_file import TaggedFile
@@ -125,9 +126,9 @@ class LinesOutput(ABC):
     def _read(self, line: bytes, number: int) -> tuple[str, bool]:
         try:
             return self.read_line(line.decode("utf-8"))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (*JSON_DAMAGE, csv.Error, StopIteration) as error:
             raise RunError(
-                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
+                f"{self.path}, line {number}, is not what optsg-tag writes ({reason_of(error)}); name another file with --out"
             ) from error
 
     @abstractmethod
@@ -190,7 +191,7 @@ class CsvOutput(LinesOutput):
         row = next(csv.reader([line], strict=True))
         if len(row) != len(COLUMNS):
             raise ValueError(f"{len(row)} fields in place of {len(COLUMNS)}")
-        return _text(row[0]), bool(row[COLUMNS.index("error")])
+        return from_cell(row[0]), bool(row[COLUMNS.index("error")])
 
     def to_line(self, tagged: TaggedFile) -> str:
         """See :class:`LinesOutput`; line ends within a field become spaces."""
@@ -199,7 +200,7 @@ class CsvOutput(LinesOutput):
         fields += [json_line([row[name] for row in rows]) for name in ("tag", "score", "novel")]
         fields += [tagged.error or "", json_line(rows)]
         line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(map(printable, fields))
+        csv.writer(line, lineterminator="").writerow(as_cell(printable(field)) for field in fields)
         return line.getvalue()
 
 

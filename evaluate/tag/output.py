@@ -16,7 +16,9 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...data.errors import ConfigError, RunError
+from ...data.errors import ConfigError, RunError, reason_of
+from ...data.json_reader import check_is_file
+from ...data.parquet_damage import PARQUET_DAMAGE
 from ...data.whole_files import lock_out, whole_file
 from .journal import CsvOutput, JsonLinesOutput, LinesOutput, PathSet
 from .made_with import MadeWith, check_made_with, record_path
@@ -135,18 +137,38 @@ class ParquetOutput:
 
     def _check(self, made_with: MadeWith) -> None:
         try:
+            check_is_file(self.path)
             found = pq.read_schema(self.path)
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{self.path} is not a Parquet file ({error}); name another file with --out") from error
+        except PARQUET_DAMAGE as error:
+            raise RunError(
+                f"{self.path} is not a Parquet file ({reason_of(error)}); name another file with --out"
+            ) from error
         if not found.equals(SCHEMA):
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
         there = (found.metadata or {}).get(MADE_WITH, b"")
         check_made_with(self.path, there, made_with, where=f"the metadata of {self.path}")
 
     def _old_rows(self, columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                yield batch.to_pylist()
+        with self._opened() as file:
+            batches = file.iter_batches(ROWS_AT_ONCE, columns=columns)
+            while True:
+                try:
+                    batch = next(batches, None)
+                    rows = None if batch is None else batch.to_pylist()
+                except PARQUET_DAMAGE as error:
+                    raise self._damage(error) from error
+                if rows is None:
+                    return
+                yield rows
+
+    def _opened(self) -> pq.ParquetFile:
+        try:
+            return pq.ParquetFile(self.path)
+        except PARQUET_DAMAGE as error:
+            raise self._damage(error) from error
+
+    def _damage(self, error: BaseException) -> RunError:
+        return RunError(f"{self.path} is damaged ({reason_of(error)}); name another file with --out, or begin anew")
 
 
 def _row(line: str) -> dict[str, Any]:

@@ -27,7 +27,11 @@ class TrainingLog:
         if run is None or self._path is None:
             return
         if keep_epochs is not None and self._path.exists():
-            kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_kept(line, keep_epochs)]
+            kept = [
+                line
+                for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+                if _is_kept(line, keep_epochs)
+            ]
             write_text(self._path, (line + "\n" for line in kept))
         purge = None if keep_epochs is None else keep_steps + 1
         self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json
+from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json, read_bounded
 from ...data.store.digests import file_digest
 from ..run_files import START, STATE_FOLDER, save_tensors, write_json
 from .optimiser import AveragedWeights, MasterWeights
@@ -256,9 +256,9 @@ def read_progress(run: Path) -> TrainingProgress | None:
     path = run / STATE_FOLDER / PROGRESS
     if path.is_file():
         try:
-            progress = _parse(path.read_text(encoding="utf-8"))
-        except (StateDamaged, OSError) as error:
-            raise RunError(f"{path} is damaged ({error}); start a new run") from error
+            progress = _parse(read_bounded(path).decode())
+        except (StateDamaged, OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({reason_of(error)}); start a new run") from error
         if progress.finished or not state_files(run):
             return progress
     reason: StateDamaged | None = None
