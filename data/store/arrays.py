@@ -10,18 +10,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import StoreError, StoreVersionError, reason_of
+from ..errors import StoreError, StoreVersionError
 from ..json_reader import parse_json
 from ..media import Failure
 from . import schema
-from .hdf5.columns import Column, RaggedColumn, all_texts, read_array
+from .hdf5.columns import HDF5_DAMAGE, Column, RaggedColumn, all_texts, hdf5_damage, read_array
 from .row_blocks import RowBlock
 from .schema import StoreHeader
 from .shards.index import ShardIndex, check_exists, read_index
 from .shards.reading import MappedShards, open_shard_columns
-
-HDF5_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, AttributeError, MemoryError)
-"""What h5py makes of a damaged file."""
 
 StoreRole = Literal["part", "store"]
 
@@ -29,7 +26,7 @@ StoreRole = Literal["part", "store"]
 def _open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
-    except OSError as error:
+    except HDF5_DAMAGE as error:
         raise StoreError(f"{path} is not a readable HDF5 file; it is damaged or something else") from error
 
 
@@ -89,12 +86,8 @@ class StoreArrays:
             self._file_path = path / self.index.tables.name
         self._file = _open_hdf5(self._file_path)
         try:
-            self._read_columns()
-        except HDF5_DAMAGE as error:
-            self._file.close()
-            raise StoreError(
-                f"{self._file_path} is damaged ({reason_of(error)}); copy it again, or make the store anew"
-            ) from error
+            with hdf5_damage(self._file_path):
+                self._read_columns()
         except BaseException:
             self._file.close()
             raise
@@ -197,7 +190,8 @@ class StoreArrays:
     def array_names(self) -> list[str]:
         """Names of all arrays in the file."""
         names: list[str] = []
-        self._file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+        with hdf5_damage(self._file_path):
+            self._file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
         return names
 
     @property
@@ -228,7 +222,10 @@ class StoreArrays:
 
     def digests(self) -> dict[str, str]:
         """SHA-256 by array, as recorded when it was written; empty for a store of version 1."""
-        recorded: dict[str, str] = parse_json(_text_attribute(self._file, "digests", "{}"))
+        with hdf5_damage(self._file_path):
+            recorded: dict[str, str] = parse_json(_text_attribute(self._file, "digests", "{}"))
+            if not isinstance(recorded, dict) or not all(isinstance(digest, str) for digest in recorded.values()):
+                raise ValueError("its digests are none")
         return recorded
 
     def close(self) -> None:

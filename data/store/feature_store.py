@@ -16,7 +16,7 @@ from ..json_reader import JSON_DAMAGE, parse_json
 from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
 from . import schema
 from .arrays import StoreArrays
-from .hdf5.columns import all_texts, checked_dataset, group_names, row_bytes, row_text
+from .hdf5.columns import all_texts, checked_dataset, group_names, hdf5_damage, row_bytes, row_text
 from .row_blocks import RaggedBlock
 from .schema import VideoFeatures
 
@@ -281,7 +281,8 @@ class FeatureStore(StoreArrays):
             left -= dataset.nbytes
             if left < 0:
                 raise StoreError(f"{self._file_path}: weights of the title encoder share their bytes; it is damaged")
-            weights[name] = dataset[()]
+            with hdf5_damage(self._file_path):
+                weights[name] = dataset[()]
         return weights
 
     def features(self, row: int) -> VideoFeatures:

@@ -59,11 +59,11 @@ def _cut(share: float) -> Mutation:
 
 
 def _insert(share: float, what: bytes) -> Mutation:
-    return lambda data: data[: (place := _place(data, share))] + what + data[place:]
+    return lambda data: _cut(share)(data) + what + data[_place(data, share) :]
 
 
 def _remove(share: float, count: int) -> Mutation:
-    return lambda data: data[: (place := _place(data, share))] + data[place + count :]
+    return lambda data: _cut(share)(data) + data[_place(data, share) + count :]
 
 
 def _repeat(share: float, count: int, times: int) -> Mutation:

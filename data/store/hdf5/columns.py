@@ -6,7 +6,9 @@ readers map them into memory instead of going through the HDF5 library for every
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import StoreError
+from ...errors import StoreError, reason_of
 from ..mapped_pages import map_behind, place_in_map, read_pages_ahead, release_pages
 from ..row_blocks import RaggedBlock, decode_text, encode_text
 from ..schema import ArrayForm
@@ -35,6 +37,19 @@ SMALL_CHUNK_BYTES = 1 << 16
 
 
 Array = NDArray[Any]
+
+
+HDF5_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, AttributeError, MemoryError)
+"""What h5py makes of a damaged file, whenever it is asked for something of it."""
+
+
+@contextlib.contextmanager
+def hdf5_damage(path: Path) -> Iterator[None]:
+    """Turns what h5py makes of a damaged file into one sentence."""
+    try:
+        yield
+    except HDF5_DAMAGE as error:
+        raise StoreError(f"{path} is damaged ({reason_of(error)}); copy it again, or make the store anew") from error
 
 
 class ArrayWriter:
@@ -143,13 +158,14 @@ def read_array(file: h5py.File, name: str, path: Path, form: ArrayForm, *, lazil
     ``lazily`` leaves a dataset in pieces in the file: what is returned gives an array when it is sliced. Errors as
     :func:`checked_dataset`.
     """
-    dataset = checked_dataset(file, name, path, form)
-    offset = dataset.id.get_offset()
-    if dataset.chunks is None and offset is not None and dataset.size and dataset.dtype.isnative:
-        # As a plain array: taking a row of numpy's own class of mapped arrays costs several times as much.
-        return np.asarray(np.memmap(path, dtype=dataset.dtype, mode="r", offset=offset, shape=dataset.shape))
-    loaded: Array = dataset if lazily else dataset[()]
-    return loaded
+    with hdf5_damage(path):
+        dataset = checked_dataset(file, name, path, form)
+        offset = dataset.id.get_offset()
+        if dataset.chunks is None and offset is not None and dataset.size and dataset.dtype.isnative:
+            # As a plain array: taking a row of numpy's own class of mapped arrays costs several times as much.
+            return np.asarray(np.memmap(path, dtype=dataset.dtype, mode="r", offset=offset, shape=dataset.shape))
+        loaded: Array = dataset if lazily else dataset[()]
+        return loaded
 
 
 def checked_dataset(file: h5py.File, name: str, path: Path, form: ArrayForm) -> h5py.Dataset:
@@ -161,12 +177,13 @@ def checked_dataset(file: h5py.File, name: str, path: Path, form: ArrayForm) -> 
     Raises:
         StoreError: it is missing, of another type or shape, compressed, or reaches outside the file.
     """
-    dataset = _own_dataset(file, name, path)
-    _check_form(dataset, name, path, form)
-    if dataset.id.get_create_plist().get_nfilters():
-        raise StoreError(f"{path}: {name!r} is compressed or filtered, which a feature store must not contain")
-    _check_storage(dataset, name, path)
-    return dataset
+    with hdf5_damage(path):
+        dataset = _own_dataset(file, name, path)
+        _check_form(dataset, name, path, form)
+        if dataset.id.get_create_plist().get_nfilters():
+            raise StoreError(f"{path}: {name!r} is compressed or filtered, which a feature store must not contain")
+        _check_storage(dataset, name, path)
+        return dataset
 
 
 def foreign_array(file: h5py.File, name: str, path: Path, *, most_bytes: int) -> Array:
@@ -210,7 +227,7 @@ def _type_name(dataset: h5py.Dataset) -> str | None:
     """``float16`` and the like; ``None`` for whatever is not exactly one of numpy's integers or floating-point numbers."""
     stored = dataset.id.get_type()
     for name in NUMBER_TYPES:
-        for order in "<>":
+        for order in ("<", ">"):
             if stored.equal(h5py.h5t.py_create(np.dtype(name).newbyteorder(order))):
                 return name
     return None
@@ -230,10 +247,11 @@ def _check_storage(dataset: h5py.Dataset, name: str, path: Path) -> None:
 
 def group_names(file: h5py.File, name: str, path: Path) -> list[str]:
     """What the group ``name`` holds; refused as :func:`checked_dataset`."""
-    node = _checked_node(file, name, path)
-    if not isinstance(node, h5py.Group):
-        raise StoreError(f"{path}: {name!r} is no group of arrays; the file is damaged")
-    return list(node)
+    with hdf5_damage(path):
+        node = _checked_node(file, name, path)
+        if not isinstance(node, h5py.Group):
+            raise StoreError(f"{path}: {name!r} is no group of arrays; the file is damaged")
+        return list(node)
 
 
 def _checked_node(file: h5py.File, name: str, path: Path) -> Any:
