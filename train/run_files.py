@@ -18,7 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +165,13 @@ def check_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] =
 
 
 def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:
-    """Makes the run folder and writes everything that is known before training."""
-    path.mkdir(parents=True, exist_ok=True)
+    """Makes the run folder and writes everything that is known before training.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with write_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
     write_text(path / TOKENIZER, [tokenizer.to_json()])
     tag_table.save(path / TAG_TABLE)
     write_text(path / CONFIG, [config.to_json()])  # last: a folder without it holds no run
@@ -205,8 +211,22 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def point_latest(run: Path, runs: Path = Path("runs")) -> None:
-    """Makes ``runs/latest`` a relative link to a run folder."""
-    runs.mkdir(parents=True, exist_ok=True)
-    temporary = runs / f".latest-{os.getpid()}"
-    temporary.symlink_to(os.path.relpath(run.resolve(), runs.resolve()), target_is_directory=True)
-    temporary.replace(runs / "latest")
+    """Makes ``runs/latest`` a relative link to a run folder.
+
+    Raises:
+        RunError: there can be no such link.
+    """
+    with write_errors(runs / "latest"):
+        runs.mkdir(parents=True, exist_ok=True)
+        temporary = runs / f".latest-{os.getpid()}"
+        temporary.symlink_to(os.path.relpath(run.resolve(), runs.resolve()), target_is_directory=True)
+        temporary.replace(runs / "latest")
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusals into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {reason_of(error)}") from error

@@ -130,6 +130,7 @@ def test_what_is_damaged_is_read_or_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("reader", READERS)
 @settings(
     max_examples=int(os.environ.get("OPTSG_MUTATIONS", str(MANY))),

@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import write_text
-from ..run_files import LOG
+from ..run_files import LOG, write_errors
 
 
 class TrainingLog:
@@ -34,13 +34,18 @@ class TrainingLog:
             ]
             write_text(self._path, (line + "\n" for line in kept))
         purge = None if keep_epochs is None else keep_steps + 1
-        self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
+        with write_errors(run / "tensorboard"):
+            self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
 
     def write(self, event: str, step: int, **values: Any) -> None:
-        """One line; numbers also become TensorBoard scalars ``event/name``."""
+        """One line; numbers also become TensorBoard scalars ``event/name``.
+
+        Raises:
+            RunError: the line cannot be written.
+        """
         if self._path is None:
             return
-        with self._path.open("a", encoding="utf-8") as file:
+        with write_errors(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, "step": step, **values}, ensure_ascii=False) + "\n")
         for name, value in values.items():
             if isinstance(value, (int, float)) and name != "epoch":

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from optsg.data.errors import RunError
 from optsg.data.whole_files import lock_out
+from optsg.train.loop.log import TrainingLog
 from optsg.train.loop.saved_states import read_progress, state_files
 from optsg.train.loop.trainer import Trainer
 from safetensors.torch import load_file
@@ -298,3 +299,19 @@ def test_all_processes_of_a_second_training_end(feats: Path, trainings: Training
 
 def test_all_files_of_a_run_have_the_same_permissions(whole: Path) -> None:
     assert {file.stat().st_mode for file in whole.iterdir() if file.is_file()} == {(whole / "log.jsonl").stat().st_mode}
+
+
+@pytest.mark.parametrize("place", ["a-file/run", "run"])
+def test_a_run_that_cannot_be_written_is_one_line(feats: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "run").symlink_to("/proc/no-such-folder/run")
+    result = train("--feats", feats, "--run", tmp_path / place, *as_options(), *SETTINGS)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "cannot be written: " in result.stderr
+
+
+def test_a_log_on_a_full_disk_is_one_line() -> None:
+    log = TrainingLog(None)
+    log._path = Path("/dev/full")
+    with pytest.raises(RunError, match=r"^/dev/full cannot be written: No space left on device$"):
+        log.write("epoch", 1)
