@@ -223,9 +223,10 @@ class StoreArrays:
     def digests(self) -> dict[str, str]:
         """SHA-256 by array, as recorded when it was written; empty for a store of version 1."""
         with hdf5_damage(self._file_path):
-            recorded: dict[str, str] = parse_json(_text_attribute(self._file, "digests", "{}"))
-            if not isinstance(recorded, dict) or not all(isinstance(digest, str) for digest in recorded.values()):
+            found: Any = parse_json(_text_attribute(self._file, "digests", "{}"))
+            if not isinstance(found, dict) or not all(isinstance(digest, str) for digest in found.values()):
                 raise ValueError("its digests are none")
+        recorded: dict[str, str] = found
         return recorded
 
     def close(self) -> None:

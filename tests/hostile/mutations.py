@@ -77,7 +77,7 @@ def _repeat(share: float, count: int, times: int) -> Mutation:
 def _number(share: float, width: int, value: int) -> Mutation:
     def mutate(data: bytes) -> bytes:
         place = _place(data, share) // width * width
-        return data[:place] + (value % 256**width).to_bytes(width, "little") + data[place + width :]
+        return data[:place] + (value % (1 << 8 * width)).to_bytes(width, "little") + data[place + width :]
 
     return mutate
 
