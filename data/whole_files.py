@@ -64,6 +64,7 @@ def lock_out(
     Raises:
         error: another process holds it, or there can be no such file.
     """
+    missing = [folder for folder in out.parents if not folder.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out.with_name(out.name + ".lock"))
@@ -79,3 +80,6 @@ def lock_out(
         with contextlib.suppress(OSError):  # while it is still held: whoever waits for it notices and makes a new one
             Path(lock.lock_file).unlink()
         lock.release()
+        with contextlib.suppress(OSError):  # folders made for the lock alone: what has something in it stays
+            for folder in missing:
+                folder.rmdir()
