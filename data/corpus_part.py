@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from .errors import ConfigError
 
+MOST_PARTS = 1_000_000
+"""More than anybody has machines for; the missing ones can be listed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusPart:
@@ -36,7 +39,7 @@ class CorpusPart:
         match = re.fullmatch(r"(\d{1,9}(?:,\d{1,9})*)/(\d{1,9})", text)
         numbers = tuple(sorted({int(number) for number in match[1].split(",")})) if match else ()
         of = int(match[2]) if match else 0
-        if not numbers or numbers[0] < 1 or numbers[-1] > of:
+        if not numbers or numbers[0] < 1 or numbers[-1] > of or of > MOST_PARTS:
             raise ConfigError(f"--part {text} is no part; expected I/N with I from 1 to N, for instance 2/8")
         return cls(numbers=numbers, of=of)
 

@@ -14,14 +14,32 @@
     └── ConfigError         a setting is out of range or unknown
 
 A message is one sentence or two: the path, what was found, what was expected, what to do.
-The commands print it without a traceback (``-v`` adds one) and exit with code 1.
+The commands print it without a traceback (``-v`` adds one) and exit with code 1. It is one line whatever the names and
+texts in it hold: :class:`OptsgError` puts spaces in the place of line ends and other control characters.
 """
 
 from __future__ import annotations
 
+import re
+
+LONGEST_REASON = 300
+"""Characters of what a library says of a damaged file."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
 
 class OptsgError(Exception):
     """Base of every error that optsg raises on purpose."""
+
+    def __str__(self) -> str:
+        return _CONTROL.sub(" ", super().__str__())
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of a library says, for a sentence of our own: its first line, and of that not more than a reader can use."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    lines = str(said).strip().splitlines()
+    return lines[0][:LONGEST_REASON] if lines else type(error).__name__
 
 
 class InputError(OptsgError):

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import RunError
+from .errors import RunError, reason_of
+from .json_reader import JSON_DAMAGE, LARGE_FILE, read_json
 from .store import FeatureStore
 from .tags import current_keys
 from .whole_files import write_text
@@ -94,12 +96,23 @@ class TagTable:
     def load(cls, path: Path) -> TagTable:
         """Reads what :meth:`save` wrote; raises :class:`RunError` where it cannot."""
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))["tags"]
+            rows = read_json(path, most_bytes=LARGE_FILE)["tags"]
+            for row in rows:
+                _check_row(row)
             return cls(
                 keys=tuple(current_keys([row["key"] for row in rows])),
                 spellings=tuple(row["spelling"] for row in rows),
                 counts=np.array([row["count"] for row in rows], np.int64),
                 tokens=tuple(tuple(row["tokens"]) for row in rows),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path} is not a readable tag table ({error}); train the run again") from error
+        except JSON_DAMAGE as error:
+            raise RunError(f"{path} is not a readable tag table ({reason_of(error)}); train the run again") from error
+
+
+def _check_row(row: dict[str, Any]) -> None:
+    """Raises one of :data:`optsg.data.json_reader.JSON_DAMAGE` for what :meth:`TagTable.save` does not write."""
+    texts, numbers = (row["key"], row["spelling"]), (row["count"], *row["tokens"])
+    if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+        raise ValueError("a tag is not of texts and numbers")
+    if min(numbers) < 0:
+        raise ValueError("a tag has a negative number")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,13 +18,20 @@ from .errors import OptsgError, RunError
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields the name to write to; what is there when the block ends well becomes ``path``.
 
+    It gets the permissions that every new file gets here, whatever a library gives to its own: safetensors' are for the
+    owner alone.
+
     Raises:
         RunError: the file cannot be written (a full disk, no permission); one that was there before is kept.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        temporary.touch()
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
+        temporary.chmod(mode)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
@@ -40,20 +48,29 @@ def write_text(path: Path, chunks: Iterable[str]) -> None:
 
 
 @contextmanager
-def lock_out(out: Path, error: type[OptsgError]) -> Iterator[None]:
+def lock_out(
+    out: Path,
+    error: type[OptsgError],
+    *,
+    busy: str = "is being written by another process; wait until it has finished, or choose another --out",
+) -> Iterator[None]:
     """Holds ``OUT.lock``; the system lets go of it whenever the process ends, however it ends.
+
+    Args:
+        out: what is written.
+        error: what is raised.
+        busy: what another process is doing with it, for people.
 
     Raises:
         error: another process holds it, or there can be no such file.
     """
+    missing = [folder for folder in out.parents if not folder.exists()]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out.with_name(out.name + ".lock"))
         lock.acquire(timeout=0)
     except Timeout as held:
-        raise error(
-            f"{out} is being written by another process; wait until it has finished, or choose another --out"
-        ) from held
+        raise error(f"{out} {busy}") from held
     except OSError as refused:
         reason = refused.strerror or refused
         raise error(f"{out} cannot be written: {reason}; what was finished before is kept") from refused
@@ -63,3 +80,6 @@ def lock_out(out: Path, error: type[OptsgError]) -> Iterator[None]:
         with contextlib.suppress(OSError):  # while it is still held: whoever waits for it notices and makes a new one
             Path(lock.lock_file).unlink()
         lock.release()
+        with contextlib.suppress(OSError):  # folders made for the lock alone: what has something in it stays
+            for folder in missing:
+                folder.rmdir()

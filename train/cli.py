@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,17 +67,26 @@ def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose
     with one_sentence_errors(verbose):
         check_system_name(chosen["system"] or DEFAULT_SYSTEM)
         # PyTorch takes seconds to import; --help should not wait for it.
-        from .loop.processes import MainProcessFailed, open_processes
+        from .loop.processes import MainProcessFailed, open_processes, training_alone
         from .loop.train_run import train_run
         from .loop.trainer import TrainingInterrupted
-        from .run.plan import RunRequest, begun_run, new_run
+        from .run.plan import RunRequest, begun_config, begun_run, new_run
 
         try:
-            with open_processes(device) as processes:
+            with open_processes(device) as processes, ExitStack() as held:
                 if chosen["feats"] is not None:
                     request = RunRequest(run=run, device=device, **chosen)
-                    run = processes.by_main(partial(begun_run if resume == "auto" else new_run, request))
-                train_run(run or Path("runs/latest"), processes=processes, resume=resume is not None, quiet=quiet)
+                    begin = partial(begun_run if resume == "auto" else new_run, request)
+                    if run is not None:  # before anything is in it: another process may be about to begin it too
+                        held.enter_context(training_alone(run, processes))
+                    named, run = run, processes.by_main(begin)
+                    if named is None:
+                        held.enter_context(training_alone(run, processes))
+                else:
+                    run = run or Path("runs/latest")
+                    begun_config(run)
+                    held.enter_context(training_alone(run, processes))
+                train_run(run, processes=processes, resume=resume is not None, quiet=quiet)
         except TrainingInterrupted as interruption:
             sys.exit(interruption.exit_code)
         except MainProcessFailed:

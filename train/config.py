@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
-from ..data.errors import ConfigError
+from ..data.errors import ConfigError, reason_of
+from ..data.json_reader import JSON_DAMAGE, parse_json
+from ..data.store.schema import WIDEST
 from ..data.word_pieces import VocabularyKind
 from .system_names import DEFAULT_SYSTEM
 
@@ -18,6 +20,9 @@ Modality = Literal["both", "video", "title"]
 FalseNegatives = Literal["mask", "keep"]
 
 Normalisation = Literal["weights", "sum"]
+
+MOST_PIECES = 1 << 24
+"""Word pieces of a tokenizer."""
 
 NO_PROMPTS = "none"
 """The entry of a decoder without prompts; it is no setting of OP-TSG."""
@@ -37,6 +42,16 @@ Decoding = Literal["sequential", "parallel"]
 def _require(condition: bool, name: str, value: object, expected: str) -> None:
     if not condition:
         raise ConfigError(f"{name}={value} is out of range; expected {expected}")
+
+
+MOST = {
+    "width": 1 << 16,
+    "heads": 1 << 10,
+    **dict.fromkeys(("title_layers", "hybrid_layers", "prompt_layers", "decoder_layers"), 256),
+    "prompts": 4096,
+    "neighbours": 10_000,
+}
+"""Sizes of models that anybody trains; a run that announces more was made to take memory and time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +92,11 @@ class ModelConfig:
     neighbours: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("width", "heads", "title_layers", "prompt_layers", "decoder_layers", "prompts", "neighbours"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        _require(self.hybrid_layers >= 0, "hybrid_layers", self.hybrid_layers, "at least 0")
+        for name, most in MOST.items():
+            least = 0 if name == "hybrid_layers" else 1
+            value = getattr(self, name)
+            _require(value >= least, name, value, f"at least {least}")
+            _require(value <= most, name, value, f"at most {most:,}")
         _require(self.width % self.heads == 0, "width", self.width, f"a multiple of heads={self.heads}")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "0 ≤ dropout < 1")
         _require(self.prompt_entry in PROMPT_ENTRIES, "prompt_entry", self.prompt_entry, " or ".join(PROMPT_ENTRIES))
@@ -188,6 +205,13 @@ class InputConfig:
     title_encoder: Mapping[str, Any]
     pieces: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        for name in ("frame_dim", "patch_dim", "max_patches", "tag_dim"):
+            _require(0 <= getattr(self, name) <= WIDEST, name, getattr(self, name), f"0 to {WIDEST:,}")
+        _require(isinstance(self.title_encoder, dict), "title_encoder", self.title_encoder, "an object")
+        known = all(type(piece) is int and 0 <= piece < MOST_PIECES for piece in self.pieces)
+        _require(known, "pieces", "…", f"numbers from 0 to {MOST_PIECES - 1:,}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
@@ -223,16 +247,21 @@ class RunConfig:
             ConfigError: it is no JSON, or has unknown, missing or out-of-range settings.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             inputs = {**values.pop("inputs"), "pieces": tuple(values.pop("pieces"))}
+            for name, kind in (("system", str), ("size", str), ("optsg_version", str), ("store", dict)):
+                if not isinstance(values.get(name, kind()), kind):
+                    raise ValueError(f"{name} is no {'text' if kind is str else 'object'}")
+            if not isinstance(values.get("init_from"), dict | None):
+                raise ValueError("init_from is no object")
             return cls(
                 model=_build(ModelConfig, values.pop("model")),
                 training=_build(TrainingConfig, values.pop("training")),
                 inputs=_build(InputConfig, inputs),
                 **values,
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"the run's configuration cannot be read: {error}") from error
+        except JSON_DAMAGE as error:
+            raise ConfigError(f"the run's configuration cannot be read: {reason_of(error)}") from error
 
 
 Config = TypeVar("Config", ModelConfig, TrainingConfig, InputConfig)
@@ -241,7 +270,21 @@ Config = TypeVar("Config", ModelConfig, TrainingConfig, InputConfig)
 def _build(kind: type[Config], values: Mapping[str, Any]) -> Config:
     if unknown := set(values) - {f.name for f in fields(kind)}:
         raise ConfigError(f"unknown setting {min(unknown)!r}; this optsg is older than the run, or it was edited")
+    for name, wanted in get_type_hints(kind).items():
+        if name in values:
+            _check_type(name, values[name], wanted)
     return kind(**values)
+
+
+def _check_type(name: str, value: Any, wanted: Any) -> None:
+    """Refuses a value of another type than the setting's; objects and lists are looked at by whoever has them."""
+    if choices := get_args(wanted):
+        if all(isinstance(choice, str) for choice in choices):
+            _require(value in choices, name, value, " or ".join(choices))
+    elif wanted in (bool, int, str):
+        _require(type(value) is wanted, name, value, wanted.__name__)
+    elif wanted is float:
+        _require(type(value) in (int, float), name, value, "a number")
 
 
 SIZES: Mapping[Size, tuple[ModelConfig, TrainingConfig]] = {

@@ -18,15 +18,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..data.errors import ConfigError, RunError
+from ..data.errors import ConfigError, RunError, StoreError, reason_of
+from ..data.json_reader import LARGE_FILE, check_is_file, read_bounded
 from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
 from ..data.whole_files import whole_file, write_text
@@ -60,9 +62,21 @@ def read_config(path: Path) -> RunConfig:
         RunError: they are missing, damaged or of a newer optsg.
     """
     try:
-        return RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
+        return RunConfig.from_json(read_bounded(path / CONFIG).decode())
     except (ConfigError, OSError, ValueError) as error:
-        raise RunError(f"{path / CONFIG}: {error}") from error
+        raise RunError(f"{path / CONFIG}: {reason_of(error)}") from error
+
+
+def read_tokenizer(path: Path) -> TitleTokenizer:
+    """The tokenizer of a run folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        return TitleTokenizer.from_json(read_bounded(path / TOKENIZER, LARGE_FILE).decode())
+    except (StoreError, OSError, ValueError) as error:
+        raise RunError(f"{path / TOKENIZER}: {reason_of(error)}") from error
 
 
 def find_store(run: Path, said: Path) -> Path:
@@ -127,16 +141,50 @@ def load_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = 
     Raises:
         RunError: the file is missing, damaged or of another model.
     """
+    check_weights(model, path, training_only)
     own = {name: value for name, value in model.state_dict().items() if name.startswith(training_only)}
     try:
         model.load_state_dict({**own, **load_file(path)}, strict=True)
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise RunError(f"{path} does not hold this run's weights: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{path} does not hold this run's weights: {reason_of(error)}") from error
+
+
+def check_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = ()) -> None:
+    """Compares the header of a file of weights with a model, which may be an outline without numbers (device ``meta``).
+
+    So a configuration that announces a model of another size is refused before there is memory for that model.
+
+    Raises:
+        RunError: as :func:`load_weights`.
+    """
+    expected = {
+        name: tuple(value.shape)
+        for name, value in model.state_dict().items()
+        if not training_only or not name.startswith(training_only)
+    }
+    try:
+        check_is_file(path)
+        with safe_open(path, framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise RunError(f"{path} does not hold this run's weights: {reason_of(error)}") from error
+    for name in sorted({*expected, *found}):
+        if expected.get(name) != found.get(name):
+            there, due = (
+                f"of the shape {shapes[name]}" if name in shapes else "missing" for shapes in (found, expected)
+            )
+            due = due if name in expected else "none"
+            raise RunError(f"{path} does not hold this run's weights: {name} is {there}, expected {due}")
 
 
 def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: TitleTokenizer) -> None:
-    """Makes the run folder and writes everything that is known before training."""
-    path.mkdir(parents=True, exist_ok=True)
+    """Makes the run folder and writes everything that is known before training.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    with write_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
     write_text(path / TOKENIZER, [tokenizer.to_json()])
     tag_table.save(path / TAG_TABLE)
     write_text(path / CONFIG, [config.to_json()])  # last: a folder without it holds no run
@@ -176,8 +224,22 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def point_latest(run: Path, runs: Path = Path("runs")) -> None:
-    """Makes ``runs/latest`` a relative link to a run folder."""
-    runs.mkdir(parents=True, exist_ok=True)
-    temporary = runs / f".latest-{os.getpid()}"
-    temporary.symlink_to(os.path.relpath(run.resolve(), runs.resolve()), target_is_directory=True)
-    temporary.replace(runs / "latest")
+    """Makes ``runs/latest`` a relative link to a run folder.
+
+    Raises:
+        RunError: there can be no such link.
+    """
+    with write_errors(runs / "latest"):
+        runs.mkdir(parents=True, exist_ok=True)
+        temporary = runs / f".latest-{os.getpid()}"
+        temporary.symlink_to(os.path.relpath(run.resolve(), runs.resolve()), target_is_directory=True)
+        temporary.replace(runs / "latest")
+
+
+@contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusals into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {reason_of(error)}") from error

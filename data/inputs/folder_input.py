@@ -5,13 +5,13 @@ video2dataset stores the fields of yt-dlp too, in the same form.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..json_reader import read_json
 from ..media import Failure, MediaItem
 from .columns import MetadataOptions
 from .media_folder import DefaultIds, MediaFolder, media_kind
@@ -180,13 +180,17 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+LARGEST_INFO = 512 << 20
+"""Bytes of a ``.info.json``: with a video's comments in it, it is large."""
+
+
 def read_info(path: Path, name: str | Path) -> dict[str, Any]:
     """The whole of one ``.info.json``, called ``name`` in errors; :class:`InputError` if it cannot be read."""
     try:
-        info = json.loads(path.read_bytes())
+        info = read_json(path, most_bytes=LARGEST_INFO, finite=False)
     except OSError as error:
         raise InputError(f"{name} cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{name} is not JSON ({error})") from error
     if not isinstance(info, dict):
         raise InputError(f"{name} is not a JSON object, which is what yt-dlp --write-info-json writes")

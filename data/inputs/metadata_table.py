@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import codecs
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import InputError
+from ..errors import InputError, reason_of
+from ..json_reader import parse_json
 from .columns import FILE_NAME, ColumnMap, MetadataOptions, column_name
 from .json_list import BYTE_ORDER_MARK, check_json_list, read_json_list
 
@@ -136,9 +136,9 @@ class JsonLinesTable:
     @staticmethod
     def _row(where: str, line: str) -> Row:
         try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            return Row(where=where, values={}, error=f"not JSON ({error})")
+            values = parse_json(line, finite=False)
+        except ValueError as error:
+            return Row(where=where, values={}, error=f"not JSON ({reason_of(error)})")
         if not isinstance(values, dict):
             return Row(where=where, values={}, error="not a JSON object")
         return Row(where=where, values=_by_name(values))
@@ -221,7 +221,7 @@ class ParquetTable:
             rows = file.metadata.num_rows
         self.columns = choice.of(path, names)
         self._names = [name for name in names if column_name(name) in self.columns.source.values()]
-        if rows == 0:
+        if rows <= 0:
             raise InputError(f"{path}: holds no rows")
 
     def rows(self) -> Iterator[Row]:
@@ -234,24 +234,25 @@ class ParquetTable:
                     yield Row(where=f"row {number}", values=self.columns.renamed(_by_name(values)))
 
     def _open(self) -> Any:
-        import pyarrow as pa
         import pyarrow.parquet as pq
+
+        from ..parquet_damage import PARQUET_DAMAGE
 
         try:
             return pq.ParquetFile(self.path)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.path}: not a Parquet file ({error})") from error
+        except PARQUET_DAMAGE as error:
+            raise InputError(f"{self.path}: not a Parquet file ({reason_of(error)})") from error
 
     def _batches(self, file: Any) -> Iterator[list[dict[str, object]]]:
-        import pyarrow as pa
+        from ..parquet_damage import PARQUET_DAMAGE
 
         batches = file.iter_batches(batch_size=ROWS_AT_ONCE, columns=self._names)
         while True:
             try:
                 batch = next(batches, None)
                 rows = None if batch is None else batch.to_pylist()
-            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                raise InputError(f"{self.path}: damaged Parquet file ({error})") from error
+            except PARQUET_DAMAGE as error:
+                raise InputError(f"{self.path}: damaged Parquet file ({reason_of(error)})") from error
             if rows is None:
                 return
             yield rows

@@ -9,22 +9,38 @@ Legend: M frames or patches, D width.
 from __future__ import annotations
 
 import hashlib
+import io
+import math
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import h5py
 import numpy as np
+from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from ..errors import InputError, StoreError
-from ..store.hdf5.columns import checked_dataset
+from ..errors import InputError, StoreError, reason_of
+from ..json_reader import read_bounded
+from ..store.hdf5.columns import foreign_array
 from .files_by_stem import FilesByStem
 from .relative_paths import is_hidden, printable
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
+
+LARGEST_ARRAY = 1 << 30
+"""Bytes of one video's features."""
+
+ARRAY_DAMAGE = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, OverflowError, SyntaxError, RuntimeError),
+    *(MemoryError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""What numpy, zipfile and h5py make of damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +104,11 @@ class NpyFolder:
         file = self.path / name
         source = f"{self.path.name}/{printable(name)}"
         try:
-            values = np.load(file, allow_pickle=False)
-            digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{source} is no array of numbers ({_first_line(error)})") from error
+            data = read_bounded(file, LARGEST_ARRAY)
+            values = _parse_npy(io.BytesIO(data), len(data))
+        except ARRAY_DAMAGE as error:
+            raise InputError(f"{source} is no array of numbers ({reason_of(error)})") from error
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         return ReadyArray(values=usable(values, source), source=source, digest=digest)
 
 
@@ -101,23 +118,48 @@ class NpzFile:
     def __init__(self, path: Path):
         self.path = path
         try:
-            self._arrays: Any = np.load(path, allow_pickle=False)
-            self._names = frozenset(self._arrays.files)
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not a .npz file ({_first_line(error)})") from error
-        if not self._names:
+            self._archive = zipfile.ZipFile(path)
+        except ARRAY_DAMAGE as error:
+            raise InputError(f"{path}: not a .npz file ({reason_of(error)})") from error
+        self._members = {info.filename.removesuffix(".npy"): info for info in self._archive.infolist()}
+        if not self._members:
             raise InputError(f"{path}: holds no arrays")
 
     def read(self, vid: str) -> ReadyArray:
         """The array of that name in the archive."""
-        if vid not in self._names:
+        if vid not in self._members:
             raise InputError(f"no array called {printable(vid)!r} in {self.path}")
         source = f"{self.path.name}/{printable(vid)}"
+        member = self._members[vid]
         try:
-            values = self._arrays[vid]
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{source} is no array of numbers ({_first_line(error)})") from error
+            if member.file_size > LARGEST_ARRAY:
+                raise ValueError(f"it announces {member.file_size:,} bytes, more than {LARGEST_ARRAY:,}")
+            with self._archive.open(member) as stream:  # gives no more than it has announced
+                values = _parse_npy(stream, member.file_size)
+        except ARRAY_DAMAGE as error:
+            raise InputError(f"{source} is no array of numbers ({reason_of(error)})") from error
         return ReadyArray(values=usable(values, source), source=source)
+
+
+def _parse_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
+    """The array in ``size`` bytes of ``.npy``; memory is taken for no more than they hold.
+
+    Raises:
+        ValueError: it holds Python objects, which are never made, or announces more than is there.
+    """
+    read_header = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+    version = npy_format.read_magic(stream)
+    if version not in read_header:
+        raise ValueError(f"version {version[0]}.{version[1]} of .npy is not known")
+    shape, _, dtype = read_header[version](stream)
+    if dtype.hasobject:
+        raise ValueError("Object arrays cannot be loaded")
+    announced, there = math.prod(shape) * dtype.itemsize, size - stream.tell()
+    if min(shape, default=0) < 0 or announced > there:
+        raise ValueError(f"it announces {announced:,} bytes and has {there:,}")
+    stream.seek(0)
+    values: NDArray[Any] = npy_format.read_array(stream, allow_pickle=False)
+    return values
 
 
 class Hdf5File:
@@ -127,18 +169,18 @@ class Hdf5File:
         self.path = path
         try:
             self._file = h5py.File(path, "r")
-        except OSError as error:
-            raise InputError(f"{path}: not an HDF5 file ({_first_line(error)})") from error
+        except ARRAY_DAMAGE as error:
+            raise InputError(f"{path}: not an HDF5 file ({reason_of(error)})") from error
 
     def read(self, vid: str) -> ReadyArray:
         """The dataset of that name in the file."""
-        if vid not in self._file:
-            raise InputError(f"no array called {printable(vid)!r} in {self.path}")
         source = f"{self.path.name}/{printable(vid)}"
         try:
-            values = checked_dataset(self._file, vid, self.path)[()]
-        except (OSError, ValueError, StoreError) as error:
-            raise InputError(f"{source} is no array of numbers ({_first_line(error)})") from error
+            if vid not in self._file:
+                raise InputError(f"no array called {printable(vid)!r} in {self.path}")
+            values = foreign_array(self._file, vid, self.path, most_bytes=LARGEST_ARRAY)
+        except (*ARRAY_DAMAGE, StoreError) as error:
+            raise InputError(f"{source} is no array of numbers ({reason_of(error)})") from error
         return ReadyArray(values=usable(values, source), source=source)
 
 
@@ -160,8 +202,3 @@ def usable(values: Any, source: str) -> NDArray[np.float16]:
     if not np.isfinite(half).all():
         raise InputError(f"{source} holds values that are not finite, or above 65504")
     return half
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

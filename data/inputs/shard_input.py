@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..json_reader import parse_json
 from ..media import LABELS, Failure, MediaItem, MediaKind
 from .columns import MetadataOptions, column_name
 from .folder_input import yt_dlp_columns
@@ -120,8 +120,8 @@ def _item(shard: Shard, sample: TarSample, options: MetadataOptions) -> MediaIte
 def _metadata(sample: TarSample) -> dict[str, Any]:
     """The sample's ``.json``, empty if there is none."""
     try:
-        metadata = json.loads(sample.texts.get(".json", b"{}"))
-    except (ValueError, RecursionError) as error:
+        metadata = parse_json(sample.texts.get(".json", b"{}"), finite=False)
+    except ValueError as error:
         raise InputError(f"its .json is not JSON ({error})") from error
     if not isinstance(metadata, dict):
         raise InputError("its .json is not a JSON object")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
-import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ..tar_reader import TAR_DAMAGE, open_tar
 
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 
@@ -59,14 +60,14 @@ class SourceFinder:
 
     def _members(self, shard: Path) -> dict[str, tuple[int, int]]:
         if shard not in self._shards:
-            try:
-                with tarfile.open(shard, "r:") as tar:
-                    spans = {
-                        member.name.removeprefix("./"): (member.offset_data, member.size)
-                        for member in tar
-                        if member.isreg()
-                    }
-            except (tarfile.TarError, OSError):
-                spans = {}
+            spans: dict[str, tuple[int, int]] = {}
+            with (
+                contextlib.suppress(*TAR_DAMAGE),
+                open_tar(shard) as tar,
+            ):  # of a damaged one, what lies before the damage
+                while (member := tar.next()) is not None:
+                    if member.isreg() and not member.issparse():
+                        tar.check_inside(member)
+                        spans[member.name.removeprefix("./")] = (member.offset_data, member.size)
             self._shards[shard] = spans
         return self._shards[shard]

@@ -1,27 +1,26 @@
 """The samples of one tar shard: members that follow each other and share a key.
 
-Read with :mod:`tarfile` and not with the iterators of the ``webdataset`` package, because those cut a key at its first
+Read with :mod:`optsg.data.tar_reader` and not with the iterators of the ``webdataset`` package, because those cut a key at its first
 dot ("Track 2.0.mp4" becomes "Track 2"), give the last sample of a cut tar without saying that members are missing, run the
 command in a name that begins with ``pipe:``, and load torch. What they write is read here just the same.
 """
 
 from __future__ import annotations
 
-import os
-import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from tarfile import TarInfo
 
+from ..errors import reason_of
 from ..media import TarMember
+from ..tar_reader import TAR_DAMAGE, TarReader, open_tar
 from .media_folder import media_kind
 from .relative_paths import is_hidden
 
 TEXT_SUFFIXES = frozenset({".json", ".txt"})
-_BLOCK = 512  # bytes; a tar ends with blocks of zeros
-_DAMAGE = (tarfile.TarError, OSError, ValueError, OverflowError)
+LARGEST_TEXT = 64 << 20
+"""Bytes of a ``.json`` or ``.txt``, which are read whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,26 +62,32 @@ def read_samples(path: Path) -> Iterator[TarSample | TarProblem]:
     count = 0
     damage = None
     try:
-        with _open(path) as (file, tar):
-            for member in _members(file, tar):
+        with open_tar(path) as tar:
+            for member in _members(tar):
                 if not member.isreg() or member.issparse():
                     yield TarProblem(member=member.name, error="is a link or a sparse file, which is not read")
                     continue
                 key, suffix = _split_name(member.name)
+                if suffix in TEXT_SUFFIXES and member.size > LARGEST_TEXT:
+                    yield TarProblem(member=member.name, error=f"has {member.size:,} bytes, more than {LARGEST_TEXT:,}")
+                    continue
                 if sample is not None and (key != sample.key or suffix in sample.members):
                     yield sample
                     usual, count, sample = sample.roles, count + 1, None
                 sample = sample or TarSample(key=key)
-                sample.members[suffix] = _place(file, path, member)
+                tar.check_inside(member)
+                sample.members[suffix] = TarMember(path=path, offset=member.offset_data, size=member.size)
                 if suffix in TEXT_SUFFIXES:
                     sample.texts[suffix] = _read(tar, member)
-    except _DAMAGE as error:
+    except TAR_DAMAGE as error:
         damage = error
     if sample is not None and (damage is None or sample.roles >= usual):
         yield sample
         count += 1
     if damage is not None:
-        yield TarProblem(member=None, error=f"cut short, damaged or not a tar file ({damage}); samples read: {count:,}")
+        yield TarProblem(
+            member=None, error=f"cut short, damaged or not a tar file ({reason_of(damage)}); samples read: {count:,}"
+        )
 
 
 def count_samples(path: Path, *, at_most: int) -> int | None:
@@ -90,51 +95,33 @@ def count_samples(path: Path, *, at_most: int) -> int | None:
     count = 0
     previous = None
     try:
-        with _open(path) as (file, tar):
-            for member in _members(file, tar):
+        with open_tar(path) as tar:
+            for member in _members(tar):
                 key, suffix = _split_name(member.name)
                 if suffix not in TEXT_SUFFIXES and key != previous:
                     count, previous = count + 1, key
                 if count > at_most:
                     return None
-    except _DAMAGE:
+    except TAR_DAMAGE:
         return None
     return count
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[IO[bytes], tarfile.TarFile]]:
-    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
-        yield file, tar
-
-
-def _members(file: IO[bytes], tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Members with a suffix in use; raises one of ``_DAMAGE`` unless the archive ends with its end mark.
+def _members(tar: TarReader) -> Iterator[TarInfo]:
+    """Members with a suffix in use; raises one of ``TAR_DAMAGE`` unless the archive ends with its end mark.
 
     :mod:`tarfile` takes a broken header after the first for the end of the archive, which would lose the rest silently.
     """
-    archive: Any = tar  # the stubs know neither attribute
     while (member := tar.next()) is not None:
-        archive.members = []  # else every member ever seen stays in memory
         suffix = PurePosixPath(member.name).suffix.lower()
         in_use = suffix in TEXT_SUFFIXES or media_kind(member.name) is not None
         if in_use and not member.isdir() and not is_hidden(member.name):
             yield member
-    file.seek(archive.offset)
-    if file.read(_BLOCK) != bytes(_BLOCK):
-        raise tarfile.ReadError(f"no end mark at byte {archive.offset:,}")
+    tar.check_end()
 
 
-def _place(file: IO[bytes], path: Path, member: tarfile.TarInfo) -> TarMember:
-    """Where a member lies, refused where the file is shorter than the header says."""
-    size = os.fstat(file.fileno()).st_size
-    if member.offset_data + member.size > size:
-        raise tarfile.ReadError(f"{member.name!r} goes on after the end of the file, byte {size:,}")
-    return TarMember(path=path, offset=member.offset_data, size=member.size)
-
-
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    stream = tar.extractfile(member)
+def _read(tar: TarReader, member: TarInfo) -> bytes:
+    stream = tar.open(member)
     assert stream is not None  # it is a regular file
     return stream.read()
 

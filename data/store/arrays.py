@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError, StoreVersionError
+from ..json_reader import parse_json
 from ..media import Failure
 from . import schema
-from .hdf5.columns import Column, RaggedColumn, all_texts, read_array
+from .hdf5.columns import HDF5_DAMAGE, Column, RaggedColumn, all_texts, hdf5_damage, read_array
 from .row_blocks import RowBlock
 from .schema import StoreHeader
 from .shards.index import ShardIndex, check_exists, read_index
@@ -26,21 +26,34 @@ StoreRole = Literal["part", "store"]
 def _open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
-    except OSError as error:
+    except HDF5_DAMAGE as error:
         raise StoreError(f"{path} is not a readable HDF5 file; it is damaged or something else") from error
+
+
+def _text_attribute(file: h5py.File, name: str, default: str | None = None) -> str:
+    """A text that the file's root carries; ``ValueError`` for anything else of that name."""
+    if default is not None and name not in file.attrs:
+        return default
+    attribute = file.attrs.get_id(name)
+    if attribute.shape != () or h5py.check_string_dtype(attribute.dtype) is None:
+        raise ValueError(f"its attribute {name!r} is no text")
+    value = file.attrs[name]
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _check_format(file: h5py.File, path: Path, kind: str) -> int:
     """The store's version, after a look at what kind of file it is."""
-    if file.attrs.get("format") != schema.FORMAT:
+    if _text_attribute(file, "format", "") != schema.FORMAT:
         raise StoreError(f"{path} is an HDF5 file but no optsg feature store; make one with optsg-extract")
     version = int(file.attrs["version"])
+    if version < 1:
+        raise ValueError(f"its version is {version}")
     if version > schema.VERSION:
         raise StoreVersionError(
             f"{path} is a feature store of version {version}; this optsg reads up to version {schema.VERSION}: "
             "upgrade optsg"
         )
-    found = file.attrs.get("kind")
+    found = _text_attribute(file, "kind", "")
     if found == "tables" != kind:
         raise StoreError(f"{path} is one file of a store of shards; open its folder instead: {path.parent}")
     if found != kind:
@@ -73,12 +86,8 @@ class StoreArrays:
             self._file_path = path / self.index.tables.name
         self._file = _open_hdf5(self._file_path)
         try:
-            self._read_columns()
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:  # what h5py makes of a damaged file
-            self._file.close()
-            raise StoreError(
-                f"{self._file_path} is damaged ({error}); copy it again, or make the store anew"
-            ) from error
+            with hdf5_damage(self._file_path):
+                self._read_columns()
         except BaseException:
             self._file.close()
             raise
@@ -110,25 +119,30 @@ class StoreArrays:
         """A ragged column; in a store of version 1, ``rows`` empty rows of one that version 2 brought."""
         if self._is_missing(name):
             return RaggedColumn.of_empty_rows(rows, "uint8")
-        return RaggedColumn.read(self._file, name, self._file_path, lazily=self.role == "part")
+        form = schema.array_form(f"{name}/values", self.header)
+        return RaggedColumn.read(self._file, name, self._file_path, form, lazily=self.role == "part")
 
     def _read_fixed(self, name: str, rows: int) -> NDArray[Any]:
         if self._is_missing(name):
             return np.zeros(rows, {**schema.FIXED_COLUMNS, **schema.FAILURE_FIXED_COLUMNS}[name])
-        return read_array(self._file, name, self._file_path)
+        return self.array(name)
 
     def _check_lengths(self) -> None:
         lengths = {name: len(column) for name, column in self._columns.items()}
         lengths |= {name: len(column) for name, column in self._fixed.items()}
         if len(set(lengths.values())) != 1:
             raise StoreError(f"{self.path}: its columns have different numbers of videos ({lengths}); it is damaged")
+        for names in (schema.FAILURE_COLUMNS, [*schema.TAG_COLUMNS, schema.TAG_TOKENS]):
+            found = {name: len(self._others[name]) for name in names if name in self._others}
+            if len(set(found.values())) != 1:
+                raise StoreError(f"{self.path}: its columns have different numbers of rows ({found}); it is damaged")
         if self.index is None:
             return
         counts = (self.index.videos, self.index.failures, self.index.tags)
-        found = (len(self), len(self._others["failures/id"]), len(self._others["tags/key"]))
-        if counts != found:
+        rows = (len(self), len(self._others["failures/id"]), len(self._others["tags/key"]))
+        if counts != rows:
             raise StoreError(
-                f"{self.path}: its index counts {_counts(*counts)}, its tables have {_counts(*found)}; copy it again, or "
+                f"{self.path}: its index counts {_counts(*counts)}, its tables have {_counts(*rows)}; copy it again, or "
                 "make the store anew"
             )
 
@@ -162,19 +176,28 @@ class StoreArrays:
         return self._fixed[name]
 
     def array(self, name: str) -> NDArray[Any]:
-        """Any other array of the file."""
-        return read_array(self._file, name, self._file_path)
+        """Any other array of the file, of the type and shape that the schema says.
+
+        Raises:
+            StoreError: it is missing, or of another form.
+        """
+        try:
+            form = schema.array_form(name, self.header)
+        except KeyError as error:
+            raise StoreError(f"{self._file_path}: a feature store has no array {name!r}") from error
+        return read_array(self._file, name, self._file_path, form)
 
     def array_names(self) -> list[str]:
         """Names of all arrays in the file."""
         names: list[str] = []
-        self._file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
+        with hdf5_damage(self._file_path):
+            self._file.visititems(lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None)
         return names
 
     @property
     def header_text(self) -> str:
         """The header as it stands in the file."""
-        return str(self._file.attrs["header"])
+        return _text_attribute(self._file, "header")
 
     def row_bytes(self) -> NDArray[np.int64]:
         """(V,) size of every video's values."""
@@ -199,7 +222,11 @@ class StoreArrays:
 
     def digests(self) -> dict[str, str]:
         """SHA-256 by array, as recorded when it was written; empty for a store of version 1."""
-        recorded: dict[str, str] = json.loads(str(self._file.attrs.get("digests", "{}")))
+        with hdf5_damage(self._file_path):
+            found: Any = parse_json(_text_attribute(self._file, "digests", "{}"))
+            if not isinstance(found, dict) or not all(isinstance(digest, str) for digest in found.values()):
+                raise ValueError("its digests are none")
+        recorded: dict[str, str] = found
         return recorded
 
     def close(self) -> None:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import StoreError
+from ..errors import StoreError, reason_of
+from ..json_reader import JSON_DAMAGE, parse_json
 from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
 from ..tags import current_keys
 from . import schema
 from .arrays import StoreArrays
-from .hdf5.columns import all_texts, checked_dataset, group_names, row_bytes, row_text
+from .hdf5.columns import all_texts, checked_dataset, group_names, hdf5_damage, row_bytes, row_text
 from .row_blocks import RaggedBlock
 from .schema import VideoFeatures
+
+Name = TypeVar("Name")
 
 ROWS_AT_ONCE = 1 << 16
 """Videos whose tags or titles are counted together: fast, and a few megabytes."""
@@ -85,7 +88,7 @@ class FeatureStore(StoreArrays):
 
     def status(self, row: int) -> FeatureStatus:
         """Whether all frames that should be there are, for video ``row``."""
-        return FEATURE_STATUSES[int(self._fixed["videos/status"][row])]
+        return self._name_of("videos/status", row, FEATURE_STATUSES)
 
     def backend(self, row: int) -> str:
         """The decoder of video ``row`` with its version; empty if unknown."""
@@ -109,7 +112,42 @@ class FeatureStore(StoreArrays):
 
     def kind(self, row: int) -> MediaKind:
         """Whether ``row`` is a ``video`` with frames or an ``image`` with patches."""
-        return schema.KINDS[int(self._fixed["videos/kind"][row])]
+        return self._name_of("videos/kind", row, schema.KINDS)
+
+    def _name_of(self, column: str, row: int, names: Sequence[Name]) -> Name:
+        number = int(self._fixed[column][row])
+        if number >= len(names):
+            raise self._damage(f"{column} holds the number {number}, expected less than {len(names)}")
+        return names[number]
+
+    def numbers(self, column: str) -> NDArray[np.uint8]:
+        """(V,) a fixed column of numbers that stand for names, such as ``videos/kind``.
+
+        Raises:
+            StoreError: a number stands for nothing.
+        """
+        names = {"videos/split": SPLITS, "videos/kind": schema.KINDS, "videos/status": FEATURE_STATUSES}[column]
+        values = self._fixed[column]
+        if len(values) and int(values.max()) >= len(names):
+            raise self._damage(f"{column} holds the number {int(values.max())}, expected less than {len(names)}")
+        return values
+
+    def _check_numbers(self, column: str, numbers: Iterable[NDArray[np.int32]], below: int) -> None:
+        """Raises StoreError where an array has a number outside ``range(below)``."""
+        for values in numbers:
+            if values.size and (int(values.min()) < 0 or int(values.max()) >= below):
+                raise self._damage(f"{column} holds numbers outside 0 to {below - 1:,}")
+
+    def _damage(self, what: str) -> StoreError:
+        return StoreError(f"{self.path} is damaged: {what}; optsg-store verify says which videos")
+
+    @cached_property
+    def _word_pieces(self) -> int:
+        """Rows of the title encoder's word embeddings, which every token of a title is one of."""
+        try:
+            return int(parse_json(self.title_encoder_config)["vocab_size"])
+        except JSON_DAMAGE as error:
+            raise self._damage(f"text/config does not say the number of word pieces ({reason_of(error)})") from error
 
     def frames(self, row: int) -> NDArray[np.float16]:
         """Frame features of video ``row``, (M, frame_dim) float16; M is 0 for an image."""
@@ -129,6 +167,8 @@ class FeatureStore(StoreArrays):
         """Frames, patches, title tokens and tags of some videos, as the methods of those names give them one by one."""
         names = ("videos/frames", "videos/patches", schema.TITLE_TOKENS, "videos/tags")
         frames, patches, title_tokens, tags = (self._columns[name].take(rows) for name in names)
+        self._check_numbers(schema.TITLE_TOKENS, title_tokens, self._word_pieces)
+        self._check_numbers("videos/tags", tags, len(self._others["tags/key"]))
         return frames, patches, title_tokens, tags
 
     def read_ahead(self, rows: NDArray[np.int64]) -> None:
@@ -146,7 +186,9 @@ class FeatureStore(StoreArrays):
 
     def tags(self, row: int) -> NDArray[np.int32]:
         """Tags of video ``row`` as indices into the tag table."""
-        return self._columns["videos/tags"][row]
+        tags = self._columns["videos/tags"][row]
+        self._check_numbers("videos/tags", [tags], len(self._others["tags/key"]))
+        return tags
 
     def tag_lengths(self) -> NDArray[np.int64]:
         """(V,) number of tags of every video."""
@@ -158,6 +200,7 @@ class FeatureStore(StoreArrays):
         is_counted[rows] = True
         counts = np.zeros(len(self._others["tags/key"]), np.int64)
         for start, block in self._blocks_of("videos/tags"):
+            self._check_numbers("videos/tags", [block.values], len(counts))
             used = block.values[np.repeat(is_counted[start : start + len(block)], block.lengths)]
             counts += np.bincount(used, minlength=len(counts))
         return counts
@@ -166,6 +209,7 @@ class FeatureStore(StoreArrays):
         """The word pieces that occur in titles, rising, special tokens among them."""
         found = np.empty(0, np.int32)
         for _, block in self._blocks_of(schema.TITLE_TOKENS):
+            self._check_numbers(schema.TITLE_TOKENS, [block.values], self._word_pieces)
             found = np.union1d(found, block.values)
         return found
 
@@ -183,10 +227,10 @@ class FeatureStore(StoreArrays):
         """Word-piece ids of tag number ``tag`` without special tokens."""
         return self._others[schema.TAG_TOKENS][tag]
 
-    @property
+    @cached_property
     def splits(self) -> NDArray[np.uint8]:
         """Split of every video, (V,) index into ``SPLITS``."""
-        return self._fixed["videos/split"]
+        return self.numbers("videos/split")
 
     def indices(self, split: Split) -> NDArray[np.int64]:
         """Rows of a split.
@@ -214,19 +258,33 @@ class FeatureStore(StoreArrays):
     @property
     def tokenizer_json(self) -> str:
         """The text model's tokenizer as the JSON of a ``tokenizers.Tokenizer``."""
-        return self.array(schema.TOKENIZER).tobytes().decode()
+        return self._text(schema.TOKENIZER)
+
+    def _text(self, name: str) -> str:
+        try:
+            return self.array(name).tobytes().decode()
+        except UnicodeDecodeError as error:
+            raise self._damage(f"{name} is not UTF-8") from error
 
     @property
     def title_encoder_config(self) -> str:
         """Hugging Face configuration of the title encoder as JSON."""
-        return self.array(schema.TEXT_CONFIG).tobytes().decode()
+        return self._text(schema.TEXT_CONFIG)
 
     def title_encoder_weights(self) -> dict[str, NDArray[Any]]:
         """State dict of the title encoder, float32."""
-        names = group_names(self._file, schema.TEXT_WEIGHTS, self._file_path)
-        return {
-            name: checked_dataset(self._file, f"{schema.TEXT_WEIGHTS}/{name}", self._file_path)[()] for name in names
-        }
+        weights: dict[str, NDArray[Any]] = {}
+        left = self._file_path.stat().st_size
+        for name in group_names(self._file, schema.TEXT_WEIGHTS, self._file_path):
+            full_name = f"{schema.TEXT_WEIGHTS}/{name}"
+            form = schema.array_form(full_name, self.header)
+            dataset = checked_dataset(self._file, full_name, self._file_path, form)
+            left -= dataset.nbytes
+            if left < 0:
+                raise StoreError(f"{self._file_path}: weights of the title encoder share their bytes; it is damaged")
+            with hdf5_damage(self._file_path):
+                weights[name] = dataset[()]
+        return weights
 
     def features(self, row: int) -> VideoFeatures:
         """Everything about video ``row`` as it was appended."""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import StoreError
+from ..errors import StoreError, reason_of
+from ..json_reader import parse_json
 from ..media import FeatureStatus, MediaKind, Split
 
 FORMAT = "optsg-features"
@@ -144,6 +145,48 @@ TEXT_WEIGHTS = "text/weights"
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArrayForm:
+    """Type and shape that an array must have: its values' ``dtype``, and all lengths but the first, or ``None`` for any shape."""
+
+    dtype: str
+    tail: tuple[int, ...] | None
+
+
+def array_form(name: str, header: StoreHeader) -> ArrayForm:
+    """What the array ``name`` of a store with this header must be.
+
+    Raises:
+        KeyError: a store has no such array.
+    """
+    if name.startswith(f"{TEXT_WEIGHTS}/"):
+        return ArrayForm(dtype="float32", tail=None)
+    column, _, part = name.rpartition("/")
+    if column in RAGGED_COLUMNS and part == "offsets":
+        return ArrayForm(dtype="int64", tail=())
+    if column in RAGGED_COLUMNS and part == "values":
+        spec = RAGGED_COLUMNS[column]
+        tail = () if spec.width_field is None else (int(getattr(header, spec.width_field)),)
+        return ArrayForm(dtype=spec.dtype, tail=tail)
+    if name == TAG_EMBEDDING:
+        return ArrayForm(dtype="float32", tail=(header.tag_dim,))
+    return ArrayForm(dtype=_FLAT_ARRAYS[name], tail=())
+
+
+_FLAT_ARRAYS: Mapping[str, str] = {
+    **FIXED_COLUMNS,
+    **FAILURE_FIXED_COLUMNS,
+    NIL_EMBEDDING: "float32",
+    TOKENIZER: "uint8",
+    TEXT_CONFIG: "uint8",
+    SHARD_NUMBER: "uint32",
+    **{shard_offset(name): "int64" for name in MEMBERS},
+}
+
+WIDEST = 1 << 20
+"""Values of a feature or an embedding."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreHeader:
     """How a store was made; JSON in the file's ``header`` attribute.
 
@@ -183,11 +226,25 @@ class StoreHeader:
     def from_json(cls, text: str) -> StoreHeader:
         """Inverse of :meth:`to_json`; unknown or missing fields raise :class:`StoreError`."""
         try:
-            values = json.loads(text)
-            return cls(**values)
+            header = cls(**parse_json(text))
+            header._check_types()
         except (TypeError, ValueError) as error:
             expected = ", ".join(field.name for field in fields(cls))
-            raise StoreError(f"the store's header cannot be read ({error}); expected the fields {expected}") from error
+            reason = reason_of(error)
+            raise StoreError(f"the store's header cannot be read ({reason}); expected the fields {expected}") from error
+        return header
+
+    def _check_types(self) -> None:
+        for name in ("frame_dim", "patch_dim", "tag_dim"):
+            width = getattr(self, name)
+            if type(width) is not int or not 0 <= width <= WIDEST:
+                raise ValueError(f"{name} is no number from 0 to {WIDEST:,}")
+        for name in ("image_encoder", "text_encoder", "sampling"):
+            if not isinstance(getattr(self, name), dict):
+                raise ValueError(f"{name} is no object")
+        for name in ("optsg_version", "created", "preset", "part"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ValueError(f"{name} is no text")
 
     def differences(self, other: StoreHeader) -> list[str]:
         """Settings in which two extractions differ, one line each.

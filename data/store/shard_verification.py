@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-import json
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from ..errors import reason_of
+from ..json_reader import SMALL_FILE, parse_json
+from ..tar_reader import TAR_DAMAGE, TarReader, open_tar
 from . import schema
 from .feature_store import FeatureStore
 from .row_blocks import BLOCK_ROWS, RaggedBlock, RowBlock
@@ -28,16 +29,15 @@ def shard_problems(store: FeatureStore, number: int, path: Path) -> Iterator[str
         yield f"{path} holds {len(rows):,} videos by the tables, {store.index.shards[number].samples:,} by index.json"
         return
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:", encoding="utf-8") as tar:
+        with open_tar(path) as tar:
             yield from _sample_problems(store, rows.tolist(), path, tar)
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        yield f"{path} is damaged or not a tar file ({error})"
+    except TAR_DAMAGE as error:
+        yield f"{path} is damaged or not a tar file ({reason_of(error)})"
 
 
-def _sample_problems(store: FeatureStore, rows: list[int], path: Path, tar: tarfile.TarFile) -> Iterator[str]:
+def _sample_problems(store: FeatureStore, rows: list[int], path: Path, tar: TarReader) -> Iterator[str]:
     samples = Samples(store.tag_spellings)
     places = {name: store.array(schema.shard_offset(name)) for name in schema.MEMBERS}
-    archive: Any = tar
     for first in range(0, len(rows), BLOCK_ROWS):
         block_rows = rows[first : first + BLOCK_ROWS]
         if block_rows[-1] - block_rows[0] != len(block_rows) - 1:
@@ -51,7 +51,6 @@ def _sample_problems(store: FeatureStore, rows: list[int], path: Path, tar: tarf
                 if problem:
                     yield f"{path}: {problem}"
                     return
-            archive.members = []  # else every member ever seen stays in memory
     if tar.next() is not None:
         yield f"{path} has members after its last video"
 
@@ -83,7 +82,7 @@ def _member_problem(
     suffix: str,
     place: int | None,
     record: dict[str, Any],
-    tar: tarfile.TarFile,
+    tar: TarReader,
 ) -> str:
     """What is wrong with the next member of the tar; empty if it is the right one."""
     video_id = record["id"]
@@ -92,16 +91,24 @@ def _member_problem(
     if member is None or member.name != expected:
         found = "the end of the archive" if member is None else repr(member.name)
         return f"{found} where {expected!r} of {video_id!r} is due"
-    stream = tar.extractfile(member)
+    stream = tar.open(member)
     if stream is None:
         return f"{expected!r} of {video_id!r} is no file"
     if name is None:
-        return "" if json.load(stream) == record else f"the .json of {video_id!r} says something else than the tables"
+        return "" if _json_of(stream) == record else f"the .json of {video_id!r} says something else than the tables"
     values = store.column(name)[row]
     header = _npy_header_bytes(stream, values) if suffix.endswith(".npy") else 0
     if header is None or place != member.offset_data + header or member.size != header + values.nbytes:
         return f"{expected!r} of {video_id!r} is not the array of the tables, or lies at another place"
     return ""
+
+
+def _json_of(stream: IO[bytes]) -> Any:
+    """What a sample's ``.json`` says; a ``ValueError`` where it is longer than one that optsg wrote can be."""
+    text = stream.read(SMALL_FILE + 1)
+    if len(text) > SMALL_FILE:
+        raise ValueError(f"a .json of more than {SMALL_FILE:,} bytes")
+    return parse_json(text, finite=False)
 
 
 def _npy_header_bytes(stream: IO[bytes], values: np.ndarray[Any, Any]) -> int | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Container, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import check_is_file
 
 Verdict = Literal["relevant", "not", "unsure"]
 
@@ -18,6 +20,14 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 VERSION = 1
+
+OWN_NAMES = ("answers", "history", "history_of_annotator")
+
+LONGEST_SECONDS = 60
+"""For which the file is held open; a damaged one may send SQLite around in circles."""
+
+STEPS_AT_ONCE = 100_000
+"""Instructions of SQLite between two looks at the clock."""
 
 
 SCHEMA = """
@@ -61,28 +71,53 @@ class AnswerFile:
         """
         self.path = path
         try:
-            with closing(self._connect()) as connection:
+            if path.exists():
+                check_is_file(path)
+            with self._opened() as connection:
                 version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-                names = {
-                    str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-                }
-                if version not in (0, VERSION) or (version == 0 and names - {"answers", "history"}):
+                # Views and triggers of a file from elsewhere would run with every question that is asked of it.
+                names = {str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master")}
+                own = {name for name in names if name in OWN_NAMES or name.startswith("sqlite_")}
+                kinds = {str(row[0]) for row in connection.execute("SELECT type FROM sqlite_master")}
+                if version not in (0, VERSION) or names != own or kinds - {"table", "index"}:
                     raise RunError(
                         f"{path} is no file of judgements, or of a newer optsg; choose another with --answers"
                     )
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.executescript(SCHEMA)
                 connection.execute(f"PRAGMA user_version = {VERSION}")
-        except sqlite3.Error as error:
-            raise RunError(f"{path} cannot be used for judgements ({error}); choose another with --answers") from error
+        except OSError as error:
+            raise self._damage(error) from error
 
-    def _connect(self) -> sqlite3.Connection:
-        # Autocommit: a transaction is opened where it is written, and an answer is on disk when it returns.
-        return sqlite3.connect(self.path, timeout=30, isolation_level=None)
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The file, opened; what SQLite cannot do, or not within a minute, is one sentence."""
+        try:
+            # Autocommit: a transaction is opened where it is written, and an answer is on disk when it returns.
+            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as connection:
+                deadline = time.monotonic() + LONGEST_SECONDS
+                connection.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_AT_ONCE)
+                connection.execute("PRAGMA trusted_schema = OFF")
+                yield connection
+        except (sqlite3.Error, UnicodeError, OverflowError) as error:
+            raise self._damage(error) from error
+
+    def _damage(self, error: BaseException) -> RunError:
+        return RunError(
+            f"{self.path} cannot be used for judgements ({reason_of(error)}); choose another with --answers"
+        )
+
+    def _answer(self, video: object, tag: object, annotator: object, verdict: object) -> Answer:
+        if (
+            not (isinstance(video, str) and isinstance(tag, str) and isinstance(annotator, str))
+            or verdict not in VERDICTS
+        ):
+            raise self._damage(ValueError("an answer in it is none"))
+        return Answer(video=video, tag=tag, annotator=annotator, verdict=verdict)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -142,23 +177,21 @@ class AnswerFile:
 
     def of_annotator(self, annotator: str) -> dict[tuple[str, str], Verdict]:
         """One annotator's verdicts by video and tag."""
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             rows = connection.execute("SELECT video, tag, verdict FROM answers WHERE annotator = ?", (annotator,))
-            return {(video, tag): verdict for video, tag, verdict in rows}
+            answers = [self._answer(video, tag, annotator, verdict) for video, tag, verdict in rows]
+        return {(answer.video, answer.tag): answer.verdict for answer in answers}
 
     def annotators(self) -> list[str]:
         """Everybody who answered, in alphabetical order."""
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             rows = connection.execute("SELECT DISTINCT annotator FROM answers ORDER BY annotator")
             return [str(name) for (name,) in rows]
 
     def all(self) -> list[Answer]:
         """Every answer, by video, tag and annotator."""
-        with closing(self._connect()) as connection:
+        with self._opened() as connection:
             rows = connection.execute(
                 "SELECT video, tag, annotator, verdict FROM answers ORDER BY video, tag, annotator"
             )
-            return [
-                Answer(video=video, tag=tag, annotator=annotator, verdict=verdict)
-                for video, tag, annotator, verdict in rows
-            ]
+            return [self._answer(*row) for row in rows]

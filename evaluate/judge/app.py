@@ -9,7 +9,6 @@ import itertools
 import json
 import logging
 import re
-import sqlite3
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -18,7 +17,9 @@ from fastapi import Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
+from ...data.errors import RunError
 from ...data.inputs.source_files import MediaBytes
+from ...data.json_reader import parse_json
 from .results import report_csv
 from .results_page import PAGES, results_page
 from .site import BadRequestError, JudgingSite
@@ -86,9 +87,9 @@ def _add_refusals(app: FastAPI) -> None:
     async def bad(_: Request, error: BadRequestError) -> Response:
         return refuse(HTTPStatus.BAD_REQUEST, str(error))
 
-    @app.exception_handler(sqlite3.Error)
-    async def bad_answers(_: Request, error: sqlite3.Error) -> Response:
-        return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{BAD_ANSWERS}: {error}")
+    @app.exception_handler(RunError)
+    async def bad_answers(_: Request, error: RunError) -> Response:
+        return refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"{BAD_ANSWERS}: {error.__cause__ or error}")
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
@@ -117,8 +118,8 @@ async def json_object(request: Request) -> dict[str, Any]:
         raise BadRequestError(f"expected at most {MAX_BODY} bytes")
     sent = await _read(request)
     try:
-        body = json.loads(sent)
-    except (ValueError, RecursionError) as error:
+        body = parse_json(sent)
+    except ValueError as error:
         raise BadRequestError("expected JSON") from error
     if not isinstance(body, dict):
         raise BadRequestError("expected a JSON object")

@@ -6,6 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 
+from ..csv_cells import as_cell
 from .answers import AnswerFile, Verdict
 from .questions import Questions
 from .statistics import Agreement, TagGain, TagVerdict, agreements, tag_gains, tag_verdicts
@@ -168,5 +169,6 @@ def report_csv(results: Results) -> str:
     ]
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow((*VERDICT_HEADS, *(f"by {name}" for name in results.given)))
-    writer.writerows((*row, *verdicts) for row, verdicts in zip(_verdict_rows(results), said, strict=True))
+    rows = ((*row, *verdicts) for row, verdicts in zip(_verdict_rows(results), said, strict=True))
+    writer.writerows(map(as_cell, row) for row in rows)
     return buffer.getvalue()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +16,9 @@ import numpy as np
 from PIL import Image
 
 from ...data.batching import collate, sequential_batches
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
 from ...data.inputs.source_files import SourceFinder
+from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
 from ...data.whole_files import write_text
@@ -77,7 +77,7 @@ def read_evidence(path: Path) -> EvidenceOf:
         return {}
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
-            rows = [json.loads(line) for line in file]
+            rows = [parse_json(line) for line in file]
         return {
             row["id"]: {
                 key: Evidence(
@@ -88,8 +88,8 @@ def read_evidence(path: Path) -> EvidenceOf:
             }
             for row in rows
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); run optsg-eval --evidence again") from error
+    except JSON_DAMAGE as error:
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval --evidence again") from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.batching import Batch, collate, reading_ahead, sequential_batches
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
@@ -120,7 +121,8 @@ def read_predictions(path: Path) -> list[ItemPrediction]:
     """
     items = []
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        check_is_file(path)
+        with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 items.append(_parse_line(line, f"{path}, line {number}"))
     except OSError as error:
@@ -128,9 +130,9 @@ def read_predictions(path: Path) -> list[ItemPrediction]:
     return items
 
 
-def _parse_line(line: str, place: str) -> ItemPrediction:
+def _parse_line(line: bytes, place: str) -> ItemPrediction:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
         tags = tuple(
             PredictedTag(
                 text=tag["tag"],
@@ -144,9 +146,9 @@ def _parse_line(line: str, place: str) -> ItemPrediction:
             for tag in row["tags"]
         )
         return ItemPrediction(id=row["id"], title=row["title"], true=tuple(row["true"]), tags=tags)
-    except (ValueError, KeyError, TypeError) as error:
+    except JSON_DAMAGE as error:
         raise RunError(
-            f"{place} is not a prediction ({error}); expected the fields id, title, true and tags: run optsg-eval again"
+            f"{place} is not a prediction ({reason_of(error)}); expected the fields id, title, true and tags: run optsg-eval again"
         ) from error
 
 
@@ -183,7 +185,7 @@ def read_ranked_below(path: Path) -> dict[str, tuple[str, ...]] | None:
         return None
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
-            rows = [json.loads(line) for line in file]
+            rows = [parse_json(line) for line in file]
         return {row["id"]: tuple(row["tags"]) for row in rows}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); run optsg-eval again") from error
+    except JSON_DAMAGE as error:
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval again") from error

@@ -6,14 +6,14 @@ With it comes the course of the training, from the run folder's ``log.jsonl``, a
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.errors import ConfigError, RunError, StoreError
+from ...data.errors import ConfigError, RunError, StoreError, reason_of
+from ...data.json_reader import JSON_DAMAGE, parse_json, read_json
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.whole_files import write_text
@@ -91,7 +91,7 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
         raise RunError(f"{run / CONFIG} cannot be read: {error}") from error
     path = folder / "metrics.json"
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = read_json(path, finite=False)
         evaluation = evaluate_items(
             items,
             table.count_of,
@@ -105,8 +105,8 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
             options=document.get("options"),
             below=read_ranked_below(folder / RANKED_BELOW),
         )
-    except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
-        raise RunError(f"{path} cannot be read ({error}); run optsg-eval again") from error
+    except (*JSON_DAMAGE, StopIteration) as error:
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval again") from error
     history = read_training_history(run / LOG)
     return SavedEvaluation(run=run, folder=folder, evaluation=evaluation, config=config, history=history)
 
@@ -182,7 +182,7 @@ def read_training_history(path: Path) -> TrainingHistory:
     if not path.is_file():
         return TrainingHistory(())
     records: dict[float, dict[str, float]] = {}
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open("rb") as file:
         for event in _events(file):
             numbers = _numbers(event)
             if "epoch" in numbers:
@@ -190,10 +190,10 @@ def read_training_history(path: Path) -> TrainingHistory:
     return TrainingHistory(tuple(records[epoch] for epoch in sorted(records)))
 
 
-def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
-            event = json.loads(line)
+            event = parse_json(line, finite=False)
         except ValueError:
             continue
         if isinstance(event, dict) and event.get("event") in ("epoch", "validation"):
@@ -229,6 +229,8 @@ def remembered_inputs(folder: Path) -> Path | None:
     if not path.is_file():
         return None
     try:
-        return Path(json.loads(path.read_text(encoding="utf-8"))["inputs"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); name the folder again with --inputs DIR") from error
+        return Path(read_json(path, finite=False)["inputs"])
+    except JSON_DAMAGE as error:
+        raise RunError(
+            f"{path} cannot be read ({reason_of(error)}); name the folder again with --inputs DIR"
+        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, read_json
 from ...data.tag_table import TagTable
 from ...train.loop.saved_states import read_progress
 from ...train.run_files import TAG_TABLE
@@ -67,10 +67,10 @@ class RunMeasures:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = read_json(path, finite=False)
         document["label_based"], document["example_based"], document["novel"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); remove it and run optsg-tables again") from error
+    except JSON_DAMAGE as error:
+        raise RunError(f"{path} cannot be read ({reason_of(error)}); remove it and run optsg-tables again") from error
     return document
 
 

@@ -7,7 +7,6 @@ from the machine unless a person says it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from typing import Literal
 
 import torch
 
-from ...data.errors import ConfigError, RunError
+from ...data.errors import ConfigError, RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, read_json
 from ...train.config import RunConfig
 from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress
@@ -211,11 +211,13 @@ def _close_input(process: subprocess.Popen[bytes]) -> None:
 def _scores(folder: Path) -> str:
     """The four F1 of a finished run, percent."""
     try:
-        metrics = json.loads((folder / "eval" / "test" / "metrics.json").read_text(encoding="utf-8"))
+        metrics = read_json(folder / "eval" / "test" / "metrics.json", finite=False)
         label, example = metrics["label_based"], metrics["example_based"]
         f1 = {**{name: label[name]["f1"] for name in ("full", "rare", "common")}, "example": example["f1"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder}/eval/test/metrics.json cannot be read ({error}); remove it and run again") from error
+    except JSON_DAMAGE as error:
+        raise RunError(
+            f"{folder}/eval/test/metrics.json cannot be read ({reason_of(error)}); remove it and run again"
+        ) from error
     return "F1 " + ", ".join(f"{name} {100 * value:.1f}" for name, value in f1.items())
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import whole_file
 from ..scores.predictions import json_line
 from .made_with import MadeWith, check_record, record_path, write_record
@@ -91,12 +91,12 @@ class Journal:
     def _read(self, line: bytes, number: int) -> tuple[str, bool]:
         """The path in a line, and whether that file failed."""
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row["path"], str):
                 raise TypeError("no path")
-        except (ValueError, KeyError, TypeError) as error:
+        except JSON_DAMAGE as error:
             raise RunError(
-                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
+                f"{self.path}, line {number}, is not what optsg-tag writes ({reason_of(error)}); name another file with --out"
             ) from error
         return row["path"], "error" in row
 
@@ -140,7 +140,7 @@ class Journal:
     def rows(self) -> Iterator[dict[str, Any]]:
         """What the lines hold, one after the other."""
         with self.path.open(encoding="utf-8", newline="\n") as lines:
-            yield from map(json.loads, lines)
+            yield from map(parse_json, lines)
 
     def remove(self) -> None:
         """Deletes the file and what says who made it."""

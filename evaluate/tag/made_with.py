@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, parse_json, read_bounded
 from ...data.tag_list import read_tag_list
 from ...data.whole_files import write_text
 from ..options import SNAP_TO, TaggingOptions
@@ -100,7 +101,7 @@ class MadeWith:
     @classmethod
     def from_json(cls, text: str | bytes) -> MadeWith:
         """What :meth:`to_json` wrote; raises ValueError, TypeError or AttributeError for anything else."""
-        values: dict[str, Any] = json.loads(text)
+        values: dict[str, Any] = parse_json(text)
         for name, value in values.items():
             values[name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)
@@ -124,11 +125,11 @@ def check_record(out: Path, now: MadeWith) -> None:
     """Refuses to go on with a file of lines; errors as :func:`check_made_with`."""
     record = record_path(out)
     try:
-        text = record.read_bytes()
+        text = read_bounded(record)
     except FileNotFoundError as error:
         raise RunError(f"there is no {record} to say which run and options made {out}; {ANEW}") from error
-    except OSError as error:
-        raise RunError(f"{record} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{record} cannot be read: {reason_of(error)}") from error
     check_made_with(out, text, now, where=str(record))
 
 
@@ -144,8 +145,8 @@ def check_made_with(out: Path, there: str | bytes, now: MadeWith, *, where: str)
     """
     try:
         differences = MadeWith.from_json(there).differences(now)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{where} is not what this optsg-tag writes ({error}); {ANEW}") from error
+    except JSON_DAMAGE as error:
+        raise RunError(f"{where} is not what this optsg-tag writes ({reason_of(error)}); {ANEW}") from error
     if differences:
         raise RunError(
             f"{out} was made with other options (there ≠ now): {'; '.join(differences)}. Repeat the command with the old "

@@ -17,9 +17,12 @@ from typing import Any, NamedTuple, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...data.errors import ConfigError, RunError
+from ...data.errors import ConfigError, RunError, reason_of
 from ...data.inputs.relative_paths import printable
+from ...data.json_reader import check_is_file
+from ...data.parquet_damage import PARQUET_DAMAGE
 from ...data.whole_files import lock_out, whole_file
+from ..csv_cells import as_cell, from_cell
 from ..scores.predictions import json_line
 from .journal import Journal, PathSet
 from .made_with import MadeWith, check_made_with, check_record, record_path, write_record
@@ -167,16 +170,16 @@ class CsvOutput(TableOutput):
                 raise ValueError(f"{len(fields)} fields in place of {len(COLUMNS)}")
         except (ValueError, csv.Error, StopIteration) as error:
             raise RunError(
-                f"{self.path}, line {number}, is not what optsg-tag writes ({error}); name another file with --out"
+                f"{self.path}, line {number}, is not what optsg-tag writes ({reason_of(error)}); name another file with --out"
             ) from error
-        return Row(fields[0], bool(fields[COLUMNS.index("error")]), fields)
+        return Row(from_cell(fields[0]), bool(fields[COLUMNS.index("error")]), fields)
 
     def from_json(self, row: dict[str, Any]) -> list[str]:
         """See :class:`TableOutput`; line ends within a field become spaces."""
         tags = row.get("tags", [])
         lists = (json_line([tag[name] for tag in tags]) for name in ("tag", "score", "novel"))
         fields = (row["path"], row.get("title", ""), *lists, row.get("error", ""), json_line(tags))
-        return list(map(printable, fields))
+        return [as_cell(printable(field)) for field in fields]
 
     def save(self, path: Path, contents: Iterator[list[str]]) -> None:
         """See :class:`TableOutput`."""
@@ -216,17 +219,35 @@ class ParquetOutput(TableOutput):
     def read(self, *, only_paths: bool = False) -> Iterator[Row]:
         """See :class:`TableOutput`."""
         try:
+            check_is_file(self.path)
             found = pq.read_schema(self.path)
-        except (pa.ArrowException, OSError) as error:
-            raise RunError(f"{self.path} is not a Parquet file ({error}); name another file with --out") from error
+        except PARQUET_DAMAGE as error:
+            raise RunError(
+                f"{self.path} is not a Parquet file ({reason_of(error)}); name another file with --out"
+            ) from error
         if not found.equals(SCHEMA):
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
         there = (found.metadata or {}).get(MADE_WITH, b"")
         check_made_with(self.path, there, self._made_with, where=f"the metadata of {self.path}")
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=["path", "error"] if only_paths else None):
-                for row in batch.to_pylist():
-                    yield Row(row["path"], row["error"] is not None, row)
+        for rows in self._batches(["path", "error"] if only_paths else None):
+            for row in rows:
+                yield Row(row["path"], row["error"] is not None, row)
+
+    def _batches(self, columns: list[str] | None) -> Iterator[list[dict[str, Any]]]:
+        """Rows, some at a time. What a consumer raises is its own: only reading is watched."""
+        batches: Iterator[Any] | None = None
+        while True:
+            try:
+                batches = batches or pq.ParquetFile(self.path).iter_batches(ROWS_AT_ONCE, columns=columns)
+                batch = next(batches, None)
+                rows = None if batch is None else batch.to_pylist()
+            except PARQUET_DAMAGE as error:
+                raise RunError(
+                    f"{self.path} is damaged ({reason_of(error)}); name another file with --out, or begin anew"
+                ) from error
+            if rows is None:
+                return
+            yield rows
 
     def from_json(self, row: dict[str, Any]) -> dict[str, Any]:
         """See :class:`TableOutput`."""

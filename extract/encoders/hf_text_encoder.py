@@ -23,7 +23,7 @@ from tokenizers import Encoding, Tokenizer  # noqa: E402
 from torch import Tensor  # noqa: E402
 from transformers import AutoModel, AutoTokenizer  # noqa: E402
 
-from ...data.errors import EncoderError  # noqa: E402
+from ...data.errors import EncoderError, reason_of  # noqa: E402, reason_of
 from ...data.store.schema import TextModelTables  # noqa: E402
 from ...data.tags import NIL_TEXT  # noqa: E402
 from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer  # noqa: E402
@@ -148,7 +148,7 @@ def _open_model(source: Mapping[str, str]) -> tuple[Any, str]:
         raise
     except Exception as error:  # transformers and the hub raise many kinds, OSError and ValueError among them
         if folder is not None:
-            reason = str(error).strip().splitlines()[0]
+            reason = reason_of(error)
             raise EncoderError(f"{folder} cannot be opened as a text model: {reason}") from error
         raise EncoderError(
             f"the text model {source['name']!r} is neither in the local cache nor to be had from the model hub; "

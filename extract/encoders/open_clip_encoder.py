@@ -15,7 +15,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: E402
 from open_clip.transformer import QuickGELU  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from ...data.errors import EncoderError  # noqa: E402
+from ...data.errors import EncoderError, reason_of  # noqa: E402, reason_of
 from .pixel_plan import PixelPlan  # noqa: E402
 from .tower import LoadedTower  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
@@ -136,7 +136,7 @@ def _check_activation(source: Mapping[str, str], tower: nn.Module, expected: boo
 
 def _missing(source: Mapping[str, str], error: Exception) -> str:
     if "folder" in source:
-        return f"{source['folder']} cannot be opened as an open_clip model: {str(error).splitlines()[0]}"
+        return f"{source['folder']} cannot be opened as an open_clip model: {reason_of(error)}"
     return (
         f"the weights of the open_clip model {_shown(source)} are neither in the local cache nor to be had from the "
         f"model hub; {NO_DOWNLOAD_HINT}"

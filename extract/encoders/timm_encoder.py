@@ -23,7 +23,7 @@ from timm.data.config import resolve_model_data_config  # noqa: E402
 from timm.data.transforms_factory import create_transform  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from ...data.errors import EncoderError  # noqa: E402
+from ...data.errors import EncoderError, reason_of  # noqa: E402, reason_of
 from .pixel_plan import PixelPlan, ResizeMode  # noqa: E402
 from .tower import LoadedTower  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
@@ -101,7 +101,7 @@ def _open_folder(folder: Path) -> nn.Module:
 
 def _missing(source: Mapping[str, str], error: Exception) -> str:
     if "folder" in source:
-        return f"{source['folder']} cannot be opened as a timm model: {str(error).splitlines()[0]}"
+        return f"{source['folder']} cannot be opened as a timm model: {reason_of(error)}"
     name = source["name"]
     if not timm.is_model(name.split("/")[-1].removeprefix("hf-hub:")) and not name.startswith("hf-hub:"):
         return f"timm has no model named {name!r}"

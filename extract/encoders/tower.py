@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from ...data.errors import EncoderError
+from ...data.errors import EncoderError, reason_of
 from .pixel_check import normalised
 from .pixel_plan import PixelPlan
 from .presets import Precision
@@ -48,7 +48,7 @@ def pick_device(device: str) -> torch.device:
         found = torch.device(device)
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise EncoderError(
             f"--device {device} cannot be used ({reason}); expected auto or cpu{' or cuda' * torch.cuda.is_available()}"
         ) from error

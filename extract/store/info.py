@@ -83,17 +83,18 @@ def _setting(value: object) -> str:
 
 
 def _sampling(sampling: Mapping[str, Any]) -> str:
-    text = f"{sampling['fps']:g} frames a second, at most {sampling['max_frames']}"
+    fps, most = sampling.get("fps"), sampling.get("max_frames")
+    text = f"{fps:g} frames a second, at most {most}" if isinstance(fps, int | float) else "not recorded"
     return text + (", shrunk by the decoder (--fast-resize)" if sampling.get("fast_resize") else "")
 
 
 def _inputs(store: FeatureStore) -> str:
-    kinds = np.bincount(store.fixed("videos/kind"), minlength=len(KINDS))
+    kinds = np.bincount(store.numbers("videos/kind"), minlength=len(KINDS))
     return f"{kinds[KINDS.index('video')]:,} videos, {kinds[KINDS.index('image')]:,} images, {len(store.failures):,} failed"
 
 
 def _statuses(store: FeatureStore) -> str:
-    found = np.bincount(store.fixed("videos/status"), minlength=len(FEATURE_STATUSES))
+    found = np.bincount(store.numbers("videos/status"), minlength=len(FEATURE_STATUSES))
     failed = Counter(failure.status for failure in store.failures)
     return _counts([*zip(FEATURE_STATUSES, found, strict=True), *((name, failed[name]) for name in FAILURE_STATUSES)])
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, read_json
 from ...data.predicted_tag import PredictedTag
 from ...data.whole_files import write_text
 from ..run_files import CALIBRATION
@@ -99,7 +100,7 @@ class Calibration:
             RunError: the file is damaged.
         """
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = read_json(path)
             return cls(
                 known=_scaling(values["known"]),
                 novel=_scaling(values["novel"]),
@@ -107,15 +108,18 @@ class Calibration:
                 ece_before=float(values["ece"]["before"]),
                 ece_after=float(values["ece"]["after"]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except JSON_DAMAGE as error:
             raise RunError(
-                f"{path} is not a readable calibration ({error}); delete it and make it with: "
+                f"{path} is not a readable calibration ({reason_of(error)}); delete it and make it with: "
                 f"optsg-eval --run {path.parent} --split val"
             ) from error
 
 
 def _scaling(values: dict[str, Any]) -> Scaling:
-    return Scaling(temperature=float(values["temperature"]), offset=float(values["offset"]))
+    scaling = Scaling(temperature=float(values["temperature"]), offset=float(values["offset"]))
+    if not scaling.temperature > 0:
+        raise ValueError("a temperature that is not above 0")
+    return scaling
 
 
 def scale(rated: RatedTags, known: Scaling, novel: Scaling) -> RatedTags:

@@ -92,4 +92,6 @@ def _counts(values: Sequence[int]) -> NDArray[np.int64]:
     counts = np.array(values, np.int64)
     if counts.shape != (STEPS,):
         raise ValueError(f"expected {STEPS} counts")
+    if counts.min() < 0:
+        raise ValueError("a negative count")
     return counts

@@ -8,8 +8,9 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import write_text
-from ..run_files import LOG
+from ..run_files import LOG, write_errors
 
 
 class TrainingLog:
@@ -26,16 +27,25 @@ class TrainingLog:
         if run is None or self._path is None:
             return
         if keep_epochs is not None and self._path.exists():
-            kept = [line for line in self._path.read_text(encoding="utf-8").splitlines() if _is_kept(line, keep_epochs)]
+            kept = [
+                line
+                for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+                if _is_kept(line, keep_epochs)
+            ]
             write_text(self._path, (line + "\n" for line in kept))
         purge = None if keep_epochs is None else keep_steps + 1
-        self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
+        with write_errors(run / "tensorboard"):
+            self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
 
     def write(self, event: str, step: int, **values: Any) -> None:
-        """One line; numbers also become TensorBoard scalars ``event/name``."""
+        """One line; numbers also become TensorBoard scalars ``event/name``.
+
+        Raises:
+            RunError: the line cannot be written.
+        """
         if self._path is None:
             return
-        with self._path.open("a", encoding="utf-8") as file:
+        with write_errors(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": event, "step": step, **values}, ensure_ascii=False) + "\n")
         for name, value in values.items():
             if isinstance(value, (int, float)) and name != "epoch":
@@ -49,6 +59,6 @@ class TrainingLog:
 
 def _is_kept(line: str, epochs: int) -> bool:
     try:
-        return int(json.loads(line)["epoch"]) <= epochs
-    except (ValueError, KeyError, TypeError):
+        return int(parse_json(line, finite=False)["epoch"]) <= epochs
+    except JSON_DAMAGE:
         return False  # a line cut off by the interruption

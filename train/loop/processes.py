@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ...data.errors import ConfigError
+from ...data.errors import ConfigError, RunError
+from ...data.whole_files import lock_out
 from ..device import choose_device
 
 T = TypeVar("T")
@@ -175,6 +177,24 @@ def open_processes(device: str) -> Iterator[Processes]:
     finally:
         # Threads of Gloo that outlive the interpreter end the process in SIGABRT (pytorch/pytorch#179291).
         state.destroy_process_group()
+
+
+@contextmanager
+def training_alone(run: Path, processes: Processes) -> Iterator[None]:
+    """Holds the run folder, wherever links to it lead, so that no other command trains it; the main process does it for all.
+
+    Raises:
+        RunError: another command trains it, or its folder cannot be written.
+        MainProcessFailed: the same, in the other processes.
+    """
+    with ExitStack() as held:
+
+        def hold() -> None:
+            busy = "is being trained by another process; wait until it has ended, or choose another --run"
+            held.enter_context(lock_out(run.resolve(), RunError, busy=busy))
+
+        processes.by_main(hold)
+        yield
 
 
 def _check_devices(device: str, count: int) -> bool:

@@ -14,13 +14,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import get_type_hints
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json, read_bounded
 from ...data.store.digests import file_digest
 from ..run_files import START, STATE_FOLDER, save_tensors, write_json
 from .optimiser import AveragedWeights, MasterWeights
@@ -76,10 +78,11 @@ def state_progress(state: Path) -> str:
         StateDamaged: there is none.
     """
     try:
+        check_is_file(state)
         with safe_open(state, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise StateDamaged(str(error).splitlines()[0]) from error
+        raise StateDamaged(reason_of(error)) from error
     if _KEY in metadata:
         return str(metadata[_KEY])
     return _earlier_progress(state)
@@ -123,9 +126,9 @@ def _earlier_progress(state: Path) -> str:
     """What earlier versions wrote into a file of its own, for the one state that there was."""
     try:
         text = (state.parent / PROGRESS).read_text(encoding="utf-8")
-        if json.loads(text)["tensors"] == state.name:
+        if parse_json(text)["tensors"] == state.name:
             return text
-    except (OSError, ValueError, KeyError, TypeError):
+    except JSON_DAMAGE:
         pass
     raise StateDamaged("it does not say how far training had come")
 
@@ -253,9 +256,9 @@ def read_progress(run: Path) -> TrainingProgress | None:
     path = run / STATE_FOLDER / PROGRESS
     if path.is_file():
         try:
-            progress = _parse(path.read_text(encoding="utf-8"))
-        except (StateDamaged, OSError) as error:
-            raise RunError(f"{path} is damaged ({error}); start a new run") from error
+            progress = _parse(read_bounded(path).decode())
+        except (StateDamaged, OSError, ValueError) as error:
+            raise RunError(f"{path} is damaged ({reason_of(error)}); start a new run") from error
         if progress.finished or not state_files(run):
             return progress
     reason: StateDamaged | None = None
@@ -271,14 +274,18 @@ def read_progress(run: Path) -> TrainingProgress | None:
 
 def _parse(text: str) -> TrainingProgress:
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         values.pop("tensors", None)
         if isinstance(sums := values["epoch_sums"], list):
             # Written before there were other systems than OP-TSG.
             names = ("train_contrastive", "train_generation", "prompts_used")
             values["epoch_sums"] = dict(zip(names, sums, strict=True))
-        return TrainingProgress(**values)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        progress = TrainingProgress(**values)
+        for name, kind in get_type_hints(TrainingProgress).items():
+            if kind in (int, float, bool) and not isinstance(getattr(progress, name), int | float):
+                raise ValueError(f"{name} is no number")
+        return progress
+    except JSON_DAMAGE as error:
         raise StateDamaged(str(error)) from error
 
 

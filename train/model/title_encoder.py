@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...data.errors import StoreError
+from ...data.errors import StoreError, reason_of
+from ...data.json_reader import JSON_DAMAGE, parse_json
+from ...data.store.schema import WIDEST
 from ...data.torchvision_compat import ensure_torchvision_importable
 from .layers import Dropout
+
+MOST = {
+    "num_hidden_layers": 256,
+    "hidden_size": WIDEST,
+    "intermediate_size": WIDEST,
+    "vocab_size": 1 << 24,
+    "max_position_embeddings": WIDEST,
+    "embedding_size": WIDEST,
+}
+"""Sizes of text models that there are; a configuration that announces more was made to take memory and time."""
+
+
+def check_text_config(config_json: str) -> dict[str, Any]:
+    """The settings of a text model, as Hugging Face names them.
+
+    Raises:
+        StoreError: they are damaged, say no kind of model, or announce one larger than there is.
+    """
+    try:
+        settings = parse_json(config_json)
+        if not isinstance(settings["model_type"], str):
+            raise ValueError("model_type is no text")
+        for name, most in MOST.items():
+            if name in settings and not (type(settings[name]) is int and 0 <= settings[name] <= most):
+                raise ValueError(f"{name} is no number from 0 to {most:,}")
+    except JSON_DAMAGE as error:
+        raise StoreError(f"the title encoder's configuration cannot be used: {reason_of(error)}") from error
+    return {name: value for name, value in settings.items() if name not in ("auto_map", "custom_pipelines")}
 
 
 class TitleEncoder(nn.Module):
@@ -30,7 +59,7 @@ class TitleEncoder(nn.Module):
         ensure_torchvision_importable()
         from transformers import AutoConfig, AutoModel
 
-        settings = json.loads(config_json)
+        settings = check_text_config(config_json)
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
@@ -56,7 +85,7 @@ class TitleEncoder(nn.Module):
         try:
             self.model.load_state_dict(state, strict=True)
         except RuntimeError as error:
-            raise StoreError(f"the store's title encoder does not fit its configuration: {error}") from error
+            raise StoreError(f"the store's title encoder does not fit its configuration: {reason_of(error)}") from error
 
     def word_embeddings(self) -> Tensor:
         """(pieces, text_width) input embeddings."""

@@ -74,7 +74,7 @@ class TitleCopier(nn.Module):
         self.key = nn.Linear(width, width)
         self.gate = CopyGate(width)
         pieces = torch.tensor(inputs.pieces)
-        decoder_ids = torch.full((int(pieces.max()) + 1,), PAD)
+        decoder_ids = torch.full((max(inputs.pieces) + 1,), PAD)
         decoder_ids[pieces] = torch.arange(len(pieces)) + MARKS
         self.register_buffer("_decoder_ids", decoder_ids, persistent=False)
         self._decoder_ids: Tensor

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
 from ...data.errors import RunError
+from ...data.json_reader import read_json
 from ...data.tag_table import TagTable
 from ..config import RunConfig
 
@@ -86,7 +86,7 @@ def _scores(run: Path) -> list[list[str]]:
         path = run / "eval" / split / "metrics.json"
         if not path.is_file():
             continue
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, finite=False)
         label, example = values["label_based"], values["example_based"]
         scores = (label["full"]["f1"], label["rare"]["f1"], label["common"]["f1"], example["f1"])
         rows.append([split, f"{values['items']:,}", *(f"{score:.3f}" for score in scores)])

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,6 +17,7 @@ from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer, build_vocabulary
 from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from ..device import choose_device
+from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, create_run, point_latest, read_config
 from ..system_names import DEFAULT_SYSTEM
 from ..systems.registry import find_system
@@ -198,7 +198,7 @@ def _fit_to_store(
     store: FeatureStore, model: ModelConfig, tag_table: TagTable, tokenizer: TitleTokenizer
 ) -> tuple[InputConfig, ModelConfig]:
     """Input sizes from the store, and no more title layers than its text model has."""
-    title: dict[str, Any] = json.loads(store.title_encoder_config)
+    title = check_text_config(store.title_encoder_config)
     available = int(title["num_hidden_layers"])
     layers = min(model.title_layers, available)
     title["num_hidden_layers"] = layers
@@ -235,7 +235,10 @@ def begun_config(run: Path) -> RunConfig:
     """
     if not (run / CONFIG).is_file():
         raise RunError(f"{run} holds no run to resume; start one with: optsg-train --feats STORE")
-    return read_config(run)
+    config = read_config(run)
+    if not isinstance(config.store.get("path"), str) or not isinstance(config.store.get("header"), dict):
+        raise RunError(f"{run / CONFIG} does not say which feature store the run is trained on; start a new run")
+    return config
 
 
 KEEPING = ("state_seconds", "keep_states")

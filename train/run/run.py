@@ -7,14 +7,23 @@ from pathlib import Path
 
 import torch
 
-from ...data.errors import ConfigError, RunError, StoreError
+from ...data.errors import ConfigError, RunError, StoreError, reason_of
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..confidence.calibration import Calibration, read_calibration
 from ..config import RunConfig
 from ..device import choose_device, working_dtype
 from ..model.video_title_model import VideoTitleModel
-from ..run_files import CONFIG, DECISION, MODEL, TAG_TABLE, TOKENIZER, check_finished, load_weights
+from ..run_files import (
+    DECISION,
+    MODEL,
+    TAG_TABLE,
+    check_finished,
+    check_weights,
+    load_weights,
+    read_config,
+    read_tokenizer,
+)
 from ..systems.registry import open_system
 from ..systems.system import System
 from ..systems.tuned_scalar import Decision
@@ -64,12 +73,15 @@ def load_run(path: Path, *, device: str = "auto") -> Run:
 def read_system(path: Path) -> System:
     """The system of a finished run folder, its model float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
     check_finished(path)
+    config, tokenizer, tag_table = read_config(path), read_tokenizer(path), TagTable.load(path / TAG_TABLE)
     try:
-        config = RunConfig.from_json((path / CONFIG).read_text(encoding="utf-8"))
-        tokenizer = TitleTokenizer.from_json((path / TOKENIZER).read_text(encoding="utf-8"))
-        system = open_system(config, TagTable.load(path / TAG_TABLE), tokenizer)
-    except (ConfigError, StoreError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        with torch.device("meta"):
+            outline = open_system(config, tag_table, tokenizer)
+        check_weights(outline.model, path / MODEL, outline.model.training_only)
+        system = open_system(config, tag_table, tokenizer)
+    except (ConfigError, StoreError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
+        # What transformers and PyTorch make of settings that fit no model.
+        raise RunError(f"{path} cannot be read: {reason_of(error)}") from error
     load_weights(system.model, path / MODEL, system.model.training_only)
     system.load(path)
     system.model.eval()

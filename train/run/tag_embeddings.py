@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import check_is_file
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ..run_files import TAG_EMBEDDINGS, save_tensors
@@ -37,10 +38,12 @@ def load_tag_embeddings(run: Path, tag_table: TagTable) -> NDArray[np.float32]:
     if not path.exists():
         raise RunError(f"{run} keeps no tag embeddings, it was trained by an older optsg; train it again")
     try:
+        check_is_file(path)
         embeddings: NDArray[np.float32] = load_file(path)["embeddings"].float().numpy()
-    except (SafetensorError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path} does not hold tag embeddings ({reason}); train the run again") from error
+        if embeddings.ndim != 2:
+            raise ValueError("they are no table")
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        raise RunError(f"{path} does not hold tag embeddings ({reason_of(error)}); train the run again") from error
     if len(embeddings) != len(tag_table):
         raise RunError(f"{path} holds {len(embeddings):,} tags, the run has {len(tag_table):,}; train the run again")
     return embeddings

@@ -5,7 +5,6 @@ Legend: n texts, S word pieces of the longest of them, U tags of the store, E ta
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from ...data.batching import Batch
 from ...data.errors import ConfigError
+from ...data.json_reader import parse_json
 from ...data.store import FeatureStore
 from ...data.tags import NIL_TEXT
 from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer, WholeText
@@ -149,5 +149,5 @@ def _check(language_model: TagLanguageModel, store: FeatureStore, texts: Sequenc
 
 def tag_texts(store: FeatureStore, tokenizer: TitleTokenizer) -> list[WholeText]:
     """What the text model reads for the store's U tags, and last for NIL."""
-    positions = json.loads(store.title_encoder_config).get("max_position_embeddings") or MAX_TAG_TOKENS + 2
+    positions = parse_json(store.title_encoder_config).get("max_position_embeddings") or MAX_TAG_TOKENS + 2
     return tokenizer.encode_whole([*store.tag_keys, NIL_TEXT], int(positions) - 2)  # as extraction cuts them

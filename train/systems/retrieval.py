@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...data.batching import Batch, collate, reading_ahead, sequential_batches
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import check_is_file
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ..config import Modality
@@ -165,11 +166,26 @@ class RetrievalIndex:
             RunError: the file is missing or damaged.
         """
         try:
+            check_is_file(path)
             tensors = load_file(path)
-            return cls(**{name: value.float() if name in _HALF else value for name, value in tensors.items()})
-        except (SafetensorError, OSError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(f"{path} is not a readable retrieval index ({reason}); train the run again") from error
+            index = cls(**{name: value.float() if name in _HALF else value for name, value in tensors.items()})
+            index._check()
+        except (SafetensorError, OSError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{path} is not a readable retrieval index ({reason_of(error)}); train the run again"
+            ) from error
+        return index
+
+    def _check(self) -> None:
+        """Raises ValueError where the tensors do not fit each other."""
+        items, ends = len(self.features), self.tag_ends
+        if not len(self.rows) == len(ends) == items or self.words.ndim != 2 or self.idf.shape != self.words.shape[:1]:
+            raise ValueError("its tensors have different lengths")
+        for indices in (self.rows, ends, self.tags):
+            if indices.ndim != 1 or indices.dtype != torch.int64:
+                raise ValueError("its numbers are of another type")
+        if items and (int(ends.min()) < 0 or int(ends[-1]) != len(self.tags) or bool((ends[1:] < ends[:-1]).any())):
+            raise ValueError("its tags do not fit its items")
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         return ((field.name, getattr(self, field.name)) for field in fields(self))

@@ -6,13 +6,13 @@ tuned by the same rule, or the comparison would be unfair.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.errors import RunError
+from ...data.errors import RunError, reason_of
+from ...data.json_reader import JSON_DAMAGE, read_json
 
 TOLERANCE = 0.0025
 """A quarter of a point of full F1."""
@@ -63,10 +63,10 @@ class TunedScalar:
             RunError: the file does not hold it.
         """
         try:
-            value = float(json.loads(path.read_text(encoding="utf-8"))[self.name])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            value = float(read_json(path)[self.name])
+        except JSON_DAMAGE as error:
             raise RunError(
-                f"{path.parent} cannot be read: {path.name} does not hold the system's {self.name} ({error}); "
+                f"{path.parent} cannot be read: {path.name} does not hold the system's {self.name} ({reason_of(error)}); "
                 "train the run again"
             ) from error
         return Decision(scalar=self, value=value)

@@ -6,7 +6,9 @@ readers map them into memory instead of going through the HDF5 library for every
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,9 +16,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import StoreError
+from ...errors import StoreError, reason_of
 from ..mapped_pages import map_behind, place_in_map, read_pages_ahead, release_pages
 from ..row_blocks import RaggedBlock, decode_text, encode_text
+from ..schema import ArrayForm
+
+NUMBER_TYPES = (
+    *("float16", "float32", "float64"),
+    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+)
 
 BUFFER_BYTES = 8 << 20
 
@@ -29,6 +37,19 @@ SMALL_CHUNK_BYTES = 1 << 16
 
 
 Array = NDArray[Any]
+
+
+HDF5_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, AttributeError, MemoryError)
+"""What h5py makes of a damaged file, whenever it is asked for something of it."""
+
+
+@contextlib.contextmanager
+def hdf5_damage(path: Path) -> Iterator[None]:
+    """Turns what h5py makes of a damaged file into one sentence."""
+    try:
+        yield
+    except HDF5_DAMAGE as error:
+        raise StoreError(f"{path} is damaged ({reason_of(error)}); copy it again, or make the store anew") from error
 
 
 class ArrayWriter:
@@ -131,31 +152,106 @@ class RaggedWriter:
         return {**values, f"{self._name}/offsets": self._offsets.digest()}
 
 
-def read_array(file: h5py.File, name: str, path: Path, *, lazily: bool = False) -> Array:
+def read_array(file: h5py.File, name: str, path: Path, form: ArrayForm, *, lazily: bool = False) -> Array:
     """One dataset as an array: mapped into memory where it is stored in one piece, read otherwise.
 
-    ``lazily`` leaves a dataset in pieces in the file: what is returned gives an array when it is sliced.
+    ``lazily`` leaves a dataset in pieces in the file: what is returned gives an array when it is sliced. Errors as
+    :func:`checked_dataset`.
     """
-    dataset = checked_dataset(file, name, path)
-    offset = dataset.id.get_offset()
-    if dataset.chunks is None and offset is not None and dataset.size and dataset.dtype.isnative:
-        # As a plain array: taking a row of numpy's own class of mapped arrays costs several times as much.
-        return np.asarray(np.memmap(path, dtype=dataset.dtype, mode="r", offset=offset, shape=dataset.shape))
-    loaded: Array = dataset if lazily else dataset[()]
-    return loaded
+    with hdf5_damage(path):
+        dataset = checked_dataset(file, name, path, form)
+        offset = dataset.id.get_offset()
+        if dataset.chunks is None and offset is not None and dataset.size and dataset.dtype.isnative:
+            # As a plain array: taking a row of numpy's own class of mapped arrays costs several times as much.
+            return np.asarray(np.memmap(path, dtype=dataset.dtype, mode="r", offset=offset, shape=dataset.shape))
+        loaded: Array = dataset if lazily else dataset[()]
+        return loaded
 
 
-def checked_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
-    """The dataset ``name``, refused where it is missing or reaches outside the file (external links or storage)."""
+def checked_dataset(file: h5py.File, name: str, path: Path, form: ArrayForm) -> h5py.Dataset:
+    """The dataset ``name``, of which no value has been read.
+
+    A file may come from anybody. Values of a type that stands for Python objects would be taken for their addresses, and a
+    few kilobytes can announce terabytes, so a dataset has to lie in the file itself, uncompressed and in full.
+
+    Raises:
+        StoreError: it is missing, of another type or shape, compressed, or reaches outside the file.
+    """
+    with hdf5_damage(path):
+        dataset = _own_dataset(file, name, path)
+        _check_form(dataset, name, path, form)
+        if dataset.id.get_create_plist().get_nfilters():
+            raise StoreError(f"{path}: {name!r} is compressed or filtered, which a feature store must not contain")
+        _check_storage(dataset, name, path)
+        return dataset
+
+
+def foreign_array(file: h5py.File, name: str, path: Path, *, most_bytes: int) -> Array:
+    """An array of numbers out of a file that is no feature store, compressed or not.
+
+    Raises:
+        StoreError: it is missing, holds something else than numbers, is larger than ``most_bytes``, or reaches outside.
+    """
+    dataset = _own_dataset(file, name, path)
+    if _type_name(dataset) is None or dataset.shape is None:
+        raise StoreError("it holds something else than plain numbers")
+    if dataset.nbytes > most_bytes:
+        raise StoreError(f"it announces {dataset.nbytes:,} bytes, more than {most_bytes:,}")
+    if not dataset.id.get_create_plist().get_nfilters():
+        _check_storage(dataset, name, path)
+    values: Array = dataset[()]
+    return values
+
+
+def _own_dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
     node = _checked_node(file, name, path)
     if not isinstance(node, h5py.Dataset) or node.external or node.is_virtual:
         raise StoreError(f"{path}: {name!r} is not an array of its own, which a feature store must not contain")
     return node
 
 
+def _check_form(dataset: h5py.Dataset, name: str, path: Path, form: ArrayForm) -> None:
+    found = _type_name(dataset)
+    if found != form.dtype:
+        raise StoreError(
+            f"{path}: {name!r} has values of {found or 'another kind than numbers'}, expected {form.dtype}; the file is "
+            "damaged, or no optsg wrote it"
+        )
+    shape = dataset.shape
+    if shape is None or (form.tail is not None and (not shape or shape[1:] != form.tail)):
+        expected = " × ".join(["rows", *map(str, form.tail or ())])
+        raise StoreError(f"{path}: {name!r} has the shape {shape}, expected {expected}; the file is damaged")
+
+
+def _type_name(dataset: h5py.Dataset) -> str | None:
+    """``float16`` and the like; ``None`` for whatever is not exactly one of numpy's integers or floating-point numbers."""
+    stored = dataset.id.get_type()
+    for name in NUMBER_TYPES:
+        for order in ("<", ">"):
+            if stored.equal(h5py.h5t.py_create(np.dtype(name).newbyteorder(order))):
+                return name
+    return None
+
+
+def _check_storage(dataset: h5py.Dataset, name: str, path: Path) -> None:
+    stored, announced, size = dataset.id.get_storage_size(), int(dataset.nbytes), path.stat().st_size
+    if announced and not announced <= stored <= size:
+        raise StoreError(
+            f"{path}: {name!r} announces {announced:,} bytes where the file of {size:,} holds {min(stored, size):,}; the "
+            "file is damaged"
+        )
+    offset = dataset.id.get_offset()
+    if dataset.chunks is None and offset is not None and offset + announced > size:
+        raise StoreError(f"{path}: {name!r} goes on after the end of the file; the file is damaged")
+
+
 def group_names(file: h5py.File, name: str, path: Path) -> list[str]:
     """What the group ``name`` holds; refused as :func:`checked_dataset`."""
-    return list(_checked_node(file, name, path))
+    with hdf5_damage(path):
+        node = _checked_node(file, name, path)
+        if not isinstance(node, h5py.Group):
+            raise StoreError(f"{path}: {name!r} is no group of arrays; the file is damaged")
+        return list(node)
 
 
 def _checked_node(file: h5py.File, name: str, path: Path) -> Any:
@@ -172,8 +268,9 @@ def _checked_node(file: h5py.File, name: str, path: Path) -> Any:
 
 def read_offsets(file: h5py.File, name: str, path: Path) -> NDArray[np.int64]:
     """Offsets of a ragged column, checked to start at 0 and never to fall."""
-    offsets: NDArray[np.int64] = read_array(file, f"{name}/offsets", path)
-    if offsets.ndim != 1 or not len(offsets) or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
+    offsets: NDArray[np.int64] = read_array(file, f"{name}/offsets", path, ArrayForm(dtype="int64", tail=()))
+    # Compared, not subtracted: a difference of two numbers of 64 bits may be one of 65.
+    if not len(offsets) or offsets[0] != 0 or np.any(offsets[1:] < offsets[:-1]):
         raise _misfit(path, name)
     return offsets
 
@@ -220,9 +317,9 @@ class RaggedColumn:
         self.offsets = offsets
 
     @classmethod
-    def read(cls, file: h5py.File, name: str, path: Path, *, lazily: bool = False) -> RaggedColumn:
-        """The column ``name`` of a file; ``lazily`` as in :func:`read_array`."""
-        values = read_array(file, f"{name}/values", path, lazily=lazily)
+    def read(cls, file: h5py.File, name: str, path: Path, form: ArrayForm, *, lazily: bool = False) -> RaggedColumn:
+        """The column ``name`` of a file, its values of this form; ``lazily`` as in :func:`read_array`."""
+        values = read_array(file, f"{name}/values", path, form, lazily=lazily)
         offsets = read_offsets(file, name, path)
         if offsets[-1] != len(values):
             raise _misfit(path, name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError, StoreVersionError
+from ...json_reader import LARGE_FILE, read_json
 from ..files import INDEX_NAME, TABLES_NAME, replaced_name
 from ..schema import VERSION
 
@@ -83,7 +84,7 @@ def read_index(folder: Path) -> ShardIndex:
     if not path.is_file():
         raise StoreError(_no_index(folder))
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path, most_bytes=LARGE_FILE)
         found = values["format"] if isinstance(values, dict) else None
     except (OSError, ValueError, KeyError):
         found = None

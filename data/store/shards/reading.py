@@ -91,14 +91,16 @@ class ShardColumn:
         return () if self._width is None else (self._width,)
 
     def is_inside(self) -> bool:
-        """Whether every video's values lie within its shard."""
+        """Whether every video's values lie within its shard, and all together are not more than all shards."""
+        if int(self._offsets[-1]) > int(self._shards.sizes.sum()) // max(1, self._value_bytes):
+            return self._value_bytes == 0  # checked first: sizes of any such offsets fit into 64 bits
         sizes = self.lengths() * self._value_bytes
         filled = sizes > 0
         numbers, places = np.asarray(self._numbers), np.asarray(self.places)
         if filled.any() and int(numbers[filled].max()) >= len(self._shards.sizes):
             return False
-        ends = places[filled] + sizes[filled]
-        return bool(np.all(places[filled] >= 0) and np.all(ends <= self._shards.sizes[numbers[filled]]))
+        rooms = self._shards.sizes[numbers[filled]] - sizes[filled]
+        return bool(np.all(places[filled] >= 0) and np.all(places[filled] <= rooms))
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
@@ -158,14 +160,14 @@ def open_shard_columns(
     Raises:
         StoreError: the tables are damaged.
     """
-    numbers = read_array(tables, schema.SHARD_NUMBER, path)
+    numbers = read_array(tables, schema.SHARD_NUMBER, path, schema.array_form(schema.SHARD_NUMBER, header))
     columns = {}
     for name in schema.MEMBERS:
-        spec = schema.VIDEO_COLUMNS[name]
+        spec, place = schema.VIDEO_COLUMNS[name], schema.shard_offset(name)
         column = ShardColumn(
             shards,
             numbers=numbers,
-            places=read_array(tables, schema.shard_offset(name), path),
+            places=read_array(tables, place, path, schema.array_form(place, header)),
             offsets=read_offsets(tables, name, path),
             dtype=np.dtype(spec.dtype),
             width=None if spec.width_field is None else int(getattr(header, spec.width_field)),

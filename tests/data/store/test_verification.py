@@ -90,7 +90,11 @@ def drop(name: str) -> Callable[[Path], None]:
         (edit(repeat_an_id), "ids", "the id 'UPPER' occurs more than once"),
         (edit(fail_a_video), "ids", "'Track 2.0' is among the failures though it has features"),
         (edit(lose_a_time), "counts", "'Track 2.0' has 1 frames and 2 times"),
-        (edit(widen), "counts", "videos/patches has values of float16 × 6, expected float16 × 7"),
+        (
+            edit(widen),
+            "structure",
+            "{path}: 'videos/patches/values' has the shape (18, 6), expected rows × 7; the file is damaged",
+        ),
         (
             set_value("videos/split", 3, 9),
             "ranges",

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from optsg.data.errors import RunError
+from optsg.data.whole_files import lock_out
+from optsg.train.loop.log import TrainingLog
 from optsg.train.loop.saved_states import read_progress, state_files
 from optsg.train.loop.trainer import Trainer
 from safetensors.torch import load_file
@@ -264,3 +266,52 @@ def test_sigterm_saves_and_ends_the_run(trainings: Trainings, feats: Path) -> No
     assert progress is not None
     assert 0 < progress.step < 500 * 6
     assert not progress.finished
+
+
+# --- one at a time ---
+
+
+@pytest.mark.parametrize("more", [("--resume", "auto"), ()])
+def test_a_run_that_another_process_trains_is_left_alone(feats: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    run = tmp_path / "run"
+    with lock_out(run, RunError):
+        result = train("--feats", feats, "--run", run, *as_options(), *SETTINGS, *more)
+    expected = "is being trained by another process; wait until it has ended, or choose another --run"
+    assert (result.exit_code, result.stderr) == (1, f"error: {run} {expected}\n")
+    assert not run.exists()
+
+
+def test_a_link_to_a_run_leads_to_the_same_lock(whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(whole)
+    with lock_out(whole, RunError):
+        result = train("--run", tmp_path / "latest", "--resume")
+    assert result.exit_code == 1
+    assert "is being trained by another process" in result.stderr
+
+
+def test_all_processes_of_a_second_training_end(feats: Path, trainings: Trainings, tmp_path: Path) -> None:
+    command = ["--feats", str(feats), *as_options(), *SETTINGS, "--run", str(tmp_path / "run")]
+    with lock_out(tmp_path / "run", RunError):
+        codes, _ = trainings.run(*command, processes=2)
+    assert codes == [1, 1]
+    assert (trainings.folder / "output-0.txt").read_text().count("is being trained by another process") == 1
+
+
+def test_all_files_of_a_run_have_the_same_permissions(whole: Path) -> None:
+    assert {file.stat().st_mode for file in whole.iterdir() if file.is_file()} == {(whole / "log.jsonl").stat().st_mode}
+
+
+@pytest.mark.parametrize("place", ["a-file/run", "run"])
+def test_a_run_that_cannot_be_written_is_one_line(feats: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "run").symlink_to("/proc/no-such-folder/run")
+    result = train("--feats", feats, "--run", tmp_path / place, *as_options(), *SETTINGS)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert "cannot be written: " in result.stderr
+
+
+def test_a_log_on_a_full_disk_is_one_line() -> None:
+    log = TrainingLog(None)
+    log._path = Path("/dev/full")
+    with pytest.raises(RunError, match=r"^/dev/full cannot be written: No space left on device$"):
+        log.write("epoch", 1)

@@ -251,9 +251,9 @@ def test_a_run_that_misses_a_file_says_which(feats: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("config.json", "runs/a cannot be read: the run's configuration cannot be read"),
+        ("config.json", "runs/a/config.json: the run's configuration cannot be read"),
         ("decision.json", "runs/a cannot be read: "),
-        ("tokenizer.json", "runs/a cannot be read: the tokenizer cannot be read"),
+        ("tokenizer.json", "runs/a/tokenizer.json: the tokenizer cannot be read"),
         ("tag_table.json", "runs/a/tag_table.json is not a readable tag table"),
         ("model.safetensors", "runs/a/model.safetensors does not hold this run's weights"),
     ],
