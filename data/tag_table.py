@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import RunError, reason_of
-from .json_reader import JSON_DAMAGE, LARGE_FILE, read_json
+from .foreign.json_reader import JSON_DAMAGE, LARGE_FILE, read_json
 from .store import FeatureStore
 from .tags import current_keys
 from .whole_files import write_text
@@ -110,7 +110,7 @@ class TagTable:
 
 
 def _check_row(row: dict[str, Any]) -> None:
-    """Raises one of :data:`optsg.data.json_reader.JSON_DAMAGE` for what :meth:`TagTable.save` does not write."""
+    """Raises one of :data:`optsg.data.foreign.json_reader.JSON_DAMAGE` for what :meth:`TagTable.save` does not write."""
     texts, numbers = (row["key"], row["spelling"]), (row["count"], *row["tokens"])
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
         raise ValueError("a tag is not of texts and numbers")

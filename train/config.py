@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from ..data.errors import ConfigError, reason_of
-from ..data.json_reader import JSON_DAMAGE, parse_json
+from ..data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ..data.store.schema import WIDEST
 from ..data.word_pieces import VocabularyKind
 from .system_names import DEFAULT_SYSTEM

@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..data.errors import ConfigError, RunError, StoreError, reason_of
-from ..data.json_reader import LARGE_FILE, check_is_file, read_bounded
+from ..data.foreign.json_reader import LARGE_FILE, check_is_file, read_bounded
 from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
 from ..data.whole_files import whole_file, write_text

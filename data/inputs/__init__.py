@@ -1,6 +1,6 @@
 """What can be read: folders with metadata in several forms, WebDataset shards; one iterator over both."""
 
-from .columns import MetadataOptions
+from .metadata.columns import MetadataOptions
 from .opening import Inputs, expand_pattern, open_inputs, open_listing, skipped_files, tables_of, whole_tables_of
 
 __all__ = [

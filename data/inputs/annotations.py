@@ -10,12 +10,12 @@ from typing import Protocol
 
 from ..errors import InputError
 from ..media import Failure
-from .columns import FILE_NAME, MetadataOptions
 from .create_annotations import Annotation, is_create_layout, open_create_annotations
-from .metadata_table import MetadataTable, Row, open_metadata_table
-from .records import Record, id_or, parse_id, parse_record
+from .metadata.columns import FILE_NAME, MetadataOptions
+from .metadata.metadata_table import MetadataTable, Row, open_metadata_table
+from .metadata.records import Record, id_or, parse_id, parse_record
+from .metadata.survey import ROWS_BEFORE_READING, survey_table
 from .rows_by_file import joined_record
-from .survey import ROWS_BEFORE_READING, survey_table
 
 
 class Annotations(Protocol):
@@ -68,7 +68,7 @@ class TableAnnotations:
         return self._table.path.name
 
     def notes(self, *, needs_all: bool = True) -> list[str]:
-        """What people should know of the table before it is used; as :meth:`optsg.data.inputs.survey.TableSurvey.notes`."""
+        """What people should know of the table before it is used; as :meth:`optsg.data.inputs.metadata.survey.TableSurvey.notes`."""
         survey = survey_table(self._table.path.name, self._table, self._options, ROWS_BEFORE_READING)
         return list(survey.notes(needs_all=needs_all))
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..media import Failure, Split
-from .json_list import check_json_list, read_json_list
-from .records import Record, id_or, parse_record
+from .metadata.json_list import check_json_list, read_json_list
+from .metadata.records import Record, id_or, parse_record
 from .relative_paths import printable
 from .splits import split_of_shard
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..json_reader import read_json
+from ..foreign.json_reader import read_json
 from ..media import Failure, MediaItem
-from .columns import MetadataOptions
 from .media_folder import DefaultIds, MediaFolder, media_kind
-from .metadata_table import Row
-from .records import Record, id_or, parse_record
+from .metadata.columns import MetadataOptions
+from .metadata.metadata_table import Row
+from .metadata.records import Record, id_or, parse_record
+from .metadata.survey import ROWS_BEFORE_READING, TableSurvey, survey_table
 from .relative_paths import printable
 from .rows_by_file import RowsByFile, joined_record, named_file, open_tables
 from .splits import choose_split, named_split, split_of_folders
-from .survey import ROWS_BEFORE_READING, TableSurvey, survey_table
 
 
 class FolderInput:

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
 from .create_annotations import is_create_file
 from .files_by_stem import PathList
-from .metadata_table import TABLE_SUFFIXES, is_table
+from .metadata.metadata_table import TABLE_SUFFIXES, is_table
 from .relative_paths import is_hidden, printable
 from .thumbnails import part_thumbnails
 

@@ -18,7 +18,6 @@ from typing import Protocol, runtime_checkable
 from ..corpus_part import CorpusPart
 from ..errors import ConfigError, InputError
 from ..media import Failure, MediaItem
-from .columns import MetadataOptions
 from .create_annotations import (
     CreateAnnotations,
     find_create_files,
@@ -28,6 +27,7 @@ from .create_annotations import (
 from .create_input import CreateInput
 from .folder_input import FolderInput
 from .media_folder import SHARD_SUFFIX, MediaFolder, known_suffixes, scan_folder
+from .metadata.columns import MetadataOptions
 from .relative_paths import printable
 from .shard_input import Shard, ShardInput
 

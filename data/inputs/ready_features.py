@@ -26,7 +26,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from ..errors import InputError, StoreError, reason_of
-from ..json_reader import read_bounded
+from ..foreign.json_reader import read_bounded
 from ..store.hdf5.columns import foreign_array
 from .files_by_stem import FilesByStem
 from .relative_paths import is_hidden, printable

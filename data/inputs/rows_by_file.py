@@ -10,13 +10,15 @@ from pathlib import Path, PurePath
 
 from ..errors import InputError
 from ..tags import unique_tags
-from .columns import FILE_NAME, MetadataOptions
 from .media_folder import MediaFolder
-from .metadata_table import MetadataTable, Row, open_metadata_table
-from .records import Record, parse_record
+from .metadata.columns import FILE_NAME, MetadataOptions
+from .metadata.metadata_table import MetadataTable, Row, open_metadata_table
+from .metadata.records import Record, parse_record
 from .relative_paths import inside, printable
 
 NOBODY = -1
+
+
 SHOWN = 3
 
 

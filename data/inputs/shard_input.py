@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..json_reader import parse_json
+from ..foreign.json_reader import parse_json
 from ..media import LABELS, Failure, MediaItem, MediaKind
-from .columns import MetadataOptions, column_name
 from .folder_input import yt_dlp_columns
 from .media_folder import media_kind
-from .records import FORBIDDEN, PINNED, id_or, parse_record
+from .metadata.columns import MetadataOptions, column_name
+from .metadata.records import FORBIDDEN, PINNED, id_or, parse_record
 from .relative_paths import inside, printable
 from .splits import choose_split, named_split, split_of_folders, split_of_shard
 from .tar_samples import TarProblem, TarSample, count_samples, read_samples
@@ -145,7 +145,7 @@ def _quote(metadata: Mapping[str, Any], *names: str) -> str:
 
 
 def _columns(sample: TarSample, metadata: Mapping[str, Any], options: MetadataOptions) -> dict[str, object]:
-    """Columns for :func:`optsg.data.inputs.records.parse_record` out of what the downloaders write."""
+    """Columns for :func:`optsg.data.inputs.metadata.records.parse_record` out of what the downloaders write."""
     by_name = {column_name(name): value for name, value in metadata.items()} if options.columns else metadata
     names = ("id", "title", "tags", "split", PINNED, FORBIDDEN)
     columns = {name: by_name.get(options.columns.get(name, name)) for name in names}

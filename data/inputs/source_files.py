@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ..foreign.tar_reader import TAR_DAMAGE, open_tar
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from ..tar_reader import TAR_DAMAGE, open_tar
 
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 

@@ -1,6 +1,6 @@
 """The samples of one tar shard: members that follow each other and share a key.
 
-Read with :mod:`optsg.data.tar_reader` and not with the iterators of the ``webdataset`` package, because those cut a key at its first
+Read with :mod:`optsg.data.foreign.tar_reader` and not with the iterators of the ``webdataset`` package, because those cut a key at its first
 dot ("Track 2.0.mp4" becomes "Track 2"), give the last sample of a cut tar without saying that members are missing, run the
 command in a name that begins with ``pipe:``, and load torch. What they write is read here just the same.
 """
@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from tarfile import TarInfo
 
 from ..errors import reason_of
+from ..foreign.tar_reader import TAR_DAMAGE, TarReader, open_tar
 from ..media import TarMember
-from ..tar_reader import TAR_DAMAGE, TarReader, open_tar
 from .media_folder import media_kind
 from .relative_paths import is_hidden
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError, StoreVersionError
-from ..json_reader import parse_json
+from ..foreign.json_reader import parse_json
 from ..media import Failure
 from . import schema
 from .hdf5.columns import HDF5_DAMAGE, Column, RaggedColumn, all_texts, hdf5_damage, read_array

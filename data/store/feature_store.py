@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError, reason_of
-from ..json_reader import JSON_DAMAGE, parse_json
+from ..foreign.json_reader import JSON_DAMAGE, parse_json
 from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
 from ..tags import current_keys
 from . import schema

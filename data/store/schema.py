@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError, reason_of
-from ..json_reader import parse_json
+from ..foreign.json_reader import parse_json
 from ..media import FeatureStatus, MediaKind, Split
 
 FORMAT = "optsg-features"

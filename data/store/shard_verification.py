@@ -10,8 +10,8 @@ from typing import IO, Any
 import numpy as np
 
 from ..errors import reason_of
-from ..json_reader import SMALL_FILE, parse_json
-from ..tar_reader import TAR_DAMAGE, TarReader, open_tar
+from ..foreign.json_reader import SMALL_FILE, parse_json
+from ..foreign.tar_reader import TAR_DAMAGE, TarReader, open_tar
 from . import schema
 from .feature_store import FeatureStore
 from .row_blocks import BLOCK_ROWS, RaggedBlock, RowBlock

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import check_is_file
+from ...data.foreign.json_reader import check_is_file
 
 Verdict = Literal["relevant", "not", "unsure"]
 

@@ -18,8 +18,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from ...data.errors import RunError
+from ...data.foreign.json_reader import parse_json
 from ...data.inputs.source_files import MediaBytes
-from ...data.json_reader import parse_json
 from .results import report_csv
 from .results_page import PAGES, results_page
 from .site import BadRequestError, JudgingSite

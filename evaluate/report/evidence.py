@@ -17,8 +17,8 @@ from PIL import Image
 
 from ...data.batching import collate, sequential_batches
 from ...data.errors import RunError, reason_of
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.inputs.source_files import SourceFinder
-from ...data.json_reader import JSON_DAMAGE, parse_json
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
 from ...data.whole_files import write_text

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...data.batching import Batch, collate, reading_ahead, sequential_batches
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tags import tag_key

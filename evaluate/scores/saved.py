@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.errors import ConfigError, RunError, StoreError, reason_of
-from ...data.json_reader import JSON_DAMAGE, parse_json, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json, read_json
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.whole_files import write_text

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...data.tag_table import TagTable
 from ...train.loop.saved_states import read_progress
 from ...train.run_files import TAG_TABLE

@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 
 from ...data.errors import ConfigError, RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...train.config import RunConfig
 from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import whole_file
 from ..scores.predictions import json_line
 from .made_with import MadeWith, check_record, record_path, write_record

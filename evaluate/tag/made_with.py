@@ -13,7 +13,7 @@ from typing import Any
 
 from ... import __version__
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, parse_json, read_bounded
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json, read_bounded
 from ...data.tag_list import read_tag_list
 from ...data.whole_files import write_text
 from ..options import SNAP_TO, TaggingOptions

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ...data.errors import InputError
 from ...data.inputs import expand_pattern, open_listing, skipped_files
-from ...data.inputs.columns import FILE_NAME
 from ...data.inputs.folder_input import read_sidecar
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind, skipped_sentence
-from ...data.inputs.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
-from ...data.inputs.records import Record, parse_record
+from ...data.inputs.metadata.columns import FILE_NAME
+from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
+from ...data.inputs.metadata.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
 

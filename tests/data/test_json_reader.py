@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from optsg.data.json_reader import DEEPEST, parse_json, read_json
+from optsg.data.foreign.json_reader import DEEPEST, parse_json, read_json
 
 VALUES = st.recursive(
     st.none()

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from optsg.data.inputs.folder_input import read_sidecar
-from optsg.data.inputs.metadata_table import open_metadata_table
+from optsg.data.inputs.metadata.metadata_table import open_metadata_table
 from optsg.data.inputs.opening import open_inputs
 from optsg.data.inputs.ready_features import open_ready_features
 from optsg.data.inputs.source_files import SourceFinder

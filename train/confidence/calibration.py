@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...data.predicted_tag import PredictedTag
 from ...data.whole_files import write_text
 from ..run_files import CALIBRATION

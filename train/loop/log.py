@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ...data.json_reader import JSON_DAMAGE, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import write_text
 from ..run_files import LOG, write_errors
 

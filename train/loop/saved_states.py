@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, check_is_file, parse_json, read_bounded
+from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json, read_bounded
 from ...data.store.digests import file_digest
 from ..run_files import START, STATE_FOLDER, save_tensors, write_json
 from .optimiser import AveragedWeights, MasterWeights

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...data.errors import StoreError, reason_of
-from ...data.json_reader import JSON_DAMAGE, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.store.schema import WIDEST
 from ...data.torchvision_compat import ensure_torchvision_importable
 from .layers import Dropout

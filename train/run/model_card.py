@@ -8,7 +8,7 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from ...data.errors import RunError
-from ...data.json_reader import read_json
+from ...data.foreign.json_reader import read_json
 from ...data.tag_table import TagTable
 from ..config import RunConfig
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import check_is_file
+from ...data.foreign.json_reader import check_is_file
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ..run_files import TAG_EMBEDDINGS, save_tensors

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...data.batching import Batch
 from ...data.errors import ConfigError
-from ...data.json_reader import parse_json
+from ...data.foreign.json_reader import parse_json
 from ...data.store import FeatureStore
 from ...data.tags import NIL_TEXT
 from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer, WholeText

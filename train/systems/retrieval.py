@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from ...data.batching import Batch, collate, reading_ahead, sequential_batches
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import check_is_file
+from ...data.foreign.json_reader import check_is_file
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ..config import Modality

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.errors import RunError, reason_of
-from ...data.json_reader import JSON_DAMAGE, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 
 TOLERANCE = 0.0025
 """A quarter of a point of full F1."""

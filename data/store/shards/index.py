@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import StoreError, StoreVersionError
-from ...json_reader import LARGE_FILE, read_json
+from ...foreign.json_reader import LARGE_FILE, read_json
 from ..files import INDEX_NAME, TABLES_NAME, replaced_name
 from ..schema import VERSION
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from optsg.data.errors import ConfigError, InputError
 from optsg.data.inputs import MetadataOptions, open_inputs, tables_of
-from optsg.data.inputs.columns import parse_columns
+from optsg.data.inputs.metadata.columns import parse_columns
 
 from tests.data.inputs.test_folder import read, touch, write_rows
 

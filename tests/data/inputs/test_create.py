@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from optsg.data.errors import InputError
 from optsg.data.inputs import open_inputs
-from optsg.data.inputs.json_list import read_json_list
+from optsg.data.inputs.metadata.json_list import read_json_list
 from optsg.data.media import Failure, MediaItem
 
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from optsg.data.inputs.columns import COLUMNS, SYNONYMS
-from optsg.data.inputs.metadata_table import TABLE_SUFFIXES
+from optsg.data.inputs.metadata.columns import COLUMNS, SYNONYMS
+from optsg.data.inputs.metadata.metadata_table import TABLE_SUFFIXES
 from optsg.data.inputs.splits import parse_split
 from optsg.data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 

@@ -195,7 +195,7 @@ def test_a_wrong_type_in_parquet_is_recorded_with_its_row(folder):
 
 
 def test_parquet_rows_are_counted_over_batches_and_other_columns_are_not_read(tmp_path, monkeypatch):
-    from optsg.data.inputs import metadata_table
+    from optsg.data.inputs.metadata import metadata_table
 
     monkeypatch.setattr(metadata_table, "ROWS_AT_ONCE", 2)
     names = [f"{number}.mp4" for number in range(5)]

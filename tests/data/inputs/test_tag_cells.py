@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optsg.data.errors import InputError
-from optsg.data.inputs.tag_cells import tag_texts
+from optsg.data.inputs.metadata.tag_cells import tag_texts
 
 from tests.data.inputs.test_folder import read, touch
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from ..errors import InputError
-from ..media import LABELS, Split
-from ..tags import unique_tags
-from .relative_paths import printable
-from .splits import parse_split
+from ...errors import InputError
+from ...media import LABELS, Split
+from ...tags import unique_tags
+from ..relative_paths import printable
+from ..splits import parse_split
 from .tag_cells import MISSING_WORDS, describe, is_missing, number_text, tag_texts
 
 PINNED, FORBIDDEN = "pinned_tags", "forbidden_tags"
@@ -42,7 +42,7 @@ def parse_record(values: Mapping[str, object], separator: str | None = None) -> 
     - ``id``: text or an integer; 1.0, which is what an integer becomes beside missing values, is 1.
     - ``title``: text, kept in full; control characters and runs of white space become one space.
     - ``tags``: a list of texts, or one text that is split at commas, or that writes a list out
-      (:mod:`optsg.data.inputs.tag_cells`). A tag in a list keeps its commas.
+      (:mod:`optsg.data.inputs.metadata.tag_cells`). A tag in a list keeps its commas.
     - ``split``: see :func:`optsg.data.inputs.splits.parse_split`.
     - ``pinned_tags``, ``forbidden_tags``: as ``tags``; ``optsg-tag`` heeds them, extraction does not.
 

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from ..errors import ConfigError, InputError
+from ...errors import ConfigError, InputError
 from .records import FORBIDDEN, PINNED
 
 FILE_NAME = "file_name"
+
+
 COLUMNS = (FILE_NAME, "id", "title", "tags", "split", PINNED, FORBIDDEN)
+
+
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     FILE_NAME: (
         *("filename", "file", "filepath", "file_path", "path"),
@@ -25,6 +29,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 Others would be guesses: ``video`` and ``image`` are what Hugging Face calls the media themselves, ``description`` is long, ``name`` may be a file or a person, ``label`` is often the number of a class, and
 another ``id`` would make new videos of those that a store has.
 """
+
 
 SHOWN = 200
 

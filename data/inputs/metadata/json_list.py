@@ -9,9 +9,10 @@ from typing import IO
 
 import ijson
 
-from ..errors import InputError
+from ...errors import InputError
 
 BYTE_ORDER_MARK = codecs.BOM_UTF8
+
 
 DEEPEST = 64
 """Lists and objects inside each other."""

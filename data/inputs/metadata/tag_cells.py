@@ -14,24 +14,36 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping
 
-from ..errors import InputError
+from ...errors import InputError
 
 COMMAS = ",，、،､﹐﹑"
 """Commas of ASCII, Chinese, Japanese and Arabic, and their narrow and wide forms."""
 
+
 MISSING_WORDS = frozenset({"nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "NaT"})
 """What programs write for a value that is not there."""
 
+
 EXPECTED = "expected a list of texts, or one text with commas"
+
+
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
+
+
 _WRAPPED = re.compile(r"(?:array|frozenset|set|deque|tuple|list|Index)\((.*?)(?:,\s*dtype=[^\[\]]*)?\)", re.DOTALL)
+
+
 _ITEM = re.compile(
     r"""(?P<text>(?:[uU]|(?P<np>(?:np|numpy)\.str_\())?(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?(np)\)))"""
     r"""|(?:np|numpy)\.\w+\((?P<np_number>[^\s,'"()\[\]{}]+)\)"""
     r"""|(?P<bare>[^\s,'"()\[\]{}:]+)""",
     re.DOTALL,
 )
+
+
 _GAP = re.compile(r"\s*,\s*|\s+")
+
+
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 

@@ -1,6 +1,6 @@
 """Metadata tables: ``.jsonl``, ``.csv``, ``.tsv``, ``.parquet`` or a ``.json`` list, one row per video, read row by row.
 
-Column names are trimmed and lower-cased, so ``Title`` is ``title``; :mod:`optsg.data.inputs.columns` says which are read as what.
+Column names are trimmed and lower-cased, so ``Title`` is ``title``; :mod:`optsg.data.inputs.metadata.columns` says which are read as what.
 A table that cannot be read as a whole is an :class:`InputError`, found on opening where reading once through can find it
 (so not after hours of extraction); a single bad row is a :class:`Row` with an error, and the rest goes on.
 """
@@ -15,18 +15,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import InputError, reason_of
-from ..json_reader import parse_json
+from ...errors import InputError, reason_of
+from ...foreign.json_reader import parse_json
 from .columns import FILE_NAME, ColumnMap, MetadataOptions, column_name
 from .json_list import BYTE_ORDER_MARK, check_json_list, read_json_list
 
 TABLE_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet", ".json")
 """A folder's own table is called ``metadata`` + one of these."""
 
+
 ROWS_FOR_COLUMNS = 1000
 """JSON lines may leave columns out: the columns of a table are those of so many first rows."""
 
+
 MAX_FIELD_CHARACTERS = 2**31 - 1
+
+
 ROWS_AT_ONCE = 1024
 
 
@@ -236,7 +240,7 @@ class ParquetTable:
     def _open(self) -> Any:
         import pyarrow.parquet as pq
 
-        from ..parquet_damage import PARQUET_DAMAGE
+        from ...foreign.parquet_damage import PARQUET_DAMAGE
 
         try:
             return pq.ParquetFile(self.path)
@@ -244,7 +248,7 @@ class ParquetTable:
             raise InputError(f"{self.path}: not a Parquet file ({reason_of(error)})") from error
 
     def _batches(self, file: Any) -> Iterator[list[dict[str, object]]]:
-        from ..parquet_damage import PARQUET_DAMAGE
+        from ...foreign.parquet_damage import PARQUET_DAMAGE
 
         batches = file.iter_batches(batch_size=ROWS_AT_ONCE, columns=self._names)
         while True:

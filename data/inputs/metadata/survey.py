@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ..errors import InputError
+from ...errors import InputError
 from .columns import MetadataOptions
 from .metadata_table import MetadataTable, Row
 from .tag_cells import is_missing, tag_texts
 
 ROWS_BEFORE_READING = 10_000
 """Rows that are looked at before an extraction begins."""
+
 
 MARKS = {
     ";": re.compile("[;；]"),
@@ -23,6 +24,7 @@ MARKS = {
     " ": re.compile(r"\w_\w+\s+\w|\w\s+\w+_\w"),
 }
 """What may separate tags in a text that no comma separates; words with underscores are a sign that a space does."""
+
 
 LONGEST_EXAMPLE = 40
 

@@ -20,17 +20,22 @@ from .json_reader import check_is_file
 BLOCK = 512
 """Bytes; a tar ends with blocks of zeros."""
 
+
 TAR_DAMAGE = (tarfile.TarError, OSError, ValueError, OverflowError, EOFError, KeyError, IndexError, AttributeError)
 """What reading a damaged tar may raise."""
+
 
 MOST_EXTENSIONS = 16
 """Extension headers before one member; there are writers with three."""
 
+
 LONGEST_EXTENSION = 1 << 20
 """Bytes of an extension header."""
 
+
 MOST_GLOBALS = 256
 """Settings for all members that follow, which every one of them gets a copy of."""
+
 
 _EXTENSIONS = (
     tarfile.XHDTYPE,
@@ -39,7 +44,11 @@ _EXTENSIONS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
+
+
 _RECORD = re.compile(rb"(\d{1,7}) [^=\n]{1,512}=")
+
+
 _DIGITS = re.compile(rb"\d{100}")
 
 

@@ -20,19 +20,29 @@ import numpy as np
 JSON_DAMAGE = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
 """What reading a damaged file, and taking values out of what it says, may raise."""
 
+
 DEEPEST = 64
 """Lists and objects inside each other."""
+
 
 SMALL_FILE = 16 << 20
 """Bytes; settings and the like are far smaller."""
 
+
 LARGE_FILE = 2 << 30
 """Bytes; for files that grow with the number of tags."""
 
+
 _ODD_NUMBER = re.compile(r"\d{18}|[eE]\+?\d{3}")
+
+
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # a text without end is taken to the end: in linear time
+
+
 _STEPS = np.zeros(256, np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
+
+
 _INT64 = range(-(2**63), 2**63)
 
 

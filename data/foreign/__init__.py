@@ -1,0 +1,1 @@
+"""Files from anybody, read within bounds or refused in one line: JSON, tar, Parquet."""
