@@ -13,6 +13,7 @@ from .options import ExtractionOptions, complete
 if TYPE_CHECKING:
     from ..data.corpus_part import CorpusPart
     from ..data.inputs import Inputs
+    from ..data.inputs.metadata.columns import MetadataKeywords
     from .summary import ExtractSummary
 
 OTHER_FILE_SUFFIXES = frozenset({".hdf5", ".hdf", ".tar", ".npz", ".npy", ".zip", ".json", ".jsonl", ".parquet"})
@@ -118,16 +119,14 @@ def open_source(
     source: str | Path,
     *,
     metadata: str | Path | None = None,
-    columns: str | None = None,
-    tag_separator: str | None = None,
-    group_rows: bool = False,
     limit: int | None = None,
     part: CorpusPart | None = None,
+    **reading: Unpack[MetadataKeywords],
 ) -> Inputs:
     """What ``source`` stands for; errors as :func:`optsg.data.inputs.open_inputs`."""
     from ..data.inputs import MetadataOptions, open_inputs
 
-    options = MetadataOptions.of(columns=columns, tag_separator=tag_separator, group_rows=group_rows)
+    options = MetadataOptions.of(**reading)
     return open_inputs(Path(source), metadata=_path(metadata), options=options, limit=limit, part=part)
 
 

@@ -254,7 +254,8 @@ class WatchedInputs:
         return _the_same, (self._inputs,)  # in another process nobody would see what is noted
 
     def mended(self, recorded: set[str]) -> set[str]:
-        """Recorded failures of metadata rows that were read in full and gave no such failure."""
+        """Recorded failures of metadata rows that, all inputs read, gave no such failure."""
+        self.read_on()
         folder = whole_tables_of(self._inputs)
         if folder is None or not self.is_at_end:
             return set()

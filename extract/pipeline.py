@@ -100,7 +100,6 @@ def run_engine(
         if stop.is_set():
             log.finished(store.summary, "interrupted")
             raise ExtractionInterrupted(stop.number)
-        watched.read_on()
         store.corrections.mended = watched.mended(store.done.recorded)
         store.finish(inputs.description, text_encoder, report_merge)
         store.summary.seconds = time.perf_counter() - started

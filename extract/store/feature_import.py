@@ -19,6 +19,7 @@ from ...data.errors import ConfigError, InputError
 from ...data.inputs import MetadataOptions
 from ...data.inputs.annotations import Annotations, open_annotations
 from ...data.inputs.create_annotations import Annotation
+from ...data.inputs.metadata.columns import MetadataKeywords
 from ...data.inputs.ready_features import ReadyFeatures, open_ready_features
 from ...data.inputs.splits import choose_split
 from ...data.media import Failure
@@ -48,9 +49,6 @@ def import_features(
     out: Path,
     *,
     metadata: Path,
-    columns: str | None = None,
-    tag_separator: str | None = None,
-    group_rows: bool = False,
     preset: str = DEFAULT_PRESET,
     text_encoder: str | None = None,
     image_encoder: str | None = None,
@@ -63,6 +61,7 @@ def import_features(
     overwrite: bool = False,
     json_log: Path | None = None,
     quiet: bool = True,
+    **reading: Unpack[MetadataKeywords],
 ) -> ExtractSummary:
     """Turns features by video id and metadata into a feature store; the same call again goes on, or adds what is new.
 
@@ -72,7 +71,6 @@ def import_features(
         features: as :func:`optsg.data.inputs.ready_features.open_ready_features` takes them.
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         metadata: as :func:`optsg.data.inputs.annotations.open_annotations` takes it.
-        columns, tag_separator, group_rows: as in :func:`optsg.extract.extract`.
         preset: whose text encoder to take, where ``text_encoder`` (a name, a folder, ``characters``) names none.
         image_encoder: what made the features; recorded, and needed to tag new videos.
         patches: whether they are patches of images.
@@ -80,15 +78,15 @@ def import_features(
         max_frames: most frames kept of a video, spread over it.
         device: of the text encoder.
         limit: import only the first so many videos.
-        strict, overwrite, json_log, quiet: as in :func:`optsg.extract.extract`.
+        strict, overwrite, json_log, quiet, reading: as in :func:`optsg.extract.extract`.
 
     Raises:
         OptsgError: one sentence that says what is wrong and what to do.
     """
     started = time.perf_counter()
     check_out(out)
-    reading = MetadataOptions.of(columns=columns, tag_separator=tag_separator, group_rows=group_rows)
-    source = _open_source(features, metadata, reading, Sampling(fps=fps, max_frames=max_frames), patches, limit)
+    sampling = Sampling(fps=fps, max_frames=max_frames)
+    source = _open_source(features, metadata, MetadataOptions.of(**reading), sampling, patches, limit)
     text = _open_text_encoder(preset, text_encoder, device)
     header, options = _header(source, text, image_encoder), complete(strict=strict, overwrite=overwrite)
     with open_event_log(json_log) as log, open_growing_store(out, header, options, log) as store:

@@ -13,6 +13,7 @@ from ...data.inputs import MetadataOptions
 from ...data.inputs.annotations import open_annotations
 from ...data.inputs.create_annotations import Annotation
 from ...data.inputs.media_folder import media_kind
+from ...data.inputs.metadata.columns import MetadataKeywords
 from ...data.media import Failure
 from ...data.store import FeatureStore, open_store
 from ...data.store.files import recover_store
@@ -74,27 +75,25 @@ def relabel(
     path: Path,
     metadata: Path,
     *,
-    columns: str | None = None,
-    tag_separator: str | None = None,
-    group_rows: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
+    **reading: Unpack[MetadataKeywords],
 ) -> Relabelled:
     """Applies a metadata table to a store; of titles, tags and splits those that the table has columns for.
 
     Args:
         path: a finished store of either form; it stays as it is until the new one is whole.
         metadata: a table with ``id`` or ``file_name``, or annotations of CREATE.
-        columns, tag_separator, group_rows: as in :func:`optsg.extract.extract`.
         device: of the text encoder, which is opened where there are new tags or titles.
         progress: called with numbers of videos while they are written.
+        reading: how the table is read, as in :func:`optsg.extract.extract`.
 
     Raises:
         InputError: the table cannot be read, or is about no video of the store.
         StoreError: it is no store, or damaged, or another process is writing it.
         EncoderError: the store's text encoder cannot be had.
     """
-    options = MetadataOptions.of(columns=columns, tag_separator=tag_separator, group_rows=group_rows)
+    options = MetadataOptions.of(**reading)
     annotations = open_annotations(metadata, options, by_path=True)
 
     def make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from ...errors import ConfigError, InputError
 from .records import FORBIDDEN, PINNED
@@ -34,6 +35,14 @@ another ``id`` would make new videos of those that a store has.
 SHOWN = 200
 
 
+class MetadataKeywords(TypedDict, total=False):
+    """How metadata is read, as a person says it: ``--columns``, ``--tag-separator``, ``--group-rows``."""
+
+    columns: str | None
+    tag_separator: str | None
+    group_rows: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetadataOptions:
     """How metadata is read.
@@ -53,9 +62,13 @@ class MetadataOptions:
             raise ConfigError("--tag-separator is empty; expected a text such as ';'")
 
     @classmethod
-    def of(cls, *, columns: str | None, tag_separator: str | None, group_rows: bool) -> MetadataOptions:
+    def of(cls, **said: Unpack[MetadataKeywords]) -> MetadataOptions:
         """From the options of a command; :class:`ConfigError` for what they do not allow."""
-        return cls(columns=parse_columns(columns), tag_separator=tag_separator, group_rows=group_rows)
+        return cls(
+            columns=parse_columns(said.get("columns")),
+            tag_separator=said.get("tag_separator"),
+            group_rows=said.get("group_rows", False),
+        )
 
 
 def parse_columns(text: str | None) -> dict[str, str]:
