@@ -86,8 +86,7 @@ def run_engine(
         ExtractionInterrupted: Ctrl-C or SIGTERM; what was done is kept.
     """
     started = time.perf_counter()
-    log = log or EventLog()
-    stop = StopRequest()
+    log, stop = log or EventLog(), StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
         store.summary.skipped.update(skipped_files(inputs))

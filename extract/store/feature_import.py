@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 
@@ -69,16 +70,14 @@ def import_features(
 
     Args:
         features: as :func:`optsg.data.inputs.ready_features.open_ready_features` takes them.
-        out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         metadata: as :func:`optsg.data.inputs.annotations.open_annotations` takes it.
         preset: whose text encoder to take, where ``text_encoder`` (a name, a folder, ``characters``) names none.
         image_encoder: what made the features; recorded, and needed to tag new videos.
         patches: whether they are patches of images.
-        fps: frames per second that they have.
-        max_frames: most frames kept of a video, spread over it.
+        fps, max_frames: frames per second that they have; most frames kept of a video, spread over it.
         device: of the text encoder.
         limit: import only the first so many videos.
-        strict, overwrite, json_log, quiet, reading: as in :func:`optsg.extract.extract`.
+        out, strict, overwrite, json_log, quiet, reading: as in :func:`optsg.extract.extract`.
 
     Raises:
         OptsgError: one sentence that says what is wrong and what to do.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Unpack
 
 from ...data.errors import InputError, StoreWriteError
 from ...data.inputs import MetadataOptions
