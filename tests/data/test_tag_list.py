@@ -51,7 +51,8 @@ def test_texts_are_one_tag_as_in_the_store(tmp_path: Path, listed: str, meant: s
 
 def test_other_spellings_are_other_tags() -> None:
     tags = parse_tag_list(["cat"], "list")
-    assert [tags.resolve(text) for text in ("cats", "ca t", "cat.", "c-at", "кat", "cat\u200b")] == [None] * 6
+    assert [tags.resolve(text) for text in ("cats", "ca t", "cat.", "c-at", "кat")] == [None] * 5
+    assert tags.resolve("cat\u200b") == "cat"  # what nobody sees makes no other tag
 
 
 def test_marks_are_ascii() -> None:
