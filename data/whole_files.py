@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +17,6 @@ from .errors import OptsgError, RunError
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields the name to write to; what is there when the block ends well becomes ``path``.
 
-    It gets the permissions that every new file gets here, whatever a library gives to its own: safetensors' are for the
-    owner alone.
-
     Raises:
         RunError: the file cannot be written (a full disk, no permission); one that was there before is kept.
     """
@@ -28,10 +24,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
-        temporary.touch()
-        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
-        temporary.chmod(mode)
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)

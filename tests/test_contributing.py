@@ -23,7 +23,10 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 INSERTED = (
     ("train/system_names.py", '    "order-free": "no prompts'),
     ("train/systems/registry.py", '    "order-free": OrderFree,'),
-    ("data/inputs/opening.py", "    failures: list[Failure] = []\n    if _is_there(path, stat.S_ISDIR):"),
+    (
+        "data/inputs/opening.py",
+        "    failures: list[Failure] = []\n    skipped: Mapping[str, int] = {}\n    if _is_there(path, stat.S_ISDIR):",
+    ),
     ("extract/encoders/image_encoder.py", '    library, colon, name = text.partition(":")'),
     ("extract/encoders/image_encoder.py", '    raise EncoderError(f"image encoders come from'),
 )

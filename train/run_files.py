@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -206,7 +207,10 @@ def save_tensors(
         try:
             # Copied on the CPU: a device may have no room for it.
             copies = {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+            temporary.touch()  # safetensors gives its files to the owner alone; they get what every new file here gets
+            mode = stat.S_IMODE(temporary.stat().st_mode)
             save_file(copies, temporary, metadata=None if metadata is None else dict(metadata))
+            temporary.chmod(mode)
         except SafetensorError as error:
             raise OSError(str(error)) from error
         if digest is not None:

@@ -43,7 +43,9 @@ _STEPS = np.zeros(256, np.int8)
 _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 
 
-_INT64 = range(-(2**63), 2**63)
+MOST_DIGITS = 100
+_BITS_64 = range(-(2**63), 2**64)
+"""Signed or unsigned: identifiers of other programs are either."""
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
@@ -51,7 +53,8 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
 
     Args:
         text: bytes are UTF-8, or UTF-16 or UTF-32 as JSON allows; a byte order mark is passed over.
-        finite: refuse ``NaN`` and ``Infinity``, which are no JSON though many programs write them.
+        finite: refuse ``NaN`` and ``Infinity``, which are no JSON though many programs write them, and whole numbers of more than
+            64 bits. Without it whole numbers of up to :data:`MOST_DIGITS` digits are taken: what other programs wrote is kept.
 
     Raises:
         ValueError: it is no JSON, is nested more than :data:`DEEPEST` deep, has a name twice in an object, or a number that
@@ -63,7 +66,7 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
     _check_depth(text)
     hooks: dict[str, Any] = {"parse_constant": _refuse} if finite else {}
     if _ODD_NUMBER.search(text):  # functions for every number cost time, which hardly any text needs
-        hooks |= {"parse_int": _integer, "parse_float": _number}
+        hooks |= {"parse_int": _integer if finite else _long_integer, "parse_float": _number}
     try:
         return json.loads(text, object_pairs_hook=_object, **hooks)
     except RecursionError as error:
@@ -121,7 +124,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > 20 or int(digits) not in _INT64:
+    if len(digits) > 20 or int(digits) not in _BITS_64:
+        raise ValueError(f"the number {digits[:20]} is too large")
+    return int(digits)
+
+
+def _long_integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
         raise ValueError(f"the number {digits[:20]} is too large")
     return int(digits)
 

@@ -14,7 +14,7 @@ from optsg.data.foreign.json_reader import DEEPEST, parse_json, read_json
 VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
@@ -36,7 +36,7 @@ def test_what_json_writes_is_read(value: object) -> None:
         ('{"a":' * 100_000, "nested more than 64 deep"),
         (b'{"a": "\xff"}', "'utf-8' codec can't decode byte 0xff in position 7: invalid start byte"),
         ("9" * 400, "the number 99999999999999999999 is too large"),
-        (str(2**63), "the number 9223372036854775808 is too large"),
+        (str(2**64), "the number 18446744073709551616 is too large"),
         ("[1e999]", "the number 1e999 is too large"),
         ("[NaN]", "NaN is no number of JSON"),
         ('{"a": 1, "a": 2}', "the name 'a' occurs twice in one object"),
@@ -70,3 +70,11 @@ def test_a_file_is_bounded_and_a_file(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json", most_bytes=8)
     with pytest.raises(OSError, match="it is a folder"):
         read_json(tmp_path)
+
+
+def test_long_numbers_of_other_programs_are_kept_where_that_is_said() -> None:
+    assert parse_json("[123456789012345678901]", finite=False) == [123456789012345678901]
+    with pytest.raises(ValueError, match=r"^the number 12345678901234567890 is too large$"):
+        parse_json("[123456789012345678901]")
+    with pytest.raises(ValueError, match=r"^the number 9{20} is too large$"):
+        parse_json("9" * 400, finite=False)
