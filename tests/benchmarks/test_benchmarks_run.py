@@ -63,6 +63,7 @@ def test_reading(run: Callable[..., str]) -> None:
     assert len(rows_of(section, 1)) == read_features.PROFILE_LINES
 
 
+@pytest.mark.slow
 def test_reading_cold(run: Callable[..., str]) -> None:
     sizes = ("--videos", 40, "--frames", 3, "--width", 8, "--batch-size", 4, "--batches", 3, "--workers", 0, "--cold")
     section = run(read_features.main, "Reading features from the disk", *sizes, "--repetitions", 1)
@@ -122,6 +123,7 @@ def test_scaling(run: Callable[..., str]) -> None:
     assert [row[0] for row in rows_of(section)] == ["1× (40 videos)", "2× (80 videos)"]
 
 
+@pytest.mark.slow
 def test_many_videos(run: Callable[..., str]) -> None:
     section = run(many_videos.main, "Many videos", "--videos", 40, 80)
     rows = rows_of(section)

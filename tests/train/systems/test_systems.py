@@ -468,7 +468,10 @@ def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) 
     assert validation.keys() >= {"val_loss", "val_classification", "val_full_f1", "threshold"}
 
 
-@pytest.mark.parametrize(("name", "epochs"), [("frequency-first", 100), ("order-free", 120), ("open-book", 40)])
+@pytest.mark.parametrize(
+    ("name", "epochs"),
+    [("frequency-first", 100), pytest.param("order-free", 120, marks=pytest.mark.slow), ("open-book", 40)],
+)
 def test_a_generator_without_prompts_learns_and_its_end_bias_is_tuned(feats: Path, name: str, epochs: int) -> None:
     settings = [*as_options(), "--set", f"epochs={epochs}", "--set", "ema=0.9", "--set", "validate_every=40"]
     result = train("--feats", feats, "--system", name, *settings)
@@ -491,10 +494,16 @@ def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -
     assert load_run(Path("runs/a"), device="cpu").decision.value == 0.5
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+RESUMED = ("bin", "no-contrast", "order-free", "prompt-label", "prompt-classification", "learnable-tag-embeddings")
+
+
 @pytest.mark.parametrize(
-    "name",
-    ["bin", "no-contrast", "order-free", "prompt-label", "prompt-classification", "learnable-tag-embeddings"],
+    ("name", "precision"),
+    [
+        *((name, "fp32") for name in RESUMED),
+        ("bin", "bf16"),
+        *(pytest.param(name, "bf16", marks=pytest.mark.slow) for name in RESUMED[1:]),
+    ],
 )
 def test_resumed_training_equals_uninterrupted(
     feats: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
