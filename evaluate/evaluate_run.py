@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -103,7 +104,7 @@ class Predictions:
     candidates: list[ItemPrediction]
     seconds: float
 
-    @property
+    @cached_property
     def below(self) -> dict[str, tuple[str, ...]]:
         """By video id, annotated tags that are among the candidates alone."""
         return ranked_below(self.items, self.candidates)

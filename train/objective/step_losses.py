@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 
 import torch
 from torch import Tensor
@@ -29,12 +29,15 @@ class StepLosses:
 
     def numbers(self) -> dict[str, float]:
         """The loss as ``loss`` and its parts by name."""
-        parts = {name: part.item() for name, part in self.parts.items()}
-        return {"loss": sum(parts.values()), **parts}
+        return {"loss": sum(self._values.values()), **self._values}
 
     def logged(self) -> dict[str, float]:
         """What the epoch's log line averages, by its name there; the loss is the sum of its parts."""
-        return {**{f"train_{name}": part.item() for name, part in self.parts.items()}, **self.measures}
+        return {**{f"train_{name}": value for name, value in self._values.items()}, **self.measures}
+
+    @cached_property
+    def _values(self) -> dict[str, float]:
+        return {name: part.item() for name, part in self.parts.items()}  # once: each waits for the device
 
     def detached(self) -> StepLosses:
         """The same without gradients."""
