@@ -95,9 +95,11 @@ def extract(
 
 def kept_parts(out: Path) -> str:
     """What an interruption leaves of an extraction into ``out``, for people."""
-    folder = out.with_name(f"{out.name}.parts")
-    if any(folder.glob("part-*.h5")):
-        return f"complete parts are in {folder}, the same command goes on"
+    from .parts import PartFolder
+
+    parts = PartFolder(out)
+    if parts.complete():
+        return f"complete parts are in {parts.path}, the same command goes on"
     return "nothing new was complete yet, the same command begins again"
 
 

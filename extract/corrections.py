@@ -253,14 +253,13 @@ class WatchedInputs:
     def __reduce__(self) -> tuple[Callable[[Inputs], Inputs], tuple[Inputs]]:
         return _the_same, (self._inputs,)  # in another process nobody would see what is noted
 
-    def mended(self, recorded: set[str]) -> set[str]:
-        """Recorded failures of metadata rows that, all inputs read, gave no such failure."""
+    def conclude(self, recorded: set[str]) -> None:
+        """Reads on to the end, and notes which recorded failures of metadata rows are none any more."""
         self.read_on()
         folder = whole_tables_of(self._inputs)
-        if folder is None or not self.is_at_end:
-            return set()
-        starts = tuple(f"{label}, " for label in folder.labels)
-        return {name for name in recorded - self.failed if name.startswith(starts)}
+        if folder is not None:
+            starts = tuple(f"{label}, " for label in folder.labels)
+            self._corrections.mended = {name for name in recorded - self.failed if name.startswith(starts)}
 
 
 def _the_same(inputs: Inputs) -> Inputs:

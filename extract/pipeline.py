@@ -99,7 +99,7 @@ def run_engine(
         if stop.is_set():
             log.finished(store.summary, "interrupted")
             raise ExtractionInterrupted(stop.number)
-        store.corrections.mended = watched.mended(store.done.recorded)
+        watched.conclude(store.done.recorded)
         store.finish(inputs.description, text_encoder, report_merge)
         store.summary.seconds = time.perf_counter() - started
         log.finished(store.summary)

@@ -98,9 +98,14 @@ class OPTSG(VideoTitleModel):
     @property
     def inverse_temperature(self) -> Tensor:
         """1/τ of the contrastive loss (Eq. 4), at most :data:`MAX_INVERSE_TEMPERATURE`, float32: a scalar with gradient."""
-        return self.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE)
+        return bounded_inverse(self.log_inverse_temperature)
 
     def order_prompts(self, features: Tensor, mask: Tensor) -> Tensor:
         """F (B, S, D) -> order prompts P (B, N, E), in their natural order (Eq. 1)."""
         prompts: Tensor = self.prompt_encoder(features, mask)
         return prompts
+
+
+def bounded_inverse(log_inverse_temperature: Tensor) -> Tensor:
+    """1/τ out of its learned logarithm, float32, at most :data:`MAX_INVERSE_TEMPERATURE`."""
+    return log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE)

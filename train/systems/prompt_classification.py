@@ -23,7 +23,7 @@ from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
 from ..model.layers import Dropout, init_weights
 from ..model.matching import NO_TAG, assign_tags
-from ..model.op_tsg import INITIAL_TEMPERATURE, MAX_INVERSE_TEMPERATURE
+from ..model.op_tsg import INITIAL_TEMPERATURE, bounded_inverse
 from ..model.prompt_encoder import PromptEncoder
 from ..model.video_title_model import VideoTitleModel
 from ..objective.losses import SequenceLoss, prompt_tag_contrastive_loss
@@ -107,7 +107,7 @@ class PromptClassification(System):
             exchange.gather_rows(prompts),
             assignment,
             self._targets.embeddings,
-            self.model.log_inverse_temperature.float().exp().clamp(max=MAX_INVERSE_TEMPERATURE),
+            bounded_inverse(self.model.log_inverse_temperature),
             false_negatives=self.config.training.false_negatives,
         )
 
