@@ -59,14 +59,7 @@ def store_blocks(store: FeatureStore) -> Iterator[RowBlock]:
 
 def _text_tables(store: FeatureStore) -> TextTables:
     tokens = store.column(schema.TAG_TOKENS)
-    return TextTables(
-        tag_tokens=tokens.block(0, len(tokens)),
-        tag_embeddings=_slices(store.tag_embeddings),
-        nil_embedding=store.nil_embedding,
-        tokenizer=store.array(schema.TOKENIZER).tobytes(),
-        config=store.array(schema.TEXT_CONFIG).tobytes(),
-        weights=store.title_encoder_weights(),
-    )
+    return TextTables.of_store(store, tokens.block(0, len(tokens)), _slices(store.tag_embeddings))
 
 
 def _slices(embeddings: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

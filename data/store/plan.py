@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from ..media import Failure
 from ..tags import clean_tag, tag_key
 from . import schema
+from .feature_store import FeatureStore
 from .hdf5.file import ColumnFileWriter
 from .row_blocks import RaggedBlock, RowBlock
-from .schema import StoreHeader, digest_to_bytes
+from .schema import StoreHeader, TextModelTables, digest_to_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,10 @@ class StorePlan:
     failures: list[Failure]
 
 
+TEXT_BATCH = 1024
+"""Texts that are cut into pieces, or embedded, at a time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextTables:
     """The text model's part of a store, ready to be written.
@@ -60,6 +65,34 @@ class TextTables:
     tokenizer: bytes
     config: bytes
     weights: Mapping[str, NDArray[Any]]
+
+    @classmethod
+    def of_store(
+        cls, store: FeatureStore, tag_tokens: RaggedBlock, tag_embeddings: Iterable[NDArray[np.float32]]
+    ) -> TextTables:
+        """The text model of a store, with these tags."""
+        return cls(
+            tag_tokens=tag_tokens,
+            tag_embeddings=tag_embeddings,
+            nil_embedding=store.nil_embedding,
+            tokenizer=store.array(schema.TOKENIZER).tobytes(),
+            config=store.array(schema.TEXT_CONFIG).tobytes(),
+            weights=store.title_encoder_weights(),
+        )
+
+    @classmethod
+    def of_model(
+        cls, text: TextModelTables, tag_tokens: RaggedBlock, tag_embeddings: Iterable[NDArray[np.float32]]
+    ) -> TextTables:
+        """That of a text encoder, with these tags."""
+        return cls(
+            tag_tokens=tag_tokens,
+            tag_embeddings=tag_embeddings,
+            nil_embedding=text.nil_embedding,
+            tokenizer=text.tokenizer_json.encode(),
+            config=text.config_json.encode(),
+            weights=text.weights,
+        )
 
 
 class StoreColumns:

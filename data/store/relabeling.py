@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -24,12 +24,10 @@ from .conversion import store_blocks
 from .feature_store import FeatureStore, open_store
 from .files import check_target, recover_store
 from .merging.merge import TextMaker
-from .plan import StorePlan, TextTables
+from .plan import TEXT_BATCH, StorePlan, TextTables
 from .row_blocks import RaggedBlock, RowBlock, encode_text
 from .schema import TextModelTables
 from .writing import Progress, write_store
-
-TEXT_BATCH = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,25 +203,10 @@ class _Relabelling:
 
     def tables(self, text: TextModelTables | None) -> TextTables:
         """The text model's part of the result."""
-        store, is_new = self._store, text is not None and self._is_of_corpus
-        tables = TextTables(
-            tag_tokens=RaggedBlock.of_rows(list(self._tag_tokens(text))),
-            tag_embeddings=self._embeddings(text),
-            nil_embedding=store.nil_embedding,
-            tokenizer=store.array(schema.TOKENIZER).tobytes(),
-            config=store.array(schema.TEXT_CONFIG).tobytes(),
-            weights=store.title_encoder_weights(),
-        )
-        if not is_new:
-            return tables
-        assert text is not None
-        return replace(
-            tables,
-            nil_embedding=text.nil_embedding,
-            tokenizer=text.tokenizer_json.encode(),
-            config=text.config_json.encode(),
-            weights=text.weights,
-        )
+        tokens, embeddings = RaggedBlock.of_rows(list(self._tag_tokens(text))), self._embeddings(text)
+        if text is not None and self._is_of_corpus:
+            return TextTables.of_model(text, tokens, embeddings)
+        return TextTables.of_store(self._store, tokens, embeddings)
 
     def _tag_tokens(self, text: TextModelTables | None) -> Iterator[list[int]]:
         for start in range(0, len(self.order), TEXT_BATCH):

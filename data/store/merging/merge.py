@@ -32,7 +32,7 @@ from .. import schema
 from ..corpus import StoredTexts
 from ..feature_store import FeatureStore, open_store
 from ..files import recover_store
-from ..plan import TextTables
+from ..plan import TEXT_BATCH, TextTables
 from ..row_blocks import RaggedBlock, RowBlock, cut_rows
 from ..schema import StoreHeader, TextModelTables
 from ..writing import Progress, write_store
@@ -41,9 +41,6 @@ from .plan import Merge, Source, breaks_between, plan_merge
 
 TextMaker = Callable[[StoreHeader, Iterable[str]], TextModelTables]
 """Makes the text model of a header from all titles and tags, where it is made from them."""
-
-
-TEXT_BATCH = 1024
 
 
 def merge_parts(
@@ -281,14 +278,9 @@ class _GivenText:
     def tables(self) -> TextTables:
         keys = self.merge.plan.tag_keys
         batches = [keys[start : start + TEXT_BATCH] for start in range(0, len(keys), TEXT_BATCH)]
-        return TextTables(
-            tag_tokens=RaggedBlock.of_rows([tokens for batch in batches for tokens in self.text.tag_tokens(batch)]),
-            tag_embeddings=_embeddings(self.merge, self.embeddings_of, self.text),
-            nil_embedding=self.text.nil_embedding,
-            tokenizer=self.text.tokenizer_json.encode(),
-            config=self.text.config_json.encode(),
-            weights=self.text.weights,
-        )
+        tokens = [pieces for batch in batches for pieces in self.text.tag_tokens(batch)]
+        embeddings = _embeddings(self.merge, self.embeddings_of, self.text)
+        return TextTables.of_model(self.text, RaggedBlock.of_rows(tokens), embeddings)
 
 
 @dataclass(frozen=True)
@@ -307,19 +299,12 @@ class _TakenText:
         return block.ragged[schema.TITLE_TOKENS]
 
     def tables(self) -> TextTables:
-        first = self.stores[0]
         tokens: list[list[int]] = [[] for _ in self.merge.plan.tag_keys]
         for store, numbers in zip(self.stores, self.merge.tag_numbers, strict=True):
             for tag in np.flatnonzero(numbers >= 0).tolist():
                 tokens[numbers[tag]] = store.tag_tokens(tag).tolist()
-        return TextTables(
-            tag_tokens=RaggedBlock.of_rows(tokens),
-            tag_embeddings=_embeddings(self.merge, range(len(self.stores))),
-            nil_embedding=first.nil_embedding,
-            tokenizer=first.array(schema.TOKENIZER).tobytes(),
-            config=first.array(schema.TEXT_CONFIG).tobytes(),
-            weights=first.title_encoder_weights(),
-        )
+        embeddings = _embeddings(self.merge, range(len(self.stores)))
+        return TextTables.of_store(self.stores[0], RaggedBlock.of_rows(tokens), embeddings)
 
 
 def _embeddings(
