@@ -28,7 +28,7 @@ from ...extract.ordered_encoding import OrderedEncoding
 from ...extract.workers.preparation import Preparation, prepare
 from ...extract.workers.worker_pool import Decoded, WorkerPool
 from ...extract.workers.worker_process import ProcessSettings
-from ...train.run.run import Run, load_run
+from ...train.run.run import load_run
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
 from ..scores.run_store import trained_header
@@ -75,32 +75,29 @@ class FileTagger:
     """A run with its image encoder.
 
     Args:
-        run: the trained run.
+        tagger: what predicts.
         encoder: the encoder that the run's features came from.
         sampling: which frames the run was trained on.
-        tagger: what predicts; the run as it was tuned by default.
         evidence: whether tags come with what they rest on.
         work: how many files are worked through.
     """
 
     def __init__(
         self,
-        run: Run,
+        tagger: RunTagger,
         encoder: ImageEncoder,
         sampling: Sampling,
-        tagger: RunTagger | None = None,
         *,
         evidence: bool = False,
         work: Work | None = None,
     ):
-        self._tagger = tagger or RunTagger(run)
-        self.run = self._tagger.run
-        self._control = self._tagger.control or open_tag_control(run)
-        self.warnings = self._tagger.warnings
+        self._tagger, self.run = tagger, tagger.run
+        self._control = tagger.control or open_tag_control(tagger.run)
+        self.warnings = tagger.warnings
         self._encoder = encoder
         self._preparation = Preparation(plan=encoder.plan, sampling=sampling, thumbnails=False)
-        self._pictures = PICTURES_AT_A_TIME.get(run.device.type, 64)
-        self._reads_patches = run.config.inputs.patch_dim > 0
+        self._pictures = PICTURES_AT_A_TIME.get(self.run.device.type, 64)
+        self._reads_patches = self.run.config.inputs.patch_dim > 0
         self._evidence = evidence
         self._work = work or Work()
 
@@ -126,7 +123,7 @@ class FileTagger:
         header = trained_header(run.config.store)
         sampling = Sampling.from_spec(header.sampling)
         encoder = open_image_encoder(header.image_encoder, device=device)
-        return cls(run, encoder, sampling, tagger, evidence=evidence, work=work)
+        return cls(tagger, encoder, sampling, evidence=evidence, work=work)
 
     @property
     def system(self) -> str:

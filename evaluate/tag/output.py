@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ...data.errors import ConfigError, RunError, reason_of
 from ...data.foreign.json_reader import check_is_file
-from ...data.foreign.parquet_damage import PARQUET_DAMAGE
+from ...data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
 from ...data.inputs.relative_paths import printable
 from ...data.whole_files import lock_out, whole_file
 from ..csv_cells import as_cell, from_cell
@@ -229,25 +229,15 @@ class ParquetOutput(TableOutput):
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
         there = (found.metadata or {}).get(MADE_WITH, b"")
         check_made_with(self.path, there, self._made_with, where=f"the metadata of {self.path}")
-        for rows in self._batches(["path", "error"] if only_paths else None):
+        columns = ["path", "error"] if only_paths else None
+        for rows in rows_in_batches(
+            lambda: pq.ParquetFile(self.path).iter_batches(ROWS_AT_ONCE, columns=columns), self._damage
+        ):
             for row in rows:
                 yield Row(row["path"], row["error"] is not None, row)
 
-    def _batches(self, columns: list[str] | None) -> Iterator[list[dict[str, Any]]]:
-        """Rows, some at a time. What a consumer raises is its own: only reading is watched."""
-        batches: Iterator[Any] | None = None
-        while True:
-            try:
-                batches = batches or pq.ParquetFile(self.path).iter_batches(ROWS_AT_ONCE, columns=columns)
-                batch = next(batches, None)
-                rows = None if batch is None else batch.to_pylist()
-            except PARQUET_DAMAGE as error:
-                raise RunError(
-                    f"{self.path} is damaged ({reason_of(error)}); name another file with --out, or begin anew"
-                ) from error
-            if rows is None:
-                return
-            yield rows
+    def _damage(self, error: BaseException) -> RunError:
+        return RunError(f"{self.path} is damaged ({reason_of(error)}); name another file with --out, or begin anew")
 
     def from_json(self, row: dict[str, Any]) -> dict[str, Any]:
         """See :class:`TableOutput`."""

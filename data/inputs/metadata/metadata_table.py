@@ -248,18 +248,12 @@ class ParquetTable:
             raise InputError(f"{self.path}: not a Parquet file ({reason_of(error)})") from error
 
     def _batches(self, file: Any) -> Iterator[list[dict[str, object]]]:
-        from ...foreign.parquet_damage import PARQUET_DAMAGE
+        from ...foreign.parquet_damage import rows_in_batches
 
-        batches = file.iter_batches(batch_size=ROWS_AT_ONCE, columns=self._names)
-        while True:
-            try:
-                batch = next(batches, None)
-                rows = None if batch is None else batch.to_pylist()
-            except PARQUET_DAMAGE as error:
-                raise InputError(f"{self.path}: damaged Parquet file ({reason_of(error)})") from error
-            if rows is None:
-                return
-            yield rows
+        def refuse(error: BaseException) -> InputError:
+            return InputError(f"{self.path}: damaged Parquet file ({reason_of(error)})")
+
+        return rows_in_batches(lambda: file.iter_batches(batch_size=ROWS_AT_ONCE, columns=self._names), refuse)
 
 
 def _check_utf8(path: Path) -> None:
