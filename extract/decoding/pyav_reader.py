@@ -79,6 +79,8 @@ class PyavReader:
             flaws.append("truncated: it ends before its container says that it does")
         elif facts.lost:
             flaws.append(f"frames are missing between {facts.lost[0]:.1f} s and {facts.lost[1]:.1f} s")
+        if facts.left_out:
+            flaws.append(facts.left_out)
         if self._damaged:
             flaws.append(f"{_count(self._damaged, 'damaged packet')}")
         if self._smeared:
@@ -92,8 +94,10 @@ class PyavReader:
         """A stream without any time stamps, or with those of several clocks."""
         if self._counted:
             return f"without time stamps: its frames are counted, {float(self.facts.rate):g} a second"
-        restarts = len(self.facts.starts)
-        return f"its clock restarts {_count(restarts, 'time')}: the parts follow one another" if restarts else ""
+        restarts, leaps = len(self.facts.starts), len(self.facts.leaps)
+        said = [f"its clock restarts {_count(restarts, 'time')}: the parts follow one another"] * bool(restarts)
+        said += [f"its clock leaps ahead {_count(leaps, 'time')}: a part begins later, and nothing is missing"] * bool(leaps)
+        return "; ".join(said)
 
     @property
     def aspect(self) -> float:
@@ -212,7 +216,7 @@ class PyavReader:
 
     def _on_one_clock(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
         """The packets with the times of :attr:`facts`, where those of the file begin anew."""
-        if not len(self.facts.starts):
+        if not len(self.facts.starts) and not len(self.facts.leaps):
             yield from packets
             return
         times, damaged = self.facts.packet_pts.tolist(), self.facts.damaged.tolist()
