@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..data.corpus_part import CorpusPart
-from ..data.inputs import Inputs, skipped_files
+from ..data.inputs import Inputs, left_out_thumbnails, skipped_files
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store.schema import DECODING, StoreHeader, VideoFeatures
@@ -89,7 +89,6 @@ def run_engine(
     log, stop = log or EventLog(), StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
-        store.summary.skipped.update(skipped_files(inputs))
         watched = WatchedInputs(inputs, store.corrections, store.done.videos)
         with (
             stop_on_signals(stop),
@@ -97,13 +96,21 @@ def run_engine(
         ):
             _write_parts(results, store, report)
         if stop.is_set():
+            _count_left_out(inputs, store.summary)
             log.finished(store.summary, "interrupted")
             raise ExtractionInterrupted(stop.number)
         watched.conclude(store.done.recorded)
+        _count_left_out(inputs, store.summary)
         store.finish(inputs.description, text_encoder, report_merge)
         store.summary.seconds = time.perf_counter() - started
         log.finished(store.summary)
     return store.summary
+
+
+def _count_left_out(inputs: Inputs, summary: ExtractSummary) -> None:
+    """What shards hold besides is known once they have been read."""
+    summary.skipped.update(skipped_files(inputs))
+    summary.thumbnails = left_out_thumbnails(inputs)
 
 
 def _write_parts(results: Iterator[VideoFeatures | Failure], store: GrowingStore, report: Report | None) -> None:

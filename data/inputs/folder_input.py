@@ -19,7 +19,7 @@ from .metadata.metadata_table import Row
 from .metadata.records import Record, id_or, parse_record
 from .metadata.survey import ROWS_BEFORE_READING, TableSurvey, survey_table
 from .relative_paths import printable
-from .rows_by_file import RowsByFile, joined_record, named_file, open_tables
+from .rows_by_file import NOBODY, RowsByFile, joined_record, named_file, open_tables
 from .splits import choose_split, named_split, split_of_folders
 
 
@@ -73,6 +73,12 @@ class FolderInput:
     @cached_property
     def _rows(self) -> RowsByFile:
         return RowsByFile(self._folder, self._tables)
+
+    @property
+    def thumbnails(self) -> int:
+        """How many pictures are left out because they stand for a video."""
+        behind = range(len(self._folder.media), len(self._folder.media) + len(self._folder.thumbnails))
+        return sum(self._rows.owner[index] == NOBODY for index in behind) if self._tables else len(behind)
 
     @property
     def labels(self) -> list[str]:
@@ -155,8 +161,9 @@ class FolderInput:
         videos = sum(1 for path in self._folder.media if media_kind(path) == "video")
         counts = f"{_plural(videos, 'video')}, {_plural(len(self._folder.media) - videos, 'image')}"
         thumbnails = len(self._folder.thumbnails)
+        unless = " unless a row names them" if self._tables else ""
         left_out = (
-            f" ({_plural(thumbnails, 'picture')} beside a video of that name: thumbnails, left out)"
+            f" ({_plural(thumbnails, 'picture')} beside a video of that name: thumbnails, left out{unless})"
             if thumbnails
             else ""
         )

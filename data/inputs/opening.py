@@ -58,15 +58,26 @@ class CountsSkipped(Protocol):
     """Inputs that know what they left out.
 
     Attributes:
-        skipped: numbers of files by suffix that are neither videos nor images nor metadata.
+        skipped: numbers of files by suffix that are neither videos nor images nor metadata; of shards, as far as they have
+            been read.
     """
 
     skipped: Mapping[str, int]
+
+    @property
+    def thumbnails(self) -> int:
+        """How many pictures are left out because they stand for a video."""
+        ...
 
 
 def skipped_files(inputs: Inputs) -> Mapping[str, int]:
     """Numbers of files by suffix that ``inputs`` left out, as far as they know."""
     return inputs.skipped if isinstance(inputs, CountsSkipped) else {}
+
+
+def left_out_thumbnails(inputs: Inputs) -> int:
+    """How many pictures ``inputs`` left out because they stand for a video, as far as they know."""
+    return inputs.thumbnails if isinstance(inputs, CountsSkipped) else 0
 
 
 def open_inputs(
@@ -119,6 +130,11 @@ class _UniqueInputs:
         self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
 
     @property
+    def thumbnails(self) -> int:
+        """As of all inputs."""
+        return left_out_thumbnails(self.whole)
+
+    @property
     def is_limited(self) -> bool:
         """Whether there may be more inputs than are given."""
         return self._limit is not None
@@ -159,6 +175,11 @@ class _PartOfInputs:
         self.count: int | None = None
         self.skipped = skipped_files(inputs)
         self.description = f"{inputs.description} ({part.described()})"
+
+    @property
+    def thumbnails(self) -> int:
+        """As of all inputs."""
+        return left_out_thumbnails(self.whole)
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
         return (item for item in self.whole if self._part.holds(item.id))

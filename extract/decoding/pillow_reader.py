@@ -13,11 +13,12 @@ import PIL
 from PIL import Image
 
 from ...data.errors import DecodeError
+from .file_kinds import WEBP_FLAGS, is_animated
 from .frame_reader import Shrink, first_bytes, source_of
 from .still import flatten
 
-FLAGS, ANIMATED, ALPHA = 20, 0x02, 0x10
-"""Where the header of an extended WebP says what is in it, and the bits for several frames and transparency."""
+ALPHA = 0x10
+"""The bit of the header of an extended WebP for transparency."""
 
 SHORTEST = 1
 """Milliseconds that a frame of no duration counts, so that times increase."""
@@ -27,8 +28,8 @@ PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, Image
 
 def is_animated_webp(payload: Path | bytes) -> bool:
     """Whether the file begins as an animated WebP does."""
-    head = first_bytes(payload, FLAGS + 1)
-    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) == FLAGS + 1 and bool(head[FLAGS] & ANIMATED)
+    head = first_bytes(payload, 12)
+    return head[:4] == b"RIFF" and head[8:] == b"WEBP" and is_animated(payload)
 
 
 class PillowReader:
@@ -51,7 +52,7 @@ class PillowReader:
             self.flaws.append("truncated: it ends before its container says that it does")
             data = data[:4] + (end - 8).to_bytes(4, "little") + data[8:end]  # libwebp opens whole files only
         # Encoders leave out the mark of transparency where only the frames do not fill the picture.
-        self._data = data[:FLAGS] + bytes([data[FLAGS] | ALPHA]) + data[FLAGS + 1 :]
+        self._data = data[:WEBP_FLAGS] + bytes([data[WEBP_FLAGS] | ALPHA]) + data[WEBP_FLAGS + 1 :]
         if not durations:
             raise DecodeError("it is an animated webp without a single frame")
         ends = np.cumsum(np.maximum(durations, SHORTEST)) / 1000.0

@@ -96,7 +96,9 @@ class PyavReader:
             return f"without time stamps: its frames are counted, {float(self.facts.rate):g} a second"
         restarts, leaps = len(self.facts.starts), len(self.facts.leaps)
         said = [f"its clock restarts {_count(restarts, 'time')}: the parts follow one another"] * bool(restarts)
-        said += [f"its clock leaps ahead {_count(leaps, 'time')}: a part begins later, and nothing is missing"] * bool(leaps)
+        said += [f"its clock leaps ahead {_count(leaps, 'time')}: a part begins later, and nothing is missing"] * bool(
+            leaps
+        )
         return "; ".join(said)
 
     @property

@@ -71,8 +71,8 @@ def _problems(item: MediaItem, stored: VideoFeatures, encoder: ImageEncoder, pla
     if len(prepared.times) != len(stored.times) or not np.allclose(prepared.times, stored.times, atol=TIME_TOLERANCE):
         yield f"other frames: {_shown(prepared.times)} ≠ {_shown(stored.times)} s"
         return
-    expected = stored.patches if item.kind == "image" else stored.frames
-    cosine = _least_cosine(_encoded(prepared, encoder, item.kind == "image"), expected)
+    expected = stored.patches if prepared.kind == "image" else stored.frames
+    cosine = _least_cosine(_encoded(prepared, encoder, prepared.kind == "image"), expected)
     if cosine < LEAST_COSINE:
         yield f"other features: least cosine {cosine:.4f}, expected {LEAST_COSINE} or more"
 

@@ -289,7 +289,7 @@ def test_what_is_skipped_is_counted_by_suffix_wherever_people_look(
         (videos / name).write_text("")
     skipped = (
         "5 files are skipped in the inputs, being neither video nor image by their suffixes: "
-        "2 without a suffix, 2 .jxl, 1 .txt"
+        "2 without a suffix, 2 .jxl (JPEG XL, to be converted, for instance with djxl), 1 .txt"
     )
     assert skipped in run(videos, "--out", tmp_path / "feats.h5", "--dry-run").stdout.splitlines()
     log = tmp_path / "log.jsonl"
