@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 
 Colours = NDArray[np.float64]
 """(…, 3) red, green, blue."""
@@ -53,6 +53,11 @@ def transfer_of(head: bytes) -> int:
     else:
         stated = b""
     return int.from_bytes(stated, "big") or UNSPECIFIED
+
+
+def in_standard_range(image: Image.Image, transfer: int) -> Image.Image:
+    """An RGB picture tone-mapped where its transfer characteristic is one of high dynamic range."""
+    return image.filter(tone_map(transfer)) if transfer in (PQ, HLG) else image
 
 
 @cache

@@ -4,7 +4,8 @@ A gap between two frames may also be meant: a recording of a screen has no frame
 were joined the second may start some seconds later. The frame before such a gap is the one that is shown during it, and
 the times stay as they are. In MPEG's streams a gap among evenly spaced frames is
 
-- meant, where the stream's counters go on across it: nothing was taken out;
+- meant, where the stream's counters go on across it: nothing was taken out (they count to 16, so that one loss in so many is
+  not seen);
 - a joint, where everything in the file is in its place, and what follows the gap begins afresh, as a recording does;
 - a loss everywhere else.
 
@@ -69,14 +70,21 @@ def _with_gaps(facts: PacketFacts, is_intact: Callable[[], bool]) -> PacketFacts
         following = int(np.argmax(facts.packet_pts > facts.pts[hole]))
         near = facts.damaged[max(0, following - JOINT) : following + JOINT]
         goes_on = facts.container == "mpegts" and not near.any()
-        afresh = facts.entries[following] and facts.packet_pts[following:].min() > facts.pts[hole]
-        if not (goes_on or afresh) or not is_intact():
+        part = _part_from(facts, following, int(facts.pts[hole]))
+        if not (goes_on or part) or not is_intact():
             lost.append(hole)
-        elif afresh:
-            leaps.append(following)
+        elif part:
+            leaps.append(part)
     widest = max(lost, key=lambda hole: float(steps[hole]), default=None)
     span = None if widest is None else (float(times[widest]), float(times[widest + 1]))
     return replace(facts, lost=span, leaps=np.array(leaps, dtype=np.int64))
+
+
+def _part_from(facts: PacketFacts, following: int, before: int) -> int | None:
+    """The packet with which a part of the file begins; the last frame of the part before may have a time of this one."""
+    for packet in np.flatnonzero(facts.entries[following : following + JOINT]) + following:
+        return int(packet) if facts.packet_pts[packet:].min() > before else None
+    return None
 
 
 def _steps(facts: PacketFacts) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:

@@ -96,9 +96,8 @@ class PyavReader:
             return f"without time stamps: its frames are counted, {float(self.facts.rate):g} a second"
         restarts, leaps = len(self.facts.starts), len(self.facts.leaps)
         said = [f"its clock restarts {_count(restarts, 'time')}: the parts follow one another"] * bool(restarts)
-        said += [f"its clock leaps ahead {_count(leaps, 'time')}: a part begins later, and nothing is missing"] * bool(
-            leaps
-        )
+        if leaps and not self.facts.left_out:
+            said.append(f"its clock leaps ahead {_count(leaps, 'time')}: a part begins later, and nothing is missing")
         return "; ".join(said)
 
     @property

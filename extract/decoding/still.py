@@ -14,7 +14,7 @@ from PIL.TiffTags import TAGS_V2
 from ...data.errors import DecodeError
 from .file_kinds import JPEG_XL, LONGEST_HEAD, kind_of
 from .frame_reader import check_present, first_bytes
-from .high_dynamic_range import HLG, PQ, tone_map, transfer_of
+from .high_dynamic_range import in_standard_range, transfer_of
 
 pillow_heif.register_heif_opener()
 
@@ -45,8 +45,7 @@ def open_image(payload: Path | bytes) -> Image.Image:
             image = _opened(io.BytesIO(without_texts(data)))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DecodeError(_reason(payload, error)) from error
-    transfer = transfer_of(first_bytes(payload, LONGEST_HEAD))
-    return image.filter(tone_map(transfer)) if transfer in (PQ, HLG) else image
+    return in_standard_range(image, transfer_of(first_bytes(payload, LONGEST_HEAD)))
 
 
 def _opened(source: Path | io.BytesIO) -> Image.Image:

@@ -98,7 +98,9 @@ def prepare(kind: MediaKind, payload: Path | bytes, how: Preparation) -> Prepare
         if found == kind:
             return _prepare_as(kind, payload, how)
         prepared = _prepare_as(found, payload, how)
-        note = f"it is {kind_of(payload)}, and read as what it is, whatever its name says"
+        note = (
+            f"it is {kind_of(payload)}, read as {'a video' if found == 'video' else 'an image'} whatever its name says"
+        )
         return replace(prepared, note="; ".join(filter(None, [note, prepared.note])))
     except DecodeError as error:
         return Unreadable(error=str(error))
