@@ -299,7 +299,7 @@ def without_packets(first: int, last: int) -> Surgery:
 def animated_avif(_maker: ClipMaker, path: Path) -> None:
     """36 frames of 100 ms."""
     movie = [Image.fromarray(painted(number)) for number in range(36)]
-    movie[0].save(path, "AVIF", save_all=True, append_images=movie[1:], duration=100, speed=10, subsampling="4:4:4")
+    movie[0].save(path, "AVIF", save_all=True, append_images=movie[1:], duration=100, quality=90, subsampling="4:4:4")
 
 
 def subtitles(maker: ClipMaker, path: Path) -> None:
