@@ -57,7 +57,25 @@ def with_losses(
         facts = replace(facts, lost=_lost_of_matroska(payload, facts, stated))
     elif len(facts.pts) >= 3 and not BROADCAST_FORMATS.isdisjoint(kinds):
         facts = _with_gaps(facts, is_intact)
-    return replace(facts, damaged=_damaged(facts.damaged, np.append(facts.starts, facts.leaps)))
+    joints = np.unique(np.concatenate([facts.starts, facts.leaps, _silent_joints(facts, is_intact)]))
+    return replace(facts, joints=joints, damaged=_damaged(facts.damaged, joints))
+
+
+def _silent_joints(facts: PacketFacts, is_intact: Callable[[], bool]) -> NDArray[np.int64]:
+    """Where a transport stream's counters leap although its clock goes on: parts of a download that were numbered one by one.
+
+    FFmpeg then calls a frame before the fresh start damaged, although in an intact stream nothing is missing.
+    """
+    nowhere = np.zeros(0, dtype=np.int64)
+    if facts.container != "mpegts" or len(facts.pts) < 3:
+        return nowhere
+    near = np.convolve(facts.damaged, np.ones(2 * JOINT + 1), "same") > 0
+    found = np.flatnonzero(facts.entries[1:] & near[1:]) + 1
+    if not len(found) or not is_intact():
+        return nowhere
+    _, _, usual = _steps(facts)
+    before, after = np.maximum.accumulate(facts.packet_pts)[found - 1], facts.packet_pts[found]
+    return found[(after - before) * float(facts.base) <= HOLE * usual]
 
 
 def _with_gaps(facts: PacketFacts, is_intact: Callable[[], bool]) -> PacketFacts:

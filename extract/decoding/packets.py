@@ -84,6 +84,7 @@ class PacketFacts:
         cut_off: the file ends before its container says that it does.
         lost: where frames are missing although the file goes on, seconds from and to.
         leaps: packets at which a part begins some seconds later by the clock, with nothing missing (``losses.py``).
+        joints: packets at which a part begins, these among them.
         left_out: what is said of parts that cannot be read, or ``""``.
         reconfigured: the stream changes its parameters, for instance the size of the picture, on its way.
         skips_safely: frames to which the codec says no other refers may be left undecoded.
@@ -111,6 +112,7 @@ class PacketFacts:
     cut_off: bool
     lost: tuple[float, float] | None
     leaps: NDArray[np.int64]
+    joints: NDArray[np.int64]
     left_out: str
     reconfigured: bool
     skips_safely: bool

@@ -216,8 +216,8 @@ class PyavReader:
             yield self._on_one_clock(packets_of(container, [stream])), context
 
     def _on_one_clock(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
-        """The packets with the times of :attr:`facts`, where those of the file begin anew."""
-        if not len(self.facts.starts) and not len(self.facts.leaps):
+        """The packets with the times and the damage of :attr:`facts`, where the file has several parts."""
+        if not len(self.facts.joints):
             yield from packets
             return
         times, damaged = self.facts.packet_pts.tolist(), self.facts.damaged.tolist()

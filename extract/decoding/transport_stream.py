@@ -45,6 +45,9 @@ VIDEO_TYPES = {
 SAMPLE_AES = 0xDB
 """The type of video that HLS encrypts within the packets."""
 
+HAS_FLAGS, HAS_PAYLOAD, AFRESH = 0x20, 0x10, 0x40
+"""Bits of a packet's fourth byte, and of its flags: decoding may begin here (ISO/IEC 13818-1, random access)."""
+
 BLOCK = 4096
 """Packets that are looked at at a time."""
 
@@ -60,12 +63,15 @@ class TransportSurvey:
         frames: how many frames of video there are about, by codec.
         scrambled: share of the video's packets that are encrypted.
         is_one_program: each place of the file has one program with one video.
-        is_intact: every packet is where it should be, and none is marked as received wrongly.
+        is_steady: the video is announced in the same way at every place.
+        is_intact: every packet is where it should be, none is marked as received wrongly, and the counters of the video leap
+            nowhere but where it begins afresh, as they do where parts were joined.
     """
 
     frames: Counter[str]
     scrambled: float
     is_one_program: bool
+    is_steady: bool
     is_intact: bool
 
     @property
@@ -126,7 +132,8 @@ class OneVideo(io.RawIOBase):
             frames=tables.frames,
             scrambled=tables.scrambled / max(1, tables.packets),
             is_one_program=tables.is_one_program,
-            is_intact=self._is_intact,
+            is_steady=tables.is_steady,
+            is_intact=self._is_intact and not tables.leaps,
         )
 
     def readable(self) -> bool:
@@ -174,15 +181,18 @@ class _Tables:
 
     Attributes:
         is_one_program: there was never more than one program or video at a time.
+        is_steady: the tables never said anything else of the video.
         frames: by codec, where packets begin one.
         packets: numbers of video packets.
         scrambled: how many of them are encrypted.
+        leaps: places at which their counters leap in the midst of something.
     """
 
     def __init__(self, codec: str | None) -> None:
-        self.is_one_program = True
+        self.is_one_program = self.is_steady = True
         self.frames: Counter[str] = Counter()
-        self.packets = self.scrambled = 0
+        self.packets = self.scrambled = self.leaps = 0
+        self._counter: int | None = None
         self._codec = codec
         self._announcers: set[int] = set()
         self._first: Video | None = None
@@ -200,7 +210,7 @@ class _Tables:
             if number != 0 and number not in self._announcers:
                 continue
             packet = packets[place].tobytes()
-            is_list, payload = number == 0, (number, packet[3] & 0x20, packet[4:])
+            is_list, payload = number == 0, (number, packet[3] & HAS_FLAGS, packet[4:])
             if is_list not in self._last or self._last[is_list][0] != payload:  # most tables repeat the one before
                 self._keep(packets, numbers, kept, begin, place)
                 begin = place
@@ -222,6 +232,7 @@ class _Tables:
             return
         mine = np.flatnonzero(numbers[begin:end] == self._now[0]) + begin
         locked = packets[mine, 3] & ENCRYPTED > 0 if self._now[1] != SAMPLE_AES else np.ones(len(mine), np.bool_)
+        self._follow_counters(packets[mine, :6])
         self.packets += len(mine)
         self.scrambled += int(np.count_nonzero(locked))
         self.frames[VIDEO_TYPES[self._now[1]]] += int(np.count_nonzero(packets[mine, 1] & BEGINS))
@@ -229,6 +240,19 @@ class _Tables:
         kept[mine] = True
         packets[mine, 1] = packets[mine, 1] & 0xE0 | self._first[0] >> 8
         packets[mine, 2] = self._first[0] & 0xFF
+
+    def _follow_counters(self, heads: NDArray[np.uint8]) -> None:
+        """Of packets with something in them; one may come twice."""
+        heads = heads[heads[:, 3] & HAS_PAYLOAD > 0]
+        if not len(heads):
+            return
+        counters = heads[:, 3].astype(np.int64) & 15
+        steps = np.diff(counters, prepend=counters[0] - 1 if self._counter is None else self._counter) & 15
+        begins = (
+            (heads[:, 1] & BEGINS > 0) & (heads[:, 3] & HAS_FLAGS > 0) & (heads[:, 4] > 0) & (heads[:, 5] & AFRESH > 0)
+        )
+        self.leaps += int(np.count_nonzero((steps > 1) & ~begins))
+        self._counter = int(counters[-1])
 
     def _read(self, packet: bytes, *, is_list: bool) -> bool:
         """Learns from a table; whether it is to be kept, as those of the first part are."""
@@ -242,8 +266,10 @@ class _Tables:
             self.is_one_program &= len(videos) <= 1
             announced = videos[0] if videos else None
             is_other = announced is not None and self._codec not in (None, VIDEO_TYPES[announced[1]])
+            self._counter = self._counter if self._now == announced else None
             self._now = None if is_other else announced
             self._first = self._first or self._now
+            self.is_steady &= self._now == self._first
             self._begun |= self._now is not None and self._now != self._first
             return not self._begun and not is_other
         return not self._begun
@@ -253,14 +279,14 @@ def _tables_in(packets: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Which packets begin something that is no picture or sound, whose first bytes are 0, 0, 1."""
     rows = np.flatnonzero(packets[:, 1] & BEGINS)
     heads = packets[rows, :5]
-    start = np.minimum(np.where(heads[:, 3] & 0x20, heads[:, 4].astype(np.int64) + 5, 4), SIZE - 3)
+    start = np.minimum(np.where(heads[:, 3] & HAS_FLAGS, heads[:, 4].astype(np.int64) + 5, 4), SIZE - 3)
     media = (packets[rows, start] == 0) & (packets[rows, start + 1] == 0) & (packets[rows, start + 2] == 1)
     return rows[~media]
 
 
 def _section(packet: bytes) -> bytes:
     """The table that begins in a packet."""
-    start = 4 + (1 + packet[4] if packet[3] & 0x20 else 0)
+    start = 4 + (1 + packet[4] if packet[3] & HAS_FLAGS else 0)
     if start >= SIZE:
         return b""
     section = packet[start + 1 + packet[start] :]

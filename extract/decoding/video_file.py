@@ -79,7 +79,7 @@ def read_facts(payload: Path | bytes) -> PacketFacts:
         return replace(facts, left_out=_scrambled(share, MOST_SCRAMBLED_OF_DVD, "CSS, as of a DVD"))
     left_out = _scrambled(survey.scrambled, MOST_SCRAMBLED, "scrambled, as of pay TV")
     facts, in_parts = _read_facts(payload, survey)
-    if survey.is_one_program and (in_parts or left_out or survey.other_codecs):
+    if survey.is_one_program and (in_parts or left_out or not survey.is_steady):
         facts, _ = _read_facts(payload, survey, one_video=survey.codec)
     return replace(facts, left_out="; ".join(filter(None, [left_out, survey.other_codecs])))
 
@@ -219,6 +219,7 @@ def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_v
         base=base,
         lost=None,
         leaps=np.zeros(0, dtype=np.int64),
+        joints=line.starts,
         left_out="",
         rate=stream.average_rate or stream.guessed_rate or Fraction(25),
         # Elsewhere it is what a header or a tag says, which is often wrong.

@@ -650,6 +650,19 @@ TORTURE: tuple[Torture, ...] = (
         frames=(0, 10, 20, SMEARED, SMEARED, 60, 70, 80, 90),
         times=(0, 1, 2, 4.8, 5, 6, 7, 8, 9),
     ),
+    row(
+        "parts_counted_one_by_one.ts",
+        joined(*[starting_at(start, coded=MPEG2, frames=75, rate=25) for start in (0, 3)]),
+        frames=(0, 25, 50, 1, 26, 51),
+        times=range(6),
+    ),
+    row(
+        "sound_under_the_number_of_the_video.ts",
+        joined(starting_at(0), clip("-map", "0:a", "-c:a", "mp2", inputs=SOUND), starting_at(7.2)),
+        frames=(0, 10, 20, 30, 0, 10, 20, 30),
+        times=(0, 1, 2, 3, 7, 8, 9, 10),
+        says="its clock leaps ahead 1 time: a part begins later, and nothing is missing",
+    ),
     # Parts that cannot be read
     partial(
         "other_codec_later.ts",
