@@ -69,7 +69,9 @@ def _silent_joints(facts: PacketFacts, is_intact: Callable[[], bool]) -> NDArray
     nowhere = np.zeros(0, dtype=np.int64)
     if facts.container != "mpegts" or len(facts.pts) < 3:
         return nowhere
-    near = np.convolve(facts.damaged, np.ones(2 * JOINT + 1), "same") > 0
+    near = np.zeros(len(facts.damaged), dtype=np.bool_)
+    for place in np.flatnonzero(facts.damaged).tolist():
+        near[max(0, place - JOINT) : place + JOINT + 1] = True
     found = np.flatnonzero(facts.entries[1:] & near[1:]) + 1
     if not len(found) or not is_intact():
         return nowhere
