@@ -281,7 +281,8 @@ def _tables_in(packets: NDArray[np.uint8]) -> NDArray[np.int64]:
     heads = packets[rows, :5]
     start = np.minimum(np.where(heads[:, 3] & HAS_FLAGS, heads[:, 4].astype(np.int64) + 5, 4), SIZE - 3)
     media = (packets[rows, start] == 0) & (packets[rows, start + 1] == 0) & (packets[rows, start + 2] == 1)
-    return rows[~media]
+    found: NDArray[np.int64] = rows[~media]
+    return found
 
 
 def _section(packet: bytes) -> bytes:
