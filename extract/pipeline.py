@@ -96,21 +96,20 @@ def run_engine(
         ):
             _write_parts(results, store, report)
         if stop.is_set():
-            _count_left_out(inputs, store.summary)
-            log.finished(store.summary, "interrupted")
+            log.finished(_with_left_out(store.summary, inputs), "interrupted")
             raise ExtractionInterrupted(stop.number)
         watched.conclude(store.done.recorded)
-        _count_left_out(inputs, store.summary)
         store.finish(inputs.description, text_encoder, report_merge)
         store.summary.seconds = time.perf_counter() - started
-        log.finished(store.summary)
+        log.finished(_with_left_out(store.summary, inputs))
     return store.summary
 
 
-def _count_left_out(inputs: Inputs, summary: ExtractSummary) -> None:
-    """What shards hold besides is known once they have been read."""
+def _with_left_out(summary: ExtractSummary, inputs: Inputs) -> ExtractSummary:
+    """The summary with what inputs left out; what shards hold besides is known once they have been read."""
     summary.skipped.update(skipped_files(inputs))
     summary.thumbnails = left_out_thumbnails(inputs)
+    return summary
 
 
 def _write_parts(results: Iterator[VideoFeatures | Failure], store: GrowingStore, report: Report | None) -> None:
