@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..data.inputs import Inputs, whole_tables_of
+from ..data.inputs import Inputs, whole_tables
 from ..data.inputs.create_annotations import Annotation
 from ..data.inputs.splits import choose_split, split_by_hash
 from ..data.media import SPLITS, Failure, MediaItem, Split
@@ -256,10 +256,8 @@ class WatchedInputs:
     def conclude(self, recorded: set[str]) -> None:
         """Reads on to the end, and notes which recorded failures of metadata rows are none any more."""
         self.read_on()
-        folder = whole_tables_of(self._inputs)
-        if folder is not None:
-            starts = tuple(f"{label}, " for label in folder.labels)
-            self._corrections.mended = {name for name in recorded - self.failed if name.startswith(starts)}
+        starts = tuple(f"{label}, " for label in whole_tables(self._inputs))
+        self._corrections.mended = {name for name in recorded - self.failed if name.startswith(starts)}
 
 
 def _the_same(inputs: Inputs) -> Inputs:

@@ -1,7 +1,7 @@
 """What can be read: folders with metadata in several forms, WebDataset shards; one iterator over both."""
 
 from .metadata.columns import MetadataOptions
-from .opening import Inputs, expand_pattern, open_inputs, open_listing, skipped_files, tables_of, whole_tables_of
+from .opening import Inputs, expand_pattern, open_inputs, open_listing, skipped_files, tables_of, whole_tables
 
 __all__ = [
     "Inputs",
@@ -11,5 +11,5 @@ __all__ = [
     "open_listing",
     "skipped_files",
     "tables_of",
-    "whole_tables_of",
+    "whole_tables",
 ]

@@ -150,7 +150,9 @@ def test_features_that_are_no_numbers_are_never_given(tmp_path: Path, name: str,
     damaged.view(np.uint16)[-1, 3] = bits
     videos[row] = replace(videos[row], **{name: damaged})
     with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
-        message = rf"s\.h5 is damaged: the features of 'video-{row}' have values that are not finite; optsg-store verify"
+        message = (
+            rf"s\.h5 is damaged: the features of 'video-{row}' have values that are not finite; optsg-store verify"
+        )
         with pytest.raises(StoreError, match=message):
             collate(store, [0, row, 15])
         assert len(collate(store, [0, 15])) == 2
