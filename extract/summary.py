@@ -28,6 +28,7 @@ class ExtractSummary:
         examples: the first of them.
         corrected: videos that earlier runs had done with other titles, tags and splits than before, by what changed;
             ``videos`` in all, ``spellings`` of tags, and ``rows`` of metadata that are bad no longer.
+        kept: videos that earlier runs had done and of which metadata says nothing any more; their titles and tags stay.
         skipped: files of the inputs' folder that were not looked at, by suffix.
         seconds: wall time of this run, the opening of encoders aside.
         decode_seconds: processor time of decoding and preprocessing, over all processes.
@@ -48,6 +49,7 @@ class ExtractSummary:
     failures: Counter[tuple[FailureStatus, str, str]] = field(default_factory=Counter)
     examples: list[Failure] = field(default_factory=list)
     corrected: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     decode_seconds: float = 0.0
@@ -101,6 +103,7 @@ class ExtractSummary:
             "out": str(self.out),
             **{name: getattr(self, name) for name in names},
             "corrected": dict(self.corrected),
+            "kept": self.kept,
             "skipped": dict(self.skipped.most_common()),
             "statuses": {name: count for name, count in statuses.items() if count},
             **{name: round(getattr(self, name), 3) for name in times},
