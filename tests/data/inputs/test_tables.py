@@ -234,7 +234,7 @@ def test_unusable_jsonl(folder, content, message):
         (b"", ": no column 'file_name' (found: nothing)"),
         (b"file_name,title\n", ": holds no rows"),
         (b"name,title\na.mp4,t\n", ": no column 'file_name' (found: name, title)"),
-        (b"file_name;title\na.mp4;t\n", ": no column 'file_name' (found: file_name;title)"),
+        (b"name;title\na.mp4;t\n", ": no column 'file_name' (found: name, title)"),
         (b"file_name,Title,title\na.mp4,t,u\n", ": 2 columns are called 'title'"),
         (b'file_name,title\na.mp4,t\n\nc.png,"never closed\nb.mp4,t\n', ", row that begins on line 4: not CSV ("),
         (
@@ -305,7 +305,7 @@ def test_what_spreadsheets_call_csv_where_a_comma_is_part_of_numbers(folder, mar
 def test_rows_that_are_all_empty_are_none(folder):
     (folder / "metadata.csv").write_text('file_name,title,tags\n,,\na.mp4,A,cat\n,, \n" ",,\n')
     items, failures = read(folder)
-    assert [item.id for item in items] == ["a", "b", "c"]
+    assert [item.id for item in items] == ["a", "c", "b"]
     assert failures == []
 
 
