@@ -113,7 +113,7 @@ def test_items_of_create_that_are_mended_are_read_and_their_failures_go(
     (videos / "metadata.jsonl").unlink()
     table = videos / "create_210k_train.json"
     sound: list[Any] = [{"vid": name, "raw_title": name.upper(), "tag": ["cat"]} for name in "abc"]
-    late = {"vid": "late", "raw_title": "L", "tag": ["cat"]}
+    late = {"vid": "late", "raw_title": "LATE", "tag": ["cat"]}
     table.write_text(json.dumps([sound[0], {**sound[1], "tag": {"no": "list"}}, {**sound[2], "vid": None}, late]))
     extract(videos, out, *tiny)
     with open_store(out) as store:
