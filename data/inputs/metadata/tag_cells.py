@@ -106,7 +106,8 @@ def _cut(text: str, mark: str) -> list[str]:
         return re.findall(r"'([^']*+)'", text)
     if '"' not in text:
         return re.split(mark, text)
-    items, place = [], 0
+    items: list[str] = []
+    place = 0
     quoted, end = (
         re.compile(rf'[ \t]*+"((?:[^"]|""){{1,{LONGEST_QUOTED}}})"[ \t]*+(?={mark}|$)'),
         re.compile(rf"{mark}|$"),
