@@ -110,7 +110,14 @@ def test_the_order_of_inputs_is_found_by_the_ids_that_columns_name(tmp_path: Pat
         (folder / f"{9 - number}.mp4").touch()
         rows.append(f"{9 - number}.mp4,video-{number}")
     (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
-    options = ["--inputs", folder, "--metadata", tmp_path / "table.csv", "--columns", "file_name=clip,id=key"]
+    options: list[str | Path] = [
+        "--inputs",
+        folder,
+        "--metadata",
+        tmp_path / "table.csv",
+        "--columns",
+        "file_name=clip,id=key",
+    ]
     result = merge(path, other, "--out", tmp_path / "o.h5", *options)
     assert result.exit_code == 0, result.output
     with open_store(tmp_path / "o.h5") as store:
