@@ -142,9 +142,42 @@ def _pad_tokens(rows: Sequence[Sequence[int] | NDArray[np.int32]]) -> tuple[Tens
 
 
 def collate(store: FeatureStore, rows: Sequence[int] | NDArray[np.int64]) -> Batch:
-    """The batch of the store's videos ``rows``, in that order."""
+    """The batch of the store's videos ``rows``, in that order.
+
+    Raises:
+        StoreError: features, tokens or tags of one of them are damaged.
+    """
     numbers = np.array(rows, np.int64)
-    return replace(Batch.from_features(*store.model_inputs(numbers)), rows=numbers)
+    batch = Batch.from_features(*store.model_inputs(numbers))
+    _check_finite(store, numbers, batch)
+    return replace(batch, rows=numbers)
+
+
+_POSITIVE_INFINITY, _NEGATIVE_INFINITY = 0x7C00, 0xFC00
+"""Bits of float16."""
+
+
+def _check_finite(store: FeatureStore, rows: NDArray[np.int64], batch: Batch) -> None:
+    """Refuses features that are infinite or no numbers: nothing can be learned from them, and no later score says why."""
+    features = (batch.frames.numpy(), batch.patches.numpy())
+    if all(map(_is_finite, features)):
+        return
+    wrong = np.flatnonzero(
+        [any(not np.isfinite(values[place]).all() for values in features) for place in range(len(rows))]
+    )
+    more = f" and those of {len(wrong) - 1} more of its batch of {len(rows)}" if len(wrong) > 1 else ""
+    raise store.damage(f"the features of {store.id(int(rows[wrong[0]]))!r}{more} have values that are not finite")
+
+
+def _is_finite(values: NDArray[np.float16]) -> bool:
+    """Whether all are, by their bits: a tenth of the time of ``isfinite``, which makes an array of its own.
+
+    With all five bits of the exponent set, a value is infinite or no number. Read as signed numbers, bits of positive values
+    are the largest; read as unsigned ones, those of negative values.
+    """
+    if not values.size:
+        return True
+    return bool(values.view(np.int16).max() < _POSITIVE_INFINITY and values.view(np.uint16).max() < _NEGATIVE_INFINITY)
 
 
 READ_AHEAD = 4

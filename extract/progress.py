@@ -173,6 +173,7 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     rows += [("noted", n, what) for what, n in summary.noted.most_common()]
     rows += [("earlier", summary.resumed, "done before")]
     rows += [("changed", summary.corrected["videos"] or summary.corrected.total(), _corrected(summary))]
+    rows += [("kept", summary.kept, f"without metadata by now; titles and tags stay ({CLEARS} takes them away)")]
     causes = summary.failures.most_common()
     rows += [(status, count, f"{stage}: {cause}") for (status, stage, cause), count in causes[:MOST_CAUSES]]
     rows += [("failed", sum(count for _, count in causes[MOST_CAUSES:]), "for other reasons")]
@@ -185,6 +186,8 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     lines += left_out(summary.skipped, summary.thumbnails, "the inputs")
     return [*lines, *(f"warning: {warning}" for warning in summary.warnings), _last_line(summary)]
 
+
+CLEARS = "optsg-store relabel --clear-missing"
 
 CORRECTED = {
     "titles": "titles",

@@ -29,6 +29,7 @@ class ExtractSummary:
         corrected: videos that earlier runs had done with other titles, tags and splits than before, by what changed;
             ``videos`` in all, ``spellings`` of tags, and ``rows`` of metadata that are bad no longer.
         noted: inputs that are whole although something is odd about them, by what it is.
+        kept: videos that earlier runs had done and of which metadata says nothing any more; their titles and tags stay.
         skipped: files of the inputs that were not looked at, by suffix.
         thumbnails: pictures that were left out because they stand for a video.
         seconds: wall time of this run, the opening of encoders aside.
@@ -51,6 +52,7 @@ class ExtractSummary:
     examples: list[Failure] = field(default_factory=list)
     corrected: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     thumbnails: int = 0
     seconds: float = 0.0
@@ -108,6 +110,7 @@ class ExtractSummary:
             **{name: getattr(self, name) for name in names},
             "corrected": dict(self.corrected),
             "noted": dict(self.noted.most_common()),
+            "kept": self.kept,
             "skipped": dict(self.skipped.most_common()),
             "thumbnails": self.thumbnails,
             "statuses": {name: count for name, count in statuses.items() if count},

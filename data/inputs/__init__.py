@@ -9,7 +9,7 @@ from .opening import (
     open_listing,
     skipped_files,
     tables_of,
-    whole_tables_of,
+    whole_tables,
 )
 
 __all__ = [
@@ -21,5 +21,5 @@ __all__ = [
     "open_listing",
     "skipped_files",
     "tables_of",
-    "whole_tables_of",
+    "whole_tables",
 ]

@@ -37,6 +37,11 @@ class CreateInput:
             f"folder {folder.root} with {annotations.description}: {len(folder.media):,} videos or images"
         )
 
+    @property
+    def labels(self) -> list[str]:
+        """Names of the annotation files, as their failures begin."""
+        return [printable(path.name) for path in self._annotations.files]
+
     def __iter__(self) -> Iterator[MediaItem | Failure]:
         yield from self._folder.failures
         for annotation in self._annotations:

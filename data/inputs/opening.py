@@ -197,10 +197,16 @@ def tables_of(inputs: Inputs) -> FolderInput | None:
     return inputs if isinstance(inputs, FolderInput) else None
 
 
-def whole_tables_of(inputs: Inputs) -> FolderInput | None:
-    """The same, but ``None`` where a limit keeps some of its items back."""
-    unique = inputs.whole if isinstance(inputs, _PartOfInputs) else inputs
-    return None if isinstance(unique, _UniqueInputs) and unique.is_limited else tables_of(inputs)
+def whole_tables(inputs: Inputs) -> list[str]:
+    """Names of the files of metadata that ``inputs`` have, as failures of their rows begin.
+
+    None where a limit keeps some items back, or where each shard has its own.
+    """
+    while isinstance(inputs, (_UniqueInputs, _PartOfInputs)):
+        if isinstance(inputs, _UniqueInputs) and inputs.is_limited:
+            return []
+        inputs = inputs.whole
+    return inputs.labels if isinstance(inputs, (FolderInput, CreateInput)) else []
 
 
 def _open(

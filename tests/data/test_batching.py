@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from optsg.data.batching import Batch, JointBatch, bucketed_batches, collate, sequential_batches, video_lengths
+from optsg.data.errors import StoreError
 from optsg.data.store import open_store
 from torch.utils.data import DataLoader
 
@@ -138,3 +139,37 @@ def test_lengths_count_frames_patches_and_tags(tmp_path: Path) -> None:
 
 def test_sequential_batches_keep_the_order() -> None:
     assert [b.tolist() for b in sequential_batches(np.arange(5), 2)] == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("bits", [0x7C00, 0x7C01, 0x7FFF, 0xFC00, 0xFE00, 0xFFFF])  # both infinities, odd NaNs
+@pytest.mark.parametrize("name", ["frames", "patches"])
+def test_features_that_are_no_numbers_are_never_given(tmp_path: Path, name: str, bits: int) -> None:
+    videos = tiny_videos(16)
+    row = 7 if name == "patches" else 2
+    damaged = getattr(videos[row], name).copy()
+    damaged.view(np.uint16)[-1, 3] = bits
+    videos[row] = replace(videos[row], **{name: damaged})
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
+        message = (
+            rf"s\.h5 is damaged: the features of 'video-{row}' have values that are not finite; optsg-store verify"
+        )
+        with pytest.raises(StoreError, match=message):
+            collate(store, [0, row, 15])
+        assert len(collate(store, [0, 15])) == 2
+
+
+def test_several_videos_without_numbers_are_counted(tmp_path: Path) -> None:
+    videos = [replace(video, frames=video.frames * np.float16("nan")) for video in tiny_videos(6)]
+    with (
+        open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store,
+        pytest.raises(StoreError, match=r"the features of 'video-4' and those of 2 more of its batch of 3 have values"),
+    ):
+        collate(store, [4, 1, 0])
+
+
+def test_the_largest_numbers_are_numbers(tmp_path: Path) -> None:
+    videos = tiny_videos(3)
+    for video, value in zip(videos, (65504, -65504, -0.0), strict=True):
+        video.frames[:] = value
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
+        assert collate(store, [0, 1, 2]).frames.abs().max() == 65504

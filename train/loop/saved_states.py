@@ -247,6 +247,14 @@ def finish_state(run: Path, progress: TrainingProgress) -> None:
     (folder / START).unlink(missing_ok=True)
 
 
+def is_finished(run: Path) -> bool:
+    """Whether a training says of itself that it has ended; unlike :func:`read_progress`, nothing is an error."""
+    try:
+        return _parse(read_bounded(run / STATE_FOLDER / PROGRESS).decode()).finished is True
+    except (StateDamaged, OSError, ValueError):
+        return False
+
+
 def read_progress(run: Path) -> TrainingProgress | None:
     """How far the run has come by its newest readable state; ``None`` where no state was ever written.
 

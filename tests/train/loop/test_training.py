@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from optsg.data.batching import collate
 from optsg.data.store import open_store
 from optsg.data.tags import tag_key
@@ -218,6 +219,39 @@ def test_an_existing_run_is_not_overwritten(feats: Path) -> None:
     assert finished.exit_code == 0
     assert finished.output == "runs/a is finished: there is nothing to resume\n"
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(Path("runs/a")).items())
+
+
+@pytest.mark.parametrize(
+    "how", [["--resume"], ["--feats", "{feats}", *as_options(), "--set", "epochs=1", "--resume", "auto"]]
+)
+def test_a_finished_run_says_so_where_nothing_can_be_written(
+    feats: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
+) -> None:
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+
+    def refuse(self: FileLock, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self.lock_file))  # root is not kept out by a mode
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    options = [word.format(feats=feats) for word in how]
+    result = train("--run", "runs/a", *options)
+    assert (result.exit_code, result.output) == (0, "runs/a is finished: there is nothing to resume\n")
+    Path("runs/a/state/progress.json").unlink()
+    result = train("--run", "runs/a", *options)
+    assert result.exit_code == 1
+    assert result.output.endswith("cannot be written: Permission denied; what was finished before is kept\n")
+
+
+def test_features_that_are_no_numbers_end_a_training_in_one_sentence(tmp_path: Path) -> None:
+    videos = tiny_videos(40)
+    videos[4].frames[0, 0] = float("nan")
+    feats = write_tiny_store(tmp_path / "s.h5", videos)
+    result = train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1] == (
+        f"error: {feats} is damaged: the features of 'video-4' have values that are not finite; optsg-store verify says "
+        "which videos"
+    )
 
 
 def test_resuming_on_another_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
