@@ -15,7 +15,7 @@ from tests.tiny_world import TINY_SETTINGS, as_options, read_log
 STEPS = 20
 ONE_BATCH = ("batch_size=35", f"epochs={STEPS}")
 """All training videos of the store in one step: the log has the losses of every step."""
-SMALL_BATCHES = ("batch_size=9", "micro_batch=4", f"epochs={STEPS // 4}")
+SMALL_BATCHES = ("batch_size=9", "micro_batch=4", "buckets=visual", f"epochs={STEPS // 4}")
 """Four steps an epoch, each in micro-batches: the log has their means."""
 RUNS: dict[str, tuple[str, ...]] = {
     "op-tsg": ONE_BATCH,
