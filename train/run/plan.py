@@ -154,7 +154,8 @@ def plan_run(
     model, training = apply_settings(sizes, schedule, said)
     chosen = {setting.partition("=")[0] for setting in said}
     videos, validated = (int((store.splits == SPLITS.index(split)).sum()) for split in ("train", "val"))
-    training = fit_schedule(size, training, chosen, videos=videos, validated=validated)
+    learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
+    training = fit_schedule(size, training, chosen, videos=videos, validated=validated, learns_soon=learns_soon)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
     inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
