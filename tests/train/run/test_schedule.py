@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optsg.data.store import open_store
@@ -14,7 +15,7 @@ from optsg.train.systems.op_tsg import PAPER_SETTINGS
 from tests.tiny_world import tiny_videos, write_tiny_store
 
 
-def fitted(size: Size, videos: int, *, validated: int = 185, learns_soon: bool = True, **said: float) -> TrainingConfig:
+def fitted(size: Size, videos: int, *, validated: int = 185, learns_soon: bool = True, **said: Any) -> TrainingConfig:
     training = TrainingConfig(**{**vars(SIZES[size][1]), **said})
     return fit_schedule(size, training, set(said), videos=videos, validated=validated, learns_soon=learns_soon)
 
