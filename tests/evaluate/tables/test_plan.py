@@ -113,7 +113,8 @@ def test_quick_trainings_are_shorter() -> None:
 
 def test_differences_name_the_setting(plan: Callable[..., Plan]) -> None:
     one, other = (plan(f"epochs={epochs}").distinct[0].config for epochs in (1, 2))
-    assert differences(one, other) == [("epochs", "1", "2")]
+    # The average's horizon follows from the number of steps.
+    assert differences(one, other) == [("epochs", "1", "2"), ("ema", "0.0", "0.3333")]
     moved = dataclasses.replace(one, store={**one.store, "path": "elsewhere.h5"}, optsg_version="0")
     assert differences(one, moved) == []
     renewed = dataclasses.replace(one, store={**one.store, "header": {**one.store["header"], "created": "2027"}})
