@@ -207,8 +207,16 @@ def video_lengths(store: FeatureStore, rows: NDArray[np.int64]) -> NDArray[np.in
     return (store.visual_lengths() + 4 * store.tag_lengths())[rows]
 
 
+def writing_lengths(store: FeatureStore, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What a video costs in a padded batch of a small model: eight times its tags' pieces and marks, frames and patches."""
+    return (store.visual_lengths() + 8 * (store.tag_piece_counts() + store.tag_lengths()))[rows]
+
+
 POOL_BATCHES = 8
 """Batches whose videos are sorted by length together."""
+
+TITLE_POOL_BATCHES, TITLE_GROUP_BATCHES = 12, 3
+"""Batches whose videos are sorted by their titles together, and those of them that are then sorted by length."""
 
 WINDOW_STRETCHES = 16
 """Stretches of consecutive videos that are mixed in a window."""
@@ -220,6 +228,7 @@ def bucketed_batches(
     batch_size: int,
     rng: np.random.Generator,
     *,
+    titles: NDArray[np.int64] | None = None,
     window: int = 0,
 ) -> list[NDArray[np.int64]]:
     """Shuffled batches of videos of similar length.
@@ -229,10 +238,12 @@ def bucketed_batches(
 
     Args:
         rows: in the order of the store.
+        titles: lengths of the titles. A pool, of :data:`TITLE_POOL_BATCHES`, is then sorted by them, and the videos of
+            :data:`TITLE_GROUP_BATCHES` after each other by ``lengths``.
         window: for a store that is read well only in sequence: at any time the batches come from this many videos (at
             least a pool's), which lie in :data:`WINDOW_STRETCHES` stretches of the store. 0 mixes all rows.
     """
-    pool = batch_size * POOL_BATCHES
+    pool = batch_size * (POOL_BATCHES if titles is None else TITLE_POOL_BATCHES)
     window = -(-window // pool) * pool or max(pool, len(rows))
     order = rng.permutation(len(rows)) if window >= len(rows) else _mixed_stretches(len(rows), window, rng)
     batches: list[NDArray[np.int64]] = []
@@ -240,10 +251,22 @@ def bucketed_batches(
         mixed: list[NDArray[np.int64]] = []
         for start in range(begin, min(begin + window, len(order)), pool):
             chunk = order[start : min(start + pool, begin + window)]
-            chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+            if titles is None:
+                chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+            else:
+                chunk = _sorted_in_groups(chunk, titles, lengths, batch_size * TITLE_GROUP_BATCHES)
             mixed += [rows[chunk[i : i + batch_size]] for i in range(0, len(chunk), batch_size)]
         batches += [mixed[number] for number in rng.permutation(len(mixed))]
     return batches
+
+
+def _sorted_in_groups(
+    chunk: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.int64], group: int
+) -> NDArray[np.int64]:
+    """Sorted by the first lengths, then every ``group`` of them by the second."""
+    chunk = chunk[np.argsort(first[chunk], kind="stable")]
+    groups = (chunk[start : start + group] for start in range(0, len(chunk), group))
+    return np.concatenate([part[np.argsort(second[part], kind="stable")] for part in groups])
 
 
 def _mixed_stretches(count: int, window: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -195,6 +195,20 @@ class FeatureStore(StoreArrays):
         """(V,) number of tags of every video."""
         return self._columns["videos/tags"].lengths()
 
+    def title_lengths(self) -> NDArray[np.int64]:
+        """(V,) word pieces of every title, special tokens among them."""
+        return self._columns[schema.TITLE_TOKENS].lengths()
+
+    def tag_piece_counts(self) -> NDArray[np.int64]:
+        """(V,) word pieces of all tags of every video."""
+        counts = np.zeros(len(self), np.int64)
+        of_tag = self._others[schema.TAG_TOKENS].lengths()
+        for start, block in self._blocks_of("videos/tags"):
+            self._check_numbers("videos/tags", [block.values], len(of_tag))
+            videos = np.repeat(np.arange(len(block)), block.lengths)
+            counts[start : start + len(block)] = np.bincount(videos, of_tag[block.values], len(block))
+        return counts
+
     def tag_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """(U,) how many of the videos ``rows`` have each tag."""
         is_counted = np.zeros(len(self), np.bool_)
