@@ -94,7 +94,7 @@ class Attention(nn.Module):
         return self._split(key), self._split(value)
 
     def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None) -> Tensor:
-        """(B, X, D) attending to projected keys; ``mask`` is boolean, broadcastable to (B, H, X, Y), true = may look."""
+        """(B, X, D) attending to projected keys; ``mask``, broadcastable to (B, H, X, Y), is true = may look, or additive."""
         key, value = key_value
         query = self._split(self.query(x))
         if self.listener is None:
@@ -121,7 +121,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> T
 def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
     weights: Tensor = scores.softmax(dim=-1)
     return weights
 
@@ -213,6 +213,11 @@ def attention_mask(mask: Tensor) -> Tensor:
     """(B, Y) "there is something" -> (B, 1, 1, Y), for keys. A row with nothing at all looks at everything."""
     usable = mask | ~mask.any(dim=1, keepdim=True)
     return usable[:, None, None, :]
+
+
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask, true = may look, as what attention adds to its scores: 0 or -inf."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))
 
 
 def causal_mask(prefix: int, text: int, device: torch.device) -> Tensor:
