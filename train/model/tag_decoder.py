@@ -19,11 +19,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ...data.word_pieces import MARKS, SEPARATOR
 from ..config import NO_PROMPTS
-from .layers import CrossLayer, Dropout, KeyValue, LayerCache, additive, attention_mask, causal_mask
+from .layers import CrossLayer, Dropout, KeyValue, LayerCache, additive, attention_mask, causal_mask, linear
 from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of
 
 
@@ -62,7 +61,9 @@ class DecoderState:
         """Where tokens (B, X) stand that follow the text so far."""
         separator = tokens == SEPARATOR
         # Videos that have ended, and guesses behind the longest text, are read too, and not used.
-        index = (self.length[:, None] + torch.arange(tokens.shape[1], device=tokens.device)).clamp(max=MAX_TARGET_TOKENS)
+        index = (self.length[:, None] + torch.arange(tokens.shape[1], device=tokens.device)).clamp(
+            max=MAX_TARGET_TOKENS
+        )
         return TextPlaces(
             index=index,
             slot=self.slot[:, None] + separator.long().cumsum(dim=1),
@@ -172,7 +173,7 @@ class TagDecoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, D) -> (…, V)."""
-        return functional.linear(hidden, self.embedding.weight, self.output_bias)
+        return linear(hidden, self.embedding.weight, self.output_bias)
 
     def begin(self, prompts: Tensor | None, features: Tensor, mask: Tensor) -> DecoderState:
         """Starts cached decoding: cross-attention keys and values once, and the prefix through all layers."""

@@ -55,7 +55,7 @@ def greedy_decode(
 ) -> WrittenTokens:
     """Writes the likeliest token at each place until every video has ended.
 
-    Whenever half of the videos have ended, the others go on alone.
+    Whenever half of the videos have ended, the others go on alone. A tag that has not ended at the longest length is dropped.
 
     Args:
         prompts: (B, N, E) in the order in which tags are wanted; ``None`` for a decoder without prompts, which writes
@@ -73,10 +73,10 @@ def greedy_decode(
     page, rows = _Page(len(features), features.device), _Rows(len(features), features.device)
     while len(rows.numbers):
         read = guessed(rows.last, GUESSES if use_cache else 0, slots=prompts is not None)
-        log_probs = output(reading.read(read)).float().log_softmax(-1)
+        scores = output(reading.read(read))
         holds = ~rows.ended
         for place in range(read.shape[1]):
-            token, log_prob, nil_prob = choose(log_probs[:, place], read[:, place], rows.separators, steering)
+            token, log_prob, nil_prob = choose(scores[:, place], read[:, place], rows.separators, steering)
             page.note(rows, holds, token, log_prob, nil_prob)
             rows.write(token.masked_fill(~holds, PAD))
             if steering is not None:
@@ -92,7 +92,7 @@ def greedy_decode(
             output = output.keep(going)
             if steering is not None:
                 steering.keep(going)
-    return page.written()
+    return drop_unfinished(page.written())
 
 
 class Cached:
@@ -221,9 +221,10 @@ class _Choice:
     slots: int | None
 
     def __call__(
-        self, log_prob: Tensor, before: Tensor, separators: Tensor, steering: Steering | None
+        self, scores: Tensor, before: Tensor, separators: Tensor, steering: Steering | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """From log-probabilities (b, V), the token before and the number of separators: token, log p, p(NIL), (b,) each."""
+        """From scores (b, V), the token before and the number of separators: token, log p, p(NIL), (b,) each."""
+        log_prob = scores.float().log_softmax(-1)
         # What is preferred or forbidden are marks, the first columns: they alone are changed and put back.
         marks = log_prob[:, :MARKS].clone()
         log_prob[:, NIL] -= self.nil_bias
