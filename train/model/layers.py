@@ -66,31 +66,6 @@ def _keep(x: Tensor, kept: Tensor, scale: float) -> Tensor:
     return (x.view(kept.dtype) & kept).view(x.dtype).mul_(scale)
 
 
-FEW_ROWS = 64
-"""With up to so many rows, weights times rows is the faster product in bfloat16 on a CPU; with 128 it is the slower one."""
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``torch.nn.functional.linear``, which on a CPU takes longer for few rows in bfloat16 than need be.
-
-    PyTorch packs the second factor of such a product anew every time. Where nothing needs a gradient and rows are few, here
-    that is the rows and not the weights, so that weights are read once and not written at all.
-    """
-    rows = x.numel() // x.shape[-1]
-    if x.device.type != "cpu" or x.dtype != torch.bfloat16 or torch.is_grad_enabled() or not 1 < rows <= FEW_ROWS:
-        return functional.linear(x, weight, bias)
-    product = (weight @ x.reshape(rows, -1).t()).t().contiguous().add_(bias)
-    return product.view(*x.shape[:-1], -1)
-
-
-class Linear(nn.Linear):
-    """A linear layer by :func:`linear`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(…, in) -> (…, out)."""
-        return linear(x, self.weight, self.bias)
-
-
 class Attention(nn.Module):
     """Multi-head attention whose keys and values can be projected once and used again.
 
@@ -105,9 +80,9 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.query = Linear(width, width)
-        self.key_value = Linear(width, 2 * width)
-        self.output = Linear(width, width)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
 
     def _split(self, x: Tensor) -> Tensor:
         heads: Tensor = x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
@@ -170,7 +145,7 @@ class CrossLayer(nn.Module):
         self.cross_norm = nn.LayerNorm(width) if cross else None
         self.cross_attention = Attention(width, heads) if cross else None
         self.feed_norm = nn.LayerNorm(width)
-        self.feed_forward = nn.Sequential(Linear(width, 4 * width), nn.GELU(), Linear(4 * width, width))
+        self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.dropout = Dropout(dropout)
 
     def forward(

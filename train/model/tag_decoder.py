@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ...data.word_pieces import MARKS, SEPARATOR
 from ..config import NO_PROMPTS
-from .layers import CrossLayer, Dropout, KeyValue, LayerCache, additive, attention_mask, causal_mask, linear
+from .layers import CrossLayer, Dropout, KeyValue, LayerCache, additive, attention_mask, causal_mask
 from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of
 
 
@@ -173,7 +174,7 @@ class TagDecoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, D) -> (…, V)."""
-        return linear(hidden, self.embedding.weight, self.output_bias)
+        return functional.linear(hidden, self.embedding.weight, self.output_bias)
 
     def begin(self, prompts: Tensor | None, features: Tensor, mask: Tensor) -> DecoderState:
         """Starts cached decoding: cross-attention keys and values once, and the prefix through all layers."""
