@@ -173,8 +173,19 @@ def test_guesses_and_cache_change_nothing(entry: str, kind: str, seed: int, monk
     lengths = (found[0].tokens != PAD).sum(dim=1)
     assert len(set(lengths.tolist())) > 1, "videos of several lengths, or this shows little"
     assert steps[0] == steps[1] >= steps[2] >= steps[3]
-    if kind == "free" and entry == "slot":
-        assert steps[2] < steps[1], "guesses come true"
+
+
+@pytest.mark.parametrize(("guesses", "expected"), [(0, 8), (1, 4), (3, 2)])
+def test_guesses_that_come_true_save_steps(guesses: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(greedy, "GUESSES", guesses)
+    decoder = wild_decoder("slot", 0)
+    nothing = [NIL, SEPARATOR] * (SLOTS - 1) + [NIL]
+    held = Steering([Allowance(TagTrie([(10,)]))] * 2, [nothing] * 2)
+    prompts, features, mask = torch.randn(2, SLOTS, 12), torch.randn(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)
+    output = Counting(decoder)
+    written = greedy_decode(decoder, prompts, features, mask, output=output, steering=held)
+    assert written.tokens.tolist() == [[*nothing, EOS]] * 2
+    assert output.steps[0] == expected
 
 
 class Counting:
