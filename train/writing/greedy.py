@@ -130,7 +130,8 @@ class Uncached:
         """As :meth:`Cached.read`, for X = 1."""
         self._tokens = torch.cat([self._tokens, tokens], dim=1)
         hidden: Tensor = self._decoder(self._prompts, self._tokens, self._features, self._mask)
-        return hidden[:, -1:]
+        last: Tensor = hidden[:, -1:]
+        return last
 
     def take(self, counts: Tensor) -> None:
         """Every token is taken."""
@@ -174,7 +175,7 @@ class _Rows:
 
     def taken(self) -> Tensor:
         """How many tokens each has written since this was asked before, (b,), at least 1."""
-        counts = (self.length - self._before).clamp(min=1)
+        counts: Tensor = (self.length - self._before).clamp(min=1)
         self._before = self.length
         return counts
 

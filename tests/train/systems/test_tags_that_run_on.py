@@ -41,7 +41,7 @@ def test_a_tag_that_runs_on_does_not_come_out(
         system = start_system(store, config, table, tokenizer)
     system.model.eval()
     with torch.no_grad():  # one piece for ever
-        system.model.decoder.output_bias[MARKS + 3] = 1e4  # type: ignore[union-attr, operator, index]
+        system.model.decoder.output_bias[MARKS + 3] = 1e4  # type: ignore[union-attr, operator]
     batch = collate(store, np.arange(3))
     assert system.predict(batch, system.permissive) == [[], [], []]
     monkeypatch.setattr(greedy, "drop_unfinished", lambda written: written)
