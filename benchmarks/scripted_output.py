@@ -98,7 +98,7 @@ class ScriptedSteering(Steering):
     def limited(self, scores: Tensor) -> Tensor:
         """(B, V), with the next token of each video certain."""
         place = self._place.clamp(max=self._script.shape[1] - 1)
-        return scores.scatter_(1, self._script.gather(1, place), CERTAIN)
+        return scores.scatter(1, self._script.gather(1, place), CERTAIN)
 
     def read(self, tokens: Tensor) -> None:
         """(B,) tokens that have been written, PAD where none has."""
