@@ -47,7 +47,7 @@ from benchmarks.matrix_rate import wait  # noqa: E402
 from benchmarks.operator_profile import KINDS, Operator, operator_table, profiled, seconds_by_kind  # noqa: E402
 from benchmarks.options import add_model_options, parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
-from benchmarks.scripted_output import Script, ScriptedLogits, ScriptedOutput  # noqa: E402
+from benchmarks.scripted_output import Script, ScriptedLogits, ScriptedOutput, ScriptedSteering  # noqa: E402
 from benchmarks.synthetic_store import write_synthetic_store  # noqa: E402
 
 SHOWN = {
@@ -141,8 +141,7 @@ def ways(prepared: Prepared) -> dict[str, Callable[[], Any]]:
     @torch.no_grad()
     def write_sequence(*, use_cache: bool) -> Any:
         decoder = prepared.sequential.decoder
-        output = ScriptedOutput(decoder=decoder, script=script.sequence)
-        return greedy_decode(decoder, *sequential, output=output, use_cache=use_cache)
+        return greedy_decode(decoder, *sequential, steering=ScriptedSteering(script.sequence), use_cache=use_cache)
 
     def write_slots() -> Any:
         decoder = prepared.parallel.decoder

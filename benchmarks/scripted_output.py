@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR
 from optsg.train.model.tag_decoder import TagDecoder
 from optsg.train.model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from optsg.train.writing.steering import Steering
 from torch import Tensor
 
 CERTAIN = 1e4
@@ -62,7 +63,7 @@ class ScriptedOutput:
     """A :class:`optsg.train.model.token_output.TokenOutput`: the decoder's scores, with the script's token certain.
 
     Attributes:
-        script: (B, T) or (B, N, T) tokens.
+        script: (B, N, T) tokens.
     """
 
     decoder: TagDecoder
@@ -80,6 +81,32 @@ class ScriptedOutput:
     def keep(self, rows: Tensor) -> ScriptedOutput:
         """For these videos alone."""
         return ScriptedOutput(decoder=self.decoder, script=self.script[rows], step=self.step)
+
+
+class ScriptedSteering(Steering):
+    """The same for decoding tag after tag, whose videos need not stand at the same place: the script's token is chosen.
+
+    Args:
+        script: (B, T) tokens.
+    """
+
+    def __init__(self, script: Tensor):
+        super().__init__([])
+        self._script = script.masked_fill(script == PAD, EOS)
+        self._place = torch.zeros(len(script), 1, dtype=torch.int64, device=script.device)
+
+    def limited(self, scores: Tensor) -> Tensor:
+        """(B, V), with the next token of each video certain."""
+        place = self._place.clamp(max=self._script.shape[1] - 1)
+        return scores.scatter(1, self._script.gather(1, place), CERTAIN)
+
+    def read(self, tokens: Tensor) -> None:
+        """(B,) tokens that have been written, PAD where none has."""
+        self._place = self._place + (tokens != PAD)[:, None]
+
+    def keep(self, rows: Tensor) -> None:
+        """For these videos alone."""
+        self._script, self._place = self._script[rows], self._place[rows]
 
 
 class ScriptedLogits:

@@ -23,20 +23,30 @@ from torch.nn import functional
 
 from ...data.word_pieces import MARKS, SEPARATOR
 from ..config import NO_PROMPTS
-from .layers import CrossLayer, Dropout, KeyValue, LayerCache, attention_mask, causal_mask
+from .layers import CrossLayer, Dropout, KeyValue, LayerCache, additive, attention_mask, causal_mask
 from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of
 
 
 @dataclass
 class DecoderState:
-    """What cached decoding remembers between two steps."""
+    """What cached decoding remembers between two steps.
+
+    Attributes:
+        text: (B, t) which cached text tokens are part of their video's text; ``None`` where all are.
+        length: (B,) tokens of the text so far.
+        slot: (B,) separators among them.
+        start: (B,) where the tag being written starts: the place of the last separator, 0 without one.
+        step: how often something has been read.
+    """
 
     prompts: Tensor
     caches: list[LayerCache]
     memories: list[KeyValue]
     memory_mask: Tensor
+    text: Tensor | None
+    length: Tensor
     slot: Tensor
-    position: Tensor
+    start: Tensor
     step: int = 0
 
     def keep(self, rows: Tensor) -> None:
@@ -45,7 +55,49 @@ class DecoderState:
             cache.keep(rows)
         self.memories = [(key[rows], value[rows]) for key, value in self.memories]
         self.prompts, self.memory_mask = self.prompts[rows], self.memory_mask[rows]
-        self.slot, self.position = self.slot[rows], self.position[rows]
+        self.text = None if self.text is None else self.text[rows]
+        self.length, self.slot, self.start = self.length[rows], self.slot[rows], self.start[rows]
+
+    def places(self, tokens: Tensor) -> TextPlaces:
+        """Where tokens (B, X) stand that follow the text so far."""
+        separator = tokens == SEPARATOR
+        # Videos that have ended, and guesses behind the longest text, are read too, and not used.
+        index = (self.length[:, None] + torch.arange(tokens.shape[1], device=tokens.device)).clamp(
+            max=MAX_TARGET_TOKENS
+        )
+        return TextPlaces(
+            index=index,
+            slot=self.slot[:, None] + separator.long().cumsum(dim=1),
+            start=torch.where(separator, index, self.start[:, None]).cummax(dim=1).values,
+        )
+
+    def sight(self, tokens: int) -> Tensor | None:
+        """(B, X, prefix + t + X) what X new tokens look at: the text so far, those before them, and themselves."""
+        if self.text is None and tokens == 1:
+            return None
+        cached, videos, device = self.caches[0].length, len(self.length), self.length.device
+        earlier = torch.ones(videos, cached, dtype=torch.bool, device=device)
+        if self.text is not None:
+            earlier[:, cached - self.text.shape[1] :] = self.text
+        own = torch.ones(tokens, tokens, dtype=torch.bool, device=device).tril()
+        return torch.cat([earlier[:, None].expand(-1, tokens, -1), own.expand(videos, -1, -1)], dim=2)
+
+    def take(self, places: TextPlaces, counts: Tensor) -> None:
+        """Makes the first ``counts`` (B,) of the tokens just read, at least 1 of X, part of the text; the others never were."""
+        last = (counts - 1)[:, None]
+        self.length = self.length + counts
+        self.slot, self.start = places.slot.gather(1, last)[:, 0], places.start.gather(1, last)[:, 0]
+        taken = torch.arange(places.slot.shape[1], device=counts.device) < counts[:, None]
+        self.text = taken if self.text is None else torch.cat([self.text, taken], dim=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPlaces:
+    """Where tokens (B, X) stand: ``index`` in the text, ``slot`` that follows them, ``start`` of its tag in the text."""
+
+    index: Tensor
+    slot: Tensor
+    start: Tensor
 
 
 class TagDecoder(nn.Module):
@@ -140,21 +192,26 @@ class TagDecoder(nn.Module):
             if prefix:
                 x = layer(x, memory=key_value, memory_mask=memory_mask, past=cache)
         zeros = torch.zeros(len(features), dtype=torch.int64, device=features.device)
-        return DecoderState(slots, caches, memories, memory_mask, slot=zeros, position=zeros)
+        return DecoderState(
+            slots, caches, memories, additive(memory_mask, x.dtype), text=None, length=zeros, slot=zeros, start=zeros
+        )
 
     def step(self, state: DecoderState, tokens: Tensor) -> Tensor:
         """Reads one token per video (B,) and returns the hidden states from which the next is written, (B, 1, D)."""
-        separator = tokens == SEPARATOR
-        state.slot = state.slot + separator.long()
-        if state.step:
-            state.position = torch.where(separator, torch.zeros_like(state.position), state.position + 1)
-        position = state.position if "slot" in self.entries else torch.full_like(state.position, state.step)
-        x = self._embed(state.prompts, tokens[:, None], state.slot[:, None], position[:, None])
-        for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
-            x = layer(x, memory=memory, memory_mask=state.memory_mask, past=cache)
-        state.step += 1
-        hidden: Tensor = self.norm(x)
+        places = state.places(tokens[:, None])
+        hidden = self._read(state, tokens[:, None], places, None)
+        state.length, state.slot, state.start = state.length + 1, places.slot[:, 0], places.start[:, 0]
         return hidden
+
+    def step_ahead(self, state: DecoderState, tokens: Tensor) -> tuple[Tensor, TextPlaces]:
+        """Reads a token of every video and guesses of those behind it, (B, X), in one pass.
+
+        Returns:
+            (B, X, D) hidden states, of which each is right where the guesses before it are, and the tokens' places:
+            :meth:`DecoderState.take` must be told how many of them stay.
+        """
+        places, sight = state.places(tokens), state.sight(tokens.shape[1])
+        return self._read(state, tokens, places, None if sight is None else sight[:, None]), places
 
     def step_slots(self, state: DecoderState, tokens: Tensor, mask: Tensor) -> Tensor:
         """Reads one token per slot (B, N), all at the same place of their tags; the next are written from what it returns.
@@ -166,7 +223,15 @@ class TagDecoder(nn.Module):
             (B, N, D) hidden states.
         """
         slot = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-        x = self._embed(state.prompts, tokens, slot, torch.full_like(tokens, state.step))
+        index = torch.full_like(tokens, state.step)
+        return self._read(state, tokens, TextPlaces(index=index, slot=slot, start=torch.zeros_like(index)), mask)
+
+    def _read(self, state: DecoderState, tokens: Tensor, places: TextPlaces, mask: Tensor | None) -> Tensor:
+        """Tokens (B, X) after what is cached, which mask (B, 1, X, ·) lets them look at -> hidden states (B, X, D)."""
+        position = places.index - places.start if "slot" in self.entries else places.index
+        x = self._embed(state.prompts, tokens, places.slot, position)
+        # Attention would turn it into numbers in every layer anew.
+        mask = None if mask is None else additive(mask, x.dtype)
         for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
             x = layer(x, self_mask=mask, memory=memory, memory_mask=state.memory_mask, past=cache)
         state.step += 1

@@ -24,7 +24,7 @@ from ..model.token_output import TokenOutput
 from ..model.video_title_model import VideoTitleModel
 from ..objective.losses import SequenceLoss
 from ..objective.shares import Exchange
-from ..writing.greedy import WrittenTokens, drop_unfinished, greedy_decode
+from ..writing.greedy import WrittenTokens, greedy_decode
 from ..writing.steering import Allowance, Steering
 from ..writing.tag_control import BatchControl
 
@@ -141,7 +141,7 @@ class TagWriter(VideoTitleModel):
         follow_pins: bool = False,
     ) -> WrittenTokens:
         """:meth:`write` from features F (B, S, D) with mask (B, S)."""
-        written = greedy_decode(
+        return greedy_decode(
             self.decoder,
             None,
             features,
@@ -151,7 +151,6 @@ class TagWriter(VideoTitleModel):
             steering=_steering(len(features), repeats, control, follow_pins),
             use_cache=use_cache,
         )
-        return drop_unfinished(written)
 
 
 def _steering(videos: int, repeats: bool, control: BatchControl | None, follow_pins: bool) -> Steering | None:

@@ -1,6 +1,12 @@
 """Greedy decoding, one token after the other (paper §3.3).
 
-Legend: B videos, N prompts, S title tokens, T written tokens, D width, E tag-embedding width.
+A step costs about as much for a few tokens of a video as for one: on a CPU weights are read from memory, on a GPU kernels are
+launched. What follows a token is often plain (a separator after [NIL], [NIL] in the next slot), so that it is guessed and read
+along with the token; where the decoder writes what was guessed, what comes behind it is known without a further step. What is
+written is what would be written without guesses (Leviathan et al., ICML 2023, with rules in place of a small model).
+
+Legend: B videos, N prompts, S title tokens, T written tokens, X tokens read in a step, D width, E tag-embedding width,
+V vocabulary.
 """
 
 from __future__ import annotations
@@ -12,10 +18,13 @@ import torch
 from torch import Tensor
 
 from ...data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
-from ..model.tag_decoder import TagDecoder
+from ..model.tag_decoder import DecoderState, TagDecoder, TextPlaces
 from ..model.tag_sequence import MAX_TARGET_TOKENS
 from ..model.token_output import PlainOutput, TokenOutput
 from .steering import Steering
+
+GUESSES = 1
+"""Tokens guessed in a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +55,7 @@ def greedy_decode(
 ) -> WrittenTokens:
     """Writes the likeliest token at each place until every video has ended.
 
-    Whenever half of the videos have ended, the others go on alone.
+    Whenever half of the videos have ended, the others go on alone. A tag that has not ended at the longest length is dropped.
 
     Args:
         prompts: (B, N, E) in the order in which tags are wanted; ``None`` for a decoder without prompts, which writes
@@ -59,60 +68,179 @@ def greedy_decode(
         use_cache: whether keys and values of earlier positions are kept; the result is the same.
     """
     output = output or PlainOutput(decoder)
-    state = decoder.begin(prompts, features, mask) if use_cache else None
-    videos = len(features)
-    # Which videos of the batch the tensors below are of: as videos end, they get fewer rows.
-    rows = torch.arange(videos, device=features.device)
-    tokens = torch.full((videos, 1), BOS, device=features.device)
-    separators = torch.zeros(videos, dtype=torch.int64, device=features.device)
-    ended = torch.zeros(videos, dtype=torch.bool, device=features.device)
-    chosen: list[Tensor] = []
-    log_probs: list[Tensor] = []
-    nil_probs: list[Tensor] = []
-    for _ in range(MAX_TARGET_TOKENS):
-        if state is not None:
-            hidden = decoder.step(state, tokens[:, -1])
-        else:
-            hidden = decoder(prompts, tokens, features, mask)[:, -1:]
-        log_prob = output(hidden)[:, 0].float().log_softmax(-1)
-        # What is preferred or forbidden are marks, the first columns: they alone are changed and put back.
-        marks = log_prob[:, :MARKS].clone()
-        log_prob[:, NIL] -= nil_bias
-        log_prob[:, EOS] -= eos_bias
-        log_prob[:, PAD : BOS + 1] = float("-inf")
-        if prompts is None:
-            # No empty tags: a separator stands behind a tag alone.
-            log_prob[:, NIL] = float("-inf")
-            log_prob[:, SEPARATOR].masked_fill_((tokens[:, -1] == SEPARATOR) | (tokens[:, -1] == BOS), float("-inf"))
-        else:
-            # N prompts, N slots: after the last one comes the end and no further slot.
-            log_prob[:, SEPARATOR].masked_fill_(separators >= prompts.shape[1] - 1, float("-inf"))
-        token = likeliest(log_prob if steering is None else steering.limited(log_prob)).masked_fill(ended, PAD)
-        log_prob[:, :MARKS] = marks
-        chosen.append(spread(token, rows, videos, PAD))
-        log_probs.append(spread(log_prob.gather(1, token[:, None])[:, 0], rows, videos, 0.0))
-        nil_probs.append(spread(log_prob[:, NIL].exp(), rows, videos, 0.0))
-        tokens = torch.cat([tokens, token[:, None]], dim=1)
-        if steering is not None:
-            steering.read(token)
-        separators += token == SEPARATOR
-        ended = ended | (token == EOS)
-        going = torch.nonzero(~ended).squeeze(1)
-        if not len(going):
-            break
+    reading = Cached(decoder, prompts, features, mask) if use_cache else Uncached(decoder, prompts, features, mask)
+    choose = _Choice(nil_bias=nil_bias, eos_bias=eos_bias, slots=None if prompts is None else prompts.shape[1])
+    page, rows = _Page(len(features), features.device), _Rows(len(features), features.device)
+    while len(rows.numbers):
+        read = guessed(rows.last, GUESSES if use_cache else 0, slots=prompts is not None)
+        scores = output(reading.read(read))
+        holds = ~rows.ended
+        for place in range(read.shape[1]):
+            token, log_prob, nil_prob = choose(scores[:, place], read[:, place], rows.separators, steering)
+            page.note(rows, holds, token, log_prob, nil_prob)
+            rows.write(token.masked_fill(~holds, PAD))
+            if steering is not None:
+                steering.read(token.masked_fill(~holds, PAD))
+            if place + 1 < read.shape[1]:
+                holds = holds & (token == read[:, place + 1]) & ~rows.ended
+        reading.take(rows.taken())
         # Fewer rows means copying every layer's cache, worth it when they are halved. Until then ended videos write PAD.
-        if len(going) <= len(rows) // 2:
-            rows, tokens, separators, ended = rows[going], tokens[going], separators[going], ended[going]
-            features, mask = features[going], mask[going]
-            prompts = None if prompts is None else prompts[going]
+        going = torch.nonzero(~rows.ended).squeeze(1)
+        if len(going) <= len(rows.numbers) // 2:
+            rows.keep(going)
+            reading.keep(going)
             output = output.keep(going)
-            if state is not None:
-                state.keep(going)
             if steering is not None:
                 steering.keep(going)
-    return WrittenTokens(
-        tokens=torch.stack(chosen, 1), log_probs=torch.stack(log_probs, 1), nil_probs=torch.stack(nil_probs, 1)
-    )
+    return drop_unfinished(page.written())
+
+
+class Cached:
+    """Reads on from kept keys and values."""
+
+    def __init__(self, decoder: TagDecoder, prompts: Tensor | None, features: Tensor, mask: Tensor):
+        self._decoder = decoder
+        self._state: DecoderState = decoder.begin(prompts, features, mask)
+        self._places: TextPlaces | None = None
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, X) that follow what was taken so far -> hidden states (B, X, D)."""
+        hidden, self._places = self._decoder.step_ahead(self._state, tokens)
+        return hidden
+
+    def take(self, counts: Tensor) -> None:
+        """How many of them (B,), at least one, are part of the text."""
+        assert self._places is not None
+        self._state.take(self._places, counts)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all videos but these."""
+        self._state.keep(rows)
+
+
+class Uncached:
+    """Reads all from the start at every step, a token a step."""
+
+    def __init__(self, decoder: TagDecoder, prompts: Tensor | None, features: Tensor, mask: Tensor):
+        self._decoder = decoder
+        self._prompts, self._features, self._mask = prompts, features, mask
+        self._tokens = torch.empty(len(features), 0, dtype=torch.int64, device=features.device)
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """As :meth:`Cached.read`, for X = 1."""
+        self._tokens = torch.cat([self._tokens, tokens], dim=1)
+        hidden: Tensor = self._decoder(self._prompts, self._tokens, self._features, self._mask)
+        last: Tensor = hidden[:, -1:]
+        return last
+
+    def take(self, counts: Tensor) -> None:
+        """Every token is taken."""
+        del counts
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all videos but these."""
+        self._tokens, self._features, self._mask = self._tokens[rows], self._features[rows], self._mask[rows]
+        self._prompts = None if self._prompts is None else self._prompts[rows]
+
+
+def guessed(last: Tensor, guesses: int, *, slots: bool) -> Tensor:
+    """The last token of every video (B,) and as many guesses of what follows it, (B, 1 + guesses).
+
+    Args:
+        slots: whether [NIL] is written where there is no tag; else nothing sensible can be guessed behind a separator.
+    """
+    tokens = [last]
+    for _ in range(guesses):
+        begins = (tokens[-1] == SEPARATOR) | (tokens[-1] == BOS)
+        tokens.append(torch.full_like(last, SEPARATOR).masked_fill(begins, NIL if slots else PAD))
+    return torch.stack(tokens, dim=1)
+
+
+class _Rows:
+    """Where the videos stand that are still decoded: as videos end, there are fewer."""
+
+    def __init__(self, videos: int, device: torch.device):
+        self.numbers = torch.arange(videos, device=device)
+        self.last = torch.full((videos,), BOS, device=device)
+        self.separators, self.length, self._before = torch.zeros(3, videos, dtype=torch.int64, device=device)
+        self.ended = torch.zeros(videos, dtype=torch.bool, device=device)
+
+    def write(self, tokens: Tensor) -> None:
+        """Adds a token (b,) to each, none where it is PAD."""
+        some = tokens != PAD
+        self.last = torch.where(some, tokens, self.last)
+        self.length = self.length + some
+        self.separators = self.separators + (tokens == SEPARATOR)
+        self.ended = self.ended | (tokens == EOS) | (self.length == MAX_TARGET_TOKENS)
+
+    def taken(self) -> Tensor:
+        """How many tokens each has written since this was asked before, (b,), at least 1."""
+        counts: Tensor = (self.length - self._before).clamp(min=1)
+        self._before = self.length
+        return counts
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all but these."""
+        for name, values in vars(self).items():
+            setattr(self, name, values[rows])
+
+
+class _Page:
+    """What has been written, by video and place."""
+
+    def __init__(self, videos: int, device: torch.device):
+        # The last column takes what is noted of videos that have ended.
+        shape = (videos, MAX_TARGET_TOKENS + 1)
+        self._tokens = torch.full(shape, PAD, device=device)
+        self._log_probs, self._nil_probs = torch.zeros(2, *shape, device=device)
+
+    def note(self, rows: _Rows, holds: Tensor, token: Tensor, log_prob: Tensor, nil_prob: Tensor) -> None:
+        """Notes at each row's next place a token, its log-probability and p(NIL), each (b,), where that holds."""
+        where = (rows.numbers, rows.length.masked_fill(~holds, MAX_TARGET_TOKENS))
+        self._tokens[where], self._log_probs[where], self._nil_probs[where] = token, log_prob, nil_prob
+
+    def written(self) -> WrittenTokens:
+        """All of it, as wide as the longest."""
+        longest = int((self._tokens[:, :-1] != PAD).sum(dim=1).max()) if len(self._tokens) else 0
+        return WrittenTokens(
+            tokens=self._tokens[:, :longest],
+            log_probs=self._log_probs[:, :longest],
+            nil_probs=self._nil_probs[:, :longest],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """The likeliest token that may come next.
+
+    Attributes:
+        slots: N; ``None`` without prompts.
+    """
+
+    nil_bias: float
+    eos_bias: float
+    slots: int | None
+
+    def __call__(
+        self, scores: Tensor, before: Tensor, separators: Tensor, steering: Steering | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """From scores (b, V), the token before and the number of separators: token, log p, p(NIL), (b,) each."""
+        log_prob = scores.float().log_softmax(-1)
+        # What is preferred or forbidden are marks, the first columns: they alone are changed and put back.
+        marks = log_prob[:, :MARKS].clone()
+        log_prob[:, NIL] -= self.nil_bias
+        log_prob[:, EOS] -= self.eos_bias
+        log_prob[:, PAD : BOS + 1] = float("-inf")
+        if self.slots is None:
+            # No empty tags: a separator stands behind a tag alone.
+            log_prob[:, NIL] = float("-inf")
+            log_prob[:, SEPARATOR].masked_fill_((before == SEPARATOR) | (before == BOS), float("-inf"))
+        else:
+            # N prompts, N slots: after the last one comes the end and no further slot.
+            log_prob[:, SEPARATOR].masked_fill_(separators >= self.slots - 1, float("-inf"))
+        token = likeliest(log_prob if steering is None else steering.limited(log_prob))
+        log_prob[:, :MARKS] = marks
+        return token, log_prob.gather(1, token[:, None])[:, 0], log_prob[:, NIL].exp()
 
 
 def likeliest(scores: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...data.word_pieces import EOS, MARKS, NIL, SEPARATOR
+from ...data.word_pieces import EOS, MARKS, NIL, PAD, SEPARATOR
 
 NEVER = float("-inf")
 
@@ -60,9 +60,10 @@ class Steering:
         self._repeats = repeats
 
     def read(self, tokens: Tensor) -> None:
-        """Takes in the token that was written in each row, (R,)."""
+        """Takes in the token that was written in each row, (R,); PAD is none."""
         for row, token in zip(self._rows, tokens.flatten().tolist(), strict=True):
-            self._advance(row, token)
+            if token != PAD:
+                self._advance(row, token)
 
     def _advance(self, row: Row, token: int) -> None:
         trie = row.allowance.trie

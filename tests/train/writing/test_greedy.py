@@ -9,9 +9,13 @@ import pytest
 import torch
 from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR, TitleTokenizer, Vocabulary
+from optsg.train.config import NO_PROMPTS
 from optsg.train.model.tag_decoder import TagDecoder
+from optsg.train.model.tag_sequence import MAX_TARGET_TOKENS
+from optsg.train.writing import greedy
 from optsg.train.writing.greedy import WrittenTokens, greedy_decode, likeliest
 from optsg.train.writing.reading import TagReader, join_punctuation, split_tags
+from optsg.train.writing.steering import Allowance, Steering, TagTrie
 
 from tests.tiny_world import tiny_tokenizer
 
@@ -103,9 +107,122 @@ def test_videos_that_have_ended_are_left_behind_and_the_others_are_written_as_al
     for row, length in enumerate(lengths):
         one = slice(row, row + 1)
         alone = greedy_decode(decoder, prompts[one], features[one], mask[one], use_cache=use_cache)
-        assert alone.tokens[0].tolist() == together.tokens[row, :length].tolist()
-        assert torch.allclose(alone.log_probs[0], together.log_probs[row, :length], atol=1e-5)
-        assert torch.allclose(alone.nil_probs[0], together.nil_probs[row, :length], atol=1e-5)
+        assert int((alone.tokens != PAD).sum()) == length
+        for name in ("tokens", "log_probs", "nil_probs"):
+            of_one, of_all = getattr(alone, name)[0, :length], getattr(together, name)[row, :length]
+            torch.testing.assert_close(of_one, of_all, rtol=0, atol=1e-5)
+
+
+SLOTS, TOKENS = 4, 30
+
+
+def wild_decoder(entry: str, seed: int, *, separator: float = 2.0) -> TagDecoder:
+    """Large random weights, or all videos write the same."""
+    torch.manual_seed(seed)
+    prompts = 0 if entry == NO_PROMPTS else SLOTS
+    decoder = TagDecoder(
+        vocabulary=TOKENS, prompts=prompts, tag_dim=12, width=16, heads=2, layers=2, dropout=0.0, prompt_entry=entry
+    )
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            if parameter.ndim == 2:
+                parameter.normal_(std=0.4)
+        decoder.output_bias[[EOS, SEPARATOR, NIL]] = torch.tensor([3.0, separator, 3.0])
+    return decoder.eval()
+
+
+def steering(kind: str, videos: int) -> Steering | None:
+    """What may be written: anything, only a few tags, a tag that is given first in some videos, no tag twice."""
+    if kind == "free":
+        return None
+    trie = TagTrie([(10,), (10, 11), (12, 13, 14), (15,)]) if kind == "closed" else None
+    forced = [[20, 21, SEPARATOR, 22] if kind == "pinned" and row % 2 else [] for row in range(videos)]
+    return Steering([Allowance(trie) for _ in range(videos)], forced, repeats=kind != "once")
+
+
+@pytest.mark.parametrize("kind", ["free", "closed", "pinned", "once"])
+@pytest.mark.parametrize("entry", ["slot", "prefix", "memory", "prefix+slot", NO_PROMPTS])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_guesses_and_cache_change_nothing(entry: str, kind: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = wild_decoder(entry, seed)
+    videos = 12
+    prompts = None if entry == NO_PROMPTS else torch.randn(videos, SLOTS, 12)
+    features, mask = torch.randn(videos, 5, 16), torch.arange(5) < torch.randint(1, 6, (videos, 1))
+    found, steps = [], []
+    for guesses, use_cache in ((0, False), (0, True), (1, True), (3, True)):
+        monkeypatch.setattr(greedy, "GUESSES", guesses)
+        output = Counting(decoder)
+        found.append(
+            greedy_decode(
+                decoder,
+                prompts,
+                features,
+                mask,
+                nil_bias=0.3,
+                eos_bias=0.2,
+                output=output,
+                steering=steering(kind, videos),
+                use_cache=use_cache,
+            )
+        )
+        steps.append(output.steps[0])
+    for other in found[1:]:
+        assert torch.equal(other.tokens, found[0].tokens)
+        for name in ("log_probs", "nil_probs"):
+            torch.testing.assert_close(getattr(other, name), getattr(found[0], name), rtol=0, atol=1e-5)
+    lengths = (found[0].tokens != PAD).sum(dim=1)
+    assert len(set(lengths.tolist())) > 1, "videos of several lengths, or this shows little"
+    assert steps[0] == steps[1] >= steps[2] >= steps[3]
+
+
+@pytest.mark.parametrize(("guesses", "expected"), [(0, 8), (1, 4), (3, 2)])
+def test_guesses_that_come_true_save_steps(guesses: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(greedy, "GUESSES", guesses)
+    decoder = wild_decoder("slot", 0)
+    nothing = [NIL, SEPARATOR] * (SLOTS - 1) + [NIL]
+    held = Steering([Allowance(TagTrie([(10,)]))] * 2, [nothing] * 2)
+    prompts, features, mask = torch.randn(2, SLOTS, 12), torch.randn(2, 5, 16), torch.ones(2, 5, dtype=torch.bool)
+    output = Counting(decoder)
+    written = greedy_decode(decoder, prompts, features, mask, output=output, steering=held)
+    assert written.tokens.tolist() == [[*nothing, EOS]] * 2
+    assert output.steps[0] == expected
+
+
+class Counting:
+    """The decoder's output, and how often it was asked."""
+
+    def __init__(self, decoder: TagDecoder):
+        self.decoder, self.steps = decoder, [0]
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        self.steps[0] += 1
+        return self.decoder.logits(hidden)
+
+    def keep(self, rows: torch.Tensor) -> Counting:
+        del rows
+        return self
+
+
+class Prescribed(Counting):
+    """Prefers one token everywhere."""
+
+    def __init__(self, decoder: TagDecoder, token: int):
+        super().__init__(decoder)
+        self.token = token
+
+    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
+        scores = super().__call__(hidden)
+        scores[..., self.token] += 100.0
+        return scores
+
+
+@pytest.mark.parametrize("entry", ["slot", NO_PROMPTS])
+def test_a_tag_that_runs_on_is_dropped(entry: str) -> None:
+    decoder = wild_decoder(entry, 0)
+    prompts = None if entry == NO_PROMPTS else torch.randn(3, SLOTS, 12)
+    features, mask = torch.randn(3, 5, 16), torch.ones(3, 5, dtype=torch.bool)
+    written = greedy_decode(decoder, prompts, features, mask, output=Prescribed(decoder, 20))
+    assert written.tokens.tolist() == [[PAD] * MAX_TARGET_TOKENS] * 3
 
 
 @pytest.mark.parametrize("shape", [(3, 40), (2, 5, 40)])
