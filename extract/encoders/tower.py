@@ -173,6 +173,7 @@ class Tower:
         device: torch.device,
     ):
         self.device = device
+        self.findings = findings
         self.format = findings.format
         self.module = findings.ready(module, device)
         self._mean, self._std = mean, std

@@ -46,10 +46,21 @@ def test_a_damaged_file_is_as_none_and_is_replaced(cache: Path, tiny_timm_folder
 
 @pytest.mark.parametrize(
     ("where", "value"),
-    [("format", "float8"), ("folds", 1), ("plan", {"pictures": 0, "threads": 1}), ("plan", {"pictures": 4}), ("plan", 3)],
+    [
+        ("format", "float8"),
+        ("folds", 1),
+        ("plan", {"pictures": 0, "threads": 1}),
+        ("plan", {"pictures": 4}),
+        ("plan", 3),
+    ],
 )
 def test_what_no_check_finds_is_not_believed(where: str, value: object) -> None:
-    findings: dict[str, Any] = {"format": "float32", "folds": True, "fuses": False, "plan": {"pictures": 4, "threads": 1}}
+    findings: dict[str, Any] = {
+        "format": "float32",
+        "folds": True,
+        "fuses": False,
+        "plan": {"pictures": 4, "threads": 1},
+    }
     found: dict[str, Any] = {"findings": findings, "frame_dim": 8, "patches": 4, "patch_dim": 8}
     assert CheckedTower.from_json(found) is not None
     assert CheckedTower.from_json({**found, "findings": {**findings, where: value}}) is None
