@@ -20,13 +20,14 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
-from benchmarks.alternating import Timings, alternate  # noqa: E402
-from benchmarks.options import parser, publish  # noqa: E402
-from benchmarks.results_file import table  # noqa: E402
 from optsg.extract.encoders.chunks import ChunkPlan  # noqa: E402
 from optsg.extract.encoders.image_encoder import ImageEncoder, open_image_encoder  # noqa: E402
 from optsg.extract.encoders.presets import EFFICIENTNET_LITE0  # noqa: E402
 from optsg.extract.encoders.tower import Tower  # noqa: E402
+
+from benchmarks.alternating import Timings, alternate  # noqa: E402
+from benchmarks.options import parser, publish  # noqa: E402
+from benchmarks.results_file import table  # noqa: E402
 
 PICTURES, FRAMES, FILLED = 64, 3, 16
 
@@ -48,8 +49,8 @@ def _measured(encoder: ImageEncoder, repetitions: int) -> list[list[str]]:
     pixels = torch.randint(0, 256, (PICTURES, *encoder.plan.crop, 3), dtype=torch.uint8)
     clip = pixels[:FRAMES]
     filled = torch.cat([clip, torch.zeros_like(pixels[: FILLED - FRAMES])])
-    now, before = encoder._tower, _whole(encoder)  # noqa: SLF001 (two ways of one encoder)
-    pooled = encoder._loaded.pooled  # noqa: SLF001
+    now, before = encoder._tower, _whole(encoder)
+    pooled = encoder._loaded.pooled
     runs: dict[str, Callable[[], object]] = {
         "before": lambda: before.submit(pooled, pixels),
         "after": lambda: now.submit(pooled, pixels),
@@ -67,11 +68,11 @@ def _measured(encoder: ImageEncoder, repetitions: int) -> list[list[str]]:
 
 def _whole(encoder: ImageEncoder) -> Tower:
     """The same tower with unfused activations, all pictures in one call."""
-    tower = encoder._tower  # noqa: SLF001
-    loaded = encoder._loaded  # noqa: SLF001
+    tower = encoder._tower
+    loaded = encoder._loaded
     fresh = open_image_encoder(EFFICIENTNET_LITE0, device="cpu", precision=encoder.spec()["dtype"])
-    findings = replace(fresh._tower.findings, fuses=False, plan=None)  # noqa: SLF001
-    return Tower(fresh._loaded.module, findings, mean=loaded.mean, std=loaded.std, device=tower.device)  # noqa: SLF001
+    findings = replace(fresh._tower.findings, fuses=False, plan=None)
+    return Tower(fresh._loaded.module, findings, mean=loaded.mean, std=loaded.std, device=tower.device)
 
 
 def _row(found: Timings, encoder: ImageEncoder, what: str, before: str, after: str, count: int) -> list[str]:
