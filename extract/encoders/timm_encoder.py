@@ -18,9 +18,8 @@ from timm.data.transforms_factory import create_transform  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from ...data.errors import EncoderError, reason_of  # noqa: E402, reason_of
-from .efficientnet_lite0 import FEATURES  # noqa: E402
 from .pixel_plan import PixelPlan, ResizeMode  # noqa: E402
-from .tower import LoadedTower  # noqa: E402
+from .tower import CONVOLUTIONAL_FEATURES, LoadedTower  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
 
 
@@ -47,7 +46,7 @@ def load_timm(spec: Mapping[str, Any]) -> LoadedTower:
         transform=lambda: create_transform(**settings, is_training=False),
         spec={"library": "timm", "library_version": timm.__version__, **source},
         description=_shown(source),
-        features=FEATURES,
+        features=CONVOLUTIONAL_FEATURES,
     )
 
 

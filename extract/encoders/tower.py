@@ -258,6 +258,9 @@ def _forward(module: nn.Module, call: Call, pixels: Tensor) -> Tensor:
 
 Call = Callable[[nn.Module, Tensor], Tensor]
 
+CONVOLUTIONAL_FEATURES = ("pooled, before the classifier, not normalised", "cells of the last feature map")
+"""What pooled and patch features of a convolutional tower are, for people."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTower:
