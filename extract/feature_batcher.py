@@ -1,8 +1,8 @@
 """Batches for the image encoder that reach across inputs; an input comes back when its last picture is encoded.
 
-Every batch has the same number of pictures, the last one filled up with black. Decoding finishes in any order, so other
-pictures may share a batch the next time; a picture's features are then the same but for rounding
-(:data:`optsg.extract.encoders.tower.FEATURE_ROUNDING`), and to the bit where the batch is the same.
+Every batch has the same number of pictures but for the last one, which has what is left. Decoding finishes in any order, so
+other pictures may share a batch the next time, and fewer the last one; a picture's features are then the same but for
+rounding (:data:`optsg.extract.encoders.tower.FEATURE_ROUNDING`), and to the bit where the batch is the same.
 
 Legend: M frames of a video, P patches of an image.
 """
@@ -77,8 +77,7 @@ class _Lane(Generic[Handle]):
             room -= len(shares[-1][1])
         self._count -= self._batch_size - room
         started = time.perf_counter()
-        filling = np.zeros((room, *shares[0][1].shape[1:]), np.uint8)
-        batch = torch.from_numpy(np.concatenate([*(pixels for _, pixels in shares), filling]))
+        batch = torch.from_numpy(np.concatenate([pixels for _, pixels in shares]))
         self._in_flight.append((self._submit(batch), [(pending, len(pixels)) for pending, pixels in shares]))
         self.seconds += time.perf_counter() - started
         yield from self._collect(down_to=self._most_in_flight - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What is found out about encoders is kept for this run of the tests alone; removed when the interpreter ends.
+KEPT = tempfile.TemporaryDirectory(prefix="optsg-tests-")
+os.environ.setdefault("OPTSG_CACHE", KEPT.name)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,6 +5,7 @@ Legend: n pictures, P patches of a picture, H and W the tower's picture size.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from ...data.errors import EncoderError
+from .kept_checks import circumstances, keep, read_kept
 from .pixel_check import check_plan, normalised
 from .presets import Precision
-from .tower import LoadedTower, PendingFeatures, Tower, example_pictures, fold_batch_norms
+from .tower import LoadedTower, PendingFeatures, Tower, example_pictures, find_out, pick_device
+from .tower_record import CheckedTower
 from .weights import check_digest, weights_digest
 
 
@@ -36,21 +39,15 @@ class ImageEncoder:
         self._digest = weights_digest(loaded.module.state_dict())
         check_digest(f"the image encoder {loaded.description}", digest, self._digest)
         self.plan = loaded.plan
-        pictures = example_pictures()
-        check_plan(self.plan, loaded.mean, loaded.std, loaded.transform, pictures)
-        examples = torch.stack([self.preprocess(picture) for picture in pictures])
-        folded = fold_batch_norms(loaded.module, normalised(examples[:1], loaded.mean, loaded.std))
-        self._tower = Tower(
-            folded,
-            loaded.pooled,
-            examples=examples,
-            mean=loaded.mean,
-            std=loaded.std,
-            device=device,
-            precision=precision,
-        )
-        self.frame_dim = int(self.encode_frames(examples[:1]).shape[1])
-        self._patches, self.patch_dim = (int(n) for n in self.encode_patches(examples[:1]).shape[1:])
+        place = pick_device(device)
+        key = {"tower": {**loaded.spec, "folder": None}, "digest": self._digest, "preprocessing": self._preprocessing()}
+        key |= {"precision": precision, **circumstances(place)}
+        checked = CheckedTower.from_json(read_kept(key))
+        if checked is None:
+            checked = _check(loaded, place, precision)
+            keep(key, checked.to_json())
+        self._tower = Tower(loaded.module, checked.findings, mean=loaded.mean, std=loaded.std, device=place)
+        self.frame_dim, self._patches, self.patch_dim = checked.frame_dim, checked.patches, checked.patch_dim
 
     @property
     def batches_in_flight(self) -> int:
@@ -80,15 +77,37 @@ class ImageEncoder:
     def spec(self) -> dict[str, Any]:
         """JSON description; :func:`open_image_encoder` opens the same encoder from it and checks its weights."""
         frames, patches = self._loaded.features
-        preprocessing = {**self.plan.spec(), "mean": self._loaded.mean, "std": self._loaded.std}
         return {
             **self._loaded.spec,
             "digest": self._digest,
-            "preprocessing": {key: list(v) if isinstance(v, tuple) else v for key, v in preprocessing.items()},
+            "preprocessing": self._preprocessing(),
             "frame_features": frames,
             "patch_features": f"{self._patches} {patches}",
             "dtype": self._tower.format,
         }
+
+    def _preprocessing(self) -> dict[str, Any]:
+        preprocessing = {**self.plan.spec(), "mean": self._loaded.mean, "std": self._loaded.std}
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in preprocessing.items()}
+
+
+def _check(loaded: LoadedTower, device: torch.device, precision: Precision) -> CheckedTower:
+    """Compares plan and transform, and tries how the tower runs best.
+
+    Raises:
+        EncoderError: the preprocessing cannot be repeated exactly.
+    """
+    pictures = example_pictures()
+    check_plan(loaded.plan, loaded.mean, loaded.std, loaded.transform(), pictures)
+    examples = torch.stack([torch.from_numpy(loaded.plan(picture)) for picture in pictures])
+    pixels = normalised(examples.to(device), loaded.mean, loaded.std)
+    calls = (loaded.pooled, loaded.patches)
+    findings = find_out(loaded.module, calls, pixels, device=device, precision=precision)
+    tower = Tower(copy.deepcopy(loaded.module), findings, mean=loaded.mean, std=loaded.std, device=device)
+    frames, patches = (tower.submit(call, examples[:1]).result() for call in calls)
+    return CheckedTower(
+        findings=findings, frame_dim=frames.shape[1], patches=patches.shape[1], patch_dim=patches.shape[2]
+    )
 
 
 def parse_image_encoder(text: str) -> dict[str, Any]:
@@ -133,6 +152,10 @@ def _load(spec: Mapping[str, Any]) -> LoadedTower:
         from .open_clip_encoder import load_open_clip
 
         return load_open_clip(spec)
+    if library == "timm" and spec.get("package"):
+        from .efficientnet_lite0 import load_efficientnet_lite0
+
+        return load_efficientnet_lite0(spec)
     if library == "timm":
         from .timm_encoder import load_timm
 

@@ -44,7 +44,7 @@ def load_open_clip(spec: Mapping[str, Any]) -> LoadedTower:
         plan=_plan(settings),
         mean=_three(settings.mean),
         std=_three(settings.std),
-        transform=image_transform_v2(settings, is_train=False),
+        transform=lambda: image_transform_v2(settings, is_train=False),
         spec={
             "library": "open_clip",
             "library_version": open_clip.__version__,

@@ -2,7 +2,8 @@
 
 Decoding processes carry this plan instead of a library's transform, so that they need neither torch nor its memory, and
 hand over bytes instead of floats. Normalisation follows where the tower runs. The plan repeats the evaluation transforms
-of open_clip and timm exactly: ``check_plan`` (``pixel_check.py``) compares both whenever an encoder is opened.
+of open_clip and timm exactly: ``check_plan`` (``pixel_check.py``) compares both whenever an
+encoder is opened for the first time (``kept_checks.py``).
 """
 
 from __future__ import annotations

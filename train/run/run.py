@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from ...data.errors import ConfigError, RunError, StoreError, reason_of
 from ...data.tag_table import TagTable
@@ -75,7 +77,7 @@ def read_system(path: Path) -> System:
     check_finished(path)
     config, tokenizer, tag_table = read_config(path), read_tokenizer(path), TagTable.load(path / TAG_TABLE)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NothingDrawn():
             outline = open_system(config, tag_table, tokenizer)
         check_weights(outline.model, path / MODEL, outline.model.training_only)
         system = open_system(config, tag_table, tokenizer)
@@ -86,3 +88,13 @@ def read_system(path: Path) -> System:
     system.load(path)
     system.model.eval()
     return system
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves normally distributed weights as they are, where they have no memory: PyTorch imports its compiler to "draw" those."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") == "normal_":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

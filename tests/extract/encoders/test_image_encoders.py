@@ -14,11 +14,12 @@ from optsg.data.errors import EncoderError
 from optsg.extract.encoders.image_encoder import ImageEncoder, open_image_encoder, parse_image_encoder
 from optsg.extract.encoders.pixel_check import normalised
 from optsg.extract.encoders.presets import EFFICIENTNET_LITE0, PRESETS
-from optsg.extract.encoders.tower import example_pictures
+from optsg.extract.encoders.tower import FEATURE_ROUNDING, example_pictures
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from tests.extract.same_store import assert_same_vectors
 from tests.extract.tiny_encoders import B32_VISION, TINY_VISION, save_open_clip, save_timm
 
 
@@ -161,7 +162,8 @@ def test_other_weights_than_in_the_spec_are_refused(tiny_timm_folder: Path) -> N
 
 
 def test_folding_batch_norms_changes_nothing_and_is_undone_where_it_would() -> None:
-    from optsg.extract.encoders.tower import fold_batch_norms
+    from optsg.extract.encoders.folding import fold_batch_norms
+    from optsg.extract.encoders.tower import find_out
 
     class Swapped(torch.nn.Module):
         """Runs its children in another order than they are listed."""
@@ -178,9 +180,11 @@ def test_folding_batch_norms_changes_nothing_and_is_undone_where_it_would() -> N
 
     torch.manual_seed(0)
     example, swapped = torch.randn(2, 3, 8, 8), Swapped().eval()
-    assert fold_batch_norms(swapped, example) is swapped
+    calls = [lambda module, pixels: module(pixels)]
+    assert not find_out(swapped, calls, example, device=torch.device("cpu"), precision="float32").folds
     straight = torch.nn.Sequential(swapped.convolution, swapped.norm).eval()
-    folded = fold_batch_norms(straight, example)
+    folded = fold_batch_norms(straight)
+    assert find_out(straight, calls, example, device=torch.device("cpu"), precision="float32").folds
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     torch.testing.assert_close(folded(example), straight(example))
 
@@ -204,7 +208,7 @@ def test_efficientnet_lite0_is_1280_wide_and_scales_pixels_to_plus_minus_one(lit
 def test_efficientnet_lite0_recognises_a_flower(lite0: ImageEncoder) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     import timm
-    from optsg.extract.encoders.timm_encoder import load_package_weights
+    from optsg.extract.encoders.efficientnet_lite0 import load_package_weights
 
     classifier = load_package_weights(timm.create_model("tf_efficientnet_lite0")).get_submodule("classifier")
     flower, temple = (
@@ -300,3 +304,28 @@ def test_a_device_that_is_not_there_is_named() -> None:
         EncoderError, match=r"^--device nonsense cannot be used \(.*\); expected auto or cpu( or cuda)?$"
     ):
         open_image_encoder(EFFICIENTNET_LITE0, device="nonsense")
+
+
+def test_efficientnet_lite0_is_timms_network(lite0: ImageEncoder) -> None:
+    import timm
+    from optsg.extract.encoders.efficientnet_lite0 import load_package_weights
+    from optsg.extract.encoders.weights import weights_digest
+
+    network = load_package_weights(timm.create_model("tf_efficientnet_lite0")).eval()
+    assert lite0.spec()["digest"] == weights_digest(network.state_dict())
+    assert lite0.spec()["library_version"] == timm.__version__
+    batch = pixels(lite0, 3)
+    ours = open_image_encoder(EFFICIENTNET_LITE0, device="cpu", precision="float32")
+    with torch.no_grad():
+        cells = network.forward_features(normalised_by(lite0, batch))
+        pooled = network.forward_head(cells, pre_logits=True)
+    torch.testing.assert_close(ours.encode_frames(batch), pooled, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(ours.encode_patches(batch), cells.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3)
+
+
+def test_few_pictures_give_what_many_give(lite0: ImageEncoder) -> None:
+    batch = pixels(lite0, 8).repeat(5, 1, 1, 1)
+    together = lite0.encode_frames(batch)
+    rounding = FEATURE_ROUNDING[lite0.spec()["dtype"]]
+    for count in (1, 3, 8, 17):
+        assert_same_vectors(lite0.encode_frames(batch[:count]).numpy(), together[:count].numpy(), rounding)
