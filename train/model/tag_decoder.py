@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from ...data.word_pieces import MARKS, SEPARATOR
 from ..config import NO_PROMPTS
-from .layers import CrossLayer, Dropout, KeyValue, LayerCache, attention_mask, causal_mask
+from .layers import CrossLayer, Dropout, KeyValue, LayerCache, attention_mask, causal_mask, mask_for_layers
 from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of
 
 
@@ -112,6 +112,7 @@ class TagDecoder(nn.Module):
             self_mask = causal_mask(prefix, tokens.shape[1], x.device)
         else:
             x, self_mask = self._embed(slots, tokens, layout.slots, layout.positions), layout.mask
+        self_mask, memory_mask = mask_for_layers(self_mask, x), mask_for_layers(memory_mask, x)
         if prefix:
             x = torch.cat([slots, x], dim=1)
         for layer in self.layers:
