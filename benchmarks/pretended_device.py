@@ -117,9 +117,7 @@ class PretendedDevice(TorchFunctionMode):
             self._wait(name)
         if not there:
             return
-        if name in READINGS and is_there(args[0]):
-            self._wait(name)
-        elif name in UNKNOWN_SIZES:
+        if (name in READINGS and is_there(args[0])) or name in UNKNOWN_SIZES:
             self._wait(name)
         elif name in INDEXING and is_there(args[0]):
             for index in _tensors(args[1]):

@@ -57,6 +57,15 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak_lr"] * factor
 
 
+@torch.no_grad()
+def clip_gradients(parameters: Sequence[nn.Parameter], most: float) -> None:
+    """Scales all gradients alike so that together they are at most ``most`` long; the host does not ask how long they are."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if gradients:
+        length = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients))))
+        torch._foreach_mul_(gradients, (most / (length + 1e-6)).clamp(max=1.0))
+
+
 class AveragedWeights:
     """Exponential moving average of the trained parameters; validated and kept instead of the last step's weights.
 

@@ -17,7 +17,6 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from torch import nn
 
 from ...data.batching import bucketed_batches, reading_ahead, video_lengths
 from ...data.command_line import INTERRUPTED
@@ -33,6 +32,7 @@ from ..objective.step_losses import StepLosses
 from ..run.init_from import load_start
 from ..run_files import MODEL, load_weights, save_weights
 from ..systems.registry import start_system
+from .compiled_parts import compile_parts
 from .finish_run import finish_run
 from .joint_step import JointStep, PreparedStep
 from .log import TrainingLog
@@ -42,6 +42,7 @@ from .optimiser import (
     MasterWeights,
     average_interval,
     build_optimiser,
+    clip_gradients,
     learning_rate_factor,
     set_learning_rate,
 )
@@ -99,6 +100,8 @@ class Trainer:
         # Kept apart in float32: the working copy may be rounded.
         self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
         self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
+        if self.training.compile:
+            compile_parts(self.model, self.device)
         self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = None
@@ -216,7 +219,7 @@ class Trainer:
         self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
         losses = self._joint_step.gradients(step, prepared)
-        nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
+        clip_gradients(self._weights.masters, self.training.gradient_norm)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self._average is not None:
