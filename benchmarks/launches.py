@@ -50,7 +50,7 @@ def as_on_a_gpu() -> Iterator[None]:
             from optsg.train.model import title_encoder
 
             for module in (layers, title_encoder):
-                stack.enter_context(mock.patch.object(module, "has_fused_kernels", lambda _: True))
+                stack.enter_context(mock.patch.object(module, "has_fused_kernels", return_value=True))
         yield
 
 

@@ -51,8 +51,10 @@ def _tensors(values: object) -> Iterator[Tensor]:
 
 
 class PretendedDevice(TorchFunctionMode):
-    """Attributes:
-    waits: how often the host waited, by place in the code and operation.
+    """The mode inside which tensors are marked.
+
+    Attributes:
+        waits: how often the host waited, by place in the code and operation.
     """
 
     def __init__(self) -> None:
@@ -136,8 +138,10 @@ class PretendedDevice(TorchFunctionMode):
 
 
 class Kernels(TorchDispatchMode):
-    """Attributes:
-    launched: how often each operation ran that is more than another view of the same numbers, or memory without any.
+    """Counts operations, those left out that only give another view of the same numbers, or memory without any.
+
+    Attributes:
+        launched: how often each ran.
     """
 
     def __init__(self) -> None:

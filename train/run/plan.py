@@ -12,10 +12,11 @@ import torch
 
 from ... import __version__
 from ...data.errors import ConfigError, RunError
+from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer, build_vocabulary
-from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
+from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings, default_epochs
 from ..device import choose_device
 from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, create_run, point_latest, read_config
@@ -40,6 +41,7 @@ class RunRequest:
         seed: of everything random; ``None`` for what the settings say.
         device: as in :func:`optsg.train.device.choose_device`.
         init_from: a run, or a name on the hub, whose weights and sizes to start with (:mod:`optsg.train.run.init_from`).
+        gpus: that train together; 1 where processors do, among which a batch is shared out.
     """
 
     feats: Path
@@ -50,6 +52,7 @@ class RunRequest:
     seed: int | None = None
     device: str = "auto"
     init_from: str | None = None
+    gpus: int = 1
 
 
 def new_run(request: RunRequest) -> Path:
@@ -92,7 +95,9 @@ def begun_run(request: RunRequest) -> Path:
     # What `auto` chose was right then; the job may be on another device by now.
     size = found.size if request.size == "auto" else _size(request.size)
     with open_store(request.feats) as store:
-        plan = _plan(request, store, source, system, size)
+        # It goes on with any number of GPUs, with the batch that it was begun with.
+        begun_with = found.training.batch_size // SIZES[size][1].batch_size
+        plan = _plan(request, store, source, system, size, gpus=max(1, begun_with))
     different = differences(found, plan.config)
     if different:
         name, have, want = different[0]
@@ -109,9 +114,18 @@ def _origin(request: RunRequest) -> tuple[Source | None, str]:
     return source, request.system or (source.config.system if source else DEFAULT_SYSTEM)
 
 
-def _plan(request: RunRequest, store: FeatureStore, source: Source | None, system: str, size: Size) -> RunPlan:
+def _plan(
+    request: RunRequest, store: FeatureStore, source: Source | None, system: str, size: Size, gpus: int = 0
+) -> RunPlan:
     return plan_run(
-        store, request.feats, system=system, size=size, settings=request.settings, seed=request.seed, source=source
+        store,
+        request.feats,
+        system=system,
+        size=size,
+        settings=request.settings,
+        seed=request.seed,
+        source=source,
+        gpus=gpus or request.gpus,
     )
 
 
@@ -133,12 +147,14 @@ def plan_run(
     settings: Sequence[str],
     seed: int | None,
     source: Source | None = None,
+    gpus: int = 1,
 ) -> RunPlan:
     """Everything that is known of a run before training; nothing is written.
 
     Args:
         store: opened from ``feats``.
         source: the run whose weights and sizes to start with.
+        gpus: that train together, each with a batch of the size's own unless ``settings`` give the joint one.
 
     Raises:
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
@@ -148,6 +164,7 @@ def plan_run(
     _check_settings(system, fixed, settings)
     sizes, schedule = SIZES[size]
     sizes = source.config.model if source else sizes
+    schedule = for_gpus(schedule, gpus, settings, epochs=_epochs(store, size))
     model, training = apply_settings(sizes, schedule, [*settings, *seeds, *fixed])
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
@@ -165,6 +182,28 @@ def plan_run(
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+def _epochs(store: FeatureStore, size: Size) -> int:
+    """Those of one process, which as many GPUs as there may be are to take less time for."""
+    return default_epochs(size, int((store.splits == SPLITS.index("train")).sum()), SIZES[size][1].batch_size)
+
+
+def for_gpus(training: TrainingConfig, gpus: int, settings: Sequence[str], *, epochs: int) -> TrainingConfig:
+    """A size's schedule for several GPUs: a joint batch as many times larger, unless ``settings`` say how large it is.
+
+    Shared out among eight, a batch of 256 would be 32 for each, too few to keep a GPU busy. The epochs stay those of one GPU, so the
+    steps get fewer; learning rates rise with the square root of the batch, as Adam's should (Malladi et al., NeurIPS 2022).
+    """
+    if gpus == 1 or any(setting.startswith("batch_size=") for setting in settings):
+        return training
+    return dataclasses.replace(
+        training,
+        batch_size=gpus * training.batch_size,
+        epochs=epochs,
+        learning_rate=training.learning_rate * gpus**0.5,
+        pretrained_learning_rate=training.pretrained_learning_rate * gpus**0.5,
+    )
 
 
 def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) -> None:
