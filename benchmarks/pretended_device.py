@@ -145,7 +145,7 @@ class Kernels(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.launched: Counter[str] = Counter()
 
     def __torch_dispatch__(

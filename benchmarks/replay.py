@@ -35,9 +35,9 @@ def _replayed(graph: Any, example: Sequence[Any]) -> Callable[..., Any]:
             fresh = [place for place, value in enumerate(inputs) if isinstance(value, Tensor) and not _is_static(value)]
             recorded[shapes] = ([inputs[place].detach().clone() for place in fresh], fresh, found)
             return found
-        kept, fresh, found = recorded[shapes]
-        torch._foreach_copy_(kept, [inputs[place].detach() for place in fresh])
-        return [value.detach() if isinstance(value, Tensor) else value for value in found]
+        kept, places, results = recorded[shapes]
+        torch._foreach_copy_(kept, [inputs[place].detach() for place in places])
+        return [value.detach() if isinstance(value, Tensor) else value for value in results]
 
     call._boxed_call = False  # type: ignore[attr-defined]
     return call
