@@ -196,9 +196,9 @@ def report(costs: dict[str, HostCost], batch_size: int) -> str:
     blocks = [table([f"a step of `base`, batch {batch_size}, N = {PROMPTS}", *costs], rows)]
     if len(costs) > 1:
         before = next(iter(costs.values())).samples(batch_size)
-        plain, compiled = (now.samples(batch_size, compiled=which) / before for which in (False, True))
+        plain, together = (now.samples(batch_size, compiled=which) / before for which in (False, True))
         blocks.append(
-            f"Against the first column: {plain:.1f} times as launched one by one, {compiled:.1f} times compiled "
+            f"Against the first column: {plain:.1f} times as launched one by one, {together:.1f} times compiled "
             f"(target: {TARGET:.0f}). Collation, which a thread does while a GPU computes, is counted as if nothing went on beside it."
         )
     return "\n\n".join(blocks)
