@@ -25,6 +25,7 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(40))
 
 
+@pytest.mark.slow
 # torch.compile looks at both itself.
 @pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
