@@ -7,7 +7,7 @@
 # make docs        the documentation as a site in site/
 # make bench       the benchmarks of training, into benchmarks/RESULTS.md; half an hour, 37 GB of disk, with READ_VIDEOS=20000 5 GB
 # make bench-quick the same with small sizes, printed only: do they run? some minutes
-# make bench-gpu   training, decoding and image tower on the CUDA device, into benchmarks/RESULTS.md
+# make bench-gpu   training, decoding, image tower and two processes on the CUDA devices, into benchmarks/RESULTS.md; one sentence where there is none
 # make clean       remove what `make demo` and `make docs` wrote
 
 PYTHON ?= python3
@@ -82,6 +82,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/matching.py --work $(BENCH_WORK) --write
 	$(BIN)/python benchmarks/decoding.py --work $(BENCH_WORK) --write
 	$(BIN)/python benchmarks/training_step.py --work $(BENCH_WORK) --write
+	$(BIN)/python benchmarks/host_bound.py --work $(BENCH_WORK) --write
 	$(BIN)/python benchmarks/scaling.py --work $(BENCH_WORK) --write
 	$(BIN)/python benchmarks/read_features.py --work $(BENCH_WORK) --videos $(READ_VIDEOS) --write
 	$(BIN)/python benchmarks/many_videos.py --work $(BENCH_WORK) --write
@@ -93,6 +94,7 @@ bench-quick: $(READY)
 	$(BIN)/python benchmarks/matching.py $(QUICK)
 	$(BIN)/python benchmarks/decoding.py $(QUICK) $(QUICK_MODEL) --batch-size 8
 	$(BIN)/python benchmarks/training_step.py $(QUICK) $(QUICK_MODEL) --batch-size 8
+	$(BIN)/python benchmarks/host_bound.py $(QUICK) --videos 500
 	$(BIN)/python benchmarks/scaling.py $(QUICK) --videos 100 --frames 10 --width 64 --factors 1 4
 	$(BIN)/python benchmarks/read_features.py $(QUICK) --videos 2000 --batches 20 --workers 0 1
 	$(BIN)/python benchmarks/many_videos.py --work $(BENCH_WORK) --videos 1000 3000

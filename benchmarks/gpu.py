@@ -5,7 +5,8 @@
 
 Training is :class:`optsg.train.loop.trainer.Trainer` in bfloat16 with batches of 256 videos of 60 frames × 512 from a store
 made once (in ``--work``), beside ``newcomer_model.py`` in float32; its FLOPs, counted by PyTorch, are set against the best
-plain matrix product in bfloat16, measured here. Compilation is layer by layer. Decoding is that of
+plain matrix product in bfloat16, measured here. Compiled is it by its own setting ``compile=true``. Where there are two GPUs,
+training in one process and in two is compared (``gpu_scaling.py``). Decoding is that of
 ``benchmarks/decoding.py``. The image tower is a randomly initialised open_clip ViT-B-32; frames are 224 × 224 and start in
 the computer's memory. Without a CUDA device it says so and ends with exit code 2.
 """
@@ -18,7 +19,10 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -27,8 +31,6 @@ from optsg.data.batching import bucketed_batches, collate, video_lengths
 from optsg.data.store import FeatureStore, open_store
 from optsg.extract.encoders.image_encoder import open_image_encoder, parse_image_encoder
 from optsg.train.device import working_dtype
-from optsg.train.model.layers import CrossLayer
-from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
@@ -73,14 +75,6 @@ class Plan:
     backend: str
 
 
-def compile_layers(model: nn.Module, backend: str) -> None:
-    """Compiles every layer of the model in place: they are alike, so that one compilation serves many."""
-    title_encoder = getattr(model, "title_encoder", None)
-    layers = [module for module in model.modules() if isinstance(module, CrossLayer)]
-    for module in layers if title_encoder is None else [*layers, title_encoder.model]:
-        module.compile(backend=backend, dynamic=True)
-
-
 def training(store: FeatureStore, plan: Plan) -> str:
     """Samples/s of ours, plain and compiled, and of the newcomer's model."""
     rows = store.indices("train")
@@ -90,8 +84,10 @@ def training(store: FeatureStore, plan: Plan) -> str:
     if plan.device.type == "cuda":
         settings.append("precision=bf16")
     with tempfile.TemporaryDirectory() as folder:
-        ours, compiled = (StepsOfOurs(store, Path(folder), "base", settings, plan.device) for _ in range(2))
-    compile_layers(compiled.trainer.model, plan.backend)
+        ours = StepsOfOurs(store, Path(folder), "base", settings, plan.device)
+        other: dict[str, Any] = {} if plan.backend == "inductor" else {"backend": plan.backend}
+        with mock.patch("torch.compile", partial(torch.compile, **other)):
+            compiled = StepsOfOurs(store, Path(folder), "base", [*settings, "compile=true"], plan.device)
     newcomer_model = NewcomerModel(ours.config.model, ours.config.inputs).to(plan.device)
     newcomer = NewcomerTraining(newcomer_model, NewcomerTargets.of(store, plan.device))
     runs: dict[str, Callable[[], object]] = {
@@ -174,6 +170,29 @@ def encoding_speed(plan: Plan) -> str:
     return table([f"image tower, {plan.frames} frames at once", "frames/s", "speed over not compiled"], rows)
 
 
+def process_scaling(store: Path, plan: Plan) -> str:
+    """Training in two processes against one, each with a GPU and a batch of its own."""
+    if plan.device.type == "cuda" and torch.cuda.device_count() < 2:
+        return "One GPU here: training in two processes was not measured."
+    rates = {count: samples_per_second(store, plan, count) for count in (1, 2)}
+    shown = [
+        [str(count), f"{count * plan.batch_size}", f"{rate:,.1f}", f"{rate / rates[1]:.2f}"]
+        for count, rate in rates.items()
+    ]
+    return table(["training in processes", "joint batch", "samples/s", "over one"], shown)
+
+
+def samples_per_second(store: Path, plan: Plan, processes: int) -> float:
+    """Of all processes together."""
+    words = ["--store", str(store), "--device", plan.device.type, "--steps", str(plan.steps * plan.repetitions)]
+    words += ["--batch-size", str(processes * plan.batch_size)]
+    words += [word for setting in plan.settings for word in ("--set", setting)]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    script = ROOT / "benchmarks" / "gpu_scaling.py"
+    done = subprocess.run([*launch, str(script), *words], check=True, capture_output=True, text=True)  # noqa: S603
+    return float(done.stdout.split()[-1])
+
+
 def image_tower(work: Path, *, tiny: bool) -> Path:
     """Folder of a randomly initialised tower."""
     script = ROOT / "benchmarks" / "random_models.py"
@@ -217,6 +236,7 @@ def main(words: Sequence[str] | None = None) -> None:
     with open_store(store_path) as store:
         blocks = [training(store, plan), decoding_speed(store, plan)]
     blocks.append(encoding_speed(plan))
+    blocks.append(process_scaling(store_path, plan))
     name = torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else arguments.device
     note = f"Device: {name}; torch.compile with {plan.backend}."
     packages = ("torch", "transformers", "open_clip_torch")

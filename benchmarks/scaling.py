@@ -62,7 +62,7 @@ def train_and_decode(path: Path) -> dict[str, float]:
         started = time.perf_counter()
         batches = bucketed_batches(rows, video_lengths(store, rows), BATCH, np.random.default_rng(0))
         for step, batch_rows in enumerate(batches):
-            trainer._step(step, batch_rows)
+            trainer._step(step, trainer._joint_step.prepare(batch_rows))
         trained = time.perf_counter()
         model.eval()
         pieces = {tag: list(ids) for tag, ids in trainer.system.targets.pieces.items()}

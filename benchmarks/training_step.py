@@ -72,7 +72,9 @@ class StepsOfOurs:
 
     def step(self, rows: NDArray[np.int64]) -> float:
         """One step; returns the loss, as training does for its log."""
-        losses = self.trainer._step(self._taken, rows)
+        # An earlier version, which host_bound.py compares with, prepares nothing.
+        prepare = getattr(self.trainer._joint_step, "prepare", lambda unprepared: unprepared)
+        losses = self.trainer._step(self._taken, prepare(rows))
         self._taken += 1
         return losses.numbers()["loss"]
 

@@ -75,7 +75,8 @@ def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose
         try:
             with open_processes(device) as processes, ExitStack() as held:
                 if chosen["feats"] is not None:
-                    request = RunRequest(run=run, device=device, **chosen)
+                    gpus = processes.count if processes.device.type == "cuda" else 1
+                    request = RunRequest(run=run, device=device, gpus=gpus, **chosen)
                     begin = partial(begun_run if resume == "auto" else new_run, request)
                     if run is not None:  # before anything is in it: another process may be about to begin it too
                         held.enter_context(training_alone(run, processes, resume=resume is not None))

@@ -147,6 +147,8 @@ class TrainingConfig:
         state_seconds: how often the resumable state is written; less often where writing it takes long
             (:data:`optsg.train.loop.trainer.STATE_SHARE`).
         keep_states: how many of the newest states are kept: the one before the newest serves where that is damaged.
+        compile: whether training compiles the model's parts, on CUDA into graphs that are launched as a whole
+            (:mod:`optsg.train.loop.compiled_parts`); it takes minutes once, and pays where the host is slower than the GPU.
     """
 
     epochs: int = 0
@@ -176,6 +178,7 @@ class TrainingConfig:
     max_tag_pieces: int = 24
     state_seconds: float = 120.0
     keep_states: int = 2
+    compile: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -193,6 +196,7 @@ class TrainingConfig:
         _require(0 <= self.nil_weight <= 1, "nil_weight", self.nil_weight, "0 ≤ nil_weight ≤ 1")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 ≤ label_smoothing < 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 ≤ ema < 1")
+        _require(not (self.compile and self.micro_batch), "compile", "true", "false with micro_batch")
         _require(self.keep_states >= 1, "keep_states", self.keep_states, "at least 1")
         _require(1 <= self.max_tag_pieces <= 32, "max_tag_pieces", self.max_tag_pieces, "1 to 32")
 

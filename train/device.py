@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..data.errors import ConfigError
 from .config import Precision
@@ -28,6 +29,13 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {name}: not available here; use {' or '.join(['auto', *usable])}") from error
     return device
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on a device. To CUDA it goes from pinned memory, so that nobody waits for what the device has to do."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def device_name(device: torch.device) -> str:

@@ -168,8 +168,9 @@ class FeatureStore(StoreArrays):
         """Frames, patches, title tokens and tags of some videos, as the methods of those names give them one by one."""
         names = ("videos/frames", "videos/patches", schema.TITLE_TOKENS, "videos/tags")
         frames, patches, title_tokens, tags = (self._columns[name].take(rows) for name in names)
-        self._check_numbers(schema.TITLE_TOKENS, title_tokens, self._word_pieces)
-        self._check_numbers("videos/tags", tags, len(self._others["tags/key"]))
+        if len(rows):
+            self._check_numbers(schema.TITLE_TOKENS, [np.concatenate(title_tokens)], self._word_pieces)
+            self._check_numbers("videos/tags", [np.concatenate(tags)], len(self._others["tags/key"]))
         return frames, patches, title_tokens, tags
 
     def read_ahead(self, rows: NDArray[np.int64]) -> None:
@@ -190,6 +191,12 @@ class FeatureStore(StoreArrays):
         tags = self._columns["videos/tags"][row]
         self._check_numbers("videos/tags", [tags], len(self._others["tags/key"]))
         return tags
+
+    def tags_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int32], ...]:
+        """:meth:`tags` of some videos, at least one."""
+        tags = self._columns["videos/tags"].take(rows)
+        self._check_numbers("videos/tags", [np.concatenate(tags)], len(self._others["tags/key"]))
+        return tuple(tags)
 
     def tag_lengths(self) -> NDArray[np.int64]:
         """(V,) number of tags of every video."""

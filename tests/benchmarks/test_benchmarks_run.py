@@ -151,4 +151,5 @@ def test_gpu_on_the_cpu(run: Callable[..., str]) -> None:
     assert len(rows_of(section)) == 3
     assert len(rows_of(section, 1)) == 1
     assert len(rows_of(section, 2)) == len(decoding.SHOWN)
-    assert len(rows_of(section, -1)) == 2
+    assert len(rows_of(section, -2)) == 2
+    assert [row[0] for row in rows_of(section, -1)] == ["1", "2"]

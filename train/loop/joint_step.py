@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,21 @@ from ..systems.system import System
 from .micro_batches import FirstPass, micro_batch_count, second_passes
 from .optimiser import MasterWeights
 from .processes import Processes
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedStep:
+    """What a process needs of a joint batch before its step begins; nothing of it depends on the model or is random.
+
+    Attributes:
+        videos: of the joint batch.
+        batches: the process's micro-batches, on the CPU; the whole joint batch where ``is_whole``.
+        is_whole: whether the process computes the whole, and exchanges nothing with others.
+    """
+
+    videos: int
+    batches: tuple[Batch, ...]
+    is_whole: bool
 
 
 class JointStep:
@@ -40,34 +55,43 @@ class JointStep:
         self._store, self._system, self._weights = store, system, weights
         self._training, self._processes = training, processes
 
-    def gradients(self, step: int, rows: NDArray[np.int64]) -> StepLosses:
+    def prepare(self, rows: NDArray[np.int64]) -> PreparedStep:
+        """Reads and pads this process's share of the joint batch of the store's ``rows``; any thread may do it, one at a time."""
+        index, count = self._processes.index, self._processes.count
+        parts = micro_batch_count(len(rows), count, self._training.micro_batch)
+        # Where there is not a video for each process, all compute the whole.
+        is_whole = len(rows) < count or count == parts == 1
+        if is_whole:
+            batches = [collate(self._store, rows)]
+        else:
+            tags = self._store.tags_of(rows)
+            batches = [
+                replace(collate(self._store, rows[places]), joint=JointBatch(tags=tags, places=places))
+                for places in np.array_split(np.arange(index, len(rows), count), parts)
+            ]
+        if self._processes.device.type == "cuda":
+            batches = [batch.pinned() for batch in batches]
+        return PreparedStep(videos=len(rows), batches=tuple(batches), is_whole=is_whole)
+
+    def gradients(self, step: int, prepared: PreparedStep) -> StepLosses:
         """Leaves the joint batch's gradients in the masters of every process; returns its losses, without gradients.
 
         Args:
             step: its number, from 0.
-            rows: of the joint batch in the store.
         """
-        losses = self._share(step, rows)
+        losses = self._share(step, prepared)
         self._processes.average_gradients(self._weights.masters)
         return losses
 
-    def _share(self, step: int, rows: NDArray[np.int64]) -> StepLosses:
-        index, count = self._processes.index, self._processes.count
-        if len(rows) < count:
-            # There is not a video for each: all compute the whole, with the same dropout.
-            return self._compute(collate(self._store, rows), step, ALONE, process=0)
-        parts = micro_batch_count(len(rows), count, self._training.micro_batch)
-        if count == parts == 1:
-            return self._compute(collate(self._store, rows), step, ALONE, process=0)
-        tags = tuple(self._store.tags(int(row)) for row in rows)
-        batches = [
-            replace(collate(self._store, rows[places]), joint=JointBatch(tags=tags, places=places))
-            for places in np.array_split(np.arange(index, len(rows), count), parts)
-        ]
-        if parts == 1:
-            losses = self._compute(batches[0], step, ProcessExchange(), process=index)
+    def _share(self, step: int, prepared: PreparedStep) -> StepLosses:
+        if prepared.is_whole:
+            # Where all processes compute it, with the same dropout.
+            return self._compute(prepared.batches[0], step, ALONE, process=0)
+        if len(prepared.batches) == 1:
+            exchange = ProcessExchange(prepared.videos)
+            losses = self._compute(prepared.batches[0], step, exchange, process=self._processes.index)
         else:
-            losses = self._compute_in_parts(batches, step)
+            losses = self._compute_in_parts(prepared.batches, step)
         return mean_over(self._processes, losses)
 
     def _compute_in_parts(self, batches: Sequence[Batch], step: int) -> StepLosses:
@@ -103,9 +127,8 @@ def mean_over(processes: Processes, losses: StepLosses) -> StepLosses:
     if processes.count == 1:
         return losses
     names = [*losses.parts, *losses.measures]
-    sums = processes.sums([*(part.item() for part in losses.parts.values()), *losses.measures.values()])
-    means = dict(zip(names, (total / processes.count for total in sums), strict=True))
+    means = processes.means([*losses.parts.values(), *losses.measures.values()])
+    found = dict(zip(names, means, strict=True))
     return StepLosses(
-        parts={name: torch.tensor(means[name]) for name in losses.parts},
-        measures={name: means[name] for name in losses.measures},
+        parts={name: found[name] for name in losses.parts}, measures={name: found[name] for name in losses.measures}
     )

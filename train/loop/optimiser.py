@@ -22,7 +22,12 @@ PRETRAINED = ("title_encoder.model.", "tag_model.model.")
 
 
 AVERAGE_EVERY = 4
-"""Steps between two updates of the moving average; its decay is raised to this power, so its horizon is the same."""
+"""Most steps between two updates of the moving average; its decay is raised to their number, so its horizon is the same."""
+
+
+def average_interval(steps_per_epoch: int) -> int:
+    """Steps between two updates of the moving average: an epoch of a small store is not to end without one."""
+    return min(AVERAGE_EVERY, steps_per_epoch)
 
 
 def build_optimiser(names: Sequence[str], masters: Sequence[nn.Parameter], config: TrainingConfig) -> torch.optim.AdamW:
@@ -52,22 +57,35 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = group["peak_lr"] * factor
 
 
+@torch.no_grad()
+def clip_gradients(parameters: Sequence[nn.Parameter], most: float) -> None:
+    """Scales all gradients alike so that together they are at most ``most`` long; the host does not ask how long they are."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if gradients:
+        length = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients))))
+        torch._foreach_mul_(gradients, (most / (length + 1e-6)).clamp(max=1.0))
+
+
 class AveragedWeights:
     """Exponential moving average of the trained parameters; validated and kept instead of the last step's weights.
 
     The decay starts low, min(decay, (1 + step) / (10 + step)), so that the random start is soon forgotten.
+
+    Args:
+        decay: of one step.
+        every: steps between two updates.
     """
 
-    def __init__(self, masters: Sequence[nn.Parameter], decay: float):
-        self.decay = decay
+    def __init__(self, masters: Sequence[nn.Parameter], decay: float, *, every: int = AVERAGE_EVERY):
+        self.decay, self.every = decay, every
         self._masters = [master.detach() for master in masters]
         self.values: list[Tensor] = [master.clone() for master in self._masters]
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Takes in the weights after optimiser step number ``step``, counted from 0."""
-        if (step + 1) % AVERAGE_EVERY == 0:
-            decay = min(self.decay, (1 + step) / (10 + step)) ** AVERAGE_EVERY
+        if (step + 1) % self.every == 0:
+            decay = min(self.decay, (1 + step) / (10 + step)) ** self.every
             torch._foreach_lerp_(self.values, self._masters, 1 - decay)
 
 
@@ -86,20 +104,32 @@ class MasterWeights:
         self.shared = dtype == torch.float32
         copies = [nn.Parameter(parameter.detach().float().clone()) for parameter in self.parameters]
         self.masters: list[nn.Parameter] = self.parameters if self.shared else copies
+        self._gradients: list[Tensor | None] = [None] * len(self.masters)
         model.to(dtype)
 
     def collect_gradients(self) -> None:
         """Adds the working copy's gradients to the masters'; several small ones would vanish in bfloat16's sum."""
         if self.shared:
             return
-        for master, parameter in zip(self.masters, self.parameters, strict=True):
-            if parameter.grad is None:
+        first: list[tuple[Tensor, Tensor]] = []
+        more: list[tuple[Tensor, Tensor]] = []
+        for number, (master, parameter) in enumerate(zip(self.masters, self.parameters, strict=True)):
+            gradient, parameter.grad = parameter.grad, None
+            if gradient is None:
                 continue
-            if master.grad is None:
-                master.grad = parameter.grad.float()
-            else:
-                master.grad += parameter.grad
-            parameter.grad = None
+            if master.grad is not None:
+                more.append((master.grad, gradient))
+                continue
+            # Kept from step to step: a few kernels write them all.
+            kept = self._gradients[number]
+            if kept is None:
+                kept = self._gradients[number] = torch.empty_like(master, memory_format=torch.preserve_format)
+            master.grad = kept
+            first.append((kept, gradient))
+        if first:
+            torch._foreach_copy_([kept for kept, _ in first], [gradient for _, gradient in first])
+        if more:
+            torch._foreach_add_([kept for kept, _ in more], [gradient for _, gradient in more])
 
     @torch.no_grad()
     def publish(self, values: list[Tensor] | None = None) -> None:

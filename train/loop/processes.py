@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ...data.errors import ConfigError, RunError
 from ...data.whole_files import lock_out
-from ..device import choose_device
+from ..device import choose_device, send
 from .saved_states import is_finished
 
 T = TypeVar("T")
@@ -113,6 +113,13 @@ class Processes:
         # MPS, where float64 is missing, has no process groups.
         return list(reduce(torch.tensor(values, dtype=torch.float64, device=self.device), reduction="sum").tolist())
 
+    def means(self, values: Sequence[Tensor | float]) -> list[Tensor]:
+        """Means of scalars over the processes, float32 on this process's device; nobody waits for them."""
+        from accelerate.utils import reduce
+
+        tensors = [torch.as_tensor(value, dtype=torch.float32) for value in values]
+        return list(reduce(torch.stack([send(value, self.device) for value in tensors]), reduction="mean").unbind())
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
         return self.sums([float(flag)])[0] > 0
@@ -136,8 +143,10 @@ class Processes:
         for bucket in _buckets(some):
             gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket]
             means = reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduction="mean")
-            for parameter, mean in zip(bucket, means.split([p.numel() for p in bucket]), strict=True):
-                parameter.grad = mean.view_as(parameter).clone()
+            views = [mean.view_as(p) for mean, p in zip(means.split([p.numel() for p in bucket]), bucket, strict=True)]
+            torch._foreach_copy_(gradients, views)
+            for parameter, gradient in zip(bucket, gradients, strict=True):
+                parameter.grad = gradient
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

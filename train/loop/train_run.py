@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +23,9 @@ from .processes import Processes
 from .saved_states import read_progress
 from .trainer import Trainer, TrainingInterrupted
 
+READING_SECONDS = 0.5
+"""How often the losses that are shown are read from the device, which waits for it."""
+
 
 class TrainingDisplay:
     """A progress bar with the losses on a terminal, plain lines elsewhere, nothing with ``quiet``. A context manager."""
@@ -30,6 +34,7 @@ class TrainingDisplay:
         self._quiet, self._console = quiet, Console(stderr=True)
         self._trainer: Trainer | None = None
         self._progress: Progress | None = None
+        self._losses, self._next_reading = "", 0.0
         if self._console.is_terminal and not quiet:
             columns = (
                 TextColumn("epoch {task.fields[epoch]}"),
@@ -59,13 +64,17 @@ class TrainingDisplay:
         """After a step: how many are done, and its losses."""
         if self._progress is None or self._trainer is None:
             return
+        now = time.monotonic()
+        if now >= self._next_reading:
+            self._next_reading = now + READING_SECONDS
+            self._losses = " ".join(f"{name} {value:.2f}" for name, value in losses.numbers().items())
         epoch = (done - 1) // self._trainer.steps_per_epoch + 1
         self._progress.update(
             self._task,
             completed=done,
             total=self._trainer.total_steps,
             epoch=f"{epoch}/{self._trainer.epochs}",
-            losses=" ".join(f"{name} {value:.2f}" for name, value in losses.numbers().items()),
+            losses=self._losses,
         )
 
     def announce(self, line: str) -> None:

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import nn
 
 from ...data.batching import bucketed_batches, reading_ahead, video_lengths, writing_lengths
 from ...data.command_line import INTERRUPTED
@@ -34,10 +33,21 @@ from ..objective.step_losses import StepLosses
 from ..run.init_from import load_start
 from ..run_files import MODEL, load_weights, save_weights
 from ..systems.registry import start_system
+from .compiled_parts import compile_parts
 from .finish_run import finish_run
-from .joint_step import JointStep
+from .joint_step import JointStep, PreparedStep
 from .log import TrainingLog
-from .optimiser import AveragedWeights, MasterWeights, build_optimiser, learning_rate_factor, set_learning_rate
+from .loss_sums import LossSums
+from .optimiser import (
+    AveragedWeights,
+    MasterWeights,
+    average_interval,
+    build_optimiser,
+    clip_gradients,
+    learning_rate_factor,
+    set_learning_rate,
+)
+from .prepared_steps import prepared_ahead, steps_ahead
 from .processes import Processes
 from .saved_states import StateSaver, TrainingProgress, find_sound_state, finish_state, read_progress
 from .validation import Rank, Validator
@@ -93,9 +103,14 @@ class Trainer:
         # Kept apart in float32: the working copy may be rounded.
         self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
         self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
+        if self.training.compile:
+            compile_parts(self.model, self.device)
         self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
-        self._average = AveragedWeights(self._weights.masters, self.training.ema) if self.training.ema else None
+        self._average = None
+        if self.training.ema:
+            every = average_interval(self.steps_per_epoch)
+            self._average = AveragedWeights(self._weights.masters, self.training.ema, every=every)
         self._states = StateSaver(
             run,
             self._weights,
@@ -170,12 +185,13 @@ class Trainer:
     def _run_epochs(self, progress: TrainingProgress, log: TrainingLog) -> None:
         started = time.monotonic() - progress.seconds
         for epoch in range(progress.epochs_done, self.epochs):
-            for losses in self._epoch_steps(epoch, progress):
-                for name, value in losses.logged().items():
-                    progress.epoch_sums[name] = progress.epoch_sums.get(name, 0.0) + value
-                progress.epoch_steps += 1
-                progress.seconds = time.monotonic() - started
-                self._save_and_stop(progress)
+            sums = LossSums(progress)
+            with closing(self._epoch_steps(epoch, progress)) as steps:
+                for losses in steps:
+                    sums.add(losses)
+                    progress.seconds = time.monotonic() - started
+                    self._save_and_stop(progress, sums)
+            sums.read()
             self._log_epoch(log, epoch, progress)
             try:
                 stop = self._should_validate(epoch) and self._validate(epoch, progress, log)
@@ -186,23 +202,26 @@ class Trainer:
             if stop:
                 return
 
-    def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepLosses]:
+    def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Generator[StepLosses, None, None]:
         """The epoch's remaining steps."""
         rng = np.random.default_rng([self.training.seed, epoch])
         size, window = self.training.batch_size, self.training.shuffle_window
         batches = bucketed_batches(self._rows, self._lengths, size, rng, titles=self._titles, window=window)
         share = slice(self.processes.index, None, self.processes.count)
-        for rows in reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share):
-            losses = self._step(progress.step, rows)
-            progress.step += 1
-            self._report(progress.step, losses)
-            yield losses
+        remaining = reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share)
+        ahead = steps_ahead(self.device)
+        with closing(prepared_ahead(remaining, self._joint_step.prepare, ahead=ahead)) as steps:
+            for prepared in steps:
+                losses = self._step(progress.step, prepared)
+                progress.step += 1
+                self._report(progress.step, losses)
+                yield losses
 
-    def _step(self, step: int, rows: NDArray[np.int64]) -> StepLosses:
+    def _step(self, step: int, prepared: PreparedStep) -> StepLosses:
         self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
-        losses = self._joint_step.gradients(step, rows)
-        nn.utils.clip_grad_norm_(self._weights.masters, self.training.gradient_norm, foreach=True)
+        losses = self._joint_step.gradients(step, prepared)
+        clip_gradients(self._weights.masters, self.training.gradient_norm)
         self._optimiser.step()
         self._optimiser.zero_grad()
         if self._average is not None:
@@ -261,12 +280,14 @@ class Trainer:
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
         self.processes.by_main(lambda: finish_state(self.run_folder, progress))
 
-    def _save_and_stop(self, progress: TrainingProgress) -> None:
+    def _save_and_stop(self, progress: TrainingProgress, sums: LossSums) -> None:
         """After a step: saves the state when it is time, and where any process was asked to stop, saves it and stops."""
         if self.processes.any(self._stop.is_set()):
+            sums.read()
             self._save_state(progress)
             raise TrainingInterrupted(self._stop.number)
         if self.processes.is_main and self._states.is_due:
+            sums.read()
             self._states.save(progress)
 
     def _check_stop(self) -> None:

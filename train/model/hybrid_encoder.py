@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...data.batching import Batch
 from ..config import Modality
-from .layers import CrossLayer, Dropout, attention_mask
+from .layers import CrossLayer, Dropout, attention_mask, mask_for_layers
 
 MAX_FRAMES = 60
 """Extraction keeps at most 60 frames of a video (paper §4.3)."""
@@ -81,8 +81,8 @@ class HybridEncoder(nn.Module):
         memory, memory_mask = None, None
         if self.modality == "both":
             memory, visual_mask = self.project_visual(batch)
-            memory_mask = attention_mask(visual_mask)
-        self_mask = attention_mask(mask)
+            memory_mask = mask_for_layers(attention_mask(visual_mask), memory)
+        self_mask = mask_for_layers(attention_mask(mask), features)
         for layer in self.layers:
             assert isinstance(layer, CrossLayer)
             key_value = None if memory is None else layer.memory_key_value(memory)

@@ -17,6 +17,11 @@ KeyValue = tuple[Tensor, Tensor]
 """Keys and values, each (B, H, Y, D / H)."""
 
 
+def has_fused_kernels(device: torch.device) -> bool:
+    """Whether a device's own kernels for attention and dropout are the quick ones; on the CPU plain formulas are."""
+    return device.type != "cpu"
+
+
 class Dropout(nn.Module):
     """Dropout that costs little on a CPU: one random byte decides about an element, eight bytes come from one draw.
 
@@ -32,7 +37,7 @@ class Dropout(nn.Module):
         threshold = round(self.rate * 256)
         if not self.training or not threshold:
             return x
-        if x.device.type != "cpu":
+        if has_fused_kernels(x.device):
             return functional.dropout(x, self.rate)
         draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
         draws = draws.view(torch.uint8)[: x.numel()].view(x.shape)
@@ -94,7 +99,11 @@ class Attention(nn.Module):
         return self._split(key), self._split(value)
 
     def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None) -> Tensor:
-        """(B, X, D) attending to projected keys; ``mask``, broadcastable to (B, H, X, Y), is true = may look, or additive."""
+        """(B, X, D) attending to projected keys.
+
+        Args:
+            mask: broadcastable to (B, H, X, Y); boolean, true = may look, or as :func:`mask_for_layers` gives it.
+        """
         key, value = key_value
         query = self._split(self.query(x))
         if self.listener is None:
@@ -113,9 +122,12 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> T
     The fused CPU kernel's backward pass costs two to six times the plain formula's at these short lengths; everywhere
     else the fused kernels win.
     """
-    if query.device.type == "cpu" and torch.is_grad_enabled():
-        return _weights(query, key, mask) @ value
-    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.shape[2] == 2:
+    if (
+        query.device.type == "cpu"
+        and query.dtype == torch.bfloat16
+        and query.shape[2] == 2
+        and not torch.is_grad_enabled()
+    ):
         # In bfloat16 the kernel takes five times as long for two queries as for one.
         halves = [slice(0, 1), slice(1, 2)]
         masks = [mask if mask is None or mask.shape[-2] == 1 else mask[..., half, :] for half in halves]
@@ -124,7 +136,9 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> T
             for half, own in zip(halves, masks, strict=True)
         ]
         return torch.cat(attended, dim=2)
-    return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    if has_fused_kernels(query.device) or not torch.is_grad_enabled():
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return _weights(query, key, mask) @ value
 
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
@@ -224,9 +238,24 @@ def attention_mask(mask: Tensor) -> Tensor:
     return usable[:, None, None, :]
 
 
-def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask, true = may look, as what attention adds to its scores: 0 or -inf."""
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, float("-inf"))
+MASK_ALIGNMENT = 8
+"""Numbers that a row of an added mask must be a multiple of, or each fused kernel copies the mask first."""
+
+
+def mask_for_layers(mask: Tensor, features: Tensor) -> Tensor:
+    """A boolean mask as all layers of a stack are to use it, which compute in the precision of ``features``.
+
+    On the CPU it is the mask itself. A fused kernel adds a mask to its scores: 0 where it may look, -inf elsewhere. Given a
+    boolean one, each would make that anew.
+    """
+    return added_mask(mask, features.dtype) if has_fused_kernels(features.device) else mask
+
+
+def added_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where a boolean mask is true, -inf elsewhere; rows lie a multiple of :data:`MASK_ALIGNMENT` apart."""
+    width = mask.shape[-1]
+    may_look = functional.pad(mask, (0, -width % MASK_ALIGNMENT))
+    return torch.zeros_like(may_look, dtype=dtype).masked_fill_(~may_look, float("-inf"))[..., :width]
 
 
 def causal_mask(prefix: int, text: int, device: torch.device) -> Tensor:

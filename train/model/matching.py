@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ..device import send
+
 NO_TAG = -1
 """In an assignment: the prompt is matched to [NIL]."""
 
@@ -77,9 +79,9 @@ def assign_tags(
         (B, N) rows of the tag table, :data:`NO_TAG` for NIL.
     """
     lengths = [len(video) for video in tags]
-    padded = np.zeros((len(tags), max(1, *lengths)), np.int64)
-    for row, video in enumerate(tags):
-        padded[row, : len(video)] = video
-    gain = prompt_tag_gain(prompts, embeddings[torch.from_numpy(padded).to(prompts.device)], nil)
+    mask = np.arange(max(1, *lengths)) < np.array(lengths)[:, None]
+    padded = np.zeros(mask.shape, np.int64)
+    padded[mask] = np.concatenate(tags)
+    gain = prompt_tag_gain(prompts, embeddings[send(torch.from_numpy(padded), prompts.device)], nil)
     local = match_batch(gain.cpu().numpy(), lengths)
     return np.where(local == NO_TAG, NO_TAG, np.take_along_axis(padded, local.clip(min=0), axis=1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .layers import CrossLayer, attention_mask
+from .layers import CrossLayer, attention_mask, mask_for_layers
 
 
 class PromptEncoder(nn.Module):
@@ -28,7 +28,7 @@ class PromptEncoder(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """F (B, S, D) with mask (B, S) -> order prompts P (B, N, E)."""
         prompts = self.queries.expand(len(features), -1, -1)
-        memory_mask = attention_mask(mask)
+        memory_mask = mask_for_layers(attention_mask(mask), features)
         for layer in self.layers:
             assert isinstance(layer, CrossLayer)
             prompts = layer(prompts, memory=layer.memory_key_value(features), memory_mask=memory_mask)

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from ...data.word_pieces import MARKS, SEPARATOR
 from ..config import NO_PROMPTS
-from .layers import CrossLayer, Dropout, KeyValue, LayerCache, additive, attention_mask, causal_mask
+from .layers import CrossLayer, Dropout, KeyValue, LayerCache, added_mask, attention_mask, causal_mask, mask_for_layers
 from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of
 
 
@@ -164,6 +164,7 @@ class TagDecoder(nn.Module):
             self_mask = causal_mask(prefix, tokens.shape[1], x.device)
         else:
             x, self_mask = self._embed(slots, tokens, layout.slots, layout.positions), layout.mask
+        self_mask, memory_mask = mask_for_layers(self_mask, x), mask_for_layers(memory_mask, x)
         if prefix:
             x = torch.cat([slots, x], dim=1)
         for layer in self.layers:
@@ -193,7 +194,7 @@ class TagDecoder(nn.Module):
                 x = layer(x, memory=key_value, memory_mask=memory_mask, past=cache)
         zeros = torch.zeros(len(features), dtype=torch.int64, device=features.device)
         return DecoderState(
-            slots, caches, memories, additive(memory_mask, x.dtype), text=None, length=zeros, slot=zeros, start=zeros
+            slots, caches, memories, added_mask(memory_mask, x.dtype), text=None, length=zeros, slot=zeros, start=zeros
         )
 
     def step(self, state: DecoderState, tokens: Tensor) -> Tensor:
@@ -231,7 +232,7 @@ class TagDecoder(nn.Module):
         position = places.index - places.start if "slot" in self.entries else places.index
         x = self._embed(state.prompts, tokens, places.slot, position)
         # Attention would turn it into numbers in every layer anew.
-        mask = None if mask is None else additive(mask, x.dtype)
+        mask = None if mask is None else added_mask(mask, x.dtype)
         for layer, cache, memory in zip(self.layers, state.caches, state.memories, strict=True):
             x = layer(x, self_mask=mask, memory=memory, memory_mask=state.memory_mask, past=cache)
         state.step += 1

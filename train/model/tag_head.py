@@ -17,6 +17,7 @@ from torch.nn import functional
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ..device import send
 from .layers import Dropout
 
 
@@ -65,10 +66,10 @@ def columns_of(tag_table: TagTable, store: FeatureStore) -> NDArray[np.int64]:
 def multi_hot(batch: Batch, columns: NDArray[np.int64], tags: int) -> Tensor:
     """(B, K) on the batch's device: 1 where a video has the tag, else 0."""
     targets = np.zeros((len(batch), tags), np.float32)
-    for row, own in enumerate(batch.tags):
-        found = columns[own]
-        targets[row, found[found >= 0]] = 1.0
-    return torch.from_numpy(targets).to(batch.title_tokens.device)
+    found = columns[np.concatenate(batch.tags)]
+    rows = np.repeat(np.arange(len(batch)), [len(own) for own in batch.tags])
+    targets[rows[found >= 0], found[found >= 0]] = 1.0
+    return send(torch.from_numpy(targets), batch.title_tokens.device)
 
 
 def ranked_columns(probabilities: NDArray[np.float32], least: float) -> Sequence[int]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
+from ..device import send
+from .piece_table import PieceTable
 
 MAX_TARGET_TOKENS = 160
 
@@ -49,13 +51,35 @@ def target_batch(
     Returns:
         inputs (B, T), starting with the begin mark, and targets (B, T); both filled up with PAD.
     """
-    return sequence_batch([tag_sequence(row, pieces, limit) for row in assignments.tolist()], limit)
+    table = PieceTable.of(pieces)
+    lengths = table.lengths(assignments)
+    ends = np.cumsum(lengths + 1, axis=1) - 1  # a separator stands before every slot but the first
+    fits = ends <= limit - 1
+    whole = fits.all(axis=1)
+    rows, slots = np.nonzero(fits)
+    pieces_of, place = table.written(assignments[fits])
+    starts = (ends - lengths)[fits]
+    # Ends rise from slot to slot, so the slots that fit are the first ones.
+    sizes = np.where(fits, ends, 0).max(axis=1) + whole
+    targets = np.full((len(assignments), _padded_length(int(sizes.max()), limit)), PAD, np.int64)
+    targets[np.repeat(rows, lengths[fits]), np.repeat(starts, lengths[fits]) + place] = pieces_of
+    targets[rows[slots > 0], starts[slots > 0] - 1] = SEPARATOR
+    targets[whole, sizes[whole] - 1] = EOS
+    inputs = np.full_like(targets, PAD)
+    inputs[:, 1:] = targets[:, :-1]
+    inputs[:, 0] = BOS
+    inputs[np.arange(targets.shape[1]) >= sizes[:, None]] = PAD
+    return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+def _padded_length(longest: int, limit: int) -> int:
+    """A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one."""
+    return min(limit, -(-max(1, longest) // 8) * 8)
 
 
 def sequence_batch(sequences: Sequence[Sequence[int]], limit: int = MAX_TARGET_TOKENS) -> tuple[Tensor, Tensor]:
     """:func:`target_batch` of targets that are put together already, none longer than ``limit``."""
-    # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
-    longest = min(limit, -(-max(1, *(len(sequence) for sequence in sequences)) // 8) * 8)
+    longest = _padded_length(max(len(sequence) for sequence in sequences), limit)
     inputs = torch.full((len(sequences), longest), PAD)
     targets = torch.full((len(sequences), longest), PAD)
     for row, sequence in enumerate(sequences):
@@ -128,7 +152,7 @@ class SlotTargets:
 
     def to(self, device: torch.device) -> SlotTargets:
         """The same on a device."""
-        return SlotTargets(**{name: value.to(device) for name, value in vars(self).items()})
+        return SlotTargets(**{name: send(value, device) for name, value in vars(self).items()})
 
     @property
     def layout(self) -> TokenLayout:
@@ -154,22 +178,22 @@ def slot_targets(assignments: NDArray[np.int64], pieces: Mapping[int, Sequence[i
         assignments: (B, N) tag of every slot, -1 for NIL.
         pieces: decoder ids of every tag that occurs, fewer than :data:`MAX_STEPS` each.
     """
-    videos: list[list[tuple[int, int, int, int]]] = []
-    for row in assignments.tolist():
-        tokens: list[tuple[int, int, int, int]] = []
-        for slot, tag in enumerate(row):
-            written = [*pieces[tag], SEPARATOR] if tag >= 0 else [NIL]
-            tokens += [
-                (before, token, slot, place)
-                for place, (before, token) in enumerate(zip([BOS, *written], written, strict=False))
-            ]
-        videos.append(tokens)
-    # A multiple of 8: few different shapes, for which a CPU prepares its matrix kernels one by one.
-    longest = -(-max(len(video) for video in videos) // 8) * 8
-    values = np.zeros((4, len(videos), longest), np.int64)
+    table = PieceTable.of(pieces)
+    lengths = table.lengths(assignments) + (assignments >= 0)  # a tag ends with the separator
+    flat, flat_tags = lengths.ravel(), assignments.ravel()
+    sizes = lengths.sum(axis=1)
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    columns = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(flat) - flat, flat)
+    written = np.full(len(rows), SEPARATOR, np.int64)
+    is_end = (place == np.repeat(flat, flat) - 1) & (np.repeat(flat_tags, flat) >= 0)
+    written[~is_end] = table.written(flat_tags)[0]
+    before = np.where(place == 0, BOS, np.concatenate([[BOS], written[:-1]]))
+    slot = np.repeat(np.tile(np.arange(assignments.shape[1]), len(assignments)), flat)
+    longest = _padded_length(int(sizes.max()), int(sizes.max()) + 8)
+    values = np.zeros((4, len(sizes), longest), np.int64)
     values[:2] = PAD
-    for row, video in enumerate(videos):
-        values[:, row, : len(video)] = np.array(video, np.int64).T
+    values[:, rows, columns] = [before, written, slot, place]
     inputs, targets, slots, positions = torch.from_numpy(values)
     return SlotTargets(inputs=inputs, targets=targets, slots=slots, positions=positions)
 

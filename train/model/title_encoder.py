@@ -14,7 +14,7 @@ from ...data.errors import StoreError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.store.schema import WIDEST
 from ...data.torchvision_compat import ensure_torchvision_importable
-from .layers import Dropout
+from .layers import Dropout, added_mask, has_fused_kernels
 
 MOST = {
     "num_hidden_layers": 256,
@@ -25,6 +25,10 @@ MOST = {
     "embedding_size": WIDEST,
 }
 """Sizes of text models that there are; a configuration that announces more was made to take memory and time."""
+
+
+ADDED_MASK_MODELS = ("bert",)
+"""Kinds of text models that take a mask (B, 1, 1, S) that is added to the scores."""
 
 
 def check_text_config(config_json: str) -> dict[str, Any]:
@@ -63,13 +67,14 @@ class TitleEncoder(nn.Module):
         config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
-        # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention); a GPU hardly notices.
+        # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention).
         options = {"attn_implementation": "eager"}
         try:
             self.model = AutoModel.from_config(config, add_pooling_layer=False, **options)
         except TypeError:  # a model that never has a pooler
             self.model = AutoModel.from_config(config, **options)
         use_quick_dropout(self.model)
+        self._takes_added_masks = config.model_type in ADDED_MASK_MODELS
         self.text_width = int(config.hidden_size)
         self.projection: nn.Module = nn.Identity()
         if self.text_width != width:
@@ -94,7 +99,13 @@ class TitleEncoder(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """(B, S) tokens and mask -> (B, S, D)."""
-        hidden = self.model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+        given = mask.long()
+        if has_fused_kernels(tokens.device) and self._takes_added_masks:
+            if self.model.config._attn_implementation != "sdpa":
+                self.model.set_attn_implementation("sdpa")
+            # Made of a mask (B, S), the library's own would ask the device whether anything is masked at all, and wait.
+            given = added_mask(mask[:, None, None, :], next(self.model.parameters()).dtype)
+        hidden = self.model(input_ids=tokens, attention_mask=given).last_hidden_state
         projected: Tensor = self.projection(hidden)
         return projected
 

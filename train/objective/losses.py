@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from ...data.word_pieces import NIL, PAD
 from ..config import FalseNegatives, Normalisation, TrainingConfig
+from ..device import send
 from .shares import Exchange
 
 
@@ -36,7 +37,8 @@ def prompt_tag_contrastive_loss(
 
     Args:
         prompts: (B, N, E).
-        assignment: (B, N) row of the tag table matched to each prompt, -1 for NIL.
+        assignment: (B, N) row of the tag table matched to each prompt, -1 for NIL. On the CPU whatever the device is: on
+            another one, asking which prompts have a tag would wait for it.
         tag_embeddings: (U, E), frozen.
         inverse_temperature: scalar 1/τ.
 
@@ -44,10 +46,10 @@ def prompt_tag_contrastive_loss(
         Mean over the R pairs of half the sum of both directions; zero with a gradient where R = 0.
     """
     flat = functional.normalize(prompts.float().flatten(0, 1), dim=-1)
-    matched = assignment.flatten()
-    positive = torch.nonzero(matched >= 0).squeeze(1)
-    if not len(positive):
+    found = torch.nonzero(assignment.flatten() >= 0).squeeze(1)
+    if not len(found):
         return flat.sum() * 0.0
+    matched, positive = (send(part, flat.device) for part in (assignment.flatten(), found))
     pair_tags = matched[positive]
     tags = functional.normalize(tag_embeddings[pair_tags].float(), dim=-1)
     tag_to_prompt = inverse_temperature * tags @ flat.T

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from ...data.batching import Batch
 from ..config import TrainingConfig
+from ..device import send
 from ..model.matching import NO_TAG, assign_tags
 from ..model.op_tsg import OPTSG
 from ..model.tag_head import multi_hot
@@ -70,13 +71,13 @@ class OpTsgLoss:
         features, mask = self.model.encode(batch)
         prompts = self.model.order_prompts(features, mask)
         assignment, order = exchange.decide(lambda: self._match_and_order(prompts, batch, rng))
-        joint = exchange.gather_rows(torch.from_numpy(assignment).to(prompts.device))
+        joint = joint_assignment(assignment, prompts.device, exchange)
         matched = MatchedBatch(
             batch=batch, features=features, mask=mask, prompts=prompts, assignment=assignment, order=order
         )
         contrast = {"contrastive": self._contrast(prompts, joint, exchange)} if self.training.contrastive else {}
         parts = {**contrast, **self.written(matched, exchange), **self._recognised(matched, exchange)}
-        return StepLosses(parts=parts, measures={"prompts_used": prompts_used(assignment, joint, exchange)})
+        return StepLosses(parts=parts, measures={"prompts_used": prompts_used(joint)})
 
     def assign(self, prompts: Tensor, batch: Batch, rng: np.random.Generator) -> NDArray[np.int64]:
         """Tag of the store's tag table matched to each prompt, -1 for NIL: (B, N) (Eq. 2–3)."""
@@ -92,7 +93,7 @@ class OpTsgLoss:
         order = np.tile(np.arange(assignment.shape[1]), (len(batch.every_tags), 1))
         if self.training.shuffle and self.model.training and self.model.config.decoding == "sequential":
             order = rng.permuted(order, axis=1)
-        return assignment, np.stack(batch.own(list(order)))
+        return assignment, order if batch.joint is None else order[batch.joint.places]
 
     def _contrast(self, prompts: Tensor, assignment: Tensor, exchange: Exchange) -> Tensor:
         """Loss of prompts (B, N, E) and the assignment (ΣB, N) of all shares; negatives come from all of them."""
@@ -106,16 +107,15 @@ class OpTsgLoss:
 
     def written(self, matched: MatchedBatch, exchange: Exchange) -> dict[str, Tensor]:
         """Losses of what the decoder is to write for the matched prompts, by name."""
-        index = torch.from_numpy(matched.order).to(matched.prompts.device)
+        index = send(torch.from_numpy(matched.order), matched.prompts.device)
         ordered = matched.prompts.gather(1, index[..., None].expand_as(matched.prompts))
         tags = np.take_along_axis(matched.assignment, matched.order, axis=1)
-        hidden, wanted = teacher_forced(self.model, ordered, tags, self.targets.pieces, matched.features, matched.mask)
+        hidden, wanted = teacher_forced(self.model, ordered, tags, self.targets.table, matched.features, matched.mask)
         return {"generation": self.generation(hidden, wanted, matched, exchange)}
 
     def generation(self, hidden: Tensor, wanted: Tensor, matched: MatchedBatch, exchange: Exchange) -> Tensor:
-        """Eq. 9 of hidden states (B, T, D) and the tokens (B, T) that they are to write."""
-        places = written_places(wanted)
-        targets = wanted.flatten()[places]
+        """Eq. 9 of hidden states (B, T, D) and the tokens (B, T) that they are to write, which are on the CPU."""
+        places, targets = targets_to_write(wanted, hidden.device)
         per_token = token_losses(
             self.model,
             hidden,
@@ -146,12 +146,19 @@ def teacher_forced(
     features: Tensor,
     mask: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The decoder's hidden states (B, T, D) and the tokens (B, T) that they are to write, for the slots' tags (B, N)."""
+    """The decoder's hidden states (B, T, D) for the slots' tags (B, N), and on the CPU the tokens (B, T) to be written."""
     if model.config.decoding == "parallel":
-        slots = slot_targets(tags, pieces).to(prompts.device)
-        return model.decoder(prompts, slots.inputs, features, mask, slots.layout), slots.targets
-    inputs, wanted = (tokens.to(prompts.device) for tokens in target_batch(tags, pieces))
-    return model.decoder(prompts, inputs, features, mask), wanted
+        made = slot_targets(tags, pieces)
+        slots = made.to(prompts.device)
+        return model.decoder(prompts, slots.inputs, features, mask, slots.layout), made.targets
+    inputs, wanted = target_batch(tags, pieces)
+    return model.decoder(prompts, send(inputs, prompts.device), features, mask), wanted
+
+
+def targets_to_write(wanted: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The places of :func:`written_places` and the tokens there (P,), on a device; ``wanted`` (B, T) is on the CPU."""
+    places = written_places(wanted)
+    return send(places, device), send(wanted.flatten()[places], device)
 
 
 def token_losses(
@@ -193,12 +200,19 @@ def slot_log_probs(
         features: F (B, S, D) with mask (B, S) of the batch.
     """
     hidden, wanted = teacher_forced(model, prompts, tags, pieces, features, mask)
-    places = written_places(wanted)
-    losses = token_losses(model, hidden, wanted.flatten()[places], places, batch, features)
-    return mean_by_slot(-losses, wanted, places, prompts.shape[1], nil_ends=model.config.decoding == "parallel")
+    places, targets = targets_to_write(wanted, hidden.device)
+    losses = token_losses(model, hidden, targets, places, batch, features)
+    return mean_by_slot(
+        -losses, wanted.to(hidden.device), places, prompts.shape[1], nil_ends=model.config.decoding == "parallel"
+    )
 
 
-def prompts_used(assignment: NDArray[np.int64], joint: Tensor, exchange: Exchange) -> int:
-    """How many prompts have a tag in some video: of the own assignment (B, N), or of all shares' (ΣB, N) where there are more."""
-    matched = assignment if exchange.shares == 1 else joint.cpu().numpy()
-    return int(np.any(matched != NO_TAG, axis=0).sum())
+def joint_assignment(assignment: NDArray[np.int64], device: torch.device, exchange: Exchange) -> Tensor:
+    """The own assignment (B, N), or that of all shares (ΣB, N) where there are more, on the CPU."""
+    own = torch.from_numpy(assignment)
+    return own if exchange.shares == 1 else exchange.gather_rows(send(own, device)).cpu()
+
+
+def prompts_used(joint: Tensor) -> int:
+    """How many prompts have a tag in some video of an assignment (B, N)."""
+    return int((joint != NO_TAG).any(dim=0).sum())

@@ -7,7 +7,7 @@ over the shares gives the gradient of the joint batch in one process, but for ro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -49,7 +49,14 @@ def process_count() -> int:
 
 
 class ProcessExchange:
-    """Each process has one share."""
+    """Each process has one share: every so many of the joint batch's videos, beginning with the one of its number.
+
+    Args:
+        videos: of the joint batch; without their number the processes have any shares, and tell each other how large.
+    """
+
+    def __init__(self, videos: int | None = None):
+        self._videos = videos
 
     @property
     def shares(self) -> int:
@@ -60,8 +67,13 @@ class ProcessExchange:
         """Rows of all processes."""
         if self.shares == 1:
             return x
-        joint, start = gather_process_rows(x.detach())
+        joint, start = gather_process_rows(x.detach(), self._lengths())
         return place_rows(x, joint, start, self.shares)
+
+    def _lengths(self) -> list[int] | None:
+        if self._videos is None:
+            return None
+        return [len(range(index, self._videos, self.shares)) for index in range(self.shares)]
 
     def mean(self, x: Tensor) -> Tensor:
         """Mean over the processes."""
@@ -94,19 +106,27 @@ ALONE = Alone()
 
 
 @torch.no_grad()
-def gather_process_rows(x: Tensor) -> tuple[Tensor, int]:
-    """Rows of all processes in order of their ranks, and where the own ones begin; no gradient."""
+def gather_process_rows(x: Tensor, lengths: Sequence[int] | None = None) -> tuple[Tensor, int]:
+    """Rows of all processes in order of their ranks, and where the own ones begin; no gradient.
+
+    Args:
+        lengths: rows of every process; without them the processes tell each other, and wait for it.
+    """
     if process_count() == 1:
         return x, 0
-    counts = [torch.zeros(1, dtype=torch.int64, device=x.device) for _ in range(process_count())]
-    distributed.all_gather(counts, torch.tensor([len(x)], device=x.device))
-    lengths = [int(count) for count in counts]
+    lengths = _row_counts(x) if lengths is None else lengths
     padded = x.new_zeros((max(lengths), *x.shape[1:]))
     padded[: len(x)] = x
     parts = [torch.empty_like(padded) for _ in lengths]
     distributed.all_gather(parts, padded)
     joint = torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
     return joint, sum(lengths[: distributed.get_rank()])
+
+
+def _row_counts(x: Tensor) -> list[int]:
+    counts = [torch.zeros(1, dtype=torch.int64, device=x.device) for _ in range(process_count())]
+    distributed.all_gather(counts, torch.tensor([len(x)], device=x.device))
+    return [int(count) for count in counts]
 
 
 def sum_over_processes(x: Tensor) -> Tensor:

@@ -16,11 +16,11 @@ class StepLosses:
 
     Attributes:
         parts: scalars by name, with gradients until :meth:`detached`; the loss is their sum.
-        measures: numbers for the log that are no part of the loss.
+        measures: numbers for the log that are no part of the loss; scalars on a device where they come from there.
     """
 
     parts: Mapping[str, Tensor]
-    measures: Mapping[str, float] = field(default_factory=dict)
+    measures: Mapping[str, float | Tensor] = field(default_factory=dict)
 
     @property
     def total(self) -> Tensor:
@@ -33,11 +33,16 @@ class StepLosses:
 
     def logged(self) -> dict[str, float]:
         """What the epoch's log line averages, by its name there; the loss is the sum of its parts."""
-        return {**{f"train_{name}": value for name, value in self._values.items()}, **self.measures}
+        return {**{f"train_{name}": value for name, value in self._values.items()}, **self._measured}
 
     @cached_property
     def _values(self) -> dict[str, float]:
-        return {name: part.item() for name, part in self.parts.items()}  # once: each waits for the device
+        # At once, and once: each reading waits for the device.
+        return dict(zip(self.parts, torch.stack([part.detach() for part in self.parts.values()]).tolist(), strict=True))
+
+    @cached_property
+    def _measured(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self.measures.items()}
 
     def detached(self) -> StepLosses:
         """The same without gradients."""
@@ -49,5 +54,5 @@ class StepLosses:
         first = shares[0]
         return cls(
             parts={name: torch.stack([share.parts[name].detach() for share in shares]).mean() for name in first.parts},
-            measures={name: sum(share.measures[name] for share in shares) / len(shares) for name in first.measures},
+            measures={name: sum(share._measured[name] for share in shares) / len(shares) for name in first.measures},
         )

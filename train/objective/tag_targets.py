@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from ...data.batching import Batch
 from ...data.store import FeatureStore
 from ...data.word_pieces import Vocabulary
+from ..model.piece_table import PieceTable
 
 
 def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, device: torch.device) -> TagTargets:
@@ -25,11 +27,13 @@ def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, de
     return TagTargets(
         embeddings=torch.from_numpy(embeddings).to(device),
         nil=torch.from_numpy(nil).to(device),
-        pieces={
-            tag: vocabulary.encode(pieces)
-            for tag, pieces in tokens.items()
-            if 0 < len(pieces) <= max_pieces and vocabulary.can_spell(pieces)
-        },
+        pieces=PieceTable(
+            {
+                tag: vocabulary.encode(pieces)
+                for tag, pieces in tokens.items()
+                if 0 < len(pieces) <= max_pieces and vocabulary.can_spell(pieces)
+            }
+        ),
     )
 
 
@@ -49,14 +53,29 @@ class TagTargets:
     pieces: Mapping[int, Sequence[int]]
     columns: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
+    @cached_property
+    def table(self) -> PieceTable:
+        """``pieces``, to look up those of many tags at once."""
+        return PieceTable.of(self.pieces)
+
     def choose(self, tags: NDArray[np.int32], prompts: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """The tags of a video that are targets in this step; N drawn at random where there are more than prompts."""
-        usable = np.array([tag for tag in tags.tolist() if tag in self.pieces], np.int64)
-        return usable if len(usable) <= prompts else np.sort(rng.choice(usable, prompts, replace=False))
+        return self._choose_each([tags], prompts, rng)[0]
 
     def choose_all(self, batch: Batch, prompts: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
         """:meth:`choose` for every video of a batch."""
-        return batch.own([self.choose(tags, prompts, rng) for tags in batch.every_tags])
+        return batch.own(self._choose_each(batch.every_tags, prompts, rng))
+
+    def _choose_each(
+        self, videos: Sequence[NDArray[np.int32]], prompts: int, rng: np.random.Generator
+    ) -> list[NDArray[np.int64]]:
+        every = np.concatenate(videos).astype(np.int64)
+        known = self.table.knows(every)
+        before = np.concatenate([[0], np.cumsum(known)])
+        ends = np.cumsum([len(video) for video in videos])
+        usable, cuts = every[known], before[ends].tolist()
+        chosen = [usable[start:end] for start, end in zip([0, *cuts], cuts, strict=False)]
+        return [tags if len(tags) <= prompts else np.sort(rng.choice(tags, prompts, replace=False)) for tags in chosen]
 
     def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int) -> list[str]:
         """A line for people about the tags of the videos ``rows`` that are no targets, if there are any."""

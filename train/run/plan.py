@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -42,6 +43,7 @@ class RunRequest:
         seed: of everything random; ``None`` for what the settings say.
         device: as in :func:`optsg.train.device.choose_device`.
         init_from: a run, or a name on the hub, whose weights and sizes to start with (:mod:`optsg.train.run.init_from`).
+        gpus: that train together; 1 where processors do, among which a batch is shared out.
     """
 
     feats: Path
@@ -52,6 +54,7 @@ class RunRequest:
     seed: int | None = None
     device: str = "auto"
     init_from: str | None = None
+    gpus: int = 1
 
 
 def new_run(request: RunRequest) -> Path:
@@ -94,7 +97,9 @@ def begun_run(request: RunRequest) -> Path:
     # What `auto` chose was right then; the job may be on another device by now.
     size = found.size if request.size == "auto" else _size(request.size)
     with open_store(request.feats) as store:
-        plan = _plan(request, store, source, system, size)
+        # It goes on with any number of GPUs, with the batch that it was begun with.
+        begun_with = found.training.batch_size // SIZES[size][1].batch_size
+        plan = _plan(request, store, source, system, size, gpus=max(1, begun_with))
     different = differences(found, plan.config)
     if different:
         name, have, want = different[0]
@@ -111,9 +116,18 @@ def _origin(request: RunRequest) -> tuple[Source | None, str]:
     return source, request.system or (source.config.system if source else DEFAULT_SYSTEM)
 
 
-def _plan(request: RunRequest, store: FeatureStore, source: Source | None, system: str, size: Size) -> RunPlan:
+def _plan(
+    request: RunRequest, store: FeatureStore, source: Source | None, system: str, size: Size, gpus: int = 0
+) -> RunPlan:
     return plan_run(
-        store, request.feats, system=system, size=size, settings=request.settings, seed=request.seed, source=source
+        store,
+        request.feats,
+        system=system,
+        size=size,
+        settings=request.settings,
+        seed=request.seed,
+        source=source,
+        gpus=gpus or request.gpus,
     )
 
 
@@ -135,12 +149,14 @@ def plan_run(
     settings: Sequence[str],
     seed: int | None,
     source: Source | None = None,
+    gpus: int = 1,
 ) -> RunPlan:
     """Everything that is known of a run before training; nothing is written.
 
     Args:
         store: opened from ``feats``.
         source: the run whose weights and sizes to start with.
+        gpus: that train together, each with a batch of the size's own unless ``settings`` give the joint one.
 
     Raises:
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
@@ -155,7 +171,10 @@ def plan_run(
     chosen = {setting.partition("=")[0] for setting in said}
     videos, validated = (int((store.splits == SPLITS.index(split)).sum()) for split in ("train", "val"))
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
-    training = fit_schedule(size, training, chosen, videos=videos, validated=validated, learns_soon=learns_soon)
+    fit = partial(fit_schedule, size, videos=videos, validated=validated, learns_soon=learns_soon)
+    training = fit(training, chosen)
+    if gpus > 1 and "batch_size" not in chosen:
+        training = fit(for_gpus(training, gpus), chosen | FITTED_TO_GPUS)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
     inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
@@ -172,6 +191,24 @@ def plan_run(
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+FITTED_TO_GPUS = frozenset({"batch_size", "learning_rate", "pretrained_learning_rate", "patience"})
+"""What :func:`for_gpus` chooses, or does not change; the average follows from the steps that are left."""
+
+
+def for_gpus(training: TrainingConfig, gpus: int) -> TrainingConfig:
+    """A schedule for several GPUs: a joint batch as many times larger.
+
+    Shared out among eight, a batch of 256 would be 32 for each, too few to keep a GPU busy. The epochs stay those of one GPU, so the
+    steps get fewer; learning rates rise with the square root of the batch, as Adam's should (Malladi et al., NeurIPS 2022).
+    """
+    return dataclasses.replace(
+        training,
+        batch_size=gpus * training.batch_size,
+        learning_rate=training.learning_rate * gpus**0.5,
+        pretrained_learning_rate=training.pretrained_learning_rate * gpus**0.5,
+    )
 
 
 def _check_settings(system: str, fixed: Sequence[str], settings: Sequence[str]) -> None:

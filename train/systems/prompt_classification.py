@@ -21,13 +21,14 @@ from ...data.tag_table import TagTable
 from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
+from ..device import send
 from ..model.layers import Dropout, init_weights
 from ..model.matching import NO_TAG, assign_tags
 from ..model.op_tsg import INITIAL_TEMPERATURE, bounded_inverse
 from ..model.prompt_encoder import PromptEncoder
 from ..model.video_title_model import VideoTitleModel
 from ..objective.losses import SequenceLoss, prompt_tag_contrastive_loss
-from ..objective.op_tsg_loss import prompts_used
+from ..objective.op_tsg_loss import joint_assignment, prompts_used
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
 from ..objective.tag_targets import TagTargets
@@ -81,10 +82,10 @@ class PromptClassification(System):
         training = self.config.training
         prompts = self.model.prompts(batch)
         assignment = exchange.decide(lambda: self._assign(prompts, batch, rng))
-        joint = exchange.gather_rows(torch.from_numpy(assignment).to(prompts.device))
+        joint = joint_assignment(assignment, prompts.device, exchange)
         contrastive = {"contrastive": self._contrastive_loss(prompts, joint, exchange)} if training.contrastive else {}
         columns = np.where(assignment == NO_TAG, NIL_COLUMN, self._columns[assignment])
-        targets = torch.from_numpy(columns).to(prompts.device).flatten()
+        targets = send(torch.from_numpy(columns), prompts.device).flatten()
         loss = SequenceLoss(training, pad=NO_TARGET, nil=NIL_COLUMN)
         per_prompt = functional.cross_entropy(
             self.model.classify(prompts).flatten(0, 1),
@@ -93,7 +94,7 @@ class PromptClassification(System):
             label_smoothing=loss.smoothing(self.model),
         )
         classification = loss(per_prompt, targets, exchange)
-        used = prompts_used(assignment, joint, exchange)
+        used = prompts_used(joint)
         return StepLosses(parts={**contrastive, "classification": classification}, measures={"prompts_used": used})
 
     def _assign(self, prompts: Tensor, batch: Batch, rng: np.random.Generator) -> NDArray[np.int64]:

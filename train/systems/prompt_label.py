@@ -21,6 +21,7 @@ from ...data.batching import Batch
 from ...data.predicted_tag import PredictedTag
 from ...data.word_pieces import PAD
 from ..config import InputConfig, ModelConfig
+from ..device import send
 from ..model.layers import init_weights
 from ..model.matching import NO_TAG
 from ..model.op_tsg import OPTSG
@@ -69,9 +70,11 @@ class LabelledLoss(OpTsgLoss):
         kept = [[int(n) for n in row if tags[n] != NO_TAG] for row, tags in zip(matched.order, assignment, strict=True)]
         tags = [[int(own[n]) for n in row] for row, own in zip(kept, assignment, strict=True)]
         inputs, wanted = sequence_batch([tag_sequence(row, self.targets.pieces, MAX_TARGET_TOKENS) for row in tags])
-        wanted = wanted.to(matched.prompts.device)
         hidden = self.model.decoder(
-            keep_prompts(matched.prompts, kept), inputs.to(wanted.device), matched.features, matched.mask
+            keep_prompts(matched.prompts, kept),
+            send(inputs, matched.prompts.device),
+            matched.features,
+            matched.mask,
         )
         return {
             "generation": self.generation(hidden, wanted, matched, exchange),
@@ -158,7 +161,7 @@ class PromptLabel(OpTsg):
 
 def prompt_label_loss(logits: Tensor, assignment: NDArray[np.int64], exchange: Exchange) -> Tensor:
     """Binary cross-entropy of labels (B, N), 1 where the assignment (B, N) has a tag: mean over the prompts."""
-    labels = torch.from_numpy(assignment != NO_TAG).to(logits.device, logits.dtype)
+    labels = send(torch.from_numpy(assignment != NO_TAG), logits.device).to(logits.dtype)
     total = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
     return total / exchange.mean(total.new_tensor(logits.numel()))
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from ...data.batching import Batch
 from ...data.word_pieces import MARKS
 from ..config import NO_PROMPTS, InputConfig, ModelConfig, TrainingConfig
+from ..device import send
 from ..model.layers import init_weights
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, sequence_batch, written_places
@@ -96,9 +97,10 @@ class TagWriter(VideoTitleModel):
         token_loss: TokenLoss | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Losses (P,) of the sequences' tokens, the targets (B, T), and the losses' flat places (P,) in them."""
-        inputs, wanted = (tokens.to(features.device) for tokens in sequence_batch(sequences))
+        inputs, wanted = sequence_batch(sequences)
+        places = send(written_places(wanted), features.device)
+        inputs, wanted = send(inputs, features.device), send(wanted, features.device)
         hidden = self.decoder(None, inputs, features, mask)
-        places = written_places(wanted)
         logits = self.decoder.logits(hidden.flatten(0, 1)[places])
         losses = (token_loss or _cross_entropy)(hidden, logits, wanted.flatten()[places], places, smoothing)
         return losses, wanted, places

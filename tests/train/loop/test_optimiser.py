@@ -9,7 +9,9 @@ from optsg.train.loop.optimiser import (
     AVERAGE_EVERY,
     AveragedWeights,
     MasterWeights,
+    average_interval,
     build_optimiser,
+    clip_gradients,
     learning_rate_factor,
 )
 from optsg.train.model.layers import Attention, Dropout
@@ -45,6 +47,38 @@ def test_the_average_follows_its_formula() -> None:
             decay = min(0.99, (1 + step) / (10 + step)) ** AVERAGE_EVERY
             expected = decay * expected + (1 - decay) * (step + 1)
     assert average.values[0].tolist() == pytest.approx([expected] * 3, rel=1e-5)
+
+
+@pytest.mark.parametrize(("steps_per_epoch", "every"), [(1, 1), (3, 3), (4, 4), (1000, 4)])
+def test_the_average_is_taken_in_every_epoch_and_forgets_as_fast(steps_per_epoch: int, every: int) -> None:
+    assert average_interval(steps_per_epoch) == every
+    master = nn.Parameter(torch.ones(1))
+    average = AveragedWeights([master], 0.5, every=every)
+    average.values[0].zero_()
+    for step in range(1000, 1000 + 12 * every):
+        before = average.values[0].item()
+        average.update(step)
+        assert (average.values[0].item() != before) == ((step + 1) % every == 0 and before < 1)
+        if average.values[0].item() != before:
+            assert 1 - average.values[0].item() == pytest.approx((1 - before) * 0.5**every, abs=1e-6)
+
+
+def test_clipping_is_that_of_pytorch() -> None:
+    torch.manual_seed(0)
+    for scale in (0.01, 10.0):
+        ours = [nn.Parameter(torch.zeros(size)) for size in (3, 50, 7)]
+        theirs = [nn.Parameter(torch.zeros(size)) for size in (3, 50, 7)]
+        for one, other in zip(ours[:2], theirs[:2], strict=True):
+            one.grad = scale * torch.randn(one.shape)
+            other.grad = one.grad.clone()
+        clip_gradients(ours, 1.0)
+        nn.utils.clip_grad_norm_(theirs, 1.0, foreach=True)
+        for one, other in zip(ours[:2], theirs[:2], strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            assert torch.equal(one.grad, other.grad)
+        assert ours[2].grad is None
+    clip_gradients([nn.Parameter(torch.zeros(2))], 1.0)
 
 
 def test_small_steps_are_not_lost_in_bfloat16() -> None:
