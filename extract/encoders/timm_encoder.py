@@ -52,7 +52,10 @@ def load_timm(spec: Mapping[str, Any]) -> LoadedTower:
 
 def transform_of(name: str) -> Callable[[Image.Image], Tensor]:
     """The way from a picture to pixels that timm has for a model that it knows by name."""
-    settings = resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())  # type: ignore[no-untyped-call]
+    known = timm.get_pretrained_cfg(name)
+    if known is None:
+        raise EncoderError(f"timm has no settings of the model {name}")
+    settings = resolve_data_config(pretrained_cfg=known.to_dict())  # type: ignore[no-untyped-call]
     transform: Callable[[Image.Image], Tensor] = create_transform(**settings, is_training=False)
     return transform
 
