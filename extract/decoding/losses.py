@@ -138,7 +138,10 @@ def _lost_of_matroska(payload: Path | bytes, facts: PacketFacts, stated: float) 
 def _unread_bytes(payload: Path | bytes) -> tuple[int, int]:
     """Most bytes between two packets of any stream, and bytes after the last packet."""
     spans: dict[int, int] = {}
-    with contextlib.suppress(av.FFmpegError), av.open(source_of(payload), metadata_errors="ignore") as container:
+    with (
+        contextlib.suppress(av.FFmpegError),
+        av.open(source_of(payload), mode="r", metadata_errors="ignore") as container,
+    ):
         for packet in container.demux():
             if packet.size and packet.pos is not None:
                 # Packets that lie in one block ("lacing") all have its position.

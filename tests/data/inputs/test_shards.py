@@ -85,8 +85,8 @@ def test_the_order_of_the_members_does_not_matter_and_other_members_are_skipped(
     assert (item.id, item.kind, item.title, item.tags, bytes_of(item)) == ("a", "video", "t", ("x",), b"v")
 
 
-def test_other_members_and_thumbnails_are_counted_as_they_are_read(tmp_path):
-    first = {
+def test_other_members_and_thumbnails_are_counted_as_they_are_read(tmp_path: Path) -> None:
+    first: dict[str, bytes | str | dict[str, Any]] = {
         "a.mp4": b"v",
         "a.jpg": b"p",
         "a.png": b"p",

@@ -311,7 +311,7 @@ def test_efficientnet_lite0_is_timms_network(lite0: ImageEncoder) -> None:
     from optsg.extract.encoders.efficientnet_lite0 import load_package_weights
     from optsg.extract.encoders.weights import weights_digest
 
-    network = load_package_weights(timm.create_model("tf_efficientnet_lite0")).eval()
+    network: Any = load_package_weights(timm.create_model("tf_efficientnet_lite0")).eval()
     assert lite0.spec()["digest"] == weights_digest(network.state_dict())
     assert lite0.spec()["library_version"] == timm.__version__
     batch = pixels(lite0, 3)

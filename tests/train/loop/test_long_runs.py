@@ -199,7 +199,7 @@ def test_resume_auto_begins_goes_on_and_stays_finished(
     other = train(*again, "--set", "batch_size=8", "--seed", "3")
     assert other.exit_code == 1
     assert other.output == (
-        "error: runs/a was begun with batch_size=16, this command wants batch_size=8 (and 1 more); choose another --run\n"
+        "error: runs/a was begun with batch_size=16, this command wants batch_size=8 (and 2 more); choose another --run\n"
     )
     assert train(*again, "--set", "state_seconds=60").exit_code == 0
 

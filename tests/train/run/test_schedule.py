@@ -40,7 +40,7 @@ def test_batch_and_epochs_follow_from_the_number_of_videos(size: Size, videos: i
 
 
 def test_what_a_person_says_stays() -> None:
-    said = {"batch_size": 5, "epochs": 7, "ema": 0.9, "validate_every": 3, "patience": 2}
+    said: dict[str, Any] = {"batch_size": 5, "epochs": 7, "ema": 0.9, "validate_every": 3, "patience": 2}
     found = fitted("small", 40, **said)
     assert {name: getattr(found, name) for name in said} == said
     assert found.validate_from == 0  # every third epoch is every third epoch
@@ -58,7 +58,14 @@ def test_validation_begins_when_a_model_has_learned_something_and_patience_can_e
 
 def test_half_the_steps_go_with_twice_the_learning_rates() -> None:
     rates = (7e-4, 5e-5)
-    for said, factor in (({}, 2), ({"epochs": 5}, 2), ({"epochs": 30}, 1), ({"epochs": 60}, 1), ({"epochs": 23}, 1.5)):
+    cases: list[tuple[dict[str, Any], float]] = [
+        ({}, 2),
+        ({"epochs": 5}, 2),
+        ({"epochs": 30}, 1),
+        ({"epochs": 60}, 1),
+        ({"epochs": 23}, 1.5),
+    ]
+    for said, factor in cases:
         found = fitted("small", 1485, **said)
         expected = [rate * factor for rate in rates]
         assert [found.learning_rate, found.pretrained_learning_rate] == pytest.approx(expected)
