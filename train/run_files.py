@@ -41,7 +41,8 @@ TAG_TABLE, DECISION, LOG = "tag_table.json", "decision.json", "log.jsonl"
 NEEDED = (CONFIG, MODEL, TOKENIZER, TAG_TABLE, DECISION)
 RETRIEVAL, CALIBRATION = "retrieval.safetensors", "calibration.json"
 TAG_EMBEDDINGS = "tag_embeddings.safetensors"
-FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS)
+RECALL, SENTENCE_MODEL, RANKER = "recall.safetensors", "sentence_model.safetensors", "ranker.json"
+FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS, RECALL, SENTENCE_MODEL, RANKER)
 """What some runs have."""
 START = "start.safetensors"
 """The weights that a run with ``--init-from`` starts with; it needs the other run no more."""
