@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from ..data.errors import ConfigError
 
@@ -34,3 +35,10 @@ def check_system_name(name: str) -> None:
     """Raises :class:`ConfigError` for a name that no system has."""
     if name not in SYSTEM_NAMES:
         raise ConfigError(f"there is no system {name!r}; known are {', '.join(SYSTEM_NAMES)}")
+
+
+Favour = Literal["rare", "balanced", "precise"]
+"""Which tags a ranker is generous with: rare ones, as mean F1 over tags wants it; none, as F1 over videos wants it; or between."""
+
+FAVOURS: tuple[Favour, ...] = get_args(Favour)
+DEFAULT_FAVOUR: Favour = "balanced"

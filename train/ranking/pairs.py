@@ -44,14 +44,12 @@ def feature_names(sources: Sequence[str]) -> list[str]:
     return ["log count", *(f"{source}: {kind}" for source in sources for kind in kinds)]
 
 
-def make_pairs(scores: Mapping[str, Scores], counts: NDArray[np.int64], own: Scores | None = None) -> Pairs:
+def make_pairs(scores: Mapping[str, Scores], counts: NDArray[np.int64]) -> Pairs:
     """All pairs that a source proposes.
 
     Args:
         scores: by source, (B, K), each at least 0; a tag with 0 is not proposed.
         counts: (K,) occurrences in training.
-        own: (B, K), 1 where a training video has a tag: that occurrence is not counted, and a tag without another is no
-            training tag.
     """
     proposed = np.zeros(next(iter(scores.values())).shape, np.bool_)
     ranks = {}
@@ -61,11 +59,8 @@ def make_pairs(scores: Mapping[str, Scores], counts: NDArray[np.int64], own: Sco
         rows = np.arange(len(values))[:, None]
         some = values[rows, best[:, :PROPOSED]] > 0
         proposed[np.broadcast_to(rows, some.shape)[some], best[:, :PROPOSED][some]] = True
-    if own is not None:
-        proposed &= counts - own > 0
     videos, columns = np.nonzero(proposed)
-    left = counts[columns] - (0 if own is None else own[videos, columns])
-    log_counts = np.log1p(left).astype(np.float32)
+    log_counts = np.log1p(counts[columns]).astype(np.float32)
     features = [log_counts]
     for source, values in scores.items():
         found = values[videos, columns]

@@ -10,8 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import solve
 from torch import Tensor
 
 from .source import Scores, Summary
@@ -27,23 +26,12 @@ class LinearProbe:
         mean: (W,) x̄.
         priors: (K,) ȳ, each tag's share of the training videos.
         weights: (W, K) A.
-        inverse: (W, W) (XᵀX + λI)⁻¹, of a probe that has just been fitted.
-        videos: I.
     """
 
     name: ClassVar[str] = "linear"
 
-    def __init__(
-        self,
-        mean: Scores,
-        priors: Scores,
-        weights: Scores,
-        *,
-        inverse: NDArray[np.float64] | None = None,
-        videos: int = 0,
-    ):
+    def __init__(self, mean: Scores, priors: Scores, weights: Scores):
         self._mean, self._priors, self._weights = mean, priors, weights
-        self._inverse, self._videos = inverse, videos
 
     @classmethod
     def fit(cls, videos: Iterable[tuple[Scores, Scores]], ridge: float = RIDGE) -> LinearProbe:
@@ -62,29 +50,14 @@ class LinearProbe:
         sum_x, sum_y, products, targets = moments
         mean, priors = sum_x / count, sum_y / count
         scatter = products - count * np.outer(mean, mean) + ridge * np.eye(len(mean))
-        factor = cho_factor(scatter)
-        weights = cho_solve(factor, targets - count * np.outer(mean, priors))
-        return cls(
-            mean.astype(np.float32),
-            priors.astype(np.float32),
-            weights.astype(np.float16).astype(np.float32),
-            inverse=cho_solve(factor, np.eye(len(mean))),
-            videos=count,
-        )
+        weights = solve(scatter, targets - count * np.outer(mean, priors), assume_a="pos")
+        # As they are kept, so that a run predicts the same before and after it is opened again.
+        return cls(mean.astype(np.float32), priors.astype(np.float32), weights.astype(np.float16).astype(np.float32))
 
-    def score(self, summary: Summary, *, own: Scores | None = None) -> Scores:
-        """(B, K); a training video is left out in closed form, ŷ₋ᵢ = (ŷᵢ − hᵢ yᵢ) / (1 − hᵢ) with its leverage hᵢ."""
-        centred = summary.vectors - self._mean
-        found: Scores = centred @ self._weights + self._priors
-        if own is not None:
-            leverage = self._leverage(centred)[:, None]
-            found = (found - leverage * own) / (1 - leverage)
+    def score(self, summary: Summary) -> Scores:
+        """(B, K)."""
+        found: Scores = (summary.vectors - self._mean) @ self._weights + self._priors
         return np.maximum(found, 0.0)
-
-    def _leverage(self, centred: Scores) -> Scores:
-        assert self._inverse is not None, "only a probe that has just been fitted knows its training videos"
-        leverage = np.einsum("bi,ij,bj->b", centred, self._inverse, centred, optimize=True) + 1 / self._videos
-        return np.minimum(leverage, 0.99).astype(np.float32)
 
     def tensors(self) -> dict[str, Tensor]:
         """What :meth:`from_tensors` reads."""

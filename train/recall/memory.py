@@ -43,11 +43,9 @@ class Memory:
         kept = _directions(vectors - centre).astype(np.float16).astype(np.float32)
         return cls(centre, kept, rows, tags)
 
-    def score(self, summary: Summary, *, own: Scores | None = None) -> Scores:
-        """(B, K) in [0, 1]: the neighbours' votes. A training video is no neighbour of itself."""
+    def score(self, summary: Summary) -> Scores:
+        """(B, K) in [0, 1]: the neighbours' votes."""
         similarity = _directions(summary.vectors - self._centre) @ self._vectors.T
-        if own is not None and summary.rows is not None:
-            similarity[summary.rows[:, None] == self._rows] = -np.inf
         nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
         votes = np.take_along_axis(similarity, nearest, axis=1)
         votes = np.exp((votes - votes.max(1, keepdims=True)) / TEMPERATURE)

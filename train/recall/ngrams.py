@@ -123,9 +123,7 @@ class Ngrams:
         return cls(names=tuple(names), idf=idf, directions=directions)
 
 
-def main_directions(
-    rows: NDArray[np.float32] | csr_array, most: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
+def main_directions(rows: NDArray[np.float32] | csr_array, most: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """(dimensions, at most ``most``) orthonormal directions that carry most of some rows' lengths (truncated SVD), in half precision."""
     count = min(most, *rows.shape)
     if not count or not (rows.nnz if isinstance(rows, csr_array) else np.count_nonzero(rows)):

@@ -24,13 +24,11 @@ class Summary:
         sentences: (B, E) the text model's vector of each title, of length 1, or 0 where there is no title; E is 0 where the
             store's text model has not been trained, or titles are not read.
         vectors: (B, W) titles' vectors and n-grams and mean pictures, side by side.
-        rows: (B,) the videos' rows in the store; ``None`` for videos outside a store.
     """
 
     titles: Sequence[Sequence[int]]
     sentences: Scores
     vectors: Scores
-    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -45,11 +43,6 @@ class Source(Protocol):
 
     name: ClassVar[str]
 
-    def score(self, summary: Summary, *, own: Scores | None = None) -> Scores:
-        """(B, K), each at least 0, higher for tags that fit better; comparable between videos.
-
-        Args:
-            own: (B, K), 1 where a video has the tag, for training videos alone: scores are then what they would be had the
-                video not been among them.
-        """
+    def score(self, summary: Summary) -> Scores:
+        """(B, K), each at least 0, higher for tags that fit better; comparable between videos."""
         ...

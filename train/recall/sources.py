@@ -105,10 +105,10 @@ class RecallSources:
             embeddings=embeddings,
         )
 
-    def score(self, batch: Batch, own: Scores | None = None) -> dict[str, Scores]:
-        """By source, (B, K) scores of every training tag; ``own`` as in :meth:`Source.score`."""
+    def score(self, batch: Batch) -> dict[str, Scores]:
+        """By source, (B, K) scores of every training tag."""
         summary = self.summarizer.summarize(batch)
-        return {source.name: source.score(summary, own=own) for source in self.sources}
+        return {source.name: source.score(summary) for source in self.sources}
 
     def save(self, run: Path) -> None:
         """Writes the sources into a run folder.

@@ -23,8 +23,7 @@ class TextSimilarity:
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         self._embeddings = (embeddings / np.maximum(lengths, 1e-12)).astype(np.float32)
 
-    def score(self, summary: Summary, *, own: Scores | None = None) -> Scores:
-        """(B, K) in [0, 1]; nothing is learned from the training videos."""
-        del own
+    def score(self, summary: Summary) -> Scores:
+        """(B, K) in [0, 1]."""
         similarity: Scores = np.maximum(summary.sentences @ self._embeddings.T, 0.0)
         return similarity

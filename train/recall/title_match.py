@@ -29,9 +29,8 @@ class TitleMatch:
             if len(pieces) and pieces[0] not in continues:
                 self._starting_with[pieces[0]].append((tuple(pieces), column))
 
-    def score(self, summary: Summary, *, own: Scores | None = None) -> Scores:
-        """(B, K), 0 or 1; nothing is learned from the training videos."""
-        del own
+    def score(self, summary: Summary) -> Scores:
+        """(B, K), 0 or 1."""
         scores = np.zeros((len(summary), self._tags), np.float32)
         for row, title in enumerate(summary.titles):
             scores[row, self._found(tuple(title))] = 1.0
