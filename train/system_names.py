@@ -24,8 +24,15 @@ SYSTEM_NAMES: Mapping[str, str] = {
     "learnable-tag-embeddings": "op-tsg whose tag language model is trained too (ablation D)",
     "prompt-label": "op-tsg whose decoder sees only the prompts that a binary head labels 1 (ablation F)",
     "prompt-classification": "order prompts and matching, a softmax over the training tags for each prompt (ablation G)",
+    "linear": "no network: a linear probe on title and pictures, fitted in closed form",
+    "memory": "no network: the tags of similar training videos",
+    "title-match": "no network: the training tags that stand in the title",
+    "sources": "no network: linear, memory, title-match and likeness of texts, weighed by a ranker",
 }
 """What each system is, in a line."""
+
+FITTED_SYSTEMS = ("linear", "memory", "title-match", "sources")
+"""Those without a network: they are fitted in seconds and take no steps."""
 
 OPTSG_SYSTEMS = ("op-tsg", "no-shuffle", "no-contrast", "learnable-tag-embeddings")
 """Those whose ``model.safetensors`` is the model of :mod:`optsg.train.model.op_tsg`: they differ in training alone."""

@@ -46,9 +46,11 @@ def finish_run(
 
 
 def _rank(run: Path, system: System, store: FeatureStore, validator: Validator) -> None:
-    """Fits the sources beside the model and the ranker over all of them, and writes both."""
-    sources = RecallSources.fit(store, system.tag_table, system.tokenizer, system.config.model.modality)
+    """Fits the sources beside the model, unless it is made of them, and the ranker over all of them; writes both."""
+    sources = system.own_sources
+    if sources is None:
+        sources = RecallSources.fit(store, system.tag_table, system.tokenizer, system.config.model.modality)
+        sources.save(run)
     fitted = fit_ranking(system, sources, validator.labelled_batches())
-    sources.save(run)
     fitted.system.ranker.save(run / RANKER)
     Calibration.fit(fitted.rated).save(run / RANKED_CALIBRATION)

@@ -19,7 +19,7 @@ from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingC
 from ..device import choose_device
 from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, create_run, point_latest, read_config
-from ..system_names import DEFAULT_SYSTEM
+from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
 
@@ -144,6 +144,8 @@ def plan_run(
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
     """
     fixed = find_system(system).settings
+    if source and system in FITTED_SYSTEMS:
+        raise ConfigError(f"--init-from {source.name}: the system {system} has no weights to start from")
     seeds = [] if seed is None else [f"seed={seed}"]
     _check_settings(system, fixed, settings)
     sizes, schedule = SIZES[size]

@@ -109,7 +109,9 @@ def load_run(path: Path, *, device: str = "auto") -> Run:
 
 def _with_ranker(plain: Run) -> Run:
     path, system = plain.path, plain.system
-    sources = RecallSources.load(path, system.tag_table, system.tokenizer, system.config.model.modality)
+    sources = system.own_sources
+    if sources is None:
+        sources = RecallSources.load(path, system.tag_table, system.tokenizer, system.config.model.modality)
     ranked = RankedSystem(system, sources, Ranker.load(path / RANKER))
     calibration = read_calibration(path, RANKED_CALIBRATION)
     return replace(plain, plain=plain, calibration=calibration, **_decided(ranked))

@@ -28,6 +28,7 @@ from ..config import RunConfig
 from ..model.video_title_model import VideoTitleModel
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
+from ..recall.sources import RecallSources
 from ..writing.tag_control import BatchControl
 from .tuned_scalar import TunedScalar
 
@@ -91,6 +92,11 @@ class System(ABC):
             f"the system {self.config.system} has no NIL bias; its recall is set by its {self.scalar.label}: "
             "--decision VALUE"
         )
+
+    @property
+    def own_sources(self) -> RecallSources | None:
+        """The sources that it is made of; ``None`` where it is a model that they stand beside."""
+        return None
 
     @property
     @abstractmethod
