@@ -35,7 +35,7 @@ def runs(store_path: Path, train_run: Callable[..., Path]) -> Mapping[str, Path]
 def test_a_run_is_evaluated_and_reported(runs: Mapping[str, Path], tmp_path: Path, name: str) -> None:
     run = runs[name]
     result = called(optsg_eval, "--run", run, "--split", "test", "--evidence", "--device", "cpu")
-    assert result.stdout.splitlines()[0].startswith(f"{name}: {run}, split test, 9 videos")
+    assert result.stdout.splitlines()[0].startswith(f"{name}: {run}, split test, 9")
     assert f"warning: {NOTHING_TO_SHOW.format(name)}\n" in result.stderr
     folder = run / "eval/test"
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
@@ -75,11 +75,16 @@ def test_unseen_files_are_tagged(colour_feats: Path, train_run: Callable[..., Pa
     assert [tag.text for tag in Tagger.from_pretrained(run, device="cpu").tag(picture)] == ["Red"]
 
 
-def test_words_of_a_title_are_tags(runs: Mapping[str, Path]) -> None:
-    """A vocabulary, a pinned and a forbidden tag go through the same control as everywhere."""
-    run = runs["title-match"]
-    result = called(optsg_eval, "--run", run, "--split", "test", "--device", "cpu", "--vocabulary", "known", "-q")
-    assert result.stderr == ""
-    metrics = json.loads((run / "eval/test-vocabulary-known/metrics.json").read_text(encoding="utf-8"))
-    plain = json.loads((run / "eval/test/metrics.json").read_text(encoding="utf-8"))
-    assert metrics["label_based"] == plain["label_based"]
+@pytest.mark.parametrize("name", FITTED_SYSTEMS)
+def test_a_closed_vocabulary_is_kept_to(runs: Mapping[str, Path], tmp_path: Path, name: str) -> None:
+    (tmp_path / "two.txt").write_text("Red\nCat\n", encoding="utf-8")
+    found = {}
+    for words in ("open", tmp_path / "two.txt"):
+        called(optsg_eval, "--run", runs[name], "--split", "test", "--device", "cpu", "--vocabulary", words, "-q")
+        folder = runs[name] / "eval" / ("test" if words == "open" else "test-two.txt")
+        lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+        found[words] = [{tag["tag"] for tag in json.loads(line)["tags"]} for line in lines]
+    everything, two = found.values()
+    assert set.union(*two) == {"Red", "Cat"}
+    if name != "sources":  # where the ranker also sees how a tag stands among the others
+        assert two == [tags & {"Red", "Cat"} for tags in everything]
