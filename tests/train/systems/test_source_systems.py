@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -229,12 +230,14 @@ def test_one_modality_reads_nothing_else(
 @pytest.mark.parametrize("name", FITTED_SYSTEMS)
 def test_poor_stores_are_fitted_too(tmp_path: Path, name: str, kind: str) -> None:
     videos = tiny_videos(3 if kind == "three videos" else 100)
-    header: dict[str, object] = {}
+    header: dict[str, Any] = {}
     if kind == "no titles":
         videos = [dataclasses.replace(video, title="") for video in videos]
     elif kind == "no pictures":
         none = np.empty((0, FRAME_DIM), np.float16)
-        videos = [dataclasses.replace(v, frames=none, times=none[:, 0], patches=v.patches[:0]) for v in videos]
+        videos = [
+            dataclasses.replace(v, frames=none, times=np.empty(0, np.float32), patches=v.patches[:0]) for v in videos
+        ]
     elif kind == "untrained text model":
         header = {"text_encoder": {"kind": "tiny", "name": "tiny", "title_encoder": "untrained"}}
     elif kind == "no validation":
