@@ -12,6 +12,7 @@ import torch
 
 from ... import __version__
 from ...data.errors import ConfigError, RunError
+from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer, build_vocabulary
@@ -22,6 +23,7 @@ from ..run_files import CONFIG, create_run, point_latest, read_config
 from ..system_names import DEFAULT_SYSTEM
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
+from .schedule import fit_schedule
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -148,7 +150,12 @@ def plan_run(
     _check_settings(system, fixed, settings)
     sizes, schedule = SIZES[size]
     sizes = source.config.model if source else sizes
-    model, training = apply_settings(sizes, schedule, [*settings, *seeds, *fixed])
+    said = [*settings, *seeds, *fixed]
+    model, training = apply_settings(sizes, schedule, said)
+    chosen = {setting.partition("=")[0] for setting in said}
+    videos, validated = (int((store.splits == SPLITS.index(split)).sum()) for split in ("train", "val"))
+    learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
+    training = fit_schedule(size, training, chosen, videos=videos, validated=validated, learns_soon=learns_soon)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
     inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
