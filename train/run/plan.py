@@ -248,8 +248,8 @@ def begun_config(run: Path) -> RunConfig:
     return config
 
 
-KEEPING = ("state_seconds", "keep_states")
-"""Settings that say how states are kept and change nothing about the model."""
+BESIDE = ("state_seconds", "keep_states", "ranking")
+"""Settings that change nothing about the model: how states are kept, and what decides beside it."""
 
 
 def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
@@ -257,7 +257,7 @@ def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str
     rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
     for part in ("model", "training"):
         have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
-        rows += [(name, have[name], want[name]) for name in want if name not in KEEPING]
+        rows += [(name, have[name], want[name]) for name in want if name not in BESIDE]
     had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
     rows.append(("the pre-trained weights", had, wants))
     have, want = found.store["header"], wanted.store["header"]
