@@ -36,12 +36,17 @@ def clean_tag(raw: str) -> str:
         if _AFFECTED.search(text) is None:
             break
         before = text
-        text = _ENTITY.sub(lambda entity: unescape(entity[0]), _ESCAPED_AMPERSANDS.sub("&", text))
+        text = unescaped(text)
         text = unicodedata.normalize("NFKC", _without_joiners(_INVISIBLE.sub("", text)))
         if text == before:
             break
     text = "".join(" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
     return " ".join(text.split())
+
+
+def unescaped(text: str) -> str:
+    """Entities of HTML as the characters that they stand for."""
+    return _ENTITY.sub(lambda entity: unescape(entity[0]), _ESCAPED_AMPERSANDS.sub("&", text))
 
 
 def _without_joiners(text: str) -> str:

@@ -128,7 +128,7 @@ class TaggingOptions:
         return re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-.")
 
 
-class _Decision(click.ParamType):
+class _Decision(click.ParamType[float | str]):
     """``scalar`` or a number."""
 
     name = "decision"

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..data.inputs import Inputs, whole_tables_of
+from ..data.inputs import Inputs, whole_tables
 from ..data.inputs.create_annotations import Annotation
 from ..data.inputs.splits import choose_split, split_by_hash
 from ..data.media import SPLITS, Failure, MediaItem, Split
@@ -138,12 +138,14 @@ class Corrections:
         known: the stores.
         changes: new labels by id.
         counts: videos with another title, other tags, another split.
+        kept: videos with a title or tags that metadata says nothing of any more.
         mended: ids of recorded failures of metadata rows that are no failures any more.
     """
 
     known: KnownLabels
     changes: dict[str, Labels] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
     mended: set[str] = field(default_factory=set)
     _spelled: dict[str, Counter[str]] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
@@ -153,10 +155,13 @@ class Corrections:
         return bool(self.changes or self.mended or self.spellings())
 
     def compare(self, item: Labelled) -> None:
-        """Takes note of what is another now for a video of a known store; of what metadata says nothing of, nothing."""
-        if not item.given or (found := self.known.find(item.id)) is None:
+        """Takes note of what is another now for a video of a known store; what metadata says nothing of stays."""
+        if (found := self.known.find(item.id)) is None:
             return
         store, row = found
+        if not item.given:
+            self.kept += bool(len(store.tags(row)) or store.title(row))
+            return
         old = Labels(
             title=store.title(row),
             tags=tuple(store.tag_spellings[tag] for tag in store.tags(row)),
@@ -256,10 +261,8 @@ class WatchedInputs:
     def conclude(self, recorded: set[str]) -> None:
         """Reads on to the end, and notes which recorded failures of metadata rows are none any more."""
         self.read_on()
-        folder = whole_tables_of(self._inputs)
-        if folder is not None:
-            starts = tuple(f"{label}, " for label in folder.labels)
-            self._corrections.mended = {name for name in recorded - self.failed if name.startswith(starts)}
+        starts = tuple(f"{label}, " for label in whole_tables(self._inputs))
+        self._corrections.mended = {name for name in recorded - self.failed if name.startswith(starts)}
 
 
 def _the_same(inputs: Inputs) -> Inputs:

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ..data.inputs import Inputs, skipped_files, tables_of
-from ..data.inputs.media_folder import skipped_sentence
+from ..data.inputs import Inputs, left_out_thumbnails, skipped_files, tables_of
+from ..data.inputs.media_folder import left_out
 from ..data.media import SPLITS, Failure, MediaItem
 from ..data.tags import tag_key
 
@@ -51,8 +51,7 @@ def dry_run_lines(inputs: Inputs, out: Path) -> Iterator[str]:
         yield f"  {failure.source}: {failure.error.removeprefix(failure.source + ': ')}"
     if len(failures) > SHOWN:
         yield f"  … and {len(failures) - SHOWN:,} more that cannot be read"
-    if skipped := skipped_sentence(skipped_files(inputs), "the inputs"):
-        yield skipped
+    yield from left_out(skipped_files(inputs), left_out_thumbnails(inputs), "the inputs")
     state = "exists: only inputs that it does not hold would be read" if out.exists() else "would be made"
     yield f"{out} {state}"
 

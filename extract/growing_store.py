@@ -114,6 +114,7 @@ class GrowingStore:
     def _correct(self, text_encoder: TextEncoder, report_merge: Callable[[int], None] | None) -> None:
         """Applies what was corrected of videos that earlier runs had done; counts it in the summary."""
         self.done.known.close()
+        self.summary.kept = self.corrections.kept
         with open_store(self.out) as store:
             self.corrections.settle(store)
         if self.corrections:

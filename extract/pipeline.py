@@ -21,7 +21,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..data.corpus_part import CorpusPart
-from ..data.inputs import Inputs, skipped_files
+from ..data.inputs import Inputs, left_out_thumbnails, skipped_files
 from ..data.media import Failure
 from ..data.stop_signals import StopRequest, stop_on_signals
 from ..data.store.schema import DECODING, StoreHeader, VideoFeatures
@@ -89,7 +89,6 @@ def run_engine(
     log, stop = log or EventLog(), StopRequest()
     header = _header(engine, text_encoder, preset, part)
     with open_growing_store(out, header, engine.options, log) as store:
-        store.summary.skipped.update(skipped_files(inputs))
         watched = WatchedInputs(inputs, store.corrections, store.done.videos)
         with (
             stop_on_signals(stop),
@@ -97,13 +96,20 @@ def run_engine(
         ):
             _write_parts(results, store, report)
         if stop.is_set():
-            log.finished(store.summary, "interrupted")
+            log.finished(_with_left_out(store.summary, inputs), "interrupted")
             raise ExtractionInterrupted(stop.number)
         watched.conclude(store.done.recorded)
         store.finish(inputs.description, text_encoder, report_merge)
         store.summary.seconds = time.perf_counter() - started
-        log.finished(store.summary)
+        log.finished(_with_left_out(store.summary, inputs))
     return store.summary
+
+
+def _with_left_out(summary: ExtractSummary, inputs: Inputs) -> ExtractSummary:
+    """The summary with what inputs left out; what shards hold besides is known once they have been read."""
+    summary.skipped.update(skipped_files(inputs))
+    summary.thumbnails = left_out_thumbnails(inputs)
+    return summary
 
 
 def _write_parts(results: Iterator[VideoFeatures | Failure], store: GrowingStore, report: Report | None) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..data.inputs import Inputs, tables_of
-from ..data.inputs.media_folder import skipped_sentence
+from ..data.inputs.media_folder import left_out
 from .summary import ExtractSummary
 
 LINE_SECONDS = 10.0
@@ -170,8 +170,10 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     partial = summary.partial.total()
     whole = [("ok", summary.videos + summary.images - partial, _kinds(summary) if not partial else "")]
     rows: list[tuple[str, int, str]] = whole + [("partial", n, what) for what, n in summary.partial.most_common()]
+    rows += [("noted", n, what) for what, n in summary.noted.most_common()]
     rows += [("earlier", summary.resumed, "done before")]
     rows += [("changed", summary.corrected["videos"] or summary.corrected.total(), _corrected(summary))]
+    rows += [("kept", summary.kept, f"without metadata by now; titles and tags stay ({CLEARS} takes them away)")]
     causes = summary.failures.most_common()
     rows += [(status, count, f"{stage}: {cause}") for (status, stage, cause), count in causes[:MOST_CAUSES]]
     rows += [("failed", sum(count for _, count in causes[MOST_CAUSES:]), "for other reasons")]
@@ -181,10 +183,11 @@ def summary_lines(summary: ExtractSummary) -> list[str]:
     ]
     if summary.failed > len(summary.examples):
         lines.append(f"  … and {summary.failed - len(summary.examples):,} more, all in the store (optsg-store info)")
-    if skipped := skipped_sentence(summary.skipped, "the inputs"):
-        lines.append(skipped)
+    lines += left_out(summary.skipped, summary.thumbnails, "the inputs")
     return [*lines, *(f"warning: {warning}" for warning in summary.warnings), _last_line(summary)]
 
+
+CLEARS = "optsg-store relabel --clear-missing"
 
 CORRECTED = {
     "titles": "titles",

@@ -28,7 +28,10 @@ class ExtractSummary:
         examples: the first of them.
         corrected: videos that earlier runs had done with other titles, tags and splits than before, by what changed;
             ``videos`` in all, ``spellings`` of tags, and ``rows`` of metadata that are bad no longer.
-        skipped: files of the inputs' folder that were not looked at, by suffix.
+        noted: inputs that are whole although something is odd about them, by what it is.
+        kept: videos that earlier runs had done and of which metadata says nothing any more; their titles and tags stay.
+        skipped: files of the inputs that were not looked at, by suffix.
+        thumbnails: pictures that were left out because they stand for a video.
         seconds: wall time of this run, the opening of encoders aside.
         decode_seconds: processor time of decoding and preprocessing, over all processes.
         encode_seconds: wall time in the image encoder.
@@ -48,7 +51,10 @@ class ExtractSummary:
     failures: Counter[tuple[FailureStatus, str, str]] = field(default_factory=Counter)
     examples: list[Failure] = field(default_factory=list)
     corrected: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    thumbnails: int = 0
     seconds: float = 0.0
     decode_seconds: float = 0.0
     encode_seconds: float = 0.0
@@ -76,6 +82,8 @@ class ExtractSummary:
         self.decode_seconds += features.decode_seconds
         if features.status == "partial":
             self.partial[general_part(features.note)] += 1
+        elif features.note:
+            self.noted[general_part(features.note)] += 1
 
     def add_failure(self, failure: Failure) -> None:
         """Counts a failure under its cause: the error without what it says about this one file."""
@@ -101,7 +109,10 @@ class ExtractSummary:
             "out": str(self.out),
             **{name: getattr(self, name) for name in names},
             "corrected": dict(self.corrected),
+            "noted": dict(self.noted.most_common()),
+            "kept": self.kept,
             "skipped": dict(self.skipped.most_common()),
+            "thumbnails": self.thumbnails,
             "statuses": {name: count for name, count in statuses.items() if count},
             **{name: round(getattr(self, name), 3) for name in times},
             "unknown_pieces": {name: round(share, 4) for name, share in self.unknown_pieces.items()},

@@ -78,14 +78,14 @@ def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose
                     request = RunRequest(run=run, device=device, **chosen)
                     begin = partial(begun_run if resume == "auto" else new_run, request)
                     if run is not None:  # before anything is in it: another process may be about to begin it too
-                        held.enter_context(training_alone(run, processes))
+                        held.enter_context(training_alone(run, processes, resume=resume is not None))
                     named, run = run, processes.by_main(begin)
                     if named is None:
                         held.enter_context(training_alone(run, processes))
                 else:
                     run = run or Path("runs/latest")
                     begun_config(run)
-                    held.enter_context(training_alone(run, processes))
+                    held.enter_context(training_alone(run, processes, resume=resume is not None))
                 train_run(run, processes=processes, resume=resume is not None, quiet=quiet)
         except TrainingInterrupted as interruption:
             sys.exit(interruption.exit_code)

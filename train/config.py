@@ -21,6 +21,8 @@ FalseNegatives = Literal["mask", "keep"]
 
 Normalisation = Literal["weights", "sum"]
 
+Buckets = Literal["visual", "title"]
+
 MOST_PIECES = 1 << 24
 """Word pieces of a tokenizer."""
 
@@ -119,12 +121,16 @@ class TrainingConfig:
     """Optimisation; the defaults are the paper's where it gives them (§4.3).
 
     Attributes:
-        epochs: passes over the training split; 0 chooses by the size of the store (:func:`default_epochs`).
+        epochs: passes over the training split; 0 is made a number when a run is planned
+            (:mod:`optsg.train.run.schedule`). Runs of version 0.1.0 keep the 0, which is :func:`default_epochs`.
         batch_size: videos of a step, over all processes.
         micro_batch: most videos that a process computes at a time, for batches larger than its memory; the loss is that
             of the whole batch (:mod:`optsg.train.loop.micro_batches`). 0 computes its share at once.
         shuffle_window: videos that are mixed at a time, for a store that is read well only in sequence
             (:func:`optsg.data.batching.bucketed_batches`); 0 mixes the whole split in every epoch.
+        buckets: what the videos of a batch have in common, so that little of it is padding: ``visual``, the number of
+            frames, patches and tags; ``title``, the length of the title, then that of what is written, where the title
+            encoder and the decoder are most of the model.
         learning_rate: peak; pre-trained parts use ``pretrained_learning_rate``.
         warmup: share of all steps in which the learning rate rises.
         nil_weight: λ of Eq. 8.
@@ -134,7 +140,8 @@ class TrainingConfig:
         shuffle: whether the prompts' order is drawn anew per video and step.
         contrastive: whether the contrastive loss (Eq. 5) is part of the training.
         ema: decay of the averaged weights that are validated and kept; 0 keeps the last weights themselves.
-        validate_every: epochs between validations; 0 chooses about twelve validations a run.
+        validate_every: epochs between validations; 0 as for ``epochs``.
+        validate_from: the first epoch after which there is a validation.
         ranking: whether a ranker over the system and the sources beside it decides in the end, where there is a
             validation split to fit it on.
         patience: validations without a better score after which training stops; 0 never stops early.
@@ -148,6 +155,7 @@ class TrainingConfig:
     batch_size: int = 256
     micro_batch: int = 0
     shuffle_window: int = 0
+    buckets: Buckets = "visual"
     learning_rate: float = 2e-4
     pretrained_learning_rate: float = 5e-5
     weight_decay: float = 0.002
@@ -165,6 +173,7 @@ class TrainingConfig:
     ema: float = 0.999
     precision: Precision = "auto"
     validate_every: int = 0
+    validate_from: int = 0
     ranking: bool = True
     patience: int = 6
     max_tag_pieces: int = 24
@@ -306,17 +315,17 @@ SIZES: Mapping[Size, tuple[ModelConfig, TrainingConfig]] = {
             vocabulary="corpus",
             frozen_title_layers=0,
         ),
-        TrainingConfig(batch_size=64, learning_rate=7e-4, ema=0.995),
+        TrainingConfig(batch_size=64, learning_rate=7e-4, ema=0.995, buckets="title"),
     ),
 }
 
 
 TARGET_STEPS = {"base": 30_000, "small": 720}
-"""Optimiser steps of a run: about what CREATE-210K needs for 36 epochs, and eight minutes on a CPU core."""
+"""Optimiser steps after which every system has converged: ``base``'s are about 36 epochs of CREATE-210K."""
 
 
 def default_epochs(size: Size, videos: int, batch_size: int) -> int:
-    """Epochs that give about the size's target number of steps: many over a small store, few over a large one."""
+    """Epochs that give about so many steps: many over a small store, few over a large one."""
     steps = -(-videos // batch_size)
     return int(min(120, max(8, round(TARGET_STEPS[size] / steps))))
 

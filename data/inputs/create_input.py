@@ -23,6 +23,7 @@ class CreateInput:
         description: one line for people.
         count: ``None``: it takes reading the annotations.
         skipped: numbers of files by suffix that are neither video nor image.
+        thumbnails: how many pictures are left out because they stand for a video.
     """
 
     def __init__(self, folder: MediaFolder, annotations: CreateAnnotations):
@@ -31,9 +32,15 @@ class CreateInput:
         self._files = FilesByStem(folder.media, what="video or image", place=f"the folder {folder.root}")
         self.count: int | None = None
         self.skipped = folder.skipped
+        self.thumbnails = len(folder.thumbnails)
         self.description = (
             f"folder {folder.root} with {annotations.description}: {len(folder.media):,} videos or images"
         )
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the annotation files, as their failures begin."""
+        return [printable(path.name) for path in self._annotations.files]
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
         yield from self._folder.failures

@@ -16,10 +16,10 @@ from ..media import Failure, MediaItem
 from .media_folder import DefaultIds, MediaFolder, media_kind
 from .metadata.columns import MetadataOptions
 from .metadata.metadata_table import Row
-from .metadata.records import Record, id_or, parse_record
+from .metadata.records import Record, id_or, parse_id, parse_record
 from .metadata.survey import ROWS_BEFORE_READING, TableSurvey, survey_table
 from .relative_paths import printable
-from .rows_by_file import RowsByFile, joined_record, named_file, open_tables
+from .rows_by_file import NOBODY, RowsByFile, joined_record, named_file, open_tables
 from .splits import choose_split, named_split, split_of_folders
 
 
@@ -75,6 +75,12 @@ class FolderInput:
         return RowsByFile(self._folder, self._tables)
 
     @property
+    def thumbnails(self) -> int:
+        """How many pictures are left out because they stand for a video."""
+        behind = range(len(self._folder.media), len(self._folder.media) + len(self._folder.thumbnails))
+        return sum(self._rows.owner[index] == NOBODY for index in behind) if self._tables else len(behind)
+
+    @property
     def labels(self) -> list[str]:
         """Names of the tables, as their failures begin."""
         return [table.label for table in self._tables]
@@ -102,12 +108,15 @@ class FolderInput:
                 return None
             is_done[index] = True
             default_id = self._default_id(path)
+            if parse_id(row.values) is None:
+                default_id = self._sidecar_id(path) or default_id
             if index in self._rows.repeated:
                 where = table.label
-                return self._item(path, joined_record(self._rows.repeated[index], printable(path), self._options))
+                record = joined_record(self._rows.repeated[index], printable(path), self._options)
+                return self._item(path, record, default_id)
             if row.error is not None:
                 raise InputError(row.error)
-            return self._item(path, parse_record(row.values, self._options.tag_separator))
+            return self._item(path, parse_record(row.values, self._options.tag_separator), default_id)
         except InputError as error:
             return _failure(path, id_or(row.values, default_id), f"{where}: {error}")
 
@@ -117,18 +126,32 @@ class FolderInput:
             if self._needs_title is None or self._needs_title(printable(path)):
                 for sidecar in self._folder.sidecars_of(path):
                     values |= read_sidecar(self._folder.root / sidecar)
-            return self._item(path, parse_record(values, self._options.tag_separator))
+            return self._item(path, parse_record(values, self._options.tag_separator), self._default_id(path))
         except InputError as error:
             return _failure(path, id_or(values, self._default_id(path)), f"{printable(path)}: {error}")
 
+    def _sidecar_id(self, path: str) -> str | None:
+        """The id that a file has by its ``NAME.info.json``, which is the same with a row that gives none as without a row.
+
+        Where files are known by their paths, nobody asks for ids.
+        """
+        if self._needs_title is not None or self._is_thumbnail(path):
+            return None
+        values: dict[str, object] = {}
+        for sidecar in self._folder.sidecars_of(path):
+            values |= read_sidecar(self._folder.root / sidecar)
+        return parse_id(values)
+
     def _default_id(self, path: str) -> str:
         """A thumbnail shares its stem with its video."""
-        index = self._folder.index(path)
-        is_thumbnail = index is not None and index >= len(self._folder.media)
-        return printable(path) if is_thumbnail else self._ids[path]
+        return printable(path) if self._is_thumbnail(path) else self._ids[path]
 
-    def _item(self, path: str, record: Record) -> MediaItem:
-        video_id = record.id or self._default_id(path)
+    def _is_thumbnail(self, path: str) -> bool:
+        index = self._folder.index(path)
+        return index is not None and index >= len(self._folder.media)
+
+    def _item(self, path: str, record: Record, default_id: str) -> MediaItem:
+        video_id = record.id or default_id
         kind = media_kind(path)
         assert kind is not None  # the listing holds no other files
         named = (record.split, split_of_folders(path))
@@ -155,8 +178,9 @@ class FolderInput:
         videos = sum(1 for path in self._folder.media if media_kind(path) == "video")
         counts = f"{_plural(videos, 'video')}, {_plural(len(self._folder.media) - videos, 'image')}"
         thumbnails = len(self._folder.thumbnails)
+        unless = " unless a row names them" if self._tables else ""
         left_out = (
-            f" ({_plural(thumbnails, 'picture')} beside a video of that name: thumbnails, left out)"
+            f" ({_plural(thumbnails, 'picture')} beside a video of that name: thumbnails, left out{unless})"
             if thumbnails
             else ""
         )

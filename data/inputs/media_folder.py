@@ -31,6 +31,9 @@ SIDECAR_SUFFIX = ".info.json"
 LONGEST_SUFFIX, MOST_SUFFIXES = 10, 12
 """Characters of a suffix that is counted by itself, and suffixes that are named."""
 
+REMEDIES = {".jxl": " (JPEG XL, to be converted, for instance with djxl)"}
+"""What helps where a format is not read."""
+
 _TABLE_NAMES = tuple(f"metadata{suffix}" for suffix in TABLE_SUFFIXES)
 
 
@@ -161,13 +164,22 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
     else:
         folder.others += 1
         if entry.name not in _TABLE_NAMES:
-            folder.skipped[_short_suffix(entry.name)] += 1
+            folder.skipped[short_suffix(entry.name)] += 1
 
 
-def _short_suffix(name: str) -> str:
+def short_suffix(name: str) -> str:
     """A suffix as it is counted; one that is no usual suffix counts as none, so that there are few."""
     suffix = PurePosixPath(name).suffix.lower()
     return suffix if 1 < len(suffix) <= LONGEST_SUFFIX and suffix[1:].isalnum() and not suffix[1:].isdigit() else ""
+
+
+def left_out(skipped: Mapping[str, int], thumbnails: int, place: str) -> list[str]:
+    """What is said of files that are left out, a sentence each: those that are skipped, and the thumbnails of videos."""
+    said = [] if (sentence := skipped_sentence(skipped, place)) is None else [sentence]
+    pictures = (
+        "picture beside a video of its name is" if thumbnails == 1 else "pictures beside videos of their names are"
+    )
+    return said + [f"{thumbnails:,} {pictures} left out in {place}: thumbnails"] * (thumbnails > 0)
 
 
 def skipped_sentence(skipped: Mapping[str, int], place: str) -> str | None:
@@ -175,7 +187,10 @@ def skipped_sentence(skipped: Mapping[str, int], place: str) -> str | None:
     if not (total := sum(skipped.values())):
         return None
     ranked = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
-    counts = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in ranked[:MOST_SUFFIXES])
+    counts = ", ".join(
+        f"{count:,} {suffix or 'without a suffix'}{REMEDIES.get(suffix, '')}"
+        for suffix, count in ranked[:MOST_SUFFIXES]
+    )
     more = ", …" if len(ranked) > MOST_SUFFIXES else ""
     files = "file is" if total == 1 else "files are"
     return f"{total:,} {files} skipped in {place}, being neither video nor image by their suffixes: {counts}{more}"

@@ -58,15 +58,26 @@ class CountsSkipped(Protocol):
     """Inputs that know what they left out.
 
     Attributes:
-        skipped: numbers of files by suffix that are neither videos nor images nor metadata.
+        skipped: numbers of files by suffix that are neither videos nor images nor metadata; of shards, as far as they have
+            been read.
     """
 
     skipped: Mapping[str, int]
+
+    @property
+    def thumbnails(self) -> int:
+        """How many pictures are left out because they stand for a video."""
+        ...
 
 
 def skipped_files(inputs: Inputs) -> Mapping[str, int]:
     """Numbers of files by suffix that ``inputs`` left out, as far as they know."""
     return inputs.skipped if isinstance(inputs, CountsSkipped) else {}
+
+
+def left_out_thumbnails(inputs: Inputs) -> int:
+    """How many pictures ``inputs`` left out because they stand for a video, as far as they know."""
+    return inputs.thumbnails if isinstance(inputs, CountsSkipped) else 0
 
 
 def open_inputs(
@@ -119,6 +130,11 @@ class _UniqueInputs:
         self.description = inputs.description if limit is None else f"{inputs.description} (the first {limit:,})"
 
     @property
+    def thumbnails(self) -> int:
+        """As of all inputs."""
+        return left_out_thumbnails(self.whole)
+
+    @property
     def is_limited(self) -> bool:
         """Whether there may be more inputs than are given."""
         return self._limit is not None
@@ -160,6 +176,11 @@ class _PartOfInputs:
         self.skipped = skipped_files(inputs)
         self.description = f"{inputs.description} ({part.described()})"
 
+    @property
+    def thumbnails(self) -> int:
+        """As of all inputs."""
+        return left_out_thumbnails(self.whole)
+
     def __iter__(self) -> Iterator[MediaItem | Failure]:
         return (item for item in self.whole if self._part.holds(item.id))
 
@@ -176,10 +197,16 @@ def tables_of(inputs: Inputs) -> FolderInput | None:
     return inputs if isinstance(inputs, FolderInput) else None
 
 
-def whole_tables_of(inputs: Inputs) -> FolderInput | None:
-    """The same, but ``None`` where a limit keeps some of its items back."""
-    unique = inputs.whole if isinstance(inputs, _PartOfInputs) else inputs
-    return None if isinstance(unique, _UniqueInputs) and unique.is_limited else tables_of(inputs)
+def whole_tables(inputs: Inputs) -> list[str]:
+    """Names of the files of metadata that ``inputs`` have, as failures of their rows begin.
+
+    None where a limit keeps some items back, or where each shard has its own.
+    """
+    while isinstance(inputs, (_UniqueInputs, _PartOfInputs)):
+        if isinstance(inputs, _UniqueInputs) and inputs.is_limited:
+            return []
+        inputs = inputs.whole
+    return inputs.labels if isinstance(inputs, (FolderInput, CreateInput)) else []
 
 
 def _open(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from ..errors import InputError
 from ..foreign.json_reader import parse_json
 from ..media import LABELS, Failure, MediaItem, MediaKind
 from .folder_input import yt_dlp_columns
-from .media_folder import media_kind
+from .media_folder import media_kind, short_suffix
 from .metadata.columns import MetadataOptions, column_name
 from .metadata.records import FORBIDDEN, PINNED, id_or, parse_record
 from .relative_paths import inside, printable
@@ -41,7 +42,8 @@ class ShardInput:
 
     Attributes:
         description: one line for people.
-        skipped: numbers of files beside the shards by suffix.
+        skipped: numbers of other files by suffix, beside the shards and, as far as they have been read, in them.
+        thumbnails: how many pictures were left out so far because their samples have a video.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class ShardInput:
         self._count: int | None = None
         self._is_counted = False
         self.description = description
-        self.skipped = skipped or {}
+        self._beside = skipped or {}
+        self.skipped = Counter(self._beside)
+        self.thumbnails = 0
 
     @property
     def count(self) -> int | None:
@@ -71,13 +75,20 @@ class ShardInput:
         return self._count
 
     def __iter__(self) -> Iterator[MediaItem | Failure]:
+        self.skipped.clear()
+        self.skipped.update(self._beside)
+        self.thumbnails = 0
         yield from self._failures
         for shard in self._shards:
-            for sample in read_samples(shard.path):
+            for sample in read_samples(shard.path, self._skip):
                 if isinstance(sample, TarProblem):
                     yield _failure_of_problem(shard, sample)
                 else:
+                    self.thumbnails += _thumbnails(sample)
                     yield _item(shard, sample, self._options)
+
+    def _skip(self, name: str) -> None:
+        self.skipped[short_suffix(name)] += 1
 
     def _count_samples(self) -> int | None:
         total = 0
@@ -138,6 +149,12 @@ def _media(sample: TarSample, metadata: Mapping[str, Any]) -> tuple[str, MediaKi
     if metadata.get("status") not in (None, "success"):
         raise InputError(f"no video or image, its download ended with {_quote(metadata, 'status', 'error_message')}")
     raise InputError(f"no video or image, only {', '.join(sample.members)}")
+
+
+def _thumbnails(sample: TarSample) -> int:
+    """How many pictures it has beside a video."""
+    kinds = [media_kind(sample.key + suffix) for suffix in sample.members]
+    return kinds.count("image") if "video" in kinds else 0
 
 
 def _quote(metadata: Mapping[str, Any], *names: str) -> str:

@@ -7,7 +7,7 @@ command in a name that begins with ``pipe:``, and load torch. What they write is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tarfile import TarInfo
@@ -51,8 +51,10 @@ class TarProblem:
     error: str
 
 
-def read_samples(path: Path) -> Iterator[TarSample | TarProblem]:
+def read_samples(path: Path, skip: Callable[[str], None] = lambda _: None) -> Iterator[TarSample | TarProblem]:
     """Samples of a shard in order, one in memory at a time; of videos and images only the headers are read.
+
+    ``skip`` is told the name of every file that is no video, image, ``.json`` or ``.txt``; hidden ones are not spoken of.
 
     A shard that is cut short or damaged gives the samples before that place and then one problem. The sample in which it
     ends counts if it has all that the one before it had, or a ``.json`` and a ``.txt`` where it is the first.
@@ -63,7 +65,7 @@ def read_samples(path: Path) -> Iterator[TarSample | TarProblem]:
     damage = None
     try:
         with open_tar(path) as tar:
-            for member in _members(tar):
+            for member in _members(tar, skip):
                 if not member.isreg() or member.issparse():
                     yield TarProblem(member=member.name, error="is a link or a sparse file, which is not read")
                     continue
@@ -107,16 +109,19 @@ def count_samples(path: Path, *, at_most: int) -> int | None:
     return count
 
 
-def _members(tar: TarReader) -> Iterator[TarInfo]:
+def _members(tar: TarReader, skip: Callable[[str], None] = lambda _: None) -> Iterator[TarInfo]:
     """Members with a suffix in use; raises one of ``TAR_DAMAGE`` unless the archive ends with its end mark.
 
     :mod:`tarfile` takes a broken header after the first for the end of the archive, which would lose the rest silently.
     """
     while (member := tar.next()) is not None:
+        if member.isdir() or is_hidden(member.name):
+            continue
         suffix = PurePosixPath(member.name).suffix.lower()
-        in_use = suffix in TEXT_SUFFIXES or media_kind(member.name) is not None
-        if in_use and not member.isdir() and not is_hidden(member.name):
+        if suffix in TEXT_SUFFIXES or media_kind(member.name) is not None:
             yield member
+        else:
+            skip(member.name)
     tar.check_end()
 
 

@@ -62,7 +62,7 @@ def _array_digest(array: NDArray[Any]) -> str:
 
 def _weights_digest(store: FeatureStore) -> str:
     digest = hashlib.sha256()
-    for name, weight in sorted(store.title_encoder_weights().items()):
+    for name, weight in sorted(store.title_encoder_weights(finite=False).items()):
         update_weights_digest(digest, name, weight)
     return digest.hexdigest()
 

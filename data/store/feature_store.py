@@ -117,7 +117,7 @@ class FeatureStore(StoreArrays):
     def _name_of(self, column: str, row: int, names: Sequence[Name]) -> Name:
         number = int(self._fixed[column][row])
         if number >= len(names):
-            raise self._damage(f"{column} holds the number {number}, expected less than {len(names)}")
+            raise self.damage(f"{column} holds the number {number}, expected less than {len(names)}")
         return names[number]
 
     def numbers(self, column: str) -> NDArray[np.uint8]:
@@ -129,16 +129,17 @@ class FeatureStore(StoreArrays):
         names = {"videos/split": SPLITS, "videos/kind": schema.KINDS, "videos/status": FEATURE_STATUSES}[column]
         values = self._fixed[column]
         if len(values) and int(values.max()) >= len(names):
-            raise self._damage(f"{column} holds the number {int(values.max())}, expected less than {len(names)}")
+            raise self.damage(f"{column} holds the number {int(values.max())}, expected less than {len(names)}")
         return values
 
     def _check_numbers(self, column: str, numbers: Iterable[NDArray[np.int32]], below: int) -> None:
         """Raises StoreError where an array has a number outside ``range(below)``."""
         for values in numbers:
             if values.size and (int(values.min()) < 0 or int(values.max()) >= below):
-                raise self._damage(f"{column} holds numbers outside 0 to {below - 1:,}")
+                raise self.damage(f"{column} holds numbers outside 0 to {below - 1:,}")
 
-    def _damage(self, what: str) -> StoreError:
+    def damage(self, what: str) -> StoreError:
+        """The error that says so."""
         return StoreError(f"{self.path} is damaged: {what}; optsg-store verify says which videos")
 
     @cached_property
@@ -147,7 +148,7 @@ class FeatureStore(StoreArrays):
         try:
             return int(parse_json(self.title_encoder_config)["vocab_size"])
         except JSON_DAMAGE as error:
-            raise self._damage(f"text/config does not say the number of word pieces ({reason_of(error)})") from error
+            raise self.damage(f"text/config does not say the number of word pieces ({reason_of(error)})") from error
 
     def frames(self, row: int) -> NDArray[np.float16]:
         """Frame features of video ``row``, (M, frame_dim) float16; M is 0 for an image."""
@@ -193,6 +194,20 @@ class FeatureStore(StoreArrays):
     def tag_lengths(self) -> NDArray[np.int64]:
         """(V,) number of tags of every video."""
         return self._columns["videos/tags"].lengths()
+
+    def title_lengths(self) -> NDArray[np.int64]:
+        """(V,) word pieces of every title, special tokens among them."""
+        return self._columns[schema.TITLE_TOKENS].lengths()
+
+    def tag_piece_counts(self) -> NDArray[np.int64]:
+        """(V,) word pieces of all tags of every video."""
+        counts = np.zeros(len(self), np.int64)
+        of_tag = self._others[schema.TAG_TOKENS].lengths()
+        for start, block in self._blocks_of("videos/tags"):
+            self._check_numbers("videos/tags", [block.values], len(of_tag))
+            videos = np.repeat(np.arange(len(block)), block.lengths)
+            counts[start : start + len(block)] = np.bincount(videos, of_tag[block.values], len(block))
+        return counts
 
     def tag_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """(U,) how many of the videos ``rows`` have each tag."""
@@ -264,15 +279,31 @@ class FeatureStore(StoreArrays):
         try:
             return self.array(name).tobytes().decode()
         except UnicodeDecodeError as error:
-            raise self._damage(f"{name} is not UTF-8") from error
+            raise self.damage(f"{name} is not UTF-8") from error
 
     @property
     def title_encoder_config(self) -> str:
         """Hugging Face configuration of the title encoder as JSON."""
         return self._text(schema.TEXT_CONFIG)
 
-    def title_encoder_weights(self) -> dict[str, NDArray[Any]]:
-        """State dict of the title encoder, float32."""
+    def finite_embeddings(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Copies of :attr:`tag_embeddings` and :attr:`nil_embedding`, to learn from.
+
+        Raises:
+            StoreError: some are infinite or no numbers.
+        """
+        tags, nil = np.array(self.tag_embeddings), np.array(self.nil_embedding)
+        for name, values in ((schema.TAG_EMBEDDING, tags), (schema.NIL_EMBEDDING, nil)):
+            if not np.isfinite(values).all():
+                raise self.damage(f"{name} has values that are not finite")
+        return tags, nil
+
+    def title_encoder_weights(self, *, finite: bool = True) -> dict[str, NDArray[Any]]:
+        """State dict of the title encoder, float32.
+
+        Raises:
+            StoreError: it is damaged, or, where they have to be ``finite``, some weights are infinite or no numbers.
+        """
         weights: dict[str, NDArray[Any]] = {}
         left = self._file_path.stat().st_size
         for name in group_names(self._file, schema.TEXT_WEIGHTS, self._file_path):
@@ -284,6 +315,8 @@ class FeatureStore(StoreArrays):
                 raise StoreError(f"{self._file_path}: weights of the title encoder share their bytes; it is damaged")
             with hdf5_damage(self._file_path):
                 weights[name] = dataset[()]
+            if finite and not np.isfinite(weights[name]).all():
+                raise self.damage(f"{full_name} has values that are not finite")
         return weights
 
     def features(self, row: int) -> VideoFeatures:

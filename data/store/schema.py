@@ -47,7 +47,7 @@ FIRST_DECODING = 1
 """How files became pictures before there was a number for it: black behind transparent videos, stored instead of shown
 shapes, turned instead of mirrored, the first of several video streams."""
 
-DECODING = 2
+DECODING = 3
 """How files become pictures: raised with every change after which some files give other features."""
 
 VERSION = 2

@@ -13,6 +13,7 @@ from ...train.config import SIZES, RunConfig, Size, apply_settings, default_epoc
 from ...train.device import choose_device
 from ...train.run.init_from import open_source
 from ...train.run.plan import choose_size, plan_run
+from ...train.run.schedule import batch_for
 from ...train.system_names import check_system_name
 from ...train.systems.op_tsg import PAPER_SETTINGS
 from .grid import PAPER, QUICK_EPOCHS, QUICK_TABLES, SYSTEMS, TABLES, Choice, Row, Table
@@ -101,11 +102,16 @@ def _finetuned_rows(pretrained: Mapping[str, Path]) -> tuple[Row, ...]:
     )
 
 
-def quick_epochs(size: Size, videos: int, settings: Sequence[str]) -> str:
-    """The setting that makes a training short."""
+def grid_epochs(size: Size, videos: int, settings: Sequence[str], *, quick: bool) -> str:
+    """The setting that trains all systems as long as the slowest of them needs, or a share of that.
+
+    A run of its own is shorter (:mod:`optsg.train.run.schedule`): that is long enough for the default system.
+    """
     training = apply_settings(*SIZES[size], settings)[1]
-    epochs = training.epochs or default_epochs(size, videos, training.batch_size)
-    return f"epochs={max(1, round(QUICK_EPOCHS * epochs))}"
+    is_said = any(setting.startswith("batch_size=") for setting in settings)
+    batch = training.batch_size if is_said else batch_for(training.batch_size, videos)
+    epochs = training.epochs or default_epochs(size, videos, batch)
+    return f"epochs={max(1, round(QUICK_EPOCHS * epochs)) if quick else epochs}"
 
 
 def plan_grid(store: FeatureStore, asked: Invocation, tables: Sequence[Table]) -> Plan:
@@ -121,8 +127,10 @@ def plan_grid(store: FeatureStore, asked: Invocation, tables: Sequence[Table]) -
     """
     size = choose_size(asked.size, store, choose_device(asked.device))
     settings = asked.settings
-    if asked.quick and not any(setting.startswith("epochs=") for setting in settings):
-        settings += (quick_epochs(size, len(store.indices("train")), settings),)
+    if not any(setting.startswith("epochs=") for setting in settings):
+        settings += (grid_epochs(size, len(store.indices("train")), settings, quick=asked.quick),)
+    if not any(setting.startswith("ranking=") for setting in settings):
+        settings += ("ranking=false",)  # the tables compare systems, each by its own decision
     for setting in settings:
         if setting.partition("=")[0] == "seed":
             raise ConfigError(f"--set {setting}: seeds are chosen with --seeds")

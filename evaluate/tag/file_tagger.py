@@ -223,7 +223,7 @@ class FileTagger:
         if isinstance(item, MediaItem):
             assert isinstance(item.payload, Path)
             result = prepare(item.kind, item.payload, self._preparation)
-        (features,) = encoding.results(iter([self._as_read(Decoded(number=0, item=item, result=result))]))
+        (features,) = encoding.results(iter([self._as_read(Decoded.of(0, item, result))]))
         return features
 
     def _as_read(self, decoded: Decoded) -> Decoded:

@@ -21,7 +21,7 @@ from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.whole_files import whole_file
 from ..scores.predictions import json_line
 from .made_with import MadeWith, check_record, record_path, write_record
-from .tagged_file import TaggedFile
+from .tagged_file import TaggedFile, check_row
 
 
 class Journal:
@@ -91,9 +91,7 @@ class Journal:
     def _read(self, line: bytes, number: int) -> tuple[str, bool]:
         """The path in a line, and whether that file failed."""
         try:
-            row = parse_json(line)
-            if not isinstance(row["path"], str):
-                raise TypeError("no path")
+            row = check_row(parse_json(line))
         except JSON_DAMAGE as error:
             raise RunError(
                 f"{self.path}, line {number}, is not what optsg-tag writes ({reason_of(error)}); name another file with --out"

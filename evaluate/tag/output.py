@@ -234,6 +234,8 @@ class ParquetOutput(TableOutput):
             lambda: pq.ParquetFile(self.path).iter_batches(ROWS_AT_ONCE, columns=columns), self._damage
         ):
             for row in rows:
+                if not isinstance(row["path"], str):
+                    raise self._damage(ValueError("a row without a path"))
                 yield Row(row["path"], row["error"] is not None, row)
 
     def _damage(self, error: BaseException) -> RunError:
@@ -251,7 +253,15 @@ class ParquetOutput(TableOutput):
         schema = SCHEMA.with_metadata({MADE_WITH: self._made_with.to_json()})
         with pq.ParquetWriter(path, schema) as writer:
             while some := list(islice(contents, ROWS_AT_ONCE)):
-                writer.write_table(pa.Table.from_pylist(some, schema))
+                writer.write_table(self._table(some, schema))
+
+    def _table(self, rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+        try:
+            return pa.Table.from_pylist(rows, schema)
+        except PARQUET_DAMAGE as error:
+            raise RunError(
+                f"{self._journal.path} holds what Parquet cannot ({reason_of(error)}); begin anew with --overwrite"
+            ) from error
 
 
 Output = Journal | TableOutput

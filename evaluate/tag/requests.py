@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...data.errors import InputError
-from ...data.inputs import expand_pattern, open_listing, skipped_files
+from ...data.inputs import Inputs, expand_pattern, left_out_thumbnails, open_listing, skipped_files
 from ...data.inputs.folder_input import read_sidecar
-from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, media_kind, skipped_sentence
+from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, left_out, media_kind
 from ...data.inputs.metadata.columns import FILE_NAME
 from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
 from ...data.inputs.metadata.records import Record, parse_record
@@ -53,7 +53,7 @@ class TagRequests:
         title: of the one file that is to be tagged; ``None`` takes what the metadata says.
         metadata: a table for a folder, in place of what lies in it.
         is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
-        warn: told in a sentence which files of a folder are skipped.
+        warn: told in a sentence each which files are skipped, and how many thumbnails are left out.
     """
 
     def __init__(
@@ -132,12 +132,19 @@ class TagRequests:
             return printable(str(base / source))
 
         listing = open_listing(path, metadata=metadata, needs_title=lambda source: not self._is_done(name_of(source)))
-        if skipped := skipped_sentence(skipped_files(listing), str(path)):
-            self._warn(skipped)
+        said = set[str]()
+        self._warn_of(listing, path, said)
         for item in listing:
             file = item.payload if isinstance(item, MediaItem) and isinstance(item.payload, Path) else None
             sidecar = None if file is None else _sidecar(file)
             yield TagRequest(path=name_of(item.source), item=item, sidecar=sidecar)
+        self._warn_of(listing, path, said)  # what shards hold besides is known once they have been read
+
+    def _warn_of(self, listing: Inputs, path: Path, said: set[str]) -> None:
+        for sentence in left_out(skipped_files(listing), left_out_thumbnails(listing), str(path)):
+            if sentence not in said:
+                self._warn(sentence)
+                said.add(sentence)
 
 
 def _expand(path: Path) -> list[str]:

@@ -1,6 +1,6 @@
 """From a video or image file to upright RGB pictures with their times.
 
-Animated WebP goes to Pillow; of the rest decord reads the videos that pass its preflight and of which nearly every packet is
+Animated WebP and AVIF go to Pillow; of the rest decord reads the videos that pass its preflight and of which nearly every packet is
 needed (``packets.py``), and PyAV all others and every one on which decord fails.
 """
 
@@ -20,7 +20,7 @@ from ...data.media import FeatureStatus
 from .decord_reader import DecordReader
 from .frame_reader import FrameReader, Shrink, as_shown, check_present, shown_size
 from .packets import may_try_decord, mostly_needed, same_times
-from .pillow_reader import PillowReader, is_animated_webp
+from .pillow_reader import PillowReader, is_for_pillow
 from .pyav_reader import PyavReader
 from .sampling import Sampling, choose_frames
 from .still import open_image
@@ -101,7 +101,7 @@ def decode_video_with(
         DecodeError: as in :func:`decode_video`, without the path.
     """
     check_present(payload)
-    if is_animated_webp(payload):
+    if is_for_pillow(payload):
         with PillowReader(payload, shrink) as movie:
             return _sample(movie, choose_frames(movie.times, sampling), convert)
     careful = PyavReader(payload, shrink)

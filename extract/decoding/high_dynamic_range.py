@@ -11,13 +11,15 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 
 Colours = NDArray[np.float64]
 """(…, 3) red, green, blue."""
 
 PQ, HLG = 16, 18
 """Numbers of the transfer characteristics in ITU-T H.273."""
+
+UNSPECIFIED = 2
 
 WHITE, PEAK = 203.0, 1000.0
 """cd/m² of the white of standard range (ITU-R BT.2408), and of the brightest that still differs from white."""
@@ -36,6 +38,26 @@ BT2020_TO_BT709 = np.array(
 )
 LUMINANCE = np.array([0.2627, 0.6780, 0.0593])
 """Of BT.2020's red, green and blue."""
+
+
+def transfer_of(head: bytes) -> int:
+    """The number of the transfer characteristic that a PNG (chunk ``cICP``), AVIF or HEIC (box ``colr``) states; 2 for none.
+
+    Of several pictures in a file the first one that states something counts, which is the one that is shown.
+    """
+    if head[:4] == b"\x89PNG":
+        before = head.partition(b"IDAT")[0]
+        stated = before.partition(b"cICP")[2][1:2]
+    elif head[4:8] == b"ftyp":
+        stated = head.partition(b"colrnclx")[2][2:4]
+    else:
+        stated = b""
+    return int.from_bytes(stated, "big") or UNSPECIFIED
+
+
+def in_standard_range(image: Image.Image, transfer: int) -> Image.Image:
+    """An RGB picture tone-mapped where its transfer characteristic is one of high dynamic range."""
+    return image.filter(tone_map(transfer)) if transfer in (PQ, HLG) else image
 
 
 @cache

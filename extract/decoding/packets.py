@@ -83,11 +83,15 @@ class PacketFacts:
         promised: frames that the container's index lists, 0 where it has none.
         cut_off: the file ends before its container says that it does.
         lost: where frames are missing although the file goes on, seconds from and to.
+        leaps: packets at which a part begins some seconds later by the clock, with nothing missing (``losses.py``).
+        joints: packets at which a part begins, these among them.
+        left_out: what is said of parts that cannot be read, or ``""``.
         reconfigured: the stream changes its parameters, for instance the size of the picture, on its way.
         skips_safely: frames to which the codec says no other refers may be left undecoded.
         alone: it is the only video stream of the file.
         plain: its pixels are square and opaque and of standard dynamic range, by its headers.
-        one_video: the video goes on under other identifiers, and is read as one stream (``transport_stream.py``).
+        one_video: where the video goes on under other identifiers or in other codecs, the codec whose packets are read as
+            one stream (``transport_stream.py``); ``None``: the file is read as it is.
     """
 
     container: str
@@ -107,11 +111,14 @@ class PacketFacts:
     promised: int
     cut_off: bool
     lost: tuple[float, float] | None
+    leaps: NDArray[np.int64]
+    joints: NDArray[np.int64]
+    left_out: str
     reconfigured: bool
     skips_safely: bool
     alone: bool
     plain: bool
-    one_video: bool
+    one_video: str | None
 
     @cached_property
     def pts(self) -> NDArray[np.int64]:
@@ -126,7 +133,8 @@ class PacketFacts:
     @property
     def complete(self) -> bool:
         """Whether the file holds all that its container says it does."""
-        return not self.cut_off and self.lost is None and self.found >= self.promised
+        whole = not self.cut_off and self.lost is None and not self.left_out
+        return whole and self.found >= self.promised
 
     @cached_property
     def cuts(self) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
 from .frame_reader import Shrink, shown_size
-from .high_dynamic_range import HLG, PQ, tone_map
+from .high_dynamic_range import HLG, PQ, in_standard_range
 from .orientation import ON_ITS_SIDE, turn_of
 from .still import on_white
 
@@ -43,8 +43,7 @@ class Painter:
         resized = (width, height) != (frame.width, frame.height)
         self.aspect = 1.0 if self._shrink is not None else 1 / aspect if lying else aspect
         image = self._rgb(frame, width, height, Interpolation.BICUBIC if resized else Interpolation.BILINEAR)
-        if is_high_dynamic_range(int(frame.color_trc)):
-            image = image.filter(tone_map(int(frame.color_trc)))
+        image = in_standard_range(image, int(frame.color_trc))
         return image if turn is None else image.transpose(turn)
 
     def _wanted(self, frame: VideoFrame, aspect: float, lying: bool) -> tuple[int, int]:

@@ -79,6 +79,8 @@ class PyavReader:
             flaws.append("truncated: it ends before its container says that it does")
         elif facts.lost:
             flaws.append(f"frames are missing between {facts.lost[0]:.1f} s and {facts.lost[1]:.1f} s")
+        if facts.left_out:
+            flaws.append(facts.left_out)
         if self._damaged:
             flaws.append(f"{_count(self._damaged, 'damaged packet')}")
         if self._smeared:
@@ -92,8 +94,11 @@ class PyavReader:
         """A stream without any time stamps, or with those of several clocks."""
         if self._counted:
             return f"without time stamps: its frames are counted, {float(self.facts.rate):g} a second"
-        restarts = len(self.facts.starts)
-        return f"its clock restarts {_count(restarts, 'time')}: the parts follow one another" if restarts else ""
+        restarts, leaps = len(self.facts.starts), len(self.facts.leaps)
+        said = [f"its clock restarts {_count(restarts, 'time')}: the parts follow one another"] * bool(restarts)
+        if leaps and not self.facts.left_out:
+            said.append(f"its clock leaps ahead {_count(leaps, 'time')}: a part begins later, and nothing is missing")
+        return "; ".join(said)
 
     @property
     def aspect(self) -> float:
@@ -211,8 +216,8 @@ class PyavReader:
             yield self._on_one_clock(packets_of(container, [stream])), context
 
     def _on_one_clock(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[Packet[VideoStream]]:
-        """The packets with the times of :attr:`facts`, where those of the file begin anew."""
-        if not len(self.facts.starts):
+        """The packets with the times and the damage of :attr:`facts`, where the file has several parts."""
+        if not len(self.facts.joints):
             yield from packets
             return
         times, damaged = self.facts.packet_pts.tolist(), self.facts.damaged.tolist()

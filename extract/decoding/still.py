@@ -12,8 +12,9 @@ from PIL import Image, ImageOps, PngImagePlugin
 from PIL.TiffTags import TAGS_V2
 
 from ...data.errors import DecodeError
-from .file_kinds import kind_of
-from .frame_reader import check_present
+from .file_kinds import JPEG_XL, LONGEST_HEAD, kind_of
+from .frame_reader import check_present, first_bytes
+from .high_dynamic_range import in_standard_range, transfer_of
 
 pillow_heif.register_heif_opener()
 
@@ -28,7 +29,7 @@ TEXT_TOO_LONG = "Decompressed data too large"
 
 
 def open_image(payload: Path | bytes) -> Image.Image:
-    """Reads an image upright (EXIF orientation applied), as RGB on white where it is transparent; whatever its name says.
+    """Reads an image upright (EXIF orientation applied), as RGB on white where it is transparent, in standard range.
 
     Raises:
         DecodeError: it is no image that Pillow reads, or it is cut off.
@@ -36,14 +37,15 @@ def open_image(payload: Path | bytes) -> Image.Image:
     check_present(payload)
     try:
         try:
-            return _opened(io.BytesIO(payload) if isinstance(payload, bytes) else payload)
+            image = _opened(io.BytesIO(payload) if isinstance(payload, bytes) else payload)
         except ValueError as error:
             if not str(error).startswith(TEXT_TOO_LONG):
                 raise
             data = payload if isinstance(payload, bytes) else payload.read_bytes()
-            return _opened(io.BytesIO(without_texts(data)))
+            image = _opened(io.BytesIO(without_texts(data)))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DecodeError(_reason(payload, error)) from error
+    return in_standard_range(image, transfer_of(first_bytes(payload, LONGEST_HEAD)))
 
 
 def _opened(source: Path | io.BytesIO) -> Image.Image:
@@ -58,6 +60,8 @@ def _opened(source: Path | io.BytesIO) -> Image.Image:
 def _reason(payload: Path | bytes, error: Exception) -> str:
     if str(error).startswith("cannot identify"):
         kind = kind_of(payload)
+        if kind == JPEG_XL:
+            return f"it is {kind}, which cannot be read; convert it, for instance with djxl"
         if kind is not None and not kind.endswith("picture"):
             return f"it is {kind}, not an image, whatever its name says"
         return (

@@ -6,7 +6,6 @@ Where a file has several video streams, one pass reads the headers of all, and t
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -23,10 +22,11 @@ from av.video.stream import VideoStream
 from ...data.errors import DecodeError
 from .clock import continuous
 from .file_kinds import is_foreign, is_picture_of_iso_media, kind_of
-from .frame_reader import check_present, ends_early, size_of, source_of
+from .frame_reader import check_present, ends_early, source_of
+from .losses import BROADCAST_FORMATS, is_whole_program_stream, with_losses
 from .packets import EntryTest, PacketFacts, entry_test, skips_safely
 from .painter import has_alpha, is_high_dynamic_range, pixel_aspect
-from .transport_stream import OneVideo, is_one_program
+from .transport_stream import OneVideo, TransportSurvey, percent, scrambled_share, survey_transport_stream
 
 av.logging.set_level(None)
 
@@ -36,20 +36,11 @@ PICTURE_FORMATS = frozenset({"image2", "image2pipe"})
 PLAYLIST_FORMATS = frozenset({"hls", "concat", "dash", "imf"})
 """Text files that make FFmpeg open other files: a video must not reach outside itself."""
 
-BROADCAST_FORMATS = frozenset({"mpegts", "mpeg"})
-"""Formats whose clock has 33 bits, wraps, and leaps where recordings were joined."""
-
 NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails
 """Marks of streams that are pictures about the video."""
 
 DEFAULT_WEIGHT = 5_000_000
 """Pixels that the mark of a default stream is worth, as for ffmpeg: it decides, unless a stream is far larger."""
-
-HOLE, EVENLY = 5, 0.95
-"""Usual frame intervals beyond which a gap may be a loss, and the share of intervals that are regular where it must be."""
-
-UNREAD_BETWEEN, UNREAD_TAIL = 512, 0.05
-"""Bytes between packets, and share of the file after the last, that Matroska's structure and indexes do not explain."""
 
 LATE_STREAMS = 1000
 """How often a stream may turn up in the midst of a file: each time PyAV's demuxing has to begin again."""
@@ -58,13 +49,13 @@ ALPHA_MODE = "alpha_mode"
 """What WebM calls a stream whose transparency is a second stream inside of it."""
 
 
-def open_video(payload: Path | bytes, *, one_video: bool = False) -> InputContainer:
+def open_video(payload: Path | bytes, *, one_video: str | None = None) -> InputContainer:
     """Opens a video file, or says in one sentence why it is none; ``one_video``: see :attr:`PacketFacts.one_video`."""
     check_present(payload)
     if is_picture_of_iso_media(payload):
         raise DecodeError(f"it is {kind_of(payload)}, not a video, whatever its name says")
     try:
-        source = OneVideo(payload) if one_video else source_of(payload)
+        source = source_of(payload) if one_video is None else OneVideo(payload, one_video)
         return av.open(source, mode="r", metadata_errors="ignore", container_options={"protocol_whitelist": "file"})
     except (av.FFmpegError, OSError) as error:
         kind = kind_of(payload)
@@ -80,13 +71,34 @@ def read_facts(payload: Path | bytes) -> PacketFacts:
     Raises:
         DecodeError: it is no video, or it is encrypted.
     """
-    facts, in_parts = _read_facts(payload, one_video=False)
-    if in_parts and is_one_program(payload):
-        facts, _ = _read_facts(payload, one_video=True)
-    return facts
+    survey = survey_transport_stream(payload)
+    if survey is None:
+        facts, _ = _read_facts(payload)
+        is_program_stream = facts.container == "mpeg"
+        share = scrambled_share(payload) if is_program_stream else 0.0
+        return replace(facts, left_out=_scrambled(share, MOST_SCRAMBLED_OF_DVD, "CSS, as of a DVD"))
+    left_out = _scrambled(survey.scrambled, MOST_SCRAMBLED, "scrambled, as of pay TV")
+    facts, in_parts = _read_facts(payload, survey)
+    if survey.is_one_program and (in_parts or left_out or not survey.is_steady):
+        facts, _ = _read_facts(payload, survey, one_video=survey.codec)
+    return replace(facts, left_out="; ".join(filter(None, [left_out, survey.other_codecs])))
 
 
-def _read_facts(payload: Path | bytes, *, one_video: bool) -> tuple[PacketFacts, bool]:
+MOST_SCRAMBLED, MOST_SCRAMBLED_OF_DVD = 0.95, 0.1
+"""Share of scrambled packets above which the rest is no video either. Of a DVD some sectors of every picture are scrambled, and
+decoders cannot know which; packets of a broadcast tell, and are left out."""
+
+
+def _scrambled(share: float, most: float, how: str) -> str:
+    """What is said of a video that is scrambled in places, or ``""``."""
+    if share > most:
+        raise DecodeError(f"it is encrypted ({how}) and cannot be read without its key")
+    return f"{percent(share)} of its video is encrypted ({how})" if share else ""
+
+
+def _read_facts(
+    payload: Path | bytes, survey: TransportSurvey | None = None, *, one_video: str | None = None
+) -> tuple[PacketFacts, bool]:
     """The facts, and whether the video may go on as another stream: a transport stream that has several of them."""
     with open_video(payload, one_video=one_video) as container:
         streams = moving_streams(container)
@@ -97,7 +109,12 @@ def _read_facts(payload: Path | bytes, *, one_video: bool) -> tuple[PacketFacts,
         chosen = choose_stream(list(headers.values()))
         facts = _facts(container, chosen, cut_off=ends_early(payload), one_video=one_video)
         in_parts = container.format.name == "mpegts" and (len(streams) > 1 or late.count > 0)
-        return replace(facts, lost=_lost_part(payload, container, facts)), in_parts
+        stated = (container.duration or 0) / av.time_base
+    return with_losses(payload, facts, stated=stated, is_intact=lambda: _is_intact(payload, survey)), in_parts
+
+
+def _is_intact(payload: Path | bytes, survey: TransportSurvey | None) -> bool:
+    return is_whole_program_stream(payload) if survey is None else survey.is_intact
 
 
 def moving_streams(container: InputContainer) -> list[VideoStream]:
@@ -175,7 +192,7 @@ def choose_stream(headers: Sequence[_Headers]) -> _Headers:
     return max(headers, key=weight)
 
 
-def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_video: bool) -> PacketFacts:
+def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_video: str | None) -> PacketFacts:
     stream, lists = headers.stream, headers.lists
     if headers.encrypted:
         raise DecodeError("it is encrypted (DRM, for instance CENC) and cannot be read without its key")
@@ -197,10 +214,13 @@ def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_v
         shown=shown,
         keys=keys,
         entries=np.array(lists.entries, dtype=np.bool_),
-        damaged=_damaged(np.array(lists.damaged, dtype=np.bool_), line.starts),
+        damaged=np.array(lists.damaged, dtype=np.bool_),
         end=int(ends[shown[: len(ends)]].max(initial=0)),
         base=base,
         lost=None,
+        leaps=np.zeros(0, dtype=np.int64),
+        joints=line.starts,
+        left_out="",
         rate=stream.average_rate or stream.guessed_rate or Fraction(25),
         # Elsewhere it is what a header or a tag says, which is often wrong.
         promised=stream.frames if "mp4" in kinds else 0,
@@ -213,17 +233,6 @@ def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_v
     )
 
 
-JOINT = 3
-"""Packets on either side of a joint that FFmpeg may call damaged because the transport stream's counters leap there."""
-
-
-def _damaged(flags: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The packets that are damaged, without those that only lie beside a joint."""
-    for start in starts.tolist():
-        flags[max(0, start - JOINT) : start + JOINT] = False
-    return flags
-
-
 def _is_plain(stream: VideoStream) -> bool:
     context = stream.codec_context
     opaque = context.format is not None and not has_alpha(context.format) and not is_translucent(stream)
@@ -234,48 +243,6 @@ def _is_plain(stream: VideoStream) -> bool:
 def is_translucent(stream: VideoStream) -> bool:
     """Whether its transparency is a second stream inside of it, as in WebM."""
     return stream.metadata.get(ALPHA_MODE, stream.metadata.get(ALPHA_MODE.upper())) == "1"
-
-
-def _lost_part(payload: Path | bytes, container: InputContainer, facts: PacketFacts) -> tuple[float, float] | None:
-    """Where frames are missing in formats whose demuxers resume, or end, silently after damage; seconds from and to.
-
-    In broadcast formats a wide gap among evenly spaced frames tells. Matroska's may be meant, and so may be an end
-    before the stated one, which may be that of the sound: there the loss shows in bytes that belong to no packet.
-    """
-    kinds = container.format.name.split(",")
-    if len(facts.pts) < 3 or not ({*BROADCAST_FORMATS, "matroska"} & set(kinds)):
-        return None
-    times, end = facts.pts * float(facts.base), float(facts.end * facts.base)
-    steps = np.diff(times)
-    usual, widest = float(np.median(steps)), int(np.argmax(steps))
-    hole = None
-    if steps[widest] > HOLE * usual:
-        hole = float(times[widest] - times[0]), float(times[widest + 1] - times[0])
-    if "matroska" not in kinds:
-        return hole if np.mean(steps <= 2 * usual) >= EVENLY else None
-    stated = (container.duration or 0) / av.time_base
-    short = stated - end >= 1
-    if not hole and not short:
-        return None
-    between, tail = _unread_bytes(payload)
-    if hole and between > UNREAD_BETWEEN:
-        return hole
-    return (end - times[0], stated - times[0]) if short and tail > UNREAD_TAIL * size_of(payload) else None
-
-
-def _unread_bytes(payload: Path | bytes) -> tuple[int, int]:
-    """Most bytes between two packets of any stream, and bytes after the last packet."""
-    spans: dict[int, int] = {}
-    with contextlib.suppress(av.FFmpegError), open_video(payload) as container:
-        for packet in container.demux():
-            if packet.size and packet.pos is not None:
-                # Packets that lie in one block ("lacing") all have its position.
-                spans[packet.pos] = spans.get(packet.pos, packet.pos) + packet.size
-    between, reached = 0, min(spans, default=0)
-    for start in sorted(spans):
-        between = max(between, start - reached)
-        reached = max(reached, spans[start])
-    return between, size_of(payload) - reached
 
 
 @dataclass

@@ -64,22 +64,23 @@ def info(path: Path, verbose: bool) -> None:
     help="Input of the extraction: read and encode a sample of it again and compare.",
 )
 @click.option("--metadata", type=click.Path(path_type=Path), help="The table that the extraction was given, if any.")
+@click_options("columns", "tag_separator", "group_rows")
 @click.option("--sample", default=16, show_default=True, help="How many inputs of --sources to read again.")
 @click.option("--device", default="auto", show_default=True, help="Device for --sources: auto, cpu, cuda, …")
 @quiet_and_verbose
-def verify(
-    path: Path, sources: Path | None, metadata: Path | None, sample: int, device: str, quiet: bool, verbose: bool
-) -> None:
+def verify(path: Path, sources: Path | None, quiet: bool, verbose: bool, **reading: Any) -> None:
     """Read all of PATH and say whether it is whole: structure, counts, ids, ranges, finite values, digests.
 
     Exit code 0 if it is, 1 if anything is wrong.
     """
     with one_sentence_errors(verbose, on_interrupt="nothing was changed"):
         from ...data.store.verification import verify_store
+        from .source_check import check_usage
 
+        check_usage(sources, **reading)
         problems = verify_store(path, None if quiet else print_check).problems
         if sources is not None and not problems:
-            check = _source_check(path, sources, metadata, sample, device)
+            check = _source_check(path, sources, **reading)
             problems += check.problems
             if not quiet:
                 print_check(check)
@@ -90,13 +91,15 @@ def verify(
             click.echo(f"{path} is whole")
 
 
-def _source_check(path: Path, sources: Path, metadata: Path | None, sample: int, device: str) -> Check:
-    from ...data.inputs import open_inputs
+def _source_check(
+    path: Path, sources: Path, *, metadata: Path | None, sample: int, device: str, **reading: Any
+) -> Check:
+    from ...data.inputs import MetadataOptions, open_inputs
     from ...data.store import open_store
     from ..encoders.image_encoder import open_image_encoder
     from .source_check import check_sources
 
-    inputs = open_inputs(sources, metadata=metadata)
+    inputs = open_inputs(sources, metadata=metadata, options=MetadataOptions.of(**reading))
     with open_store(path) as store:
         encoder = open_image_encoder(store.header.image_encoder, device=device)
         return check_sources(store, inputs, encoder, sample=sample)
@@ -145,6 +148,7 @@ def convert(source: Path, out: Path, overwrite: bool, quiet: bool, verbose: bool
     help="Input of the extractions: the videos come in its order.  [default: by part]",
 )
 @click.option("--metadata", type=click.Path(path_type=Path), help="The table that the extractions were given, if any.")
+@click_options("columns", "tag_separator", "group_rows")
 @click.option("--overwrite", is_flag=True, help="Replace the store at OUT.")
 @quiet_and_verbose
 def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **options: Any) -> None:
@@ -176,12 +180,15 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
     help="Table with file_name or id and some of title, tags, split; or annotations of CREATE.",
 )
 @click_options("columns", "tag_separator", "group_rows")
+@click.option(
+    "--clear-missing", is_flag=True, help="Take titles and tags away from videos that the table has no row for."
+)
 @click.option("--device", default="auto", show_default=True, help="Device of the text encoder: auto, cpu, cuda, …")
 @quiet_and_verbose
 def relabel_command(path: Path, metadata: Path, quiet: bool, verbose: bool, **options: Any) -> None:
     """Give videos of STORE other titles, tags and splits: nothing is decoded.
 
-    What the table has no column or row for stays as it is. New tags are embedded with the store's text encoder.
+    What the table has no column for stays as it is, and so does a video without a row unless told otherwise. New tags are embedded with the store's text encoder.
     """
     with one_sentence_errors(verbose, on_interrupt=f"{path} is as it was before"):
         from .relabel import relabel

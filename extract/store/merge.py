@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from ...data.errors import ConfigError, StoreWriteError
-from ...data.inputs import open_inputs
+from ...data.inputs import MetadataOptions, open_inputs
+from ...data.inputs.metadata.columns import MetadataKeywords
 from ...data.store.merging.merge import merge_stores
 from ...data.store.schema import StoreHeader, TextModelTables
 from ...data.store.writing import Progress
@@ -23,17 +25,22 @@ def join_stores(
     metadata: Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **reading: Unpack[MetadataKeywords],
 ) -> list[str]:
     """Merges stores while nobody else can write ``out``; arguments and errors as :func:`merge_stores`.
 
     Args:
         inputs: what was extracted: its order becomes that of the store.
         metadata: the table that the extractions were given.
+        reading: how it is read, as in :func:`optsg.extract.extract`: ids may be in it.
     """
-    if metadata is not None and inputs is None:
-        raise ConfigError("--metadata goes with --inputs: it says in which order the inputs come")
+    options = MetadataOptions.of(**reading)
+    if inputs is None and (metadata is not None or options != MetadataOptions()):
+        raise ConfigError(
+            "--metadata and how it is read go with --inputs: they say in which order the inputs come, and under which ids"
+        )
     check_out(out)
-    order = None if inputs is None else (item.id for item in open_inputs(inputs, metadata=metadata))
+    order = None if inputs is None else (item.id for item in open_inputs(inputs, metadata=metadata, options=options))
     with lock_out(out, StoreWriteError):
         return merge_stores(paths, out, make_text=_make_text, input_order=order, overwrite=overwrite, progress=progress)
 

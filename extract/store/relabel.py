@@ -39,6 +39,8 @@ class Relabelled:
         counts: of those, other ``titles``, ``tags``, ``splits``; and ``spellings`` of tags.
         new_tags: how many tags were embedded.
         unknown: names of videos that the store does not have.
+        missing: videos of the store that no row is about.
+        cleared: whether their titles and tags were to be taken away.
         failures: rows that could not be read.
         notes: how the table was read.
     """
@@ -49,6 +51,8 @@ class Relabelled:
     counts: Counter[str] = field(default_factory=Counter)
     new_tags: int = 0
     unknown: list[str] = field(default_factory=list)
+    missing: int = 0
+    cleared: bool = False
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -57,6 +61,13 @@ class Relabelled:
         if self.unknown:
             verb = "row is about a video" if len(self.unknown) == 1 else "rows are about videos"
             yield f"{len(self.unknown):,} {verb} that the store does not have: {_first(self.unknown)}"
+        if self.missing and not self.cleared:
+            verb = (
+                "video of the store has no row and keeps its"
+                if self.missing == 1
+                else "videos of the store have no row and keep their"
+            )
+            yield f"{self.missing:,} {verb} title and tags; --clear-missing takes them away"
         for failure in self.failures[:SHOWN]:
             yield failure.error
         if len(self.failures) > SHOWN:
@@ -76,6 +87,7 @@ def relabel(
     path: Path,
     metadata: Path,
     *,
+    clear_missing: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
     **reading: Unpack[MetadataKeywords],
@@ -85,12 +97,14 @@ def relabel(
     Args:
         path: a finished store of either form; it stays as it is until the new one is whole.
         metadata: a table with ``id`` or ``file_name``, or annotations of CREATE.
+        clear_missing: take titles and tags, those that the table has a column for, from videos that it has no row for.
         device: of the text encoder, which is opened where there are new tags or titles.
         progress: called with numbers of videos while they are written.
         reading: how the table is read, as in :func:`optsg.extract.extract`.
 
     Raises:
-        InputError: the table cannot be read, or is about no video of the store.
+        InputError: the table cannot be read, or is about no video of the store; with ``clear_missing``, also where a row cannot
+            be read or there is nothing to take away.
         StoreError: it is no store, or damaged, or another process is writing it.
         EncoderError: the store's text encoder cannot be had.
     """
@@ -104,7 +118,7 @@ def relabel(
         recover_store(path)
         done = Relabelled(notes=annotations.notes(needs_all=False))
         with open_store(path) as store:
-            corrections = _compare(store, annotations, done)
+            corrections = _compare(store, annotations, done, clear_missing)
         corrections.known.close()
         if not done.rows:
             first = done.failures[0].error if done.failures else f"the first: {_first(done.unknown[:1])}"
@@ -119,11 +133,13 @@ def relabel(
     return done
 
 
-def _compare(store: FeatureStore, annotations: Iterable[Annotation | Failure], done: Relabelled) -> Corrections:
+def _compare(
+    store: FeatureStore, annotations: Iterable[Annotation | Failure], done: Relabelled, clear_missing: bool
+) -> Corrections:
     known = KnownLabels()
     known.add(store, store.ids())
     corrections = Corrections(known=known)
-    finder, about = _Finder(store), dict[str, str]()
+    finder, about, given = _Finder(store), dict[str, str](), set[str]()
     done.videos = len(store)
     for annotation in annotations:
         if isinstance(annotation, Failure):
@@ -139,9 +155,28 @@ def _compare(store: FeatureStore, annotations: Iterable[Annotation | Failure], d
             continue
         about[video_id] = annotation.where
         done.rows += 1
+        given |= annotation.given
         corrections.compare(NewLabels.of(annotation, video_id))
+    done.missing = len(store) - len(about)
+    if clear_missing and done.rows:
+        _clear(corrections, [name for name in store.ids() if name not in about], given, done)
     corrections.settle(store)
     return corrections
+
+
+def _clear(corrections: Corrections, missing: Iterable[str], given: set[str], done: Relabelled) -> None:
+    """Titles and tags of videos without a row are none. Nothing else is: a row that is bad may be about one of them."""
+    if done.failures:
+        raise InputError(
+            f"{done.failures[0].error}; --clear-missing would take the labels of such rows' videos away: mend the "
+            f"{len(done.failures):,} bad rows first"
+        )
+    taken = frozenset(given & {"title", "tags"})
+    if not taken:
+        raise InputError("--clear-missing takes titles and tags away, and the table has a column for neither")
+    done.cleared = True
+    for name in missing:
+        corrections.compare(NewLabels(id=name, title="", tags=(), split="none", named=None, given=taken))
 
 
 class _Finder:

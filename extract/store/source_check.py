@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...data.errors import ConfigError
 from ...data.inputs import Inputs
 from ...data.media import MediaItem, TarMember
 from ...data.store import FeatureStore
@@ -27,6 +30,14 @@ TIME_TOLERANCE = 1e-3
 
 
 ENCODED_AT_ONCE = 16
+
+
+def check_usage(sources: Path | None, **reading: Any) -> None:
+    """Refuses what says how sources are to be read where there are none; wrong options are refused as early."""
+    names = ("metadata", "columns", "tag_separator", "group_rows")
+    given = [f"--{name.replace('_', '-')}" for name in names if reading.get(name)]
+    if sources is None and given:
+        raise ConfigError(f"{' and '.join(given)}: this says how --sources are read; name them too")
 
 
 def check_sources(store: FeatureStore, inputs: Inputs, encoder: ImageEncoder, *, sample: int, seed: int = 0) -> Check:
@@ -71,8 +82,8 @@ def _problems(item: MediaItem, stored: VideoFeatures, encoder: ImageEncoder, pla
     if len(prepared.times) != len(stored.times) or not np.allclose(prepared.times, stored.times, atol=TIME_TOLERANCE):
         yield f"other frames: {_shown(prepared.times)} ≠ {_shown(stored.times)} s"
         return
-    expected = stored.patches if item.kind == "image" else stored.frames
-    cosine = _least_cosine(_encoded(prepared, encoder, item.kind == "image"), expected)
+    expected = stored.patches if prepared.kind == "image" else stored.frames
+    cosine = _least_cosine(_encoded(prepared, encoder, prepared.kind == "image"), expected)
     if cosine < LEAST_COSINE:
         yield f"other features: least cosine {cosine:.4f}, expected {LEAST_COSINE} or more"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ...data.errors import DecodeError
 from ...data.media import FailureStatus, FeatureStatus, MediaKind
 from ..decoding import decode_video_with
+from ..decoding.file_kinds import kind_of, media_kind_of
+from ..decoding.frame_reader import check_present
 from ..decoding.sampling import Sampling
 from ..decoding.still import open_image, thumbnail
 from ..encoders.pixel_plan import PixelPlan
@@ -39,6 +41,7 @@ class Prepared:
     """What the encoder and the store need of one input; the file itself is let go.
 
     Attributes:
+        kind: what the file is, which its name may not say.
         pixels: (M, H, W, 3) uint8 frames, M = 1 for an image.
         times: (M,) seconds; empty for an image.
         duration: seconds; 0 for an image.
@@ -50,6 +53,7 @@ class Prepared:
         seconds: processor time that decoding and preprocessing took.
     """
 
+    kind: MediaKind
     pixels: NDArray[np.uint8]
     times: NDArray[np.float32]
     duration: float
@@ -84,9 +88,20 @@ class Unreadable:
 
 
 def prepare(kind: MediaKind, payload: Path | bytes, how: Preparation) -> Prepared | Unreadable:
-    """Reads one input; whatever is wrong with it becomes an :class:`Unreadable`, never an exception."""
+    """Reads one input, as a video or image by what is in it, and by ``kind`` where that does not tell.
+
+    Whatever is wrong with it becomes an :class:`Unreadable`, never an exception.
+    """
     try:
-        return _prepare_image(payload, how) if kind == "image" else _prepare_video(payload, how)
+        check_present(payload)
+        found = media_kind_of(payload) or kind
+        if found == kind:
+            return _prepare_as(kind, payload, how)
+        prepared = _prepare_as(found, payload, how)
+        note = (
+            f"it is {kind_of(payload)}, read as {'a video' if found == 'video' else 'an image'} whatever its name says"
+        )
+        return replace(prepared, note="; ".join(filter(None, [note, prepared.note])))
     except DecodeError as error:
         return Unreadable(error=str(error))
     except MemoryError:
@@ -94,6 +109,10 @@ def prepare(kind: MediaKind, payload: Path | bytes, how: Preparation) -> Prepare
     except Exception as error:  # noqa: BLE001 (a file that upsets a native decoder must not end a run of a million)
         message = str(error).strip()
         return Unreadable(error=f"{type(error).__name__}: {message.splitlines()[0] if message else 'no message'}")
+
+
+def _prepare_as(kind: MediaKind, payload: Path | bytes, how: Preparation) -> Prepared:
+    return _prepare_image(payload, how) if kind == "image" else _prepare_video(payload, how)
 
 
 def processor_seconds() -> float:
@@ -105,6 +124,7 @@ def _prepare_video(payload: Path | bytes, how: Preparation) -> Prepared:
     shrink = how.plan.resized if how.sampling.fast_resize else None
     video = decode_video_with(how.plan, payload, how.sampling, shrink=shrink)
     return Prepared(
+        kind="video",
         pixels=np.stack(video.images),
         times=video.times,
         duration=video.duration,
@@ -118,6 +138,7 @@ def _prepare_video(payload: Path | bytes, how: Preparation) -> Prepared:
 def _prepare_image(payload: Path | bytes, how: Preparation) -> Prepared:
     image = open_image(payload)
     return Prepared(
+        kind="image",
         pixels=how.plan(image)[np.newaxis],
         times=np.zeros(0, dtype=np.float32),
         duration=0.0,

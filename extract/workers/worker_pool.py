@@ -38,6 +38,13 @@ class Decoded:
     item: MediaItem | Failure
     result: Prepared | Unreadable | None
 
+    @classmethod
+    def of(cls, number: int, item: MediaItem | Failure, result: Prepared | Unreadable | None) -> Decoded:
+        """The input is of the kind that it was read as, whatever its name says."""
+        if isinstance(item, MediaItem) and isinstance(result, Prepared):
+            item = replace(item, kind=result.kind)
+        return cls(number=number, item=item, result=result)
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the pixels take."""
@@ -122,7 +129,7 @@ class WorkerPool:
             while (taken := self._take()) is not None:
                 number, item = taken
                 result = self._prepare(place, item) if isinstance(item, MediaItem) else None
-                self._put(Decoded(number=number, item=_without_bytes(item), result=result))
+                self._put(Decoded.of(number, _without_bytes(item), result))
         except BaseException as error:  # noqa: BLE001 (raised again where the results are read)
             self._waiting.put(error)
         finally:

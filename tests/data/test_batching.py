@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from optsg.data.batching import Batch, JointBatch, bucketed_batches, collate, sequential_batches, video_lengths
+from optsg.data.batching import (
+    Batch,
+    JointBatch,
+    bucketed_batches,
+    collate,
+    sequential_batches,
+    video_lengths,
+    writing_lengths,
+)
+from optsg.data.errors import StoreError
 from optsg.data.store import open_store
 from torch.utils.data import DataLoader
 
@@ -104,6 +113,22 @@ def test_batches_hold_similar_lengths_and_change_every_epoch() -> None:
     assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
 
 
+def test_batches_by_title_hold_similar_titles_and_similar_lengths() -> None:
+    rng = np.random.default_rng(1)
+    rows, titles, lengths = np.arange(1003) * 2, rng.integers(3, 40, 1003), rng.integers(1, 60, 1003)
+    batches = bucketed_batches(rows, lengths, 16, np.random.default_rng(0), titles=titles)
+    assert len(batches) == -(-1003 // 16)
+    assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
+    for values in (titles, lengths):
+        spread = np.mean([np.ptp(values[batch // 2]) for batch in batches])
+        assert spread < np.mean([np.ptp(values[i : i + 16]) for i in range(0, 1003, 16)]) / 1.4
+    assert np.mean([np.ptp(titles[batch // 2]) for batch in batches]) < 15
+    again = bucketed_batches(rows, lengths, 16, np.random.default_rng(0), titles=titles)
+    assert all(np.array_equal(one, two) for one, two in zip(batches, again, strict=True))
+    other = bucketed_batches(rows, lengths, 16, np.random.default_rng(1), titles=titles)
+    assert {tuple(sorted(b)) for b in batches} != {tuple(sorted(b)) for b in other}
+
+
 @pytest.mark.parametrize(("count", "window"), [(5000, 320), (5000, 1000), (5003, 700), (300, 320), (1, 320)])
 def test_a_window_mixes_few_stretches_and_every_row_occurs_once(count: int, window: int) -> None:
     """Read in this order, a store is read in sequence but for a few places at a time."""
@@ -136,5 +161,52 @@ def test_lengths_count_frames_patches_and_tags(tmp_path: Path) -> None:
         assert video_lengths(store, np.array([3, 7])).tolist() == expected
 
 
+def test_writing_lengths_count_the_word_pieces_of_tags(tmp_path: Path) -> None:
+    videos = [replace(video, tags=()) if number == 7 else video for number, video in enumerate(tiny_videos(16))]
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
+        pieces = [sum(len(store.tag_tokens(int(tag))) for tag in store.tags(row)) for row in (3, 7)]
+        assert pieces[0] > 0
+        expected = [
+            len(store.frames(r)) + len(store.patches(r)) + 8 * (count + len(store.tags(r)))
+            for r, count in zip((3, 7), pieces, strict=True)
+        ]
+        assert writing_lengths(store, np.array([3, 7])).tolist() == expected
+        assert store.title_lengths().tolist() == [len(store.title_tokens(row)) for row in range(len(store))]
+
+
 def test_sequential_batches_keep_the_order() -> None:
     assert [b.tolist() for b in sequential_batches(np.arange(5), 2)] == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("bits", [0x7C00, 0x7C01, 0x7FFF, 0xFC00, 0xFE00, 0xFFFF])  # both infinities, odd NaNs
+@pytest.mark.parametrize("name", ["frames", "patches"])
+def test_features_that_are_no_numbers_are_never_given(tmp_path: Path, name: str, bits: int) -> None:
+    videos = tiny_videos(16)
+    row = 7 if name == "patches" else 2
+    damaged = getattr(videos[row], name).copy()
+    damaged.view(np.uint16)[-1, 3] = bits
+    videos[row] = replace(videos[row], **{name: damaged})
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
+        message = (
+            rf"s\.h5 is damaged: the features of 'video-{row}' have values that are not finite; optsg-store verify"
+        )
+        with pytest.raises(StoreError, match=message):
+            collate(store, [0, row, 15])
+        assert len(collate(store, [0, 15])) == 2
+
+
+def test_several_videos_without_numbers_are_counted(tmp_path: Path) -> None:
+    videos = [replace(video, frames=video.frames * np.float16("nan")) for video in tiny_videos(6)]
+    with (
+        open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store,
+        pytest.raises(StoreError, match=r"the features of 'video-4' and those of 2 more of its batch of 3 have values"),
+    ):
+        collate(store, [4, 1, 0])
+
+
+def test_the_largest_numbers_are_numbers(tmp_path: Path) -> None:
+    videos = tiny_videos(3)
+    for video, value in zip(videos, (65504, -65504, -0.0), strict=True):
+        video.frames[:] = value
+    with open_store(write_tiny_store(tmp_path / "s.h5", videos)) as store:
+        assert collate(store, [0, 1, 2]).frames.abs().max() == 65504

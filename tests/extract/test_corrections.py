@@ -106,6 +106,35 @@ def test_a_row_that_is_mended_gives_its_tags_and_its_failure_goes(
         assert store.failures == []
 
 
+def test_items_of_create_that_are_mended_are_read_and_their_failures_go(
+    videos: Path, tmp_path: Path, tiny: list[str]
+) -> None:
+    out = tmp_path / "feats.h5"
+    (videos / "metadata.jsonl").unlink()
+    table = videos / "create_210k_train.json"
+    sound: list[Any] = [{"vid": name, "raw_title": name.upper(), "tag": ["cat"]} for name in "abc"]
+    late = {"vid": "late", "raw_title": "LATE", "tag": ["cat"]}
+    table.write_text(json.dumps([sound[0], {**sound[1], "tag": {"no": "list"}}, {**sound[2], "vid": None}, late]))
+    extract(videos, out, *tiny)
+    with open_store(out) as store:
+        assert store.ids() == ["a"]
+        assert [failure.id for failure in store.failures] == ["b", "create_210k_train.json, item 3", "late"]
+    table.write_text(json.dumps([*sound, late]))
+    shutil.copy(videos / "a.mp4", videos / "late.mp4")
+    lines = extract(videos, out, *tiny)
+    assert lines[:3] == [
+        "ok               3  3 videos",
+        "earlier          4  done before",
+        "changed          1  corrected in the metadata: mended rows 1",
+    ]
+    with open_store(out) as store:
+        assert [row[:3] for row in labels(store)] == [
+            (name, name.upper(), ("cat",)) for name in ("a", "b", "c", "late")
+        ]
+        assert store.failures == []
+    assert extract(videos, out, *tiny)[-1] == f"{out}: nothing new, left as it was"
+
+
 def test_what_metadata_says_nothing_of_stays(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
     """A command without its --metadata, or with a table of titles alone, takes no tags away."""
     out = tmp_path / "feats.h5"
@@ -113,7 +142,14 @@ def test_what_metadata_says_nothing_of_stays(videos: Path, tmp_path: Path, tiny:
     with open_store(out) as store:
         before = labels(store)
     (videos / "metadata.jsonl").unlink()
-    assert extract(videos, out, *tiny)[-1] == f"{out}: nothing new, left as it was"
+    kept = "without metadata by now; titles and tags stay (optsg-store relabel --clear-missing takes them away)"
+    assert extract(videos, out, *tiny) == [
+        "earlier          3  done before",
+        f"kept             3  {kept}",
+        f"{out}: nothing new, left as it was",
+    ]
+    write(videos, *ROWS[1:])
+    assert extract(videos, out, *tiny)[1] == f"kept             1  {kept}"
     write(videos, {"file_name": "a.mp4", "title": "Red cat"}, {"file_name": "b.mp4", "split": "test"})
     extract(videos, out, *tiny)
     with open_store(out) as store:
@@ -170,8 +206,21 @@ def test_a_store_without_tags_or_titles_says_so(videos: Path, tmp_path: Path, ti
     )
 
 
+def test_a_table_that_is_put_beside_info_json_corrects_the_same_videos(
+    videos: Path, tmp_path: Path, tiny: list[str]
+) -> None:
+    out = tmp_path / "feats.h5"
+    (videos / "metadata.jsonl").unlink()
+    (videos / "a.info.json").write_text(json.dumps({"id": "dQw4w9WgXcQ", "title": "A", "tags": ["x"]}))
+    extract(videos, out, *tiny)
+    write(videos, {"file_name": "a.mp4", "tags": ["lynx"]})
+    lines = extract(videos, out, *tiny)
+    assert lines[:2] == ["earlier          3  done before", "changed          1  corrected in the metadata: tags 1"]
+    with open_store(out) as store:
+        assert labels(store)[0][:3] == ("dQw4w9WgXcQ", "A", ("lynx",))
+
+
 def test_a_file_that_the_store_has_under_another_id_is_refused(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
-    """As where a table is put beside yt-dlp's files, whose ids are in their info.json."""
     out = tmp_path / "feats.h5"
     extract(videos, out, *tiny)
     write(videos, {**ROWS[0], "id": "other"}, *ROWS[1:])

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -289,13 +290,33 @@ def test_what_is_skipped_is_counted_by_suffix_wherever_people_look(
         (videos / name).write_text("")
     skipped = (
         "5 files are skipped in the inputs, being neither video nor image by their suffixes: "
-        "2 without a suffix, 2 .jxl, 1 .txt"
+        "2 without a suffix, 2 .jxl (JPEG XL, to be converted, for instance with djxl), 1 .txt"
     )
     assert skipped in run(videos, "--out", tmp_path / "feats.h5", "--dry-run").stdout.splitlines()
     log = tmp_path / "log.jsonl"
     result = run(videos, "--out", tmp_path / "feats.h5", *tiny, "--json-log", log)
     assert skipped in result.stdout.splitlines()
     assert json.loads(log.read_text().splitlines()[-1])["skipped"] == {".jxl": 2, "": 2, ".txt": 1}
+
+
+def test_what_shards_hold_besides_and_what_is_noted_is_counted(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    with tarfile.open(shards / "0.tar", "w") as tar:
+        tar.add(videos / "a.mp4", "a.mp4")
+        tar.add(videos / "a.mp4", "a.jpg")
+        tar.add(videos / "a.mp4", "b.jpg")
+        tar.add(videos / "a.mp4", "b.m4a")
+    skipped = "1 file is skipped in the inputs, being neither video nor image by their suffixes: 1 .m4a"
+    thumbnail = "1 picture beside a video of its name is left out in the inputs: thumbnails"
+    out, log = tmp_path / "feats.h5", tmp_path / "log.jsonl"
+    assert {skipped, thumbnail} <= set(run(shards, "--out", out, "--dry-run").stdout.splitlines())
+    lines = run(shards, "--out", out, *tiny, "--json-log", log).stdout.splitlines()
+    assert {skipped, thumbnail, "ok               2  2 videos"} <= set(lines)
+    assert "noted            1  it is an MP4 or QuickTime video" in lines
+    counts = json.loads(log.read_text().splitlines()[-1])
+    noted = {"it is an MP4 or QuickTime video": 1}
+    assert (counts["skipped"], counts["thumbnails"], counts["noted"]) == ({".m4a": 1}, 1, noted)
 
 
 def test_a_dry_run_of_many_shows_the_first(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from optsg.data.inputs.metadata.metadata_table import open_metadata_table
 from optsg.data.inputs.opening import open_inputs
 from optsg.data.inputs.ready_features import open_ready_features
 from optsg.data.inputs.source_files import SourceFinder
+from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 from optsg.data.tag_list import read_tag_list
@@ -30,6 +31,9 @@ from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.judge.answers import Answer, AnswerFile
 from optsg.evaluate.scores.predictions import read_predictions
 from optsg.evaluate.scores.saved import read_training_history
+from optsg.evaluate.tag.made_with import MadeWith
+from optsg.evaluate.tag.output import open_output
+from optsg.evaluate.tag.tagged_file import TaggedFile
 from optsg.extract.store.info import info_lines
 from optsg.train.confidence.calibration import Calibration, Scaling
 from optsg.train.confidence.precision_curve import STEPS, PrecisionCurve
@@ -216,6 +220,42 @@ def read_answers(path: Path) -> None:
     answers.undo("Ann", {("w", "cat")})
 
 
+MADE_WITH = MadeWith(run="run", run_digest="sha256:00", pin=("cat",), threshold=0.5)
+
+
+def make_tagged(name: str) -> Callable[[Path], None]:
+    """An output of ``optsg-tag`` that was finished once; where it is a table, it was gone on with and interrupted."""
+
+    def make(path: Path) -> None:
+        path.mkdir()
+        tag = PredictedTag(text="cat", score=0.5, novel=False, prompt=3, written="kitten", distance=0.25)
+        files = [TaggedFile(path=f"v{n}.mp4", title="A cat", tags=[tag, tag]) for n in range(3)]
+        files.append(TaggedFile(path="broken.mp4", error="broken.mp4: it is damaged"))
+        with open_output(path / name, None, MADE_WITH) as output:
+            output.write(files)
+            output.finish()
+        with open_output(path / name, None, MADE_WITH) as output:
+            output.write([TaggedFile(path="w.mp4", title="A dog", tags=[tag])])
+
+    return make
+
+
+def read_tagged(path: Path) -> None:
+    """Goes on with it, tries failed files again, and finishes."""
+    out = next(file for file in path.iterdir() if file.name in ("tags.jsonl", "tags.csv", "tags.parquet"))
+    for retry_failed in (False, True):
+        with open_output(out, None, MADE_WITH, retry_failed=retry_failed) as output:
+            if output.claim("broken.mp4"):
+                output.write([TaggedFile(path="broken.mp4", error="broken.mp4: it is damaged")])
+            output.finish()
+
+
+def tagged_targets(name: str) -> tuple[str, ...]:
+    journal = f"{name}.unfinished.jsonl"
+    record = () if name.endswith(".parquet") else (f"{name}.optsg.json",)
+    return (name, journal, f"{journal}.optsg.json", *record)
+
+
 READERS = {
     "store, one file": Reader(make_store, read_store, "s.h5"),
     "store, shards": Reader(make_store, read_store, "s", ("index.json", "tables.h5", "shard-000000.tar")),
@@ -232,4 +272,9 @@ READERS = {
     "tag list": Reader(make_tag_list, read_tag_list, "tags.txt"),
     "predictions": Reader(make_predictions, read_predictions, "predictions.jsonl"),
     "answers": Reader(make_answers, read_answers, "answers.sqlite"),
+    "tagged, JSON lines": Reader(
+        make_tagged("tags.jsonl"), read_tagged, "tagged", ("tags.jsonl", "tags.jsonl.optsg.json")
+    ),
+    "tagged, CSV": Reader(make_tagged("tags.csv"), read_tagged, "tagged", tagged_targets("tags.csv")),
+    "tagged, Parquet": Reader(make_tagged("tags.parquet"), read_tagged, "tagged", tagged_targets("tags.parquet")),
 }

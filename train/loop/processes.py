@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ...data.errors import ConfigError, RunError
 from ...data.whole_files import lock_out
 from ..device import choose_device
+from .saved_states import is_finished
 
 T = TypeVar("T")
 
@@ -180,8 +181,10 @@ def open_processes(device: str) -> Iterator[Processes]:
 
 
 @contextmanager
-def training_alone(run: Path, processes: Processes) -> Iterator[None]:
+def training_alone(run: Path, processes: Processes, *, resume: bool = False) -> Iterator[None]:
     """Holds the run folder, wherever links to it lead, so that no other command trains it; the main process does it for all.
+
+    A finished run that is to be resumed is not held: nothing will be written, and its folder may be for reading alone.
 
     Raises:
         RunError: another command trains it, or its folder cannot be written.
@@ -190,6 +193,8 @@ def training_alone(run: Path, processes: Processes) -> Iterator[None]:
     with ExitStack() as held:
 
         def hold() -> None:
+            if resume and is_finished(run):
+                return
             busy = "is being trained by another process; wait until it has ended, or choose another --run"
             held.enter_context(lock_out(run.resolve(), RunError, busy=busy))
 

@@ -10,6 +10,7 @@ wrote no digest, and ``progress.json`` beside their one state.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -147,7 +148,8 @@ class TrainingProgress:
         epochs_done: epochs finished, their validation included; an epoch's last step may be done while this is not.
         epoch_sums, epoch_steps: what the current epoch's log line averages, by its name there, summed over steps.
         validations_without_gain: since the best score.
-        best_score, best_epoch: of the kept checkpoint; ``best_epoch`` counts from 1, 0 if there is none yet.
+        best_score, best_example_score, best_loss: full F1, example-based F1 and validation loss of the kept checkpoint.
+        best_epoch: its epoch, counted from 1; 0 if there is none yet.
         seconds: training time so far, over all interruptions.
         trained: all steps are done, or training stopped early; what is left is tuning with the kept weights.
         finished: training has ended; there is nothing to resume.
@@ -159,6 +161,8 @@ class TrainingProgress:
     epoch_steps: int = 0
     validations_without_gain: int = 0
     best_score: float = -1.0
+    best_example_score: float = -1.0
+    best_loss: float = sys.float_info.max
     best_epoch: int = 0
     seconds: float = 0.0
     trained: bool = False
@@ -245,6 +249,14 @@ def finish_state(run: Path, progress: TrainingProgress) -> None:
     write_json(folder / PROGRESS, asdict(progress))
     remove_states(run)
     (folder / START).unlink(missing_ok=True)
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a training says of itself that it has ended; unlike :func:`read_progress`, nothing is an error."""
+    try:
+        return _parse(read_bounded(run / STATE_FOLDER / PROGRESS).decode()).finished is True
+    except (StateDamaged, OSError, ValueError):
+        return False
 
 
 def read_progress(run: Path) -> TrainingProgress | None:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ...data.batching import bucketed_batches, reading_ahead, video_lengths
+from ...data.batching import bucketed_batches, reading_ahead, video_lengths, writing_lengths
 from ...data.command_line import INTERRUPTED
 from ...data.errors import StoreError
 from ...data.stop_signals import StopRequest, stop_on_signals
@@ -38,10 +39,10 @@ from .log import TrainingLog
 from .optimiser import AveragedWeights, MasterWeights, build_optimiser, learning_rate_factor, set_learning_rate
 from .processes import Processes
 from .saved_states import StateSaver, TrainingProgress, find_sound_state, finish_state, read_progress
-from .validation import Validator
+from .validation import Rank, Validator
 
 VALIDATIONS = 12
-"""How many validations a run has unless ``validate_every`` says otherwise."""
+"""How many validations a run has whose configuration leaves it open, as version 0.1.0 did."""
 
 
 Reporter = Callable[[int, StepLosses], None]
@@ -75,7 +76,9 @@ class Trainer:
         self.processes, self.device = processes, processes.device
         self._store, self._report, self._announce = store, report, announce
         self._rows = store.indices("train")
-        self._lengths = video_lengths(store, self._rows)
+        by_title = self.training.buckets == "title"
+        self._lengths = (writing_lengths if by_title else video_lengths)(store, self._rows)
+        self._titles = store.title_lengths()[self._rows] if by_title else None
         self.steps_per_epoch = -(-len(self._rows) // self.training.batch_size)
         self.epochs = self.training.epochs or default_epochs(config.size, len(self._rows), self.training.batch_size)
         self.total_steps = self.epochs * self.steps_per_epoch
@@ -181,9 +184,8 @@ class Trainer:
     def _epoch_steps(self, epoch: int, progress: TrainingProgress) -> Iterator[StepLosses]:
         """The epoch's remaining steps."""
         rng = np.random.default_rng([self.training.seed, epoch])
-        batches = bucketed_batches(
-            self._rows, self._lengths, self.training.batch_size, rng, window=self.training.shuffle_window
-        )
+        size, window = self.training.batch_size, self.training.shuffle_window
+        batches = bucketed_batches(self._rows, self._lengths, size, rng, titles=self._titles, window=window)
         share = slice(self.processes.index, None, self.processes.count)
         for rows in reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share):
             losses = self._step(progress.step, rows)
@@ -215,7 +217,8 @@ class Trainer:
         )
 
     def _should_validate(self, epoch: int) -> bool:
-        return (epoch + 1) % self.validate_every == 0 or epoch + 1 == self.epochs
+        is_turn = (epoch + 1) % self.validate_every == 0 and epoch + 1 >= self.training.validate_from
+        return is_turn or epoch + 1 == self.epochs
 
     def _validate(self, epoch: int, progress: TrainingProgress, log: TrainingLog) -> bool:
         """Scores the averaged weights, keeps them if they are the best so far; true when training should stop."""
@@ -224,15 +227,17 @@ class Trainer:
             return False
         with self._weights.lent(self._average.values if self._average is not None else None):
             found = self._validator.validate()
-        if found.full_f1 > progress.best_score:
-            progress.best_score, progress.validations_without_gain = found.full_f1, 0
+        best = Rank(full_f1=progress.best_score, example_f1=progress.best_example_score, loss=progress.best_loss)
+        if found.rank.is_above(best):
+            progress.best_score, progress.best_example_score, progress.best_loss = astuple(found.rank)
+            progress.validations_without_gain = 0
             self._keep(progress, epoch)
         else:
             progress.validations_without_gain += 1
-        best = progress.best_epoch == epoch + 1
+        is_best = progress.best_epoch == epoch + 1
         tuned = {self.system.scalar.name: found.value}
-        log.write("validation", progress.step, epoch=epoch + 1, **found.logged(), **tuned, best=best)
-        self._announce(f"epoch {epoch + 1}/{self.epochs}: {found}" + (" (best so far)" if best else ""))
+        log.write("validation", progress.step, epoch=epoch + 1, **found.logged(), **tuned, best=is_best)
+        self._announce(f"epoch {epoch + 1}/{self.epochs}: {found}" + (" (best so far)" if is_best else ""))
         return 0 < self.training.patience <= progress.validations_without_gain
 
     def _keep(self, progress: TrainingProgress, epoch: int) -> None:

@@ -27,6 +27,27 @@ from .processes import Processes
 T = TypeVar("T")
 
 
+LOSS_GAIN = 1e-3
+"""The share by which a loss must be lower to count as lower."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rank:
+    """What checkpoints are chosen by: full F1, among equal ones example-based F1, among equal ones the loss.
+
+    Where a few videos validate, many epochs have the same scores, at first 0; the loss still tells them apart.
+    """
+
+    full_f1: float
+    example_f1: float
+    loss: float
+
+    def is_above(self, other: Rank) -> bool:
+        """Whether a checkpoint of this rank is the better one."""
+        scores, others = (self.full_f1, self.example_f1), (other.full_f1, other.example_f1)
+        return scores > others or (scores == others and self.loss < (1 - LOSS_GAIN) * other.loss)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Validation:
     """What a validation found.
@@ -43,8 +64,14 @@ class Validation:
 
     @property
     def full_f1(self) -> float:
-        """The number that checkpoints are chosen by."""
+        """The number that checkpoints are chosen by first."""
         return full_f1(self.scores)
+
+    @property
+    def rank(self) -> Rank:
+        """All that checkpoints are chosen by."""
+        example_f1 = self.scores["example_based"]["f1"]
+        return Rank(full_f1=self.full_f1, example_f1=example_f1, loss=self.losses["loss"])
 
     def logged(self) -> dict[str, float]:
         """Losses and scores by their names in the log."""

@@ -21,9 +21,10 @@ from ...data.word_pieces import Vocabulary
 def tag_targets(store: FeatureStore, vocabulary: Vocabulary, max_pieces: int, device: torch.device) -> TagTargets:
     """Embeddings of all tags, and the pieces of those that can be targets."""
     tokens = {tag: store.tag_tokens(tag).tolist() for tag in range(len(store.tag_keys))}
+    embeddings, nil = store.finite_embeddings()
     return TagTargets(
-        embeddings=torch.from_numpy(np.array(store.tag_embeddings)).to(device),
-        nil=torch.from_numpy(np.array(store.nil_embedding)).to(device),
+        embeddings=torch.from_numpy(embeddings).to(device),
+        nil=torch.from_numpy(nil).to(device),
         pieces={
             tag: vocabulary.encode(pieces)
             for tag, pieces in tokens.items()

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ..system_names import Favour
 
-
 WEIGHTS: Mapping[Favour, float] = {"rare": 1.0, "balanced": 0.7, "precise": 0.0}
 """What is made as large as possible on validation: this much of the mean F1 over tags, the rest of the F1 over videos."""
 

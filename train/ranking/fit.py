@@ -16,8 +16,8 @@ from ...data.batching import Batch
 from ...data.tags import tag_key
 from ..confidence.rated_tags import MOST_CANDIDATES, RatedTags
 from ..recall.sources import RecallSources
-from ..systems.system import System
 from ..system_names import FAVOURS, Favour
+from ..systems.system import System
 from .favour import RankedPairs, choose_bar
 from .logistic import LogisticModel, cross_fitted
 from .novel import NovelCandidate, features_of
@@ -130,7 +130,7 @@ class _Examples:
             probabilities=probabilities,
             counts=self._table.counts[pairs.columns],
             right=right,
-            tag_totals=np.bincount(np.array(sum(own, []), np.int64), minlength=len(self._table)),
+            tag_totals=np.bincount([column for columns in own for column in columns], minlength=len(self._table)),
             video_totals=np.array([len(columns) for columns in own], np.int64),
         )
 

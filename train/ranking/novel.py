@@ -57,12 +57,12 @@ class NovelTags:
             titles: the words of every title.
             any_words: whether tags of other words are good too: a person has listed them.
         """
-        found = []
-        for video, (own, title) in enumerate(zip(tags, map(frozenset, titles), strict=True)):
-            for tag in own:
-                if tag.novel and (any_words or self._is_whole(tag, title)):
-                    found.append(NovelCandidate(video, tag, self._features(tag, title)))
-        return found
+        return [
+            NovelCandidate(video, tag, self._features(tag, title))
+            for video, (own, title) in enumerate(zip(tags, map(frozenset, titles), strict=True))
+            for tag in own
+            if tag.novel and (any_words or self._is_whole(tag, title))
+        ]
 
     def _is_whole(self, tag: PredictedTag, title: frozenset[str]) -> bool:
         words = _WORD.findall(tag_key(tag.text))

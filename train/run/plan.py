@@ -12,6 +12,7 @@ import torch
 
 from ... import __version__
 from ...data.errors import ConfigError, RunError
+from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer, build_vocabulary
@@ -22,6 +23,7 @@ from ..run_files import CONFIG, create_run, point_latest, read_config
 from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
+from .schedule import fit_schedule
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -150,7 +152,12 @@ def plan_run(
     _check_settings(system, fixed, settings)
     sizes, schedule = SIZES[size]
     sizes = source.config.model if source else sizes
-    model, training = apply_settings(sizes, schedule, [*settings, *seeds, *fixed])
+    said = [*settings, *seeds, *fixed]
+    model, training = apply_settings(sizes, schedule, said)
+    chosen = {setting.partition("=")[0] for setting in said}
+    videos, validated = (int((store.splits == SPLITS.index(split)).sum()) for split in ("train", "val"))
+    learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
+    training = fit_schedule(size, training, chosen, videos=videos, validated=validated, learns_soon=learns_soon)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
     inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
@@ -243,8 +250,8 @@ def begun_config(run: Path) -> RunConfig:
     return config
 
 
-KEEPING = ("state_seconds", "keep_states")
-"""Settings that say how states are kept and change nothing about the model."""
+BESIDE = ("state_seconds", "keep_states", "ranking")
+"""Settings that change nothing about the model: how states are kept, and what decides beside it."""
 
 
 def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
@@ -252,7 +259,7 @@ def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str
     rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
     for part in ("model", "training"):
         have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
-        rows += [(name, have[name], want[name]) for name in want if name not in KEEPING]
+        rows += [(name, have[name], want[name]) for name in want if name not in BESIDE]
     had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
     rows.append(("the pre-trained weights", had, wants))
     have, want = found.store["header"], wanted.store["header"]

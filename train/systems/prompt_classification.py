@@ -65,9 +65,10 @@ class PromptClassification(System):
         """Embeddings of the tags, and which column of the head belongs to a tag of the store."""
         column_of = {key: 1 + number for number, key in enumerate(self.tag_table.keys)}
         self._columns = np.array([column_of.get(key, NO_TARGET) for key in store.tag_keys], np.int64)
+        embeddings, nil = store.finite_embeddings()
         self._targets = TagTargets(
-            embeddings=torch.from_numpy(np.array(store.tag_embeddings)).to(device),
-            nil=torch.from_numpy(np.array(store.nil_embedding)).to(device),
+            embeddings=torch.from_numpy(embeddings).to(device),
+            nil=torch.from_numpy(nil).to(device),
             pieces=dict.fromkeys(np.flatnonzero(self._columns != NO_TARGET).tolist(), ()),  # nothing is written
         )
 

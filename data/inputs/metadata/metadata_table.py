@@ -28,6 +28,10 @@ ROWS_FOR_COLUMNS = 1000
 """JSON lines may leave columns out: the columns of a table are those of so many first rows."""
 
 
+OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs"}
+"""Of files that are called ``.csv`` all the same."""
+
+
 MAX_FIELD_CHARACTERS = 2**31 - 1
 
 
@@ -168,13 +172,17 @@ class JsonListTable:
 
 
 class CsvTable:
-    """Comma-separated values with a header line, quoted as by :mod:`csv` or a spreadsheet."""
+    """Comma-separated values with a header line, quoted as by :mod:`csv` or a spreadsheet.
+
+    Where a comma is part of numbers, spreadsheets put semicolons between values: a header that has no comma says so.
+    """
 
     delimiter, delimiters = ",", "commas"
 
     def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
         _check_utf8(path)
+        self._choose_delimiter()
         self.columns = choice.of(path, self._header())
         if sum(1 for _ in self.rows()) == 0:  # reading it through also finds a quote that is never closed
             raise InputError(f"{path}: holds no rows")
@@ -189,11 +197,18 @@ class CsvTable:
                 columns = [column_name(name) for name in next(reader, [])]
                 line = reader.line_num + 1
                 for fields in reader:
-                    if fields:
+                    if any(field.strip() for field in fields):  # spreadsheets write rows that are all empty
                         yield self._row(f"line {line}", columns, fields)
                     line = reader.line_num + 1
             except csv.Error as error:
                 raise InputError(f"{self.path}, row that begins on line {line}: not CSV ({error})") from error
+
+    def _choose_delimiter(self) -> None:
+        header = self._header()
+        for delimiter, delimiters in OTHER_DELIMITERS.items() if len(header) == 1 else ():
+            if delimiter in header[0]:
+                self.delimiter, self.delimiters = delimiter, delimiters
+                return
 
     def _header(self) -> list[str]:
         with self.path.open(encoding="utf-8-sig", newline="") as file:

@@ -5,18 +5,22 @@ Every source (tables, yt-dlp, shards) hands its values to :func:`parse_record`, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ...errors import InputError
 from ...media import LABELS, Split
-from ...tags import unique_tags
+from ...tags import unescaped, unique_tags
 from ..relative_paths import printable
 from ..splits import parse_split
 from .tag_cells import MISSING_WORDS, describe, is_missing, number_text, tag_texts
 
 PINNED, FORBIDDEN = "pinned_tags", "forbidden_tags"
 """Columns for tagging; their names are unlikely to stand in a table for anything else."""
+
+
+_SHORTENED = re.compile(r"\d[.,]\d+[eE]\+\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +44,9 @@ def parse_record(values: Mapping[str, object], separator: str | None = None) -> 
     """Checked record of the columns below; others are ignored, absent ones are empty.
 
     - ``id``: text or an integer; 1.0, which is what an integer becomes beside missing values, is 1.
-    - ``title``: text, kept in full; control characters and runs of white space become one space.
-    - ``tags``: a list of texts, or one text that is split at commas, or that writes a list out
+    - ``title``: text, kept in full; entities of HTML are what they stand for, control characters and runs of white space one
+      space.
+    - ``tags``: a list of texts, or one text that is split at commas and line ends, or that writes a list out
       (:mod:`optsg.data.inputs.metadata.tag_cells`). A tag in a list keeps its commas.
     - ``split``: see :func:`optsg.data.inputs.splits.parse_split`.
     - ``pinned_tags``, ``forbidden_tags``: as ``tags``; ``optsg-tag`` heeds them, extraction does not.
@@ -55,7 +60,7 @@ def parse_record(values: Mapping[str, object], separator: str | None = None) -> 
     """
     return Record(
         id=parse_id(values),
-        title=_clean_text(_text("title", values.get("title"))),
+        title=_clean_text(unescaped(_text("title", values.get("title"), MISSING_WORDS))),
         tags=unique_tags(tag_texts("tags", values.get("tags"), separator)),
         split=parse_split(_text("split", values.get("split"), missing=MISSING_WORDS - {"None"})),
         pinned=unique_tags(tag_texts(PINNED, values.get(PINNED), separator)),
@@ -70,7 +75,10 @@ def parse_id(values: Mapping[str, object]) -> str | None:
     if isinstance(value, float) and value.is_integer():
         value = number_text(value)
     is_integer = isinstance(value, int) and not isinstance(value, bool)
-    return _clean_text(str(value) if is_integer else _text("id", value)) or None
+    text = _clean_text(str(value) if is_integer else _text("id", value, MISSING_WORDS))
+    if _SHORTENED.fullmatch(text):
+        raise InputError(f"id is {text!r}, a number that a spreadsheet has shortened; export the column as text")
+    return text or None
 
 
 def id_or(values: Mapping[str, object], default: str) -> str:
@@ -90,4 +98,4 @@ def _text(column: str, value: object, missing: Collection[str] = ()) -> str:
         return ""
     if not isinstance(value, str):
         raise InputError(f"{column} is {describe(value)}, expected text")
-    return "" if value in missing else value
+    return "" if value.strip() in missing else value

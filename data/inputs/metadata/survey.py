@@ -20,7 +20,7 @@ ROWS_BEFORE_READING = 10_000
 MARKS = {
     ";": re.compile("[;；]"),
     "|": re.compile("[|｜]"),
-    "#": re.compile(r"\s#"),
+    "#": re.compile(r"\s#|#\w+#\w"),
     " ": re.compile(r"\w_\w+\s+\w|\w\s+\w+_\w"),
 }
 """What may separate tags in a text that no comma separates; words with underscores are a sign that a space does."""

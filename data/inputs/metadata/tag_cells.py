@@ -20,8 +20,17 @@ COMMAS = ",，、،､﹐﹑"
 """Commas of ASCII, Chinese, Japanese and Arabic, and their narrow and wide forms."""
 
 
-MISSING_WORDS = frozenset({"nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "NaT"})
-"""What programs write for a value that is not there."""
+MISSING_WORDS = frozenset(
+    {
+        *("nan", "NaN", "NAN", "null", "NULL", "None", "<NA>", "NaT", "N/A", "n/a"),
+        *("#N/A", "#NAME?", "#NULL!", "#NUM!", "#VALUE!", "#REF!", "#DIV/0!"),
+    }
+)
+"""What programs write for a value that is not there, spreadsheets also for one that they could not compute."""
+
+
+LONGEST_QUOTED = 200
+"""Characters of a tag in quotes; each item is looked at for its end, and there may be very many."""
 
 
 EXPECTED = "expected a list of texts, or one text with commas"
@@ -79,11 +88,37 @@ def _separated(text: str, separator: str | None) -> list[str]:
     if text.strip() in MISSING_WORDS:
         return []
     if separator is None:
-        return re.split(f"[{COMMAS}]", text)
+        return _cut(text, f"[{COMMAS}\r\n]")
     if separator.isspace():
         return text.split()
     wide = chr(ord(separator) + 0xFEE0) if len(separator) == 1 and "!" <= separator <= "~" else separator
-    return re.split(f"{re.escape(separator)}|{re.escape(wide)}", text)
+    return _cut(text, f"(?:{re.escape(separator)}|{re.escape(wide)})")
+
+
+def _cut(text: str, mark: str) -> list[str]:
+    """Texts between separators that match ``mark``.
+
+    An item that is in double quotes as a whole keeps its separators, as in CSV. Single quotes are apostrophes too: they count
+    where all items have them.
+    """
+    single = rf"[ \t]*+'[^']*+'[ \t]*+(?={mark}|$)"
+    if re.fullmatch(rf"{single}(?:{mark}{single})*+", text):
+        return re.findall(r"'([^']*+)'", text)
+    if '"' not in text:
+        return re.split(mark, text)
+    items: list[str] = []
+    place = 0
+    quoted, end = (
+        re.compile(rf'[ \t]*+"((?:[^"]|""){{1,{LONGEST_QUOTED}}})"[ \t]*+(?={mark}|$)'),
+        re.compile(rf"{mark}|$"),
+    )
+    while place <= len(text):
+        item = quoted.match(text, place)
+        stop = end.search(text, place if item is None else item.end())
+        assert stop is not None  # the end of the text is one
+        items.append(text[place : stop.start()] if item is None else item[1].replace('""', '"'))
+        place = stop.end() + (stop.start() == stop.end())
+    return items
 
 
 def _texts(column: str, values: Iterable[object]) -> list[str]:

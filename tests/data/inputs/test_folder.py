@@ -449,6 +449,27 @@ def test_sidecars_speak_for_files_that_no_row_names(tmp_path):
     )
 
 
+def test_a_row_without_an_id_leaves_that_of_info_json(tmp_path):
+    touch(tmp_path, "a.mp4", "a.jpg", "b.mp4", "c.mp4", "d.mp4", "e.mp4")
+    names = ("a.mp4", "a.jpg", "b.mp4", "c.mp4", "d.mp4", "e.mp4")
+    rows = [{"file_name": name, "title": "table"} for name in names]
+    write_rows(tmp_path / "metadata.jsonl", rows[0], rows[1], {**rows[2], "id": "own"}, rows[3], rows[4], rows[5])
+    for name in "abd":
+        write_rows(tmp_path / f"{name}.info.json", {"id": f"site-{name}", "title": "sidecar", "tags": ["x"]})
+    write_rows(tmp_path / "d.mp4.info.json", {"id": 7})
+    (tmp_path / "e.info.json").write_text("{")
+    items, failures = read(tmp_path)
+    assert [(item.id, item.title, item.tags) for item in items] == [
+        ("site-a", "table", ()),
+        ("a.jpg", "table", ()),
+        ("own", "table", ()),
+        ("c", "table", ()),
+        ("7", "table", ()),
+    ]
+    assert [failure.id for failure in failures] == ["e"]
+    assert failures[0].error.startswith("metadata.jsonl, line 6: e.info.json is not JSON (")
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

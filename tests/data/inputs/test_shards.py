@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from optsg.data.errors import InputError
-from optsg.data.inputs import open_inputs
+from optsg.data.inputs import left_out_thumbnails, open_inputs, skipped_files
 from optsg.data.media import Failure, MediaItem, TarMember
 
 
@@ -83,6 +83,27 @@ def test_the_order_of_the_members_does_not_matter_and_other_members_are_skipped(
     members = {"a.txt": "t", "a.json": {"tags": "x"}, "a.m4a": b"sound", "a.WEBM": b"v", "a.srt": "s"}
     item = read_one(tmp_path, members)
     assert (item.id, item.kind, item.title, item.tags, bytes_of(item)) == ("a", "video", "t", ("x",), b"v")
+
+
+def test_other_members_and_thumbnails_are_counted_as_they_are_read(tmp_path):
+    first = {
+        "a.mp4": b"v",
+        "a.jpg": b"p",
+        "a.png": b"p",
+        "a.m4a": b"sound",
+        "a.cls": b"1",
+        "README": b"",
+        ".hid.m4a": b"",
+    }
+    write_tar(tmp_path / "0.tar", first)
+    write_tar(tmp_path / "1.tar", {"b.jpg": b"p", "b.M4A": b"sound", "b.json": {}, "dir.x/b.npy": b""})
+    (tmp_path / "notes.md").write_text("")
+    inputs = open_inputs(tmp_path)
+    assert (dict(skipped_files(inputs)), left_out_thumbnails(inputs)) == ({".md": 1}, 0)
+    for _ in range(2):  # counted anew each time
+        assert len(list(inputs)) == 2
+        assert dict(skipped_files(inputs)) == {".md": 1, ".m4a": 2, ".cls": 1, "": 1, ".npy": 1}
+        assert left_out_thumbnails(inputs) == 2
 
 
 def test_a_picture_beside_a_video_is_its_thumbnail(tmp_path):

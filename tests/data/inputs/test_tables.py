@@ -234,7 +234,7 @@ def test_unusable_jsonl(folder, content, message):
         (b"", ": no column 'file_name' (found: nothing)"),
         (b"file_name,title\n", ": holds no rows"),
         (b"name,title\na.mp4,t\n", ": no column 'file_name' (found: name, title)"),
-        (b"file_name;title\na.mp4;t\n", ": no column 'file_name' (found: file_name;title)"),
+        (b"name;title\na.mp4;t\n", ": no column 'file_name' (found: name, title)"),
         (b"file_name,Title,title\na.mp4,t,u\n", ": 2 columns are called 'title'"),
         (b'file_name,title\na.mp4,t\n\nc.png,"never closed\nb.mp4,t\n', ", row that begins on line 4: not CSV ("),
         (
@@ -284,3 +284,37 @@ def test_the_table_given_is_missing_or_of_an_unknown_kind(folder):
     message = f"{folder / 'table.xlsx'}: unknown kind of metadata file, expected .jsonl, .json, .csv, .tsv or .parquet"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         open_inputs(folder, metadata=folder / "table.xlsx")
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_what_spreadsheets_call_csv_where_a_comma_is_part_of_numbers(folder, mark, start):
+    rows = [
+        ["file_name", "views", "title", "tags"],
+        ["a.mp4", "1,5", "A, B", "cat, dog"],
+        ["sub/b.mp4", "", '"B"', "fox"],
+    ]
+    (folder / "metadata.csv").write_text(start + "\r\n".join(mark.join(row) for row in rows), encoding="utf-8")
+    assert [(item.id, item.title, item.tags) for item in read(folder)[0]] == [
+        ("a", "A, B", ("cat", "dog")),
+        ("b", "B", ("fox",)),
+        ("c", "", ()),
+    ]
+
+
+def test_rows_that_are_all_empty_are_none(folder):
+    (folder / "metadata.csv").write_text('file_name,title,tags\n,,\na.mp4,A,cat\n,, \n" ",,\n')
+    items, failures = read(folder)
+    assert [item.id for item in items] == ["a", "c", "b"]
+    assert failures == []
+
+
+def test_words_for_nothing_and_entities_in_titles_and_ids(folder):
+    (folder / "metadata.csv").write_text(
+        "file_name,id,title,tags\na.mp4,nan,Rock &amp; Roll&#39;s &lt;3,cat\nsub/b.mp4,None,#N/A,dog\nc.png,1.23457E+18,x,fox\n"
+    )
+    items, failures = read(folder)
+    assert [(item.id, item.title) for item in items] == [("a", "Rock & Roll's <3"), ("b", "")]
+    assert [failure.error for failure in failures] == [
+        "metadata.csv, line 4: id is '1.23457E+18', a number that a spreadsheet has shortened; export the column as text"
+    ]

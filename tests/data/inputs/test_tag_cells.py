@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,17 @@ from tests.data.inputs.test_folder import read, touch
         ("(official)", ["(official)"]),
         ('("Weird Al" Yankovic)', ['("Weird Al" Yankovic)']),
         ("[SEP],[MASK]", ["[SEP]", "[MASK]"]),
+        ("N/A", []),
+        ("#N/A", []),
+        ("#NAME?", []),
+        ('"New York, NY", cat', ["New York, NY", " cat"]),
+        ('cat,"dog"', ["cat", "dog"]),
+        ('cat, "the ""big"" one" ,', ["cat", 'the "big" one', ""]),
+        ('12" vinyl, "x" y, 7"', ['12" vinyl', ' "x" y', ' 7"']),
+        ('"open, cat', ['"open', " cat"]),
+        ("'Paris, FR', 'dog'", ["Paris, FR", "dog"]),
+        ("'n sync, rock 'n' roll", ["'n sync", " rock 'n' roll"]),
+        ("cat\ndog\r\nfox", ["cat", "dog", "", "fox"]),
         ("猫，狗、鸟،فيل", ["猫", "狗", "鸟", "فيل"]),
         (["a", 2020, 2.0, 1.5, None, float("nan")], ["a", "2020", "2", "1.5"]),
         ([{"tag": "cat", "score": 0.9}], ["cat"]),
@@ -100,6 +112,20 @@ def test_what_python_and_numpy_print_comes_back(tags: list[str]) -> None:
             assert tag_texts("tags", cell) == tags
 
 
+@pytest.mark.parametrize("text", ['"a"",""', "'a'\n\n\n ", '"x,', "' ,' ", '"" ""', "\\"])
+def test_a_long_cell_of_odd_quotes_takes_no_time(text: str) -> None:
+    begun = time.process_time()
+    for end in ("", "x", '"', "'"):
+        tag_texts("tags", text * (400_000 // len(text)) + end)
+    assert time.process_time() - begun < 8
+
+
+@given(st.text(alphabet="ab\"', \n"))
+def test_cutting_loses_no_letter(cell: str) -> None:
+    found = tag_texts("tags", cell)
+    assert [char for tag in found for char in tag if char in "ab"] == [char for char in cell if char in "ab"]
+
+
 @given(st.text())
 def test_any_text_gives_tags_or_one_sentence(cell: str) -> None:
     try:
@@ -117,6 +143,7 @@ def test_any_text_gives_tags_or_one_sentence(cell: str) -> None:
         ("#", "#cat #dog", ["", "cat ", "dog"]),
         (" ", "long_hair  blue_eyes", ["long_hair", "blue_eyes"]),
         (" / ", "a / b/c", ["a", "b/c"]),
+        (";", '"a;b"; c;"d""e";"f" g', ["a;b", " c", 'd"e', '"f" g']),
         (";", '["a;b", "c"]', ["a;b", "c"]),
     ],
 )

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from optsg.data.inputs import open_inputs
+from optsg.data.inputs import left_out_thumbnails, open_inputs
 from optsg.data.inputs.create_annotations import CreateAnnotations
 from optsg.data.inputs.create_input import CreateInput
 from optsg.data.inputs.media_folder import scan_folder
@@ -27,6 +27,7 @@ def test_what_yt_dlp_writes_beside_a_video_is_its_thumbnail(tmp_path: Path, name
         f"folder {tmp_path} with 1 info.json file: 1 video, 0 images "
         "(1 picture beside a video of that name: thumbnails, left out)"
     )
+    assert left_out_thumbnails(open_inputs(tmp_path, limit=1)) == 1
 
 
 def test_pictures_of_other_names_folders_and_stems_are_inputs(tmp_path: Path) -> None:
@@ -43,6 +44,9 @@ def test_a_row_that_names_the_picture_makes_it_an_input(tmp_path: Path) -> None:
         ("X.jpg", "image", ("still",)),
         ("X", "video", ()),
     ]
+    inputs = open_inputs(tmp_path)
+    assert left_out_thumbnails(inputs) == 0
+    assert inputs.description.endswith("thumbnails, left out unless a row names them)")
 
 
 def test_annotations_by_id_find_the_video_and_not_its_thumbnail(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from optsg.data.errors import ConfigError
 from optsg.evaluate.tables.grid import INSTEAD, PAPER, SYSTEMS, TABLES, Choice, Row, Table
-from optsg.evaluate.tables.plan import Plan, choose_tables, quick_epochs
+from optsg.evaluate.tables.plan import Plan, choose_tables, grid_epochs
 from optsg.train.run.plan import differences
 
 
@@ -109,13 +109,14 @@ def test_rows_are_told_apart_by_their_labels() -> None:
 
 
 def test_quick_trainings_are_shorter() -> None:
-    assert quick_epochs("small", 1485, []) == "epochs=12"
-    assert quick_epochs("small", 1485, ["epochs=10"]) == "epochs=4"
+    assert grid_epochs("small", 1485, [], quick=True) == "epochs=12"
+    assert grid_epochs("small", 1485, ["epochs=10"], quick=True) == "epochs=4"
 
 
 def test_differences_name_the_setting(plan: Callable[..., Plan]) -> None:
     one, other = (plan(f"epochs={epochs}").distinct[0].config for epochs in (1, 2))
-    assert differences(one, other) == [("epochs", "1", "2")]
+    # The average's horizon follows from the number of steps.
+    assert differences(one, other) == [("epochs", "1", "2"), ("ema", "0.0", "0.3333")]
     moved = dataclasses.replace(one, store={**one.store, "path": "elsewhere.h5"}, optsg_version="0")
     assert differences(one, moved) == []
     renewed = dataclasses.replace(one, store={**one.store, "header": {**one.store["header"], "created": "2027"}})

@@ -64,7 +64,7 @@ def test_a_run_of_other_settings_is_an_error_that_names_one(plan: Callable[..., 
     with pytest.raises(RunError) as caught:
         train(plan("epochs=2", "dropout=0.2"), finished)
     assert str(caught.value) == (
-        f"{folder} was trained with dropout=0.1, the grid wants dropout=0.2 (and 1 more); "
+        f"{folder} was trained with dropout=0.1, the grid wants dropout=0.2 (and 2 more); "
         "remove the folder, or choose another --out"
     )
 

@@ -218,7 +218,7 @@ def test_skipped_files_of_a_folder_are_a_warning(tmp_path, run):
     (folder / "raw.jxl").write_bytes(b"")
     result = optsg_tag(folder, "--run", run, "--json")
     assert len(rows_of(result)) == 1
-    warning = f"warning: 1 file is skipped in {folder}, being neither video nor image by their suffixes: 1 .jxl"
+    warning = f"warning: 1 file is skipped in {folder}, being neither video nor image by their suffixes: 1 .jxl (JPEG XL, to be converted, for instance with djxl)"
     assert warning in result.stderr.splitlines()
 
 

@@ -119,22 +119,22 @@ def test_corrupt_members_are_lines_and_the_others_go_on(
             "text.mp4": good,
             "text.txt": b"\xff",
             "alone.json": b"{}",
-            "good.mp4": clip("blue5.png"),  # a picture by another suffix is no video
+            "good.mp4": clip("blue5.png"),  # a picture, whatever its suffix says
             "last.png": clip("red5.png"),
         },
     )
     code, said, rows = tag(colour_run, tmp_path / "tags.jsonl", shard)
-    assert (code, said) == (0, f"{tmp_path / 'tags.jsonl'}: 1 tagged, 7 could not be read")
+    assert (code, said) == (0, f"{tmp_path / 'tags.jsonl'}: 2 tagged, 6 could not be read")
     found = {row["path"].removeprefix(f"{shard}/"): row for row in rows}
     assert list(found) == [
         "zeros.mp4", "cut.mp4", "empty.mp4", "json", "text", "alone", "good.mp4", "last.png",
     ]  # fmt: skip
-    assert names(found["last.png"]) == ["Red"]
+    assert (names(found["good.mp4"]), names(found["last.png"])) == (["Blue"], ["Red"])
     assert found["empty.mp4"]["error"] == f"{shard}/empty.mp4: the file is empty (0 bytes)"
     assert found["json"]["error"].startswith("bad.tar/json: its .json is not JSON (")
     assert found["text"]["error"] == "bad.tar/text: its .txt is not UTF-8 (byte 0xff)"
     assert found["alone"]["error"] == "bad.tar/alone: no video or image, only .json"
-    assert all("error" in row for name, row in found.items() if name != "last.png")
+    assert all("error" in row for name, row in found.items() if name not in ("good.mp4", "last.png"))
 
 
 def test_of_a_shard_that_is_cut_short_what_is_whole_is_tagged_and_later_the_rest(

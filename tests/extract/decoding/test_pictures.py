@@ -105,7 +105,7 @@ def test_transparent_video_is_on_white_as_images_are(make_clip: ClipMaker, tmp_p
     assert np.abs(np.array(clear) - 255).max() < 6
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "AVIF"])
 def test_animations_are_on_white_too(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"animation.{kind.lower()}"
     frames = [Image.new("RGBA", (64, 64), (255, 0, 0, 0)) for _ in range(3)]
@@ -114,7 +114,7 @@ def test_animations_are_on_white_too(tmp_path: Path, kind: str) -> None:
     frames[0].save(path, kind, save_all=True, append_images=frames[1:], duration=500, disposal=2)
     image = decode_video(path).images[-1]
     assert np.abs(np.array(image.getpixel((2, 32))) - (255, 0, 0)).max() < 20
-    assert image.getpixel((60, 32)) == (255, 255, 255)
+    assert min(image.getpixel((60, 32))) >= 253
 
 
 def shade(table: ImageFilter.Color3DLUT, code: int) -> int:

@@ -113,6 +113,43 @@ def test_heic_is_upright(tmp_path: Path) -> None:
     assert decode_image(path).size == (20, 40)
 
 
+PQ, HLG = 16, 18
+
+
+def with_transfer(kind: str, transfer: int) -> bytes:
+    """A grey of 148 whose file says how it is coded, as cameras say it."""
+    grey = Image.new("RGB", (64, 64), (148, 148, 148))
+    if kind == "HEIF":
+        colours = {"color_primaries": 9, "matrix_coefficients": 9, "full_range_flag": 1}
+        return saved(grey, "HEIF", quality=95, transfer_characteristics=transfer, **colours)
+    if kind == "AVIF":
+        plain = saved(grey, "AVIF", quality=95)
+        place = plain.index(b"colrnclx") + 8
+        return plain[: place + 2] + struct.pack(">H", transfer) + plain[place + 4 :]
+    plain, chunk = saved(grey, "PNG"), b"cICP" + bytes([9, transfer, 0, 1])
+    return plain[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + plain[33:]
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "PNG"])
+@pytest.mark.parametrize(("transfer", "expected"), [(PQ, 214), (HLG, 168), (13, 148)])
+def test_stills_of_high_dynamic_range_are_tone_mapped_as_videos_are(kind: str, transfer: int, expected: int) -> None:
+    image = decode_image(with_transfer(kind, transfer))
+    assert image.mode == "RGB"
+    assert all(abs(value - expected) <= 6 for value in image.getpixel((32, 32)))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF"])
+def test_orientation_of_exif_counts_in_every_format(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", (64, 32), "white")
+    picture.paste((255, 0, 0), (0, 0, 32, 32))
+    image = decode_image(saved(picture, kind, exif=exif))
+    assert image.size == (32, 64)
+    top, bottom = image.getpixel((16, 16)), image.getpixel((16, 48))
+    assert max(top[1:]) < 40 < 215 < min(bottom)  # type: ignore[index, type-var]
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -123,7 +160,7 @@ def test_heic_is_upright(tmp_path: Path) -> None:
         (b'{"error": "not found"}', "it is a JSON file, not an image, whatever its name says"),
         (b"%PDF-1.7", "it is a PDF document, not an image, whatever its name says"),
         (b"<svg width='3'/>", "it is an SVG drawing, not an image, whatever its name says"),
-        (b"\xff\x0a" + bytes(40), "it cannot be read as an image (a JPEG XL picture that Pillow cannot read)"),
+        (b"\xff\x0a" + bytes(40), "it is a JPEG XL picture, which cannot be read; convert it, for instance with djxl"),
     ],
 )
 def test_what_is_no_image_is_named(data: bytes, reason: str) -> None:

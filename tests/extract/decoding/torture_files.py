@@ -261,6 +261,54 @@ def starting_at(seconds: float, *options: str, coded: Sequence[str] = (), frames
     return clip(*(coded or H264), *options, "-output_ts_offset", str(seconds), frames=frames, rate=rate)
 
 
+def scrambled(first: float, last: float, chance: int = 0) -> Surgery:
+    """Encrypts the video of a transport stream from one share of its packets to another."""
+
+    def cut(data: bytes) -> bytes:
+        random, changed, count = np.random.default_rng(chance), bytearray(data), len(data) // 188
+        for place in range(int(first * count) * 188, int(last * count) * 188, 188):
+            start = place + 4 + (1 + data[place + 4] if data[place + 3] & 0x20 else 0)
+            if data[place + 1 : place + 3] in (b"\x01\x00", b"\x41\x00") and start < place + 188:
+                changed[start : place + 188] = random.bytes(place + 188 - start)
+                changed[place + 3] |= 0x80
+        return bytes(changed)
+
+    return cut
+
+
+def css(data: bytes) -> bytes:
+    """Encrypts every other sector of video of a DVD, but for its first 128 bytes."""
+    random, changed = np.random.default_rng(0), bytearray(data)
+    for place in range(0, len(data), 4096):
+        if data[place + 14 : place + 18] == b"\0\0\1\xe0":
+            changed[place + 20] |= 0x10
+            changed[place + 128 : place + 2048] = random.bytes(1920)
+    return bytes(changed)
+
+
+def without_packets(first: int, last: int) -> Surgery:
+    """Takes frames out of a transport stream, so that all other packets of 188 bytes are in their places."""
+
+    def cut(data: bytes) -> bytes:
+        packets = video_packets(data)
+        return data[: packets[first][0] + 188] + data[packets[last][0] + 188 :]
+
+    return cut
+
+
+def animated_avif(_maker: ClipMaker, path: Path) -> None:
+    """36 frames of 100 ms."""
+    movie = [Image.fromarray(painted(number)) for number in range(36)]
+    movie[0].save(path, "AVIF", save_all=True, append_images=movie[1:], duration=100, quality=90, subsampling="4:4:4")
+
+
+def subtitles(maker: ClipMaker, path: Path) -> None:
+    """Words alone."""
+    words = path.with_name("words.srt")
+    words.write_text("1\n00:00:00,000 --> 00:00:03,000\nHello\n")
+    maker.run("-i", words, "-c:s", "srt", path)
+
+
 MJPEG = ("-c:v:{}", "mjpeg", "-q:v:{}", "2")
 CENC = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "01" * 16, "-encryption_kid", "02" * 16)
 EACH_H264 = ("-c:v:{}", "libx264", "-bf:v:{}", "0", "-preset:v:{}", "veryfast")
@@ -330,6 +378,14 @@ GROUP = "8 of 10 frames could be decoded; 20 damaged packets"
 FIVE = {"frames": (0, 10, 20, 30, 40), "times": range(5)}
 WITHOUT_GROUP = {"frames": (0, 10, 40, 50, 60, 70, 80, 90), "times": (0, 1, 4, 5, 6, 7, 8, 9)}
 TWICE = {"frames": (0, 10, 20, 30, 4, 14, 24, 34), "times": range(8)}
+X265_PLAIN = (*X265, "log-level=none")
+PAUSE = ("-vf", "select='not(between(n,15,45))'", "-fps_mode", "vfr")
+"""Nothing changes between 1.5 s and 4.6 s, as in a recording of a screen."""
+AFTER_PAUSE = {"frames": (0, 10, 46, 50, 60), "times": (0, 1, 4.6, 5, 6)}
+CROPPED = "h264_metadata=crop_right=32:crop_bottom=32"
+SCRAMBLED_LATER = (0, 10, 20, 30, 40)
+LATER_BY_25 = {"frames": (0, 25, 50, 75, 80, 8, 33, 58), "times": (0, 1, 2, 3, 5.66, 6.02, 7.02, 8.02)}
+"""FFmpeg gives the last frame of the first part the time of the second."""
 LONG = {"frames": EVERY_TENTH, "times": SECONDS_OF_30}
 
 TORTURE: tuple[Torture, ...] = (
@@ -587,6 +643,125 @@ TORTURE: tuple[Torture, ...] = (
         times=(0, 1, 2, 3.76, 4, 5, 6),
     ),
     row("damage_that_no_frame_needs.mp4", surgery(spoil(92, 95), groups()), frames=range(0, 100, 10), times=range(10)),
+    partial(
+        "packets_taken_out.ts",
+        surgery(without_packets(24, 47), groups(), ".ts"),
+        f"frames are missing between 2.4 s and 4.8 s; {ONE}; 2 frames perhaps smeared by the damage",
+        frames=(0, 10, 20, SMEARED, SMEARED, 60, 70, 80, 90),
+        times=(0, 1, 2, 4.8, 5, 6, 7, 8, 9),
+    ),
+    row(
+        "parts_counted_one_by_one.ts",
+        joined(*[starting_at(start, coded=MPEG2, frames=75, rate=25) for start in (0, 3)]),
+        frames=(0, 25, 50, 1, 26, 51),
+        times=range(6),
+    ),
+    row(
+        "sound_under_the_number_of_the_video.ts",
+        joined(starting_at(0), clip("-map", "0:a", "-c:a", "mp2", inputs=SOUND), starting_at(7.2)),
+        frames=(0, 10, 20, 30, 0, 10, 20, 30),
+        times=(0, 1, 2, 3, 7, 8, 9, 10),
+        says="its clock leaps ahead 1 time: a part begins later, and nothing is missing",
+    ),
+    # Parts that cannot be read
+    partial(
+        "other_codec_later.ts",
+        joined(starting_at(0), starting_at(3.6, *OTHER_NUMBERS, coded=X265_PLAIN)),
+        r"50% of its video is in another codec \(HEVC, the rest H.264\) and left out",
+    ),
+    partial(
+        "other_codec_later_under_the_same_number.ts",
+        joined(starting_at(0), starting_at(3.6, coded=X265_PLAIN)),
+        r"50% of its video is in another codec \(HEVC, the rest H.264\) and left out",
+    ),
+    partial(
+        "other_codec_first.ts",
+        joined(starting_at(0, coded=MPEG2, frames=50, rate=25), starting_at(2, frames=96)),
+        r"34% of its video is in another codec \(MPEG-2, the rest H.264\) and left out",
+        frames=range(0, 96, 10),
+        times=range(10),
+    ),
+    partial(
+        "other_codec_between.ts",
+        joined(starting_at(0), starting_at(3.6, *OTHER_NUMBERS, coded=X265_PLAIN), starting_at(7.2)),
+        r"33% of its video is in another codec \(HEVC, the rest H.264\) and left out",
+        frames=(0, 10, 20, 30, 0, 10, 20, 30),
+        times=(0, 1, 2, 3, 7, 8, 9, 10),
+    ),
+    partial(
+        "scrambled_later.ts",
+        surgery(scrambled(0.5, 1), groups(), ".ts"),
+        r"\d+% of its video is encrypted \(scrambled, as of pay TV\)(; .*)?",
+        frames=SCRAMBLED_LATER,
+        times=range(len(SCRAMBLED_LATER)),
+    ),
+    failed(
+        "scrambled.ts",
+        surgery(scrambled(0, 1), clip(*H264), ".ts"),
+        r"it is encrypted \(scrambled, as of pay TV\) and cannot be read without its key",
+    ),
+    failed(
+        "sample_aes.ts",
+        surgery(lambda data: data.replace(b"\x1b\xe1\x00\xf0", b"\xdb\xe1\x00\xf0"), clip(*H264), ".ts"),
+        r"it is encrypted \(scrambled, as of pay TV\) and cannot be read without its key",
+    ),
+    failed(
+        "css.vob",
+        surgery(css, clip("-vf", "scale=720:576", *MPEG2, "-f", "dvd", rate=25, frames=81), ".vob"),
+        r"it is encrypted \(CSS, as of a DVD\) and cannot be read without its key",
+    ),
+    # Gaps that are meant
+    row(
+        "second_part_later.ts",
+        joined(starting_at(0, coded=NO_B), starting_at(6.6, coded=NO_B)),
+        frames=(0, 10, 20, 30, 0, 4, 14, 24, 34),
+        times=(0, 1, 2, 3, 6.6, 7, 8, 9, 10),
+        says="its clock leaps ahead 1 time: a part begins later, and nothing is missing",
+    ),
+    row(
+        "second_part_later.mpg",
+        joined(*[starting_at(start, coded=MPEG2[:4], frames=81, rate=25) for start in (0, 6.24)]),
+        **LATER_BY_25,
+        says="its clock leaps ahead 1 time: a part begins later, and nothing is missing",
+    ),
+    row("pause.ts", clip(*PAUSE, *H264, frames=66), **AFTER_PAUSE),
+    row("pause.mp4", clip(*PAUSE, *H264, frames=66), **AFTER_PAUSE),
+    row("pause.mkv", clip(*PAUSE, *H264, frames=66), **AFTER_PAUSE),
+    # Odd pixels and odd containers
+    row("lossless_rgb.mkv", clip("-c:v", "libx264rgb", "-qp", "0", "-pix_fmt", "rgb24")),
+    row("full_range.mp4", clip("-c:v", "libx264", "-pix_fmt", "yuvj420p")),
+    row("grey.mp4", clip("-c:v", "libx264", "-pix_fmt", "gray")),
+    row("grey_of_16_bits.mkv", clip("-c:v", "ffv1", "-pix_fmt", "gray16le")),
+    row("grey_with_alpha.mkv", clip("-c:v", "ffv1", "-pix_fmt", "ya8")),
+    row("rgba_of_16_bits.mkv", clip("-c:v", "ffv1", "-pix_fmt", "gbrap16le")),
+    row("chroma_411.mkv", clip("-c:v", "ffv1", "-pix_fmt", "yuv411p")),
+    row("chroma_410.mkv", clip("-c:v", "ffv1", "-pix_fmt", "yuv410p")),
+    row("chroma_440.mp4", clip("-c:v", "libx264", "-pix_fmt", "yuv440p")),
+    row("raw.avi", clip("-c:v", "rawvideo", "-pix_fmt", "bgr24")),
+    row("palette.avi", clip("-c:v", "rawvideo", "-pix_fmt", "pal8")),
+    row("huffyuv.avi", clip("-c:v", "huffyuv")),
+    row("utvideo.avi", clip("-c:v", "utvideo")),
+    row("zmbv.avi", clip("-c:v", "zmbv", "-pix_fmt", "bgr0")),
+    row("cinepak.avi", clip("-c:v", "cinepak", "-q:v", "2")),
+    row("qtrle.mov", clip("-c:v", "qtrle", "-pix_fmt", "rgb24")),
+    row("v210.mov", clip("-c:v", "v210")),
+    row("cineform.mov", clip("-c:v", "cfhd")),
+    row("timecode.mov", clip(*H264, "-timecode", "01:00:00:00")),
+    row("smooth_streaming.mp4", clip(*H264, "-f", "ismv")),
+    row("a_fragment_a_frame.mp4", clip(*H264, "-movflags", "frag_every_frame+empty_moov+default_base_moof")),
+    row("cropped.mp4", clip("-vf", "pad=224:96", *H264, "-bsf:v", CROPPED), shape=(192, 64)),
+    row("long_strip.mp4", clip(*scaled(8000, 64), *H264), shape=(8000, 64)),
+    row("tall_strip.mp4", clip(*scaled(64, 4000), *H264), shape=(64, 4000)),
+    row("one_frame.mp4", clip(*H264, frames=1), frames=(0,), times=(0,)),
+    row("negative_start.mkv", clip(*H264, "-output_ts_offset", "-1.5")),
+    row("translucent_vp8.webm", clip("-c:v", "libvpx", *VPX, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0")),
+    row("animated.avif", animated_avif, decoder="pillow"),
+    failed("subtitles.mkv", subtitles, r"it holds no video stream \(found: subtitle\)"),
+    failed(
+        "jpeg_xl.mp4",
+        content(b"\xff\x0a" + bytes(3000)),
+        "it is a JPEG XL picture, not a video, whatever its name says",
+    ),
     # Suffixes beside the usual ones
     row("h264.mts", clip(*H264, "-f", "mpegts")),
     row("h264.m2ts", clip(*H264, "-f", "mpegts", "-mpegts_m2ts_mode", "1")),

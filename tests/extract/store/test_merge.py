@@ -82,7 +82,9 @@ def test_what_cannot_be_merged_is_one_sentence(tmp_path: Path) -> None:
     cases: list[tuple[list[str | Path], str]] = [
         ([path, other, "--out", tmp_path / "o.h5"], f"{path} and {other} overlap: the id 'video-0' is in both"),
         ([path, "--out", tmp_path / "o.tar"], f"--out {tmp_path / 'o.tar'} is not the name of a feature store"),
-        ([path, "--out", tmp_path / "o.h5", "--metadata", "x"], "--metadata goes with --inputs"),
+        ([path, "--out", tmp_path / "o.h5", "--metadata", "x"], "--metadata and how it is read go with --inputs"),
+        ([path, "--out", tmp_path / "o.h5", "--columns", "id=key"], "--metadata and how it is read go with --inputs"),
+        ([path, "--out", tmp_path / "o.h5", "--columns", "key"], "--columns key is not understood at 'key'"),
         ([tmp_path / "gone.h5", "--out", tmp_path / "o.h5"], f"there is no feature store at {tmp_path / 'gone.h5'}"),
         ([path, "--out", path, "--overwrite"], f"{path} is one of the stores to merge; choose another name"),
     ]
@@ -94,3 +96,29 @@ def test_what_cannot_be_merged_is_one_sentence(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.h5", "b.h5"]
     result = merge(path, "--out", tmp_path / "o.h5", "-q")
     assert (result.exit_code, result.output) == (0, "warning: part 2 of 2 is missing\n")
+
+
+def test_the_order_of_inputs_is_found_by_the_ids_that_columns_name(tmp_path: Path) -> None:
+    """As the extractions were told to read their table."""
+    videos = tiny_videos(4)
+    path = write_tiny_store(tmp_path / "a.h5", videos[:2])
+    other = write_tiny_store(tmp_path / "b.h5", videos[2:])
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    rows = ["clip,key"]
+    for number in (3, 0, 2, 1):
+        (folder / f"{9 - number}.mp4").touch()
+        rows.append(f"{9 - number}.mp4,video-{number}")
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    options: list[str | Path] = [
+        "--inputs",
+        folder,
+        "--metadata",
+        tmp_path / "table.csv",
+        "--columns",
+        "file_name=clip,id=key",
+    ]
+    result = merge(path, other, "--out", tmp_path / "o.h5", *options)
+    assert result.exit_code == 0, result.output
+    with open_store(tmp_path / "o.h5") as store:
+        assert store.ids() == [f"video-{number}" for number in (3, 0, 2, 1)]

@@ -41,6 +41,16 @@ def relabel(store: Path, text: str, *options: str) -> Result:
     return run("relabel", store, "--metadata", table, *options)
 
 
+def keeping(count: int) -> str:
+    """What is said of videos without a row."""
+    what = (
+        "video of the store has no row and keeps its"
+        if count == 1
+        else "videos of the store have no row and keep their"
+    )
+    return f"warning: {count} {what} title and tags; --clear-missing takes them away\n"
+
+
 def labels(store: Path) -> list[tuple[str, str, tuple[str, ...], str]]:
     with open_store(store) as opened:
         rows = [opened.features(row) for row in range(len(opened))]
@@ -75,9 +85,10 @@ def test_titles_tags_and_splits_move_and_features_stay(store: Path) -> None:
 def test_columns_that_are_not_there_change_nothing(store: Path) -> None:
     before = labels(store)
     result = relabel(store, "id,split\na,val\n")
-    assert result.output == f"{store}: 1 of 3 videos changed (splits 1), 0 new tags embedded\n"
+    assert result.stdout == f"{store}: 1 of 3 videos changed (splits 1), 0 new tags embedded\n"
     assert labels(store) == [(*before[0][:3], "val"), *before[1:]]
-    assert relabel(store, "id,split\na,val\n").output == f"{store}: nothing to change, left as it was\n"
+    assert result.stderr == keeping(2)
+    assert relabel(store, "id,split\na,val\n").stdout == f"{store}: nothing to change, left as it was\n"
 
 
 def test_unknown_videos_and_bad_rows_are_named(store: Path) -> None:
@@ -85,6 +96,7 @@ def test_unknown_videos_and_bad_rows_are_named(store: Path) -> None:
     assert result.exit_code == 0
     assert result.stderr == (
         "warning: 2 rows are about videos that the store does not have: 'x', 'y'\n"
+        f"{keeping(2)}"
         "warning: new.csv, line 5: tags is text that begins like a list and is none ('[cat'), expected a list such as "
         '["cat", "dog"], or one text with commas\n'
     )
@@ -99,7 +111,7 @@ def test_rows_of_one_video_are_refused_or_joined(store: Path) -> None:
     before = labels(store)
     table = "id,tags\na,lion\na,tiger\nb,dog\n"
     assert relabel(store, table).stderr == (
-        "warning: new.csv: 2 rows are about 'a' (line 2, line 3); give it one row with all its tags, or add --group-rows to "
+        f"{keeping(2)}warning: new.csv: 2 rows are about 'a' (line 2, line 3); give it one row with all its tags, or add --group-rows to "
         "join them\n"
     )
     assert labels(store)[0] == before[0]
@@ -120,7 +132,34 @@ def test_how_the_table_is_read_is_said(store: Path) -> None:
             "note: new.csv: 1 of 1 rows with tags have one tag with ';' in it, such as 'lion;tiger'; if it separates tags, say "
             "--tag-separator ';'"
         ),
+        keeping(2).strip(),
     ]
+
+
+def test_videos_without_a_row_lose_their_labels_where_that_is_asked_for(store: Path) -> None:
+    before = labels(store)
+    result = relabel(store, 'id,tags\na,"cat,pet"\nb,"[dog"\n', "--clear-missing")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: new.csv, line 3: tags is text that begins like a list and is none ('[dog'), expected a list such as "
+        '["cat", "dog"], or one text with commas; --clear-missing would take the labels of such rows\' videos away: mend the '
+        "1 bad rows first\n"
+    )
+    result = relabel(store, "id,split\na,val\n", "--clear-missing")
+    assert result.stderr == (
+        "error: --clear-missing takes titles and tags away, and the table has a column for neither\n"
+    )
+    assert labels(store) == before
+    result = relabel(store, 'id,tags\na,"cat,pet"\n', "--clear-missing")
+    assert (result.stderr, result.stdout) == (
+        "",
+        f"{store}: 2 of 3 videos changed (tags 2, splits 2), 0 new tags embedded\n",
+    )
+    assert labels(store) == [before[0], ("b", "Dog", (), "none"), ("c", "Fox", (), "none")]
+    relabel(store, "id,title,tags\nc,Fox,fox\n", "--clear-missing")
+    assert labels(store)[0] == ("a", "", (), "none")
+    assert labels(store)[2][:3] == ("c", "Fox", ("fox",))
+    assert verify_store(store, None).problems == []
 
 
 def test_nobody_else_may_be_writing(store: Path) -> None:

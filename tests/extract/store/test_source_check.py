@@ -87,3 +87,27 @@ def test_features_of_something_else_are_found(
     assert list(_problems(item, late, encoder, plan)) == [
         "other frames: 4 at 0.000, 1.000, 2.000, … ≠ 4 at 1.000, 2.000, 3.000, … s"
     ]
+
+
+def test_sources_are_found_by_the_ids_that_columns_name(
+    folder: Path, tmp_path: Path, tiny_timm_folder: Path, tiny_bert_folder: Path
+) -> None:
+    (tmp_path / "table.csv").write_text("clip,key\na.mp4,one\nb.mp4,two\n")
+    table, columns = ("--metadata", str(tmp_path / "table.csv")), ("--columns", "file_name=clip,id=key")
+    store = tmp_path / "feats.h5"
+    extract(
+        folder,
+        store,
+        image_encoder=str(tiny_timm_folder),
+        text_encoder=str(tiny_bert_folder),
+        device="cpu",
+        metadata=tmp_path / "table.csv",
+        columns=columns[1],
+    )
+    assert "sources    ok (4 read and encoded again)" in verify(store, folder, *table, *columns).stdout
+    assert verify(store, folder, *table).stderr.startswith(f"error: {table[1]}: no column 'file_name'")
+    result = CliRunner().invoke(store_main, ["verify", str(store), *columns])
+    assert (result.exit_code, result.output) == (
+        1,
+        "error: --columns: this says how --sources are read; name them too\n",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from optsg.extract.workers import worker, worker_pool, worker_process
 from optsg.extract.workers.preparation import Preparation, Prepared, Unreadable, source_digest
 from optsg.extract.workers.worker_pool import Decoded, WorkerPool
 from optsg.extract.workers.worker_process import ProcessSettings, WorkerProcess, WorkerStartError
+from PIL import Image
 
 from tests.extract.decoding.painted_clips import ClipMaker
 from tests.extract.workers.misbehaving_worker import PROGRAM
@@ -60,6 +62,15 @@ def test_files_and_bytes_are_decoded(make_clip: ClipMaker) -> None:
     assert from_file.thumbnail.startswith(b"\xff\xd8")
     assert (from_file.status, from_file.note) == ("ok", "")
     assert from_file.seconds > 0
+
+
+def test_an_input_is_of_the_kind_that_it_was_read_as() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40), "red").save(file, "JPEG")
+    (decoded,) = read([file.getvalue()], workers=1)
+    assert isinstance(decoded.item, MediaItem)
+    assert isinstance(decoded.result, Prepared)
+    assert (decoded.item.kind, decoded.item.source, decoded.result.kind) == ("image", "0.mp4", "image")
 
 
 def test_members_of_tar_files_are_decoded_where_they_lie(make_clip: ClipMaker, tmp_path: Path) -> None:

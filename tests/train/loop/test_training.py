@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from optsg.data.batching import collate
 from optsg.data.store import open_store
+from optsg.data.tag_table import TagTable
 from optsg.data.tags import tag_key
+from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.tag.run_tagger import RunTagger
+from optsg.train.config import RunConfig
+from optsg.train.loop.processes import Processes
 from optsg.train.loop.trainer import Trainer, TrainingInterrupted
+from optsg.train.loop.validation import Rank
 from optsg.train.run.run import load_run
 from optsg.train.run_files import NEEDED
 from optsg.train.systems.tuned_scalar import choose_value
@@ -220,6 +226,39 @@ def test_an_existing_run_is_not_overwritten(feats: Path) -> None:
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(Path("runs/a")).items())
 
 
+@pytest.mark.parametrize(
+    "how", [["--resume"], ["--feats", "{feats}", *as_options(), "--set", "epochs=1", "--resume", "auto"]]
+)
+def test_a_finished_run_says_so_where_nothing_can_be_written(
+    feats: Path, monkeypatch: pytest.MonkeyPatch, how: list[str]
+) -> None:
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+
+    def refuse(self: FileLock, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self.lock_file))  # root is not kept out by a mode
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    options = [word.format(feats=feats) for word in how]
+    result = train("--run", "runs/a", *options)
+    assert (result.exit_code, result.output) == (0, "runs/a is finished: there is nothing to resume\n")
+    Path("runs/a/state/progress.json").unlink()
+    result = train("--run", "runs/a", *options)
+    assert result.exit_code == 1
+    assert result.output.endswith("cannot be written: Permission denied; what was finished before is kept\n")
+
+
+def test_features_that_are_no_numbers_end_a_training_in_one_sentence(tmp_path: Path) -> None:
+    videos = tiny_videos(40)
+    videos[4].frames[0, 0] = float("nan")
+    feats = write_tiny_store(tmp_path / "s.h5", videos)
+    result = train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1] == (
+        f"error: {feats} is damaged: the features of 'video-4' have values that are not finite; optsg-store verify says "
+        "which videos"
+    )
+
+
 def test_resuming_on_another_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
 
@@ -328,3 +367,48 @@ def test_events_of_an_unfinished_epoch_are_not_logged_twice(tmp_path: Path) -> N
     log.write("epoch", 12, epoch=2, train_loss=0.5)
     log.close()
     assert [(event["epoch"], event["train_loss"]) for event in read_log(tmp_path)] == [(1, 1.0), (2, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("found", "is_above"),
+    [
+        ((0.5, 0.1, 9.0), True),
+        ((0.3, 0.9, 0.1), False),
+        ((0.4, 0.6, 9.0), True),  # ties of full F1 are broken by example-based F1
+        ((0.4, 0.4, 0.1), False),
+        ((0.4, 0.5, 1.9), True),  # ties of both by the loss
+        ((0.4, 0.5, 1.9999), False),  # by nothing that a last digit decides
+        ((0.4, 0.5, 2.1), False),
+        ((0.4, 0.5, float("nan")), False),
+    ],
+)
+def test_what_checkpoints_are_chosen_by(found: tuple[float, float, float], is_above: bool) -> None:
+    best = Rank(full_f1=0.4, example_f1=0.5, loss=2.0)
+    assert Rank(**dict(zip(("full_f1", "example_f1", "loss"), found, strict=True))).is_above(best) == is_above
+
+
+def test_validation_begins_where_the_settings_say(feats: Path) -> None:
+    settings = ["epochs=5", "validate_every=2", "validate_from=3"]
+    train("--feats", feats, "--run", "runs/a", *as_options(), *as_options(settings))
+    assert [e["epoch"] for e in read_log(Path("runs/a")) if e["event"] == "validation"] == [4, 5]
+
+
+def test_a_configuration_that_leaves_the_schedule_open_trains_as_version_0_1_0_did(feats: Path) -> None:
+    """Runs that it began, and whose ``config.json`` names no numbers, go on with its choices."""
+    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    config = json.loads(Path("runs/a/config.json").read_text())
+    config["training"] |= {"epochs": 0, "validate_every": 0, "batch_size": 64}
+    for later in ("buckets", "validate_from"):
+        del config["training"][later]
+    earlier = RunConfig.from_json(json.dumps(config))
+    assert (earlier.training.buckets, earlier.training.validate_from) == ("visual", 0)
+    with open_store(feats) as store:
+        trainer = Trainer(
+            store,
+            Path("runs/a"),
+            earlier,
+            TagTable.load(Path("runs/a/tag_table.json")),
+            TitleTokenizer.from_json(store.tokenizer_json),
+            Processes.alone(torch.device("cpu")),
+        )
+    assert (trainer.epochs, trainer.steps_per_epoch, trainer.validate_every) == (120, 2, 10)

@@ -140,6 +140,8 @@ def test_the_paper_s_model_trains_as_it_did(first_feats: Path) -> None:
         "epochs=4",
         "--set",
         "validate_every=2",
+        "--set",
+        "buckets=visual",
         "--seed",
         "1",
     ]
