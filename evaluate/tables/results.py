@@ -272,7 +272,7 @@ def spread_text(spread: Spread | None, *, digits: int = 1) -> str:
 
 NOTES: Mapping[str, str] = {
     "systems": "Percent. P, R and F1 are means over tags (full, rare, common) and over videos (example). The paper's figures "
-    "are on other data (CREATE-210K and Pexel-tagging) and show differences, not levels, to compare with. \"Instead\" stands what "
+    'are on other data (CREATE-210K and Pexel-tagging) and show differences, not levels, to compare with. "Instead" stands what '
     "needs no network and seconds to fit; the paper has no such rows.",
     "novel": "Novel tags are those outside the training tag set. Hits are exact matches with annotated tags that training "
     "never saw. The paper's figures were judged by people and are another measure.",
