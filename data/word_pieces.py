@@ -107,6 +107,12 @@ class TitleTokenizer:
         return dict(self._tokenizer.get_vocab(with_added_tokens=True))
 
     @property
+    def continuing_ids(self) -> frozenset[int]:
+        """Ids of pieces that go on with a word: ``##ing``."""
+        prefix = getattr(self._tokenizer.model, "continuing_subword_prefix", None)
+        return frozenset(i for piece, i in self.pieces.items() if prefix and piece.startswith(prefix))
+
+    @property
     def unknown_id(self) -> int | None:
         """Id of the unknown piece, ``None`` where the tokenizer has none."""
         token = getattr(self._tokenizer.model, "unk_token", None)

@@ -34,6 +34,7 @@ from .scores.predictions import (
 )
 from .scores.run_store import encoder_name, open_run_store
 from .scores.saved import TrainingHistory, read_training_history, remember_inputs
+from .tag.evidence import without_evidence
 from .tag.run_tagger import RunTagger, candidates_point, open_tagger
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -84,6 +85,9 @@ def evaluate_run(
         )
         evaluation = score(predictions, split)
         folder = path / "eval" / (f"{split}-{options.slug}" if options.slug else split)
+        if evidence and (lacking := without_evidence(run.system)) is not None:
+            warn(lacking)
+            evidence, inputs = False, None
         write(folder, predictions, evaluation, store, split, evidence=evidence, inputs=inputs, warn=warn)
     return evaluation, folder
 

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 import click
 
 from ..data.errors import ConfigError, RunError
+from ..train.system_names import FAVOURS, Favour
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -76,14 +77,16 @@ class TaggingOptions:
 
     Attributes:
         vocabulary: ``open``, ``known``, ``snap``, ``snap:FILE`` or a file (:mod:`optsg.data.tag_list`).
-        decision: another value of the system's tuned scalar.
+        decision: ``scalar``, to decide by the system's tuned scalar where a ranker does; or another value of that scalar.
+        favour: which tags a ranker is generous with.
         nil_bias: how willingly a prompt writes a tag instead of none.
         threshold: the least score; the tags are then all that have it, not those of the tuned scalar.
         min_precision: as ``threshold``, the lowest that had this precision on validation.
     """
 
     vocabulary: str = "open"
-    decision: float | None = None
+    decision: float | Literal["scalar"] | None = None
+    favour: Favour | None = None
     nil_bias: float | None = None
     threshold: float | None = None
     min_precision: float | None = None
@@ -95,7 +98,11 @@ class TaggingOptions:
             )
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise ConfigError(f"--threshold {self.threshold:g} is out of range; expected 0 to 1")
-        points = [name for name in ("decision", "threshold", "min_precision") if getattr(self, name) is not None]
+        if self.favour is not None and self.favour not in FAVOURS:
+            raise ConfigError(f"--favour {self.favour} is none of {', '.join(FAVOURS)}")
+        points = [
+            name for name in ("decision", "favour", "threshold", "min_precision") if getattr(self, name) is not None
+        ]
         if len(points) > 1:
             names = " and ".join(f"--{name.replace('_', '-')}" for name in points)
             raise ConfigError(f"{names} each say which tags are predicted; give one of them")
@@ -111,9 +118,29 @@ class TaggingOptions:
         """The options in a file name, ``""`` where nothing is changed: "known", "min-precision-0.9"."""
         kind, colon, file = self.vocabulary.rpartition(":")
         words = [] if self.vocabulary == "open" else [kind] * bool(colon) + [Path(file).name]
-        values = ((name, getattr(self, name)) for name in ("decision", "nil_bias", "threshold", "min_precision"))
-        words += [f"{name.replace('_', '-')}-{value:g}" for name, value in values if value is not None]
+        values = (
+            (name, getattr(self, name)) for name in ("decision", "favour", "nil_bias", "threshold", "min_precision")
+        )
+        shown = (
+            (name, value if isinstance(value, str) else f"{value:g}") for name, value in values if value is not None
+        )
+        words += [f"{name.replace('_', '-')}-{value}" for name, value in shown]
         return re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-.")
+
+
+class _Decision(click.ParamType[float | str]):
+    """``scalar`` or a number."""
+
+    name = "decision"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """The number, or the word."""
+        if value == "scalar" or isinstance(value, float):
+            return cast(float | str, value)
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor 'scalar'.", param, ctx)
 
 
 def tagging_options(command: Command) -> Command:
@@ -137,9 +164,16 @@ def tagging_options(command: Command) -> Command:
             click.option("--threshold", type=float, metavar="S", help="Predict the tags with at least this score."),
             click.option(
                 "--decision",
-                type=float,
-                metavar="V",
-                help="Another value of what training tuned: a classifier's threshold, a generator's NIL or end bias.",
+                type=_Decision(),
+                metavar="scalar|V",
+                help="Decide without the ranker, by what training tuned of the system alone, a classifier's threshold, a generator's "
+                "NIL or end bias (scalar); or by another value of that.",
+            ),
+            click.option(
+                "--favour",
+                type=click.Choice(FAVOURS),
+                help="Which tags to be generous with: rare ones (mean F1 over tags), none (precise: F1 over videos), or what lies "
+                "between.  [default: balanced]",
             ),
             click.option(
                 "--nil-bias",

@@ -142,6 +142,8 @@ class TrainingConfig:
         ema: decay of the averaged weights that are validated and kept; 0 keeps the last weights themselves.
         validate_every: epochs between validations; 0 as for ``epochs``.
         validate_from: the first epoch after which there is a validation.
+        ranking: whether a ranker over the system and the sources beside it decides in the end, where there is a
+            validation split to fit it on.
         patience: validations without a better score after which training stops; 0 never stops early.
         max_tag_pieces: tags of more word pieces are no targets (a pasted sentence is no tag).
         state_seconds: how often the resumable state is written; less often where writing it takes long
@@ -174,6 +176,7 @@ class TrainingConfig:
     precision: Precision = "auto"
     validate_every: int = 0
     validate_from: int = 0
+    ranking: bool = True
     patience: int = 6
     max_tag_pieces: int = 24
     state_seconds: float = 120.0

@@ -41,7 +41,11 @@ TAG_TABLE, DECISION, LOG = "tag_table.json", "decision.json", "log.jsonl"
 NEEDED = (CONFIG, MODEL, TOKENIZER, TAG_TABLE, DECISION)
 RETRIEVAL, CALIBRATION = "retrieval.safetensors", "calibration.json"
 TAG_EMBEDDINGS = "tag_embeddings.safetensors"
-FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS)
+RECALL, SENTENCE_MODEL = "recall.safetensors", "sentence_model.safetensors"
+RANKER, RANKED_CALIBRATION = "ranker.json", "ranked_calibration.json"
+RANKING = (RECALL, SENTENCE_MODEL, RANKER, RANKED_CALIBRATION)
+"""What a run with a ranker has."""
+FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS, *RANKING)
 """What some runs have."""
 START = "start.safetensors"
 """The weights that a run with ``--init-from`` starts with; it needs the other run no more."""

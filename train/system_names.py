@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 from ..data.errors import ConfigError
 
@@ -23,8 +24,15 @@ SYSTEM_NAMES: Mapping[str, str] = {
     "learnable-tag-embeddings": "op-tsg whose tag language model is trained too (ablation D)",
     "prompt-label": "op-tsg whose decoder sees only the prompts that a binary head labels 1 (ablation F)",
     "prompt-classification": "order prompts and matching, a softmax over the training tags for each prompt (ablation G)",
+    "linear": "no network: a linear probe on title and pictures, fitted in closed form",
+    "memory": "no network: the tags of similar training videos",
+    "title-match": "no network: the training tags that stand in the title",
+    "sources": "no network: linear, memory, title-match and likeness of texts, weighed by a ranker",
 }
 """What each system is, in a line."""
+
+FITTED_SYSTEMS = ("linear", "memory", "title-match", "sources")
+"""Those without a network: they are fitted in seconds and take no steps."""
 
 OPTSG_SYSTEMS = ("op-tsg", "no-shuffle", "no-contrast", "learnable-tag-embeddings")
 """Those whose ``model.safetensors`` is the model of :mod:`optsg.train.model.op_tsg`: they differ in training alone."""
@@ -34,3 +42,10 @@ def check_system_name(name: str) -> None:
     """Raises :class:`ConfigError` for a name that no system has."""
     if name not in SYSTEM_NAMES:
         raise ConfigError(f"there is no system {name!r}; known are {', '.join(SYSTEM_NAMES)}")
+
+
+Favour = Literal["rare", "balanced", "precise"]
+"""Which tags a ranker is generous with: rare ones, as mean F1 over tags wants it; none, as F1 over videos wants it; or between."""
+
+FAVOURS: tuple[Favour, ...] = get_args(Favour)
+DEFAULT_FAVOUR: Favour = "balanced"

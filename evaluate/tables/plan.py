@@ -129,6 +129,8 @@ def plan_grid(store: FeatureStore, asked: Invocation, tables: Sequence[Table]) -
     settings = asked.settings
     if not any(setting.startswith("epochs=") for setting in settings):
         settings += (grid_epochs(size, len(store.indices("train")), settings, quick=asked.quick),)
+    if not any(setting.startswith("ranking=") for setting in settings):
+        settings += ("ranking=false",)  # the tables compare systems, each by its own decision
     for setting in settings:
         if setting.partition("=")[0] == "seed":
             raise ConfigError(f"--set {setting}: seeds are chosen with --seeds")

@@ -23,6 +23,7 @@ from ...data.predicted_tag import PredictedTag
 from ...data.word_pieces import TitleTokenizer
 from ...train.model.layers import CrossLayer
 from ...train.model.video_title_model import VideoTitleModel
+from ...train.systems.source_systems import NoNetwork
 from ...train.systems.system import System
 
 
@@ -53,8 +54,13 @@ class _Trace:
 
 
 def explain(system: System, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> list[list[TagEvidence]]:
-    """The evidence of every tag, in the order of ``tags``: per video, tags that the system predicted for it."""
+    """The evidence of every tag, in the order of ``tags``: per video, tags that the system predicted for it.
+
+    Without a network there is none (:func:`without_evidence`).
+    """
     model = system.model
+    if isinstance(model, NoNetwork):
+        return [[TagEvidence(visual=(), tokens=()) for _ in video] for video in tags]
     with torch.enable_grad(), _in_evaluation_mode(model), _traced(model) as trace:
         scores = system.tag_log_scores(batch, tags)
         assert trace.features is not None
@@ -76,6 +82,13 @@ def explain(system: System, batch: Batch, tags: Sequence[Sequence[PredictedTag]]
                 if number < len(video):
                     evidence[row].append(_evidence(model, batch, row, of_features, of_attention))
     return evidence
+
+
+def without_evidence(system: System) -> str | None:
+    """One sentence on why no tag of this system has evidence; ``None`` where they have."""
+    if not isinstance(system.model, NoNetwork):
+        return None
+    return f"the system {system.config.system} has no network, so what its tags rest on in a video cannot be shown"
 
 
 def _evidence(model: VideoTitleModel, batch: Batch, row: int, of_features: Tensor, of_attention: Tensor) -> TagEvidence:

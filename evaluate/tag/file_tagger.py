@@ -32,7 +32,7 @@ from ...train.run.run import load_run
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
 from ..scores.run_store import trained_header
-from .evidence import Evidence, evidence_for_people, explain
+from .evidence import Evidence, evidence_for_people, explain, without_evidence
 from .requests import NO_MEDIA, TagRequest, TagRequests
 from .run_tagger import RunTagger, open_tag_control, open_tagger
 from .tagged_file import TaggedFile
@@ -93,7 +93,8 @@ class FileTagger:
     ):
         self._tagger, self.run = tagger, tagger.run
         self._control = tagger.control or open_tag_control(tagger.run)
-        self.warnings = tagger.warnings
+        lacking = without_evidence(tagger.run.system) if evidence else None
+        self.warnings = tagger.warnings if lacking is None else (*tagger.warnings, lacking)
         self._encoder = encoder
         self._preparation = Preparation(plan=encoder.plan, sampling=sampling, thumbnails=False)
         self._pictures = PICTURES_AT_A_TIME.get(self.run.device.type, 64)

@@ -87,9 +87,14 @@ def with_nil_bias(run: Run, value: float) -> tuple[Run, OperatingPoint]:
     Raises:
         ConfigError: the system has no [NIL].
     """
-    if run.decision.scalar.name == "nil_bias":
+    if _is_nil_bias(run):
         return run, OperatingPoint(value=value)
     return replace(run, system=run.system.with_nil_bias(value)), tuned_point(run)
+
+
+def _is_nil_bias(run: Run) -> bool:
+    """Whether that is what was tuned."""
+    return run.decision.scalar.name == "nil_bias"
 
 
 def open_tag_control(run: Run, tags: TagList = OPEN, *, steer: bool = True) -> TagControl:
@@ -205,11 +210,18 @@ def _operating_point(
     run: Run, options: TaggingOptions, warnings: list[str], facts: list[tuple[str, str]]
 ) -> tuple[Run, OperatingPoint]:
     """The run and its point as the options want them; what is chosen is added to the facts, what is doubtful to the warnings."""
+    if options.favour is not None:
+        run = run.favouring(options.favour)
+        facts.append(("Favoured", options.favour))
+    if options.decision is not None or (options.nil_bias is not None and _is_nil_bias(run.decided_by_scalar())):
+        run = run.decided_by_scalar()
     point, scalar = tuned_point(run), run.decision.scalar
     if options.nil_bias is not None:
         run, point = with_nil_bias(run, options.nil_bias)
         facts.append(("NIL bias", f"{options.nil_bias:g}"))
-    if options.decision is not None:
+    if options.decision == "scalar":
+        facts.append(("Decided by", str(run.decision)))
+    elif options.decision is not None:
         if options.nil_bias is not None and scalar.name == "nil_bias":
             raise ConfigError(f"--decision and --nil-bias are the same for {run.config.system}; give one of them")
         point = OperatingPoint(value=options.decision)

@@ -131,9 +131,13 @@ def calibration_error(rated: RatedTags) -> float:
     return expected_calibration_error(reliability_bins(rated.scores, rated.right))
 
 
-def read_calibration(run: Path) -> Calibration | None:
-    """The calibration of a run folder; ``None`` where it has none: no validation split, or it is older."""
-    path = run / CALIBRATION
+def read_calibration(run: Path, name: str = CALIBRATION) -> Calibration | None:
+    """The calibration of a run folder; ``None`` where it has none: no validation split, or it is older.
+
+    Args:
+        name: of its file.
+    """
+    path = run / name
     return Calibration.load(path) if path.exists() else None
 
 

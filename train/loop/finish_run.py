@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ...data.store import FeatureStore
 from ..confidence.calibration import Calibration
+from ..ranking.fit import FEWEST_VIDEOS, fit_ranking
+from ..recall.sources import RecallSources
 from ..run.model_card import write_model_card
 from ..run.tag_embeddings import save_tag_embeddings
-from ..run_files import CALIBRATION, DECISION, write_json
+from ..run_files import CALIBRATION, DECISION, RANKED_CALIBRATION, RANKER, write_json
 from ..systems.system import System
 from .processes import Processes
 from .validation import Validator, full_f1
@@ -36,6 +38,19 @@ def finish_run(
         decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
         candidates = validator.candidates()
         processes.by_main(lambda: Calibration.fit(candidates).save(run / CALIBRATION))
+        if system.config.training.ranking and validator.videos >= FEWEST_VIDEOS:
+            processes.by_main(lambda: _rank(run, system, store, validator))
     processes.by_main(lambda: save_tag_embeddings(run, store, system.tag_table))
     processes.by_main(lambda: write_json(run / DECISION, decision))
     processes.by_main(lambda: write_model_card(run))
+
+
+def _rank(run: Path, system: System, store: FeatureStore, validator: Validator) -> None:
+    """Fits the sources beside the model, unless it is made of them, and the ranker over all of them; writes both."""
+    sources = system.own_sources
+    if sources is None:
+        sources = RecallSources.fit(store, system.tag_table, system.tokenizer, system.config.model.modality)
+        sources.save(run)
+    fitted = fit_ranking(system, sources, validator.labelled_batches())
+    fitted.system.ranker.save(run / RANKER)
+    Calibration.fit(fitted.rated).save(run / RANKED_CALIBRATION)

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ...data.errors import RunError
+from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
-from ..run_files import DECISION, find_store
+from ..run_files import DECISION, TAG_TABLE, find_store
+from ..system_names import FITTED_SYSTEMS
+from ..systems.registry import find_system
+from ..systems.tuned_scalar import TunedScalar
+from .fit_run import fit_run
 from .processes import Processes
 from .saved_states import read_progress
 from .trainer import Trainer, TrainingInterrupted
@@ -102,33 +107,59 @@ def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> 
         return
     with open_store(find_store(run, Path(config.store["path"]))) as store, TrainingDisplay(quiet) as display:
         _check_same_store(store, config, run)
-        tag_table = TagTable.load(run / "tag_table.json")
-        tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
-        trainer = Trainer(
-            store, run, config, tag_table, tokenizer, processes, report=display.step, announce=display.announce
-        )
-        display.follow(trainer)
-        display.announce(_introduction(trainer, run))
-        for warning in trainer.warnings() if processes.is_main else ():
-            display.announce(f"warning: {warning}")
-        try:
-            done = trainer.train(resume=resume)
-        except TrainingInterrupted:
-            if processes.is_main:
-                click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
-            raise
-    if not quiet:
-        decision = trainer.system.scalar.read(run / DECISION)
-        click.echo(
-            f"trained {run} in {done.seconds / 60:.1f} minutes; best epoch {done.best_epoch}, "
-            f"{decision}\n"
-            f"next: {_next_command(run, trainer)}"
-        )
+        work = _fit if config.system in FITTED_SYSTEMS else _train
+        done = work(store, run, config, processes, resume=resume, display=display)
+        if not quiet:
+            click.echo(f"{done.what}, {done.scalar.read(run / DECISION)}\nnext: {_next_command(run, store)}")
 
 
-def _next_command(run: Path, trainer: Trainer) -> str:
+class Done(NamedTuple):
+    """What has been done, for people, and what was tuned."""
+
+    what: str
+    scalar: TunedScalar
+
+
+def _train(
+    store: FeatureStore, run: Path, config: RunConfig, processes: Processes, *, resume: bool, display: TrainingDisplay
+) -> Done:
+    """Trains a network."""
+    tag_table = TagTable.load(run / TAG_TABLE)
+    tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+    trainer = Trainer(
+        store, run, config, tag_table, tokenizer, processes, report=display.step, announce=display.announce
+    )
+    display.follow(trainer)
+    display.announce(_introduction(trainer, run))
+    for warning in trainer.warnings() if processes.is_main else ():
+        display.announce(f"warning: {warning}")
+    try:
+        done = trainer.train(resume=resume)
+    except TrainingInterrupted:
+        if processes.is_main:
+            click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
+        raise
+    what = f"trained {run} in {done.seconds / 60:.1f} minutes; best epoch {done.best_epoch}"
+    return Done(what=what, scalar=trainer.system.scalar)
+
+
+def _fit(
+    store: FeatureStore, run: Path, config: RunConfig, processes: Processes, *, resume: bool, display: TrainingDisplay
+) -> Done:
+    """Fits a system without a network, from the beginning whether resumed or not."""
+    del resume
+    tag_table = TagTable.load(run / TAG_TABLE)
+    tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
+    display.announce(
+        f"fitting {config.system}, which takes no epochs, to {len(store.indices('train')):,} videos in {run}"
+    )
+    seconds = fit_run(store, run, config, tag_table, tokenizer, processes, announce=display.announce)
+    return Done(what=f"fitted {run} in {seconds:.1f} s", scalar=find_system(config.system).scalar)
+
+
+def _next_command(run: Path, store: FeatureStore) -> str:
     """What to do with a trained run, on videos that it was not trained on where there are any."""
-    held_out = [split for split in ("test", "val") if trainer.has_split(split)]
+    held_out = [split for split in ("test", "val") if (store.splits == SPLITS.index(split)).any()]
     return f"optsg-eval --run {run} --split {held_out[0]}" if held_out else f"optsg-tag FILE --run {run}"
 
 

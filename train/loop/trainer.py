@@ -22,7 +22,6 @@ import numpy as np
 from ...data.batching import bucketed_batches, reading_ahead, video_lengths, writing_lengths
 from ...data.command_line import INTERRUPTED
 from ...data.errors import StoreError
-from ...data.media import SPLITS, Split
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
@@ -134,10 +133,6 @@ class Trainer:
             return None
         batch_size = max(64, self.training.batch_size)
         return Validator(self._store, rows, self.system, batch_size, self.processes, between=self._check_stop)
-
-    def has_split(self, split: Split) -> bool:
-        """Whether the store has videos of a split."""
-        return bool((self._store.splits == SPLITS.index(split)).any())
 
     def warnings(self) -> list[str]:
         """What a person should know about the data before a long training."""

@@ -5,7 +5,7 @@ The processes take turns at the batches, which are whole ones, and each is told 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import itemgetter
@@ -166,6 +166,20 @@ class Validator:
             value: score_predictions(self._true, [tags for batch in found for tags in batch[number]], known)
             for number, value in enumerate(values)
         }
+
+    @property
+    def videos(self) -> int:
+        """How many there are."""
+        return len(self._rows)
+
+    def labelled_batches(self) -> Iterator[tuple[Batch, list[frozenset[str]]]]:
+        """All batches, whatever the number of processes, with the keys of every video's annotated tags."""
+        self._system.model.eval()
+        first = 0
+        for rows in reading_ahead(self._store, self._batches):
+            truth = [frozenset(keys) for keys in self._true[first : first + len(rows)]]
+            first += len(rows)
+            yield collate(self._store, rows).to(self._processes.device), truth
 
     def candidates(self) -> RatedTags:
         """Predicted tags at the most permissive value of the tuned scalar, for calibration."""

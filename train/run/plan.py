@@ -21,7 +21,7 @@ from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingC
 from ..device import choose_device
 from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, create_run, point_latest, read_config
-from ..system_names import DEFAULT_SYSTEM
+from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
 from .schedule import fit_schedule
@@ -162,6 +162,8 @@ def plan_run(
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
     """
     fixed = find_system(system).settings
+    if source and system in FITTED_SYSTEMS:
+        raise ConfigError(f"--init-from {source.name}: the system {system} has no weights to start from")
     seeds = [] if seed is None else [f"seed={seed}"]
     _check_settings(system, fixed, settings)
     sizes, schedule = SIZES[size]
@@ -285,8 +287,8 @@ def begun_config(run: Path) -> RunConfig:
     return config
 
 
-KEEPING = ("state_seconds", "keep_states")
-"""Settings that say how states are kept and change nothing about the model."""
+BESIDE = ("state_seconds", "keep_states", "ranking")
+"""Settings that change nothing about the model: how states are kept, and what decides beside it."""
 
 
 def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
@@ -294,7 +296,7 @@ def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str
     rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
     for part in ("model", "training"):
         have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
-        rows += [(name, have[name], want[name]) for name in want if name not in KEEPING]
+        rows += [(name, have[name], want[name]) for name in want if name not in BESIDE]
     had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
     rows.append(("the pre-trained weights", had, wants))
     have, want = found.store["header"], wanted.store["header"]

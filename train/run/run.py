@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,14 @@ from ..confidence.calibration import Calibration, read_calibration
 from ..config import RunConfig
 from ..device import choose_device, working_dtype
 from ..model.video_title_model import VideoTitleModel
+from ..ranking.ranked_system import RankedSystem
+from ..ranking.ranker import Ranker
+from ..recall.sources import RecallSources
 from ..run_files import (
     DECISION,
     MODEL,
+    RANKED_CALIBRATION,
+    RANKER,
     TAG_TABLE,
     check_finished,
     check_weights,
@@ -26,6 +31,7 @@ from ..run_files import (
     read_config,
     read_tokenizer,
 )
+from ..system_names import Favour
 from ..systems.registry import open_system
 from ..systems.system import System
 from ..systems.tuned_scalar import Decision
@@ -33,7 +39,14 @@ from ..systems.tuned_scalar import Decision
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A trained run, ready to predict tags."""
+    """A trained run, ready to predict tags.
+
+    Attributes:
+        system: with its ranker, where it has one.
+        decision: what it was tuned to.
+        calibration: of the scores that it gives so.
+        plain: the same without the ranker; ``None`` where there is none.
+    """
 
     path: Path
     config: RunConfig
@@ -41,6 +54,26 @@ class Run:
     device: torch.device
     decision: Decision
     calibration: Calibration | None = None
+    plain: Run | None = None
+
+    @property
+    def ranked(self) -> RankedSystem | None:
+        """The system, where a ranker decides."""
+        return self.system if isinstance(self.system, RankedSystem) else None
+
+    def decided_by_scalar(self) -> Run:
+        """The same run without its ranker: its system decides alone, by its own tuned scalar."""
+        return self.plain or self
+
+    def favouring(self, favour: Favour) -> Run:
+        """The same run with another of its ranker's bars.
+
+        Raises:
+            ConfigError: it has no ranker.
+        """
+        if self.ranked is None:
+            raise ConfigError(f"{self.path} has no ranker, so that nothing can be favoured; --decision sets its recall")
+        return replace(self, **_decided(self.ranked.favouring(favour)))
 
     @property
     def model(self) -> VideoTitleModel:
@@ -69,7 +102,24 @@ def load_run(path: Path, *, device: str = "auto") -> Run:
     place = choose_device(device)
     system.model.to(place, working_dtype(place, system.config.training.precision))
     calibration = read_calibration(path)
-    return Run(path=path, config=system.config, system=system, device=place, decision=decision, calibration=calibration)
+    plain = Run(
+        path=path, config=system.config, system=system, device=place, decision=decision, calibration=calibration
+    )
+    return _with_ranker(plain) if (path / RANKER).exists() else plain
+
+
+def _with_ranker(plain: Run) -> Run:
+    path, system = plain.path, plain.system
+    sources = system.own_sources
+    if sources is None:
+        sources = RecallSources.load(path, system.tag_table, system.tokenizer, system.config.model.modality)
+    ranked = RankedSystem(system, sources, Ranker.load(path / RANKER))
+    calibration = read_calibration(path, RANKED_CALIBRATION)
+    return replace(plain, plain=plain, calibration=calibration, **_decided(ranked))
+
+
+def _decided(ranked: RankedSystem) -> dict[str, Any]:
+    return {"system": ranked, "decision": Decision(scalar=ranked.scalar, value=ranked.tuned)}
 
 
 def read_system(path: Path) -> System:

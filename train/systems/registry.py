@@ -19,6 +19,7 @@ from .order_free import OrderFree
 from .ordered_writer import FrequencyFirst, RandomOrder, RareFirst
 from .prompt_classification import PromptClassification
 from .prompt_label import PromptLabel
+from .source_systems import AllSources, LinearSystem, MemorySystem, TitleMatchSystem
 from .system import System
 
 SYSTEMS: Mapping[str, type[System]] = {
@@ -35,6 +36,10 @@ SYSTEMS: Mapping[str, type[System]] = {
     "learnable-tag-embeddings": LearnableTagEmbeddings,
     "prompt-label": PromptLabel,
     "prompt-classification": PromptClassification,
+    "linear": LinearSystem,
+    "memory": MemorySystem,
+    "title-match": TitleMatchSystem,
+    "sources": AllSources,
 }
 
 

@@ -7,7 +7,8 @@ Everything else, inputs, shared encoder, schedule, budget, choice of the checkpo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,13 +22,28 @@ from ...data.errors import ConfigError
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..model.video_title_model import VideoTitleModel
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
+from ..recall.sources import RecallSources
 from ..writing.tag_control import BatchControl
 from .tuned_scalar import TunedScalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a system makes of a batch, for a ranker to weigh.
+
+    Attributes:
+        scores: by the name of what says so, (B, K) of every training tag, each at least 0.
+        tags: per video, all tags that the system can be brought to give, novel ones included.
+    """
+
+    scores: Mapping[str, NDArray[np.float32]]
+    tags: Sequence[Sequence[PredictedTag]]
 
 
 class System(ABC):
@@ -78,6 +94,11 @@ class System(ABC):
         )
 
     @property
+    def own_sources(self) -> RecallSources | None:
+        """The sources that it is made of; ``None`` where it is a model that they stand beside."""
+        return None
+
+    @property
     @abstractmethod
     def extent(self) -> str:
         """What beside the size says how large it is, for people: "16 prompts"."""
@@ -125,6 +146,25 @@ class System(ABC):
 
         With a control, decoding is steered by it; :meth:`BatchControl.finish` makes its last word of what comes out.
         """
+
+    def evidence(self, batch: Batch, embeddings: Tensor, control: BatchControl | None = None) -> Evidence:
+        """What is known of a batch before any decision.
+
+        Args:
+            embeddings: (K, E) of the training tags.
+        """
+        del embeddings
+        tags = self.predict(batch, self.permissive, control)
+        return Evidence(scores={"predicted": self.scores_of(tags)}, tags=tags)
+
+    def scores_of(self, tags: Sequence[Sequence[PredictedTag]]) -> NDArray[np.float32]:
+        """(B, K) the scores of training tags among some predicted ones, 0 for the others."""
+        scores = np.zeros((len(tags), len(self.tag_table)), np.float32)
+        for row, video in enumerate(tags):
+            for tag in video:
+                if (column := self.tag_table.column_of.get(tag_key(tag.text))) is not None:
+                    scores[row, column] = tag.score
+        return scores
 
     @abstractmethod
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:

@@ -117,6 +117,11 @@ class BatchControl:
     def __len__(self) -> int:
         return len(self.pins)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing but listed tags may be produced."""
+        return self._control.tags.closed
+
     def spelled_pins(self, row: int, most: int, most_tokens: int) -> list[Pieces]:
         """The first pinned tags of a video that can be written, no more than this, with a separator each."""
         chosen: list[Pieces] = []

@@ -19,7 +19,7 @@ from optsg.evaluate.scores.predictions import ItemPrediction, write_predictions
 from optsg.evaluate.tables.case_studies import Case, JudgedTag, judge_tags
 from optsg.evaluate.tables.charts import BLUE, INK, LINES, Line, heat_map, sweep_plot
 from optsg.evaluate.tables.documents import html, pictures
-from optsg.evaluate.tables.grid import SYSTEMS, TABLES, Table
+from optsg.evaluate.tables.grid import INSTEAD, SYSTEMS, TABLES, Table
 from optsg.evaluate.tables.invocation import Invocation
 from optsg.evaluate.tables.markdown import escape, markdown
 from optsg.evaluate.tables.measures import Measures, RowMeasures, RunMeasures, Spread, margin
@@ -83,7 +83,7 @@ def measures(plan: Callable[..., Plan], tmp_path: Path) -> tuple[Measures, tuple
 def test_table_1_for_given_measures(measures: tuple[Measures, tuple[Table, ...]]) -> None:
     systems, margins, costs = table_texts(measures[1][0], measures[0], 2)
     rows = {row[0].strip(): row[1:] for row in systems.rows if not row[0].startswith(" ")}
-    assert list(rows) == [row.label for row in SYSTEMS]
+    assert list(rows) == [row.label for row in (*SYSTEMS, *INSTEAD)]
     perfect = "100.0 ± 0.0"
     assert rows["op-tsg"] == ("2 of 2", *[perfect, perfect, f"{perfect} (100.0–100.0)"] * 4)
     assert rows["order-free"] == ("0 of 2", *["–"] * 12)
@@ -93,6 +93,7 @@ def test_table_1_for_given_measures(measures: tuple[Measures, tuple[Table, ...]]
         f"{value} ± 0.0" for value in ("33.3", "22.2", "26.7", "0.0", "0.0", "0.0", "100.0", "66.7", "80.0")
     ]
     paper = [row for row in systems.rows if row[0].startswith("  paper")]
+    assert len(paper) == 2 * (len(SYSTEMS) - 1)
     assert paper[0] == (
         "  paper, CREATE-210K", "", "21.1", "28.8", "22.4", "14.9", "17.1", "14.6", "39.4", "63.4", "45.5", "38.6", "39.6", "39.1",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.errors import ConfigError
-from optsg.evaluate.tables.grid import PAPER, SYSTEMS, TABLES, Choice, Row, Table
+from optsg.evaluate.tables.grid import INSTEAD, PAPER, SYSTEMS, TABLES, Choice, Row, Table
 from optsg.evaluate.tables.plan import Plan, choose_tables, grid_epochs
 from optsg.train.run.plan import differences
 
@@ -93,12 +93,14 @@ def test_choosing_tables(tmp_path: Path) -> None:
 
 def test_pretrained_runs_fill_the_lower_half(tmp_path: Path) -> None:
     [first] = choose_tables(("1",), quick=False, pretrained={"asy": tmp_path / "pre"})
-    assert first.rows[: len(SYSTEMS)] == SYSTEMS
-    assert first.rows[len(SYSTEMS) :] == (
+    assert first.rows == (
+        *SYSTEMS,
+        *INSTEAD,
         Row(label="asy, pre-trained", choice=Choice(system="asy", pretrained=tmp_path / "pre")),
     )
-    with pytest.raises(ConfigError, match="Table 1 has no row for the system no-shuffle"):
-        choose_tables(("1",), quick=False, pretrained={"no-shuffle": tmp_path})
+    for system in ("no-shuffle", "memory"):
+        with pytest.raises(ConfigError, match=f"Table 1 has no row for the system {system}"):
+            choose_tables(("1",), quick=False, pretrained={system: tmp_path})
 
 
 def test_rows_are_told_apart_by_their_labels() -> None:

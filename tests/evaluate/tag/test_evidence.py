@@ -18,6 +18,7 @@ from optsg.train.model.layers import Attention
 from optsg.train.model.op_tsg import OPTSG
 from optsg.train.objective.op_tsg_loss import slot_log_probs
 from optsg.train.run.run import Run, load_run
+from optsg.train.system_names import FITTED_SYSTEMS
 from optsg.train.systems.registry import SYSTEMS
 from optsg.train.systems.system import System
 from torch import Tensor
@@ -72,7 +73,7 @@ def some_tags(system: System, batch: Batch) -> list[list[PredictedTag]]:
     ]
 
 
-@pytest.mark.parametrize("name", list(SYSTEMS))
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name not in FITTED_SYSTEMS])
 def test_every_system_gives_shares_that_add_up(feats: Path, store: FeatureStore, name: str) -> None:
     system = started(feats, store, name)
     system.model.train()

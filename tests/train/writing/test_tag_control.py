@@ -30,6 +30,7 @@ from optsg.train.config import RunConfig
 from optsg.train.model.op_tsg import OPTSG
 from optsg.train.run.plan import RunRequest, new_run
 from optsg.train.run.run import Run
+from optsg.train.system_names import FITTED_SYSTEMS
 from optsg.train.systems.registry import SYSTEMS, start_system
 from optsg.train.systems.system import System
 from optsg.train.systems.tuned_scalar import Decision
@@ -37,7 +38,7 @@ from optsg.train.writing.tag_control import TagControl, VideoTags
 
 from tests.tiny_world import TINY_SETTINGS, tiny_text_tables, tiny_videos, write_tiny_store
 
-CLASSIFIERS = ("bin", "asy", "prompt-classification")
+CLASSIFIERS = ("bin", "asy", "prompt-classification", *FITTED_SYSTEMS)
 WRITERS = [name for name in SYSTEMS if name not in CLASSIFIERS]
 PAPER = ("decoding=sequential", "copy_title=false", "tag_head=false")
 KINDS = {

@@ -1,0 +1,296 @@
+"""The ranker: its features, its probabilities, its bars, and a run that decides with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optsg.data.batching import Batch, collate
+from optsg.data.errors import ConfigError, RunError
+from optsg.data.metrics import score_predictions
+from optsg.data.predicted_tag import PredictedTag
+from optsg.data.store import FeatureStore
+from optsg.data.tag_list import TagList
+from optsg.data.tag_table import TagTable
+from optsg.evaluate.options import TaggingOptions
+from optsg.evaluate.tag.run_tagger import RunTagger, open_tag_control, open_tagger
+from optsg.train.ranking.favour import WEIGHTS, Bar, RankedPairs, choose_bar
+from optsg.train.ranking.logistic import PENALTY, LogisticModel, cross_fitted
+from optsg.train.ranking.novel import NovelTags
+from optsg.train.ranking.pairs import PROPOSED, RANKED, feature_names, make_pairs
+from optsg.train.ranking.ranked_system import RankedSystem
+from optsg.train.ranking.ranker import Ranker
+from optsg.train.run.run import Run, load_run
+from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING
+from optsg.train.system_names import FAVOURS
+from optsg.train.writing.tag_control import VideoTags
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from tests.tiny_world import TINY_SETTINGS, as_options, tiny_text_tables, tiny_videos, write_tiny_store
+from tests.train.command import train
+
+
+def test_pairs_are_what_some_source_proposes() -> None:
+    rng = np.random.default_rng(0)
+    scores = {name: rng.random((3, 200)).astype(np.float32) for name in ("one", "other")}
+    scores["other"][:, 5:] = 0.0  # proposes no tag that it gives nothing
+    counts = rng.integers(1, 50, 200)
+    pairs = make_pairs(scores, counts)
+    for video in range(3):
+        found = set(pairs.columns[pairs.videos == video].tolist())
+        best = np.argsort(-scores["one"][video], kind="stable")[:PROPOSED].tolist()
+        assert found == {*best, *range(5)}
+    names = feature_names(list(scores))
+    assert pairs.features.shape == (len(pairs), len(names))
+    video, column = int(pairs.videos[7]), int(pairs.columns[7])
+    value = scores["one"][video, column]
+    rank = min(int((scores["one"][video] > value).sum()), RANKED)
+    expected = [np.log1p(counts[column]), value, value**0.5, np.log1p(rank), value * np.log1p(counts[column])]
+    assert pairs.features[7, :5] == pytest.approx(expected, abs=1e-5)
+
+
+def test_equal_scores_rank_in_the_order_of_the_table() -> None:
+    pairs = make_pairs({"one": np.ones((1, 3), np.float32)}, np.array([1, 1, 1]))
+    assert np.expm1(pairs.features[:, 3]) == pytest.approx([0, 1, 2])
+
+
+def examples(count: int = 400) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(count, 3)).astype(np.float32)
+    right = rng.random(count) < 1 / (1 + np.exp(-(features[:, 0] - features[:, 1])))
+    return features, right
+
+
+def test_probabilities_are_those_of_scikit_learn() -> None:
+    features, right = examples()
+    scaler = StandardScaler().fit(features.astype(np.float64))
+    theirs = LogisticRegression(C=PENALTY).fit(scaler.transform(features.astype(np.float64)), right)
+    expected = theirs.predict_proba(scaler.transform(features.astype(np.float64)))[:, 1]
+    model = LogisticModel.fit(features, right)
+    assert model.probabilities(features) == pytest.approx(expected, abs=1e-6)
+    kept = LogisticModel.from_json(json.loads(json.dumps(model.to_json())), 3)
+    assert kept.probabilities(features).tolist() == model.probabilities(features).tolist()
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_examples_of_one_kind_give_their_softened_share(right: bool) -> None:
+    model = LogisticModel.fit(examples(9)[0], np.full(9, right))
+    assert model.probabilities(examples(3)[0]) == pytest.approx(9.5 / 10 if right else 0.5 / 10)
+
+
+def test_held_out_probabilities_know_nothing_of_their_video() -> None:
+    """A video's own examples could only be told by a feature that no other has."""
+    videos = np.repeat(np.arange(20), 20)
+    rng = np.random.default_rng(0)
+    right = rng.random(400) < 0.5
+    names = np.eye(20, dtype=np.float32)[videos] * right[:, None]  # tells what is right, in its own column
+    held_out = cross_fitted(names, right, videos)
+    assert LogisticModel.fit(names, right).probabilities(names)[right].mean() > 0.6
+    assert abs(held_out[right].mean() - held_out[~right].mean()) < 0.1
+
+
+def ranked_pairs() -> tuple[RankedPairs, list[list[str]]]:
+    rng = np.random.default_rng(0)
+    truth = rng.random((30, 12)) < 0.25
+    videos, columns = np.nonzero(np.ones((30, 12)))
+    right = truth[videos, columns]
+    probabilities = np.clip(0.25 + 0.3 * right + 0.2 * rng.normal(size=len(right)), 0.01, 0.99)
+    pairs = RankedPairs(
+        videos=videos,
+        columns=columns,
+        probabilities=probabilities,
+        counts=np.arange(1, 13)[columns],
+        right=right,
+        tag_totals=truth.sum(0),
+        video_totals=truth.sum(1),
+    )
+    return pairs, [[f"tag{column}" for column in np.flatnonzero(row)] for row in truth]
+
+
+def test_what_bars_are_chosen_by_is_what_runs_are_scored_by() -> None:
+    pairs, truth = ranked_pairs()
+    given = pairs.probabilities > 0.4
+    predicted: list[list[str]] = [[] for _ in truth]
+    for video, column in zip(pairs.videos[given], pairs.columns[given], strict=True):
+        predicted[video].append(f"tag{column}")
+    scores = score_predictions(truth, predicted, {f"tag{number}": number + 1 for number in range(12)})
+    assert pairs.tag_f1(given) == pytest.approx(scores["label_based"]["full"]["f1"])
+    assert pairs.video_f1(given) == pytest.approx(scores["example_based"]["f1"])
+
+
+def test_each_bar_is_best_at_what_it_favours() -> None:
+    pairs, _ = ranked_pairs()
+    bars = {favour: choose_bar(pairs, favour) for favour in FAVOURS}
+
+    def worth(favour: str, bar: Bar) -> float:
+        given, weight = bar.passes(pairs.probabilities, pairs.counts), WEIGHTS[favour]  # type: ignore[index]
+        return weight * pairs.tag_f1(given) + (1 - weight) * pairs.video_f1(given)
+
+    for favour in FAVOURS:
+        assert worth(favour, bars[favour]) == max(worth(favour, bar) for bar in bars.values())
+    assert bars["precise"].leaning == 0.0
+
+
+def tag_table_of(*keys: str) -> TagTable:
+    return TagTable(keys=keys, spellings=keys, counts=np.ones(len(keys), np.int64), tokens=((),) * len(keys))
+
+
+@pytest.mark.parametrize(
+    ("text", "title", "kept"),
+    [
+        ("cud", ["custard", "pie"], False),
+        ("custard", ["custard", "pie"], True),
+        ("red custard", ["custard"], True),  # a training tag's word and a title's
+        ("sleded", ["sled"], False),
+        ("k", ["special", "k"], False),
+        ("30 30", ["30"], True),
+        ("!", ["!"], False),
+    ],
+)
+def test_novel_tags_are_of_whole_words(text: str, title: list[str], kept: bool) -> None:
+    tags = [[PredictedTag(text=text, score=0.5, novel=True), PredictedTag(text="red", score=0.5, novel=False)]]
+    finder = NovelTags(tag_table_of("red", "blue sky"))
+    assert [each.tag.text for each in finder.candidates(tags, [title])] == [text] * kept
+    assert [each.tag.text for each in finder.candidates(tags, [title], any_words=True)] == [text]
+
+
+# A run with a ranker.
+
+
+@pytest.fixture(scope="module")
+def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "tiny.h5"
+    return write_tiny_store(path, tiny_videos(260), text_tables=tiny_text_tables(contextual=True))
+
+
+@pytest.fixture(scope="module")
+def run_folder(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "ranked"
+    result = train(
+        "--feats", feats, "--run", folder, *as_options([*TINY_SETTINGS, "epochs=4", "tag_head=true"]), "--quiet"
+    )
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(run_folder: Path) -> Run:
+    return load_run(run_folder, device="cpu")
+
+
+@pytest.fixture
+def batch(store: FeatureStore) -> Batch:
+    return collate(store, store.indices("test"))
+
+
+def test_a_run_has_what_its_ranker_needs(run_folder: Path, run: Run) -> None:
+    assert all((run_folder / name).is_file() for name in RANKING)
+    assert isinstance(run.system, RankedSystem)
+    values = json.loads((run_folder / RANKER).read_text())
+    assert values["sources"] == [
+        "linear", "memory", "title-match", "text-similarity", "written", "prompts", "recognised",
+    ]  # fmt: skip
+
+
+def test_scores_are_probabilities_best_first(run: Run, batch: Batch) -> None:
+    for tags in RunTagger(run).predict(batch):
+        scores = [tag.score for tag in tags]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 1 for score in scores)
+        assert len({tag.text for tag in tags}) == len(tags)
+
+
+def test_a_ranker_finds_more_than_the_system_alone(run: Run, store: FeatureStore, batch: Batch) -> None:
+    truth = [[store.tag_keys[tag] for tag in store.tags(int(row))] for row in store.indices("test")]
+
+    def full_f1(found: list[list[PredictedTag]]) -> float:
+        predicted = [[tag.text.lower() for tag in tags] for tags in found]
+        return score_predictions(truth, predicted, run.tag_table.count_of)["label_based"]["full"]["f1"]
+
+    ranked, alone = (RunTagger(each).predict(batch) for each in (run, run.decided_by_scalar()))
+    assert full_f1(ranked) > full_f1(alone)
+
+
+def test_the_plain_scalar_decides_as_without_a_ranker(run_folder: Path, run: Run, batch: Batch, tmp_path: Path) -> None:
+    import shutil
+
+    bare = Path(shutil.copytree(run_folder, tmp_path / "bare", ignore=shutil.ignore_patterns(*RANKING)))
+    alone = RunTagger(load_run(bare, device="cpu")).predict(batch)
+    for decision in ("scalar", run.decided_by_scalar().decision.value):
+        tagger = open_tagger(run, TaggingOptions(decision=decision), device="cpu")  # type: ignore[arg-type]
+        assert tagger.predict(batch) == alone
+    with pytest.raises(ConfigError, match=f"^{re.escape(str(bare))} has no ranker, so that nothing can be favoured"):
+        open_tagger(load_run(bare, device="cpu"), TaggingOptions(favour="rare"), device="cpu")
+
+
+def test_precise_gives_fewer_and_surer_tags_than_rare(run: Run, batch: Batch) -> None:
+    found = {
+        favour: [
+            tag for tags in open_tagger(run, TaggingOptions(favour=favour), device="cpu").predict(batch) for tag in tags
+        ]
+        for favour in FAVOURS
+    }
+    assert len(found["precise"]) <= len(found["balanced"]) <= len(found["rare"])
+    mean = {favour: np.mean([tag.score for tag in tags]) for favour, tags in found.items()}
+    assert mean["precise"] >= mean["rare"]
+
+
+def test_a_closed_list_and_forbidden_tags_hold(run: Run, batch: Batch) -> None:
+    control = open_tag_control(run, TagList.of(["cat", "dog", "red", "green"]))
+    tagger = RunTagger(run, control=control)
+    videos = [VideoTags(forbidden=("red",), pinned=("owl",))] * len(batch)
+    for tags in tagger.predict(batch, videos):
+        assert tags[0].text == "owl"
+        assert tags[0].pinned
+        assert {tag.text for tag in tags[1:]} <= {"cat", "dog", "green"}
+
+
+def test_a_video_is_ranked_alike_whatever_it_is_ranked_with(run: Run, store: FeatureStore) -> None:
+    rows = store.indices("test")
+    together = RunTagger(run).predict(collate(store, rows))
+    for place in (0, len(rows) - 1):
+        alone = RunTagger(run).predict(collate(store, rows[place : place + 1]))[0]
+        assert [tag.text for tag in alone] == [tag.text for tag in together[place]]
+        assert [tag.score for tag in alone] == pytest.approx([tag.score for tag in together[place]], abs=1e-4)
+
+
+def test_the_precision_curve_is_the_ranker_s(run_folder: Path, run: Run) -> None:
+    assert run.calibration is not None
+    ranked, plain = (json.loads((run_folder / name).read_text()) for name in (RANKED_CALIBRATION, CALIBRATION))
+    assert ranked != plain
+    assert run.calibration.curve.to_json() == ranked["curve"]
+
+
+def test_few_videos_to_fit_on_leave_the_system_alone(tmp_path: Path) -> None:
+    feats = write_tiny_store(tmp_path / "few.h5", tiny_videos(120))
+    result = train("--feats", feats, "--run", tmp_path / "few", *as_options([*TINY_SETTINGS, "epochs=1"]), "--quiet")
+    assert result.exit_code == 0, result.output
+    assert load_run(tmp_path / "few", device="cpu").ranked is None
+
+
+def test_a_run_can_be_told_to_have_none(feats: Path, tmp_path: Path) -> None:
+    options = as_options([*TINY_SETTINGS, "epochs=1", "ranking=false"])
+    result = train("--feats", feats, "--run", tmp_path / "plain", *options, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert not any((tmp_path / "plain" / name).exists() for name in RANKING)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sources": ["linear"]},
+        {"sources": [1]},
+        {"bars": {}},
+        {"known": {"mean": [], "scale": [], "weights": [], "bias": 0}},
+        {"novel_bars": {"rare": "x"}},
+    ],
+)
+def test_a_damaged_ranker_is_refused_in_a_line(run_folder: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / RANKER
+    path.write_text(json.dumps({**json.loads((run_folder / RANKER).read_text()), **change}))
+    with pytest.raises(RunError, match=r"ranker\.json is not a readable ranker \(.*\); train the run again$"):
+        Ranker.load(path)

@@ -1,0 +1,190 @@
+"""Each source against its definition, and all of them kept in a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from optsg.data.batching import collate
+from optsg.data.errors import RunError
+from optsg.data.store import FeatureStore
+from optsg.data.tag_table import TagTable
+from optsg.data.word_pieces import TitleTokenizer
+from optsg.train.config import Modality
+from optsg.train.recall.linear import RIDGE, LinearProbe
+from optsg.train.recall.memory import NEIGHBOURS, TEMPERATURE, Memory
+from optsg.train.recall.ngrams import Ngrams, ngrams_of, title_words
+from optsg.train.recall.source import Summary
+from optsg.train.recall.sources import RecallSources, training_tags
+from optsg.train.recall.text_similarity import TextSimilarity
+from optsg.train.recall.title_match import TitleMatch
+from optsg.train.run_files import RECALL
+from scipy.sparse import csr_array
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import NearestNeighbors
+
+from tests.tiny_world import tiny_text_tables, tiny_tokenizer, tiny_videos, write_tiny_store
+
+
+@pytest.fixture(scope="module")
+def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "tiny.h5"
+    return write_tiny_store(path, tiny_videos(120), text_tables=tiny_text_tables(contextual=True))
+
+
+@pytest.fixture(scope="module")
+def tag_table(store: FeatureStore) -> TagTable:
+    return TagTable.from_store(store)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(store: FeatureStore) -> TitleTokenizer:
+    return TitleTokenizer.from_json(store.tokenizer_json)
+
+
+@pytest.fixture(scope="module")
+def sources(store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer) -> RecallSources:
+    return RecallSources.fit(store, tag_table, tokenizer, "both")
+
+
+def summary_of(vectors: np.ndarray, titles: list[list[int]] | None = None) -> Summary:
+    empty = np.empty((len(vectors), 0), np.float32)
+    return Summary(titles=titles or [[]] * len(vectors), sentences=empty, vectors=vectors.astype(np.float32))
+
+
+def test_ngrams_are_weighed_as_scikit_learn_does() -> None:
+    titles = [["red", "fox", "at", "lake"], ["red", "owl"], ["fox", "fox", "farm"], ["lake"], []]
+    found = Ngrams.of_corpus(titles, np.random.default_rng(0))
+    theirs = TfidfVectorizer(analyzer=lambda words: list(ngrams_of(words)), sublinear_tf=True, min_df=2)
+    expected = theirs.fit_transform(titles).toarray()
+    order = [theirs.vocabulary_[name] for name in found.names]
+    assert set(found.names) == set(theirs.vocabulary_)
+    assert found.weigh(titles).toarray() == pytest.approx(expected[:, order], abs=1e-6)
+
+
+def test_ngrams_are_words_pairs_and_what_words_are_made_of() -> None:
+    assert list(ngrams_of(["a", "bc"])) == [
+        "a", "bc", "a bc", "#<a", "#a>", "#<a>", "#<b", "#bc", "#c>", "#<bc", "#bc>", "#<bc>",
+    ]  # fmt: skip
+
+
+def test_words_come_back_from_their_pieces() -> None:
+    tokenizer = TitleTokenizer(tiny_tokenizer())
+    pieces = tokenizer.encode_tags(["The foxes at lake-side"])[0]
+    assert title_words(tokenizer, pieces) == ["the", "foxes", "at", "lake", "side"]
+    assert title_words(tokenizer, []) == []
+
+
+def test_the_linear_probe_is_ridge_regression() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 7)).astype(np.float32)
+    tags = (rng.random((60, 5)) < 0.3).astype(np.float32)
+    probe = LinearProbe.fit((vectors[start : start + 16], tags[start : start + 16]) for start in range(0, 60, 16))
+    new = rng.normal(size=(9, 7)).astype(np.float32)
+    expected = np.maximum(Ridge(alpha=RIDGE).fit(vectors, tags).predict(new), 0)
+    assert probe.score(summary_of(new)) == pytest.approx(expected, abs=2e-3)  # weights are kept in half precision
+
+
+def test_memory_counts_the_votes_of_the_nearest() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(80, 6)).astype(np.float32)
+    tags = (rng.random((80, 5)) < 0.3).astype(np.float32)
+    memory = Memory.of_videos(vectors, np.arange(80), csr_array(tags))
+    new = rng.normal(size=(4, 6)).astype(np.float32)
+    centre = vectors.mean(0)
+    neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS, metric="cosine").fit(vectors - centre)
+    distance, found = neighbours.kneighbors(new - centre)
+    votes = np.exp((1 - distance) / TEMPERATURE)
+    votes /= votes.sum(1, keepdims=True)
+    expected = (votes[..., None] * tags[found]).sum(1)
+    assert memory.score(summary_of(new)) == pytest.approx(expected, abs=5e-3)
+
+
+def test_memory_of_fewer_videos_than_neighbours_asks_all() -> None:
+    vectors, tags = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)
+    found = Memory.of_videos(vectors, np.arange(3), csr_array(tags)).score(summary_of(vectors))
+    assert found.sum(1) == pytest.approx(1.0)
+    assert found.argmax(1).tolist() == [0, 1, 2]
+
+
+def test_a_title_match_is_of_whole_words() -> None:
+    tokenizer = TitleTokenizer(tiny_tokenizer())
+    tags = ["fox", "t-shirt", "red fox", "s"]
+    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids)
+    titles = tokenizer.encode_tags(["the red fox", "foxs at lake", "a t-shirt", "fox"])
+    found = match.score(summary_of(np.zeros((4, 1)), titles))
+    assert [[tags[column] for column in np.flatnonzero(row)] for row in found] == [
+        ["fox", "red fox"],
+        [],
+        ["t-shirt"],
+        ["fox"],
+    ]
+
+
+def test_text_similarity_is_the_cosine_with_the_title(
+    store: FeatureStore, tag_table: TagTable, sources: RecallSources
+) -> None:
+    """A title that is a tag's text alone is embedded as the tag is."""
+    summary = sources.summarizer.summarize(collate(store, store.indices("val")))
+    lengths = np.linalg.norm(summary.sentences, axis=1)
+    assert lengths == pytest.approx(1.0, abs=1e-5)
+    own = TextSimilarity(summary.sentences).score(summary)
+    assert np.diag(own) == pytest.approx(1.0, abs=1e-5)
+    assert own.min() >= 0
+    assert sources.text_similarity is not None
+    assert sources.text_similarity.score(summary).shape == (len(summary), len(tag_table))
+
+
+def test_sources_are_the_same_in_a_run_folder(
+    store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer, sources: RecallSources, tmp_path: Path
+) -> None:
+    sources.save(tmp_path)
+    opened = RecallSources.load(tmp_path, tag_table, tokenizer, "both")
+    batch = collate(store, store.indices("test"))
+    before, after = sources.score(batch), opened.score(batch)
+    assert list(before) == list(after) == ["linear", "memory", "title-match", "text-similarity"]
+    for name, scores in before.items():
+        assert after[name] == pytest.approx(scores, abs=1e-6)
+
+
+def test_sources_know_the_tags_of_training_videos(
+    store: FeatureStore, tag_table: TagTable, sources: RecallSources
+) -> None:
+    rows = store.indices("train")
+    own = training_tags(store, tag_table, rows).toarray() > 0
+    scores = sources.score(collate(store, rows))
+    for name in ("linear", "memory", "title-match"):
+        assert scores[name][own].mean() > 2 * scores[name][~own].mean(), name
+
+
+@pytest.mark.parametrize(("modality", "silent"), [("title", "pictures"), ("video", "titles")])
+def test_what_is_not_read_changes_nothing(
+    store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer, modality: Modality, silent: str
+) -> None:
+    import dataclasses
+
+    sources = RecallSources.fit(store, tag_table, tokenizer, modality)
+    batch = collate(store, store.indices("val"))
+    order = np.arange(len(batch))[::-1].copy()
+    names = (
+        ("frames", "frame_mask", "patches", "patch_mask") if silent == "pictures" else ("title_tokens", "title_mask")
+    )
+    other = dataclasses.replace(batch, **{name: getattr(batch, name)[order] for name in names})
+    before, after = sources.score(batch), sources.score(other)
+    assert ("text-similarity" in before) == (silent == "pictures")
+    for name, scores in before.items():
+        assert after[name] == pytest.approx(scores, abs=1e-6)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_damaged_sources_are_refused_in_a_line(
+    tag_table: TagTable, tokenizer: TitleTokenizer, sources: RecallSources, tmp_path: Path, damage: str
+) -> None:
+    sources.save(tmp_path)
+    path = tmp_path / RECALL
+    path.write_bytes(path.read_bytes()[:-10] if damage == "cut" else b"{}")
+    with pytest.raises(RunError, match=r"recall\.safetensors cannot be read \(.*\); train the run again$") as refused:
+        RecallSources.load(tmp_path, tag_table, tokenizer, "both")
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,104 @@
+"""Where the bar lies: which tags are given, once it is known how likely each is right.
+
+A tag is given where p · (1 + count)⁻ᵍ ≥ t. With g = 0 the bar is the same for all tags, as precision within a video wants it;
+mean F1 over tags wants it lower for rare ones, which g > 0 does. Legend: T pairs of a video and a tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..system_names import Favour
+
+WEIGHTS: Mapping[Favour, float] = {"rare": 1.0, "balanced": 0.7, "precise": 0.0}
+"""What is made as large as possible on validation: this much of the mean F1 over tags, the rest of the F1 over videos."""
+
+LEANINGS = tuple(step / 10 for step in range(11))
+BARS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """Attributes: leaning: g. least: t."""
+
+    leaning: float
+    least: float
+
+    def lifted(self, probabilities: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(T,) p · (1 + count)⁻ᵍ."""
+        return probabilities * np.exp(-self.leaning * np.log1p(counts))
+
+    def passes(self, probabilities: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(T,) which tags are given."""
+        return self.lifted(probabilities, counts) >= self.least
+
+    def to_json(self) -> dict[str, float]:
+        """For :meth:`from_json`."""
+        return {"leaning": self.leaning, "least": self.least}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Bar:
+        """Raises KeyError, TypeError or ValueError for anything else."""
+        return cls(leaning=float(values["leaning"]), least=float(values["least"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedPairs:
+    """What the bar is chosen on.
+
+    Attributes:
+        videos, columns: (T,) of each pair.
+        probabilities: (T,).
+        counts: (T,) training occurrences of the tag.
+        right: (T,).
+        tag_totals: (K,) annotated occurrences of every training tag, found or not.
+        video_totals: (videos,) annotated training tags of every video.
+    """
+
+    videos: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    tag_totals: NDArray[np.int64]
+    video_totals: NDArray[np.int64]
+
+    def tag_f1(self, given: NDArray[np.bool_]) -> float:
+        """Mean F1 over the training tags that some video has (label-based full F1)."""
+        tags = len(self.tag_totals)
+        predicted = np.bincount(self.columns[given], minlength=tags)
+        hits = np.bincount(self.columns[given & self.right], minlength=tags)
+        some = self.tag_totals > 0
+        return float((2 * hits[some] / (predicted[some] + self.tag_totals[some])).mean()) if some.any() else 0.0
+
+    def video_f1(self, given: NDArray[np.bool_]) -> float:
+        """Harmonic mean of the videos' mean precision and mean recall (example-based F1)."""
+        videos = len(self.video_totals)
+        predicted = np.bincount(self.videos[given], minlength=videos)
+        hits = np.bincount(self.videos[given & self.right], minlength=videos)
+        some = self.video_totals > 0
+        if not hits[some].any():
+            return 0.0
+        precision = (hits[some] / np.maximum(predicted[some], 1)).mean()
+        recall = (hits[some] / self.video_totals[some]).mean()
+        return float(2 * precision * recall / (precision + recall))
+
+
+def choose_bar(pairs: RankedPairs, favour: Favour) -> Bar:
+    """The bar that is best for what is favoured; one bar for all tags and p ≥ 0.5 where there is nothing to choose on."""
+    weight, best, chosen = WEIGHTS[favour], -1.0, Bar(leaning=0.0, least=0.5)
+    if not len(pairs.right):
+        return chosen
+    for leaning in LEANINGS if weight else (0.0,):
+        lifted = Bar(leaning=leaning, least=0.0).lifted(pairs.probabilities, pairs.counts)
+        for least in np.unique(np.quantile(lifted, np.linspace(0.5, 0.995, BARS))).tolist():
+            given = lifted >= least
+            found = weight * pairs.tag_f1(given) + (1 - weight) * pairs.video_f1(given)
+            if found > best:
+                best, chosen = found, Bar(leaning=leaning, least=least)
+    return chosen

@@ -1,0 +1,160 @@
+"""Fits a run's ranker on the validation split, by cross-validation over its videos.
+
+What a ranker says of videos that it was fitted to is too good; the bars, the calibration and the precision curve therefore
+come from models that have not seen the video they judge. Legend: T pairs of a video and a proposed tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...data.batching import Batch
+from ...data.tags import tag_key
+from ..confidence.rated_tags import MOST_CANDIDATES, RatedTags
+from ..recall.sources import RecallSources
+from ..system_names import FAVOURS, Favour
+from ..systems.system import System
+from .favour import RankedPairs, choose_bar
+from .logistic import LogisticModel, cross_fitted
+from .novel import NovelCandidate, features_of
+from .pairs import Pairs
+from .ranked_system import Proposals, Proposer, RankedSystem
+from .ranker import Ranker
+
+FEWEST_VIDEOS = 20
+"""Of a validation split: a ranker that is fitted to fewer is chance, and the system decides alone."""
+
+NOVEL_BARS: Mapping[Favour, float] = {"rare": 0.3, "balanced": 0.5, "precise": 0.7}
+"""The least probability of a novel tag: annotators seldom give one that fits, so that it is worth more than it says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedRanking:
+    """A ranked system, and what its predictions are worth on validation.
+
+    Attributes:
+        system: the run's system with its ranker.
+        rated: proposed tags with held-out probabilities.
+        tag_f1, video_f1: of the default bar on validation, held out.
+    """
+
+    system: RankedSystem
+    rated: RatedTags
+    tag_f1: float
+    video_f1: float
+
+
+def fit_ranking(
+    system: System, sources: RecallSources, batches: Iterable[tuple[Batch, Sequence[frozenset[str]]]]
+) -> FittedRanking:
+    """Fits the ranker.
+
+    Args:
+        system: trained, in evaluation mode.
+        sources: beside it.
+        batches: of the validation split, on the model's device, with the keys of every video's annotated tags.
+    """
+    proposer = Proposer(system, sources)
+    examples = _Examples(system)
+    names: tuple[str, ...] = ()
+    for batch, truth in batches:
+        names = names or proposer.source_names(batch)
+        examples.add(proposer.propose(batch), truth)
+    pairs, right = examples.pairs(), examples.right()
+    held_out = cross_fitted(pairs.features, right, pairs.videos)
+    ranked = examples.ranked(pairs, right, held_out)
+    bars = {favour: choose_bar(ranked, favour) for favour in FAVOURS}
+    novel, novel_right = features_of(examples.novel), examples.novel_right()
+    ranker = Ranker(
+        sources=names,
+        known=LogisticModel.fit(pairs.features, right),
+        novel=LogisticModel.fit(novel, novel_right) if len(novel) else None,
+        bars=bars,
+        novel_bars=NOVEL_BARS,
+    )
+    videos = np.array([each.video for each in examples.novel], np.int64)
+    novel_held_out = cross_fitted(novel, novel_right, videos) if len(novel) else np.empty(0)
+    ranked_system = RankedSystem(system, sources, ranker)
+    given = bars[ranked_system.favour].passes(held_out, ranked.counts)
+    return FittedRanking(
+        system=ranked_system,
+        rated=examples.rated(pairs, right, held_out, videos, novel_right, novel_held_out),
+        tag_f1=ranked.tag_f1(given),
+        video_f1=ranked.video_f1(given),
+    )
+
+
+class _Examples:
+    """Proposals of all batches, with the videos numbered through."""
+
+    def __init__(self, system: System):
+        self._table = system.tag_table
+        self._pairs: list[Pairs] = []
+        self.novel: list[NovelCandidate] = []
+        self._truth: list[frozenset[str]] = []
+
+    def add(self, proposals: Proposals, truth: Sequence[frozenset[str]]) -> None:
+        """Of one batch."""
+        first, pairs = len(self._truth), proposals.pairs
+        self._pairs.append(Pairs(videos=pairs.videos + first, columns=pairs.columns, features=pairs.features))
+        self.novel += [each._replace(video=each.video + first) for each in proposals.novel]
+        self._truth += truth
+
+    def pairs(self) -> Pairs:
+        """All pairs with training tags."""
+        parts = {name: [getattr(part, name) for part in self._pairs] for name in ("videos", "columns", "features")}
+        return Pairs(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+    def right(self) -> NDArray[np.bool_]:
+        """(T,) of the pairs."""
+        keys, pairs = self._table.keys, self.pairs()
+        return np.array(
+            [keys[column] in self._truth[video] for video, column in zip(pairs.videos, pairs.columns, strict=True)],
+            np.bool_,
+        )
+
+    def novel_right(self) -> NDArray[np.bool_]:
+        """(T,) of the novel candidates."""
+        return np.array([tag_key(each.tag.text) in self._truth[each.video] for each in self.novel], np.bool_)
+
+    def ranked(self, pairs: Pairs, right: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> RankedPairs:
+        """What bars are chosen on."""
+        own = [[self._table.column_of[key] for key in truth if self._table.is_known(key)] for truth in self._truth]
+        return RankedPairs(
+            videos=pairs.videos,
+            columns=pairs.columns,
+            probabilities=probabilities,
+            counts=self._table.counts[pairs.columns],
+            right=right,
+            tag_totals=np.bincount([column for columns in own for column in columns], minlength=len(self._table)),
+            video_totals=np.array([len(columns) for columns in own], np.int64),
+        )
+
+    def rated(
+        self,
+        pairs: Pairs,
+        right: NDArray[np.bool_],
+        held_out: NDArray[np.float64],
+        novel_videos: NDArray[np.int64],
+        novel_right: NDArray[np.bool_],
+        novel_held_out: NDArray[np.float64],
+    ) -> RatedTags:
+        """The most probable :data:`MOST_CANDIDATES` of every video, for calibration and the precision curve."""
+        videos = np.concatenate([pairs.videos, novel_videos])
+        scores = np.concatenate([held_out, novel_held_out])
+        hits = np.concatenate([right, novel_right])
+        novel = np.arange(len(videos)) >= len(pairs)
+        order = np.lexsort((-scores, videos))
+        place = np.arange(len(order)) - np.searchsorted(videos[order], videos[order])
+        kept = order[place < MOST_CANDIDATES]
+        return RatedTags(
+            scores=scores[kept],
+            novel=novel[kept],
+            right=hits[kept],
+            true_tags=sum(map(len, self._truth)),
+            videos=len(self._truth),
+        )

@@ -1,0 +1,194 @@
+"""A system whose tags are decided by the ranker: several sources propose, one learned model says how sure it is.
+
+It predicts as any system does. Its scalar is the bar, and a tag's score is the probability that it is right. Legend: B
+videos, K training tags, T pairs of a video and a proposed tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data.batching import Batch
+from ...data.predicted_tag import PredictedTag
+from ...data.store import FeatureStore
+from ...data.tags import tag_key
+from ..objective.shares import ALONE, Exchange
+from ..objective.step_losses import StepLosses
+from ..recall.source import Scores
+from ..recall.sources import RecallSources
+from ..system_names import DEFAULT_FAVOUR, Favour
+from ..systems.system import System
+from ..systems.tuned_scalar import TunedScalar
+from ..writing.tag_control import BatchControl
+from .novel import NovelCandidate, NovelTags, features_of
+from .pairs import Pairs, make_pairs
+from .ranker import Ranker
+
+BAR = TunedScalar(name="bar", label="bar", untuned=0.0, candidates=(0.0,), during_training=(0.0,))
+"""The least p · (1 + count)⁻ᵍ of a tag; the ranker knows its value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposals:
+    """What is proposed for the videos of a batch.
+
+    Attributes:
+        pairs: with training tags.
+        novel: with others.
+        tags: by video and key, what the system itself predicted.
+    """
+
+    pairs: Pairs
+    novel: Sequence[NovelCandidate]
+    tags: Sequence[Mapping[str, PredictedTag]]
+
+
+class Proposer:
+    """Asks a system and the sources beside it.
+
+    Args:
+        system: the run's own.
+        sources: beside it.
+    """
+
+    def __init__(self, system: System, sources: RecallSources):
+        self._system, self._sources = system, sources
+        self._novel = NovelTags(system.tag_table)
+        self._embeddings = torch.from_numpy(sources.embeddings)
+
+    def scores(
+        self, batch: Batch, control: BatchControl | None = None
+    ) -> tuple[dict[str, Scores], Sequence[Sequence[PredictedTag]]]:
+        """By source, (B, K), and what the system predicts by itself; a tag that the vocabulary does not allow has 0."""
+        evidence = self._system.evidence(batch, self._embeddings, control)
+        scores = {**self._sources.score(batch), **evidence.scores}
+        if control is not None:
+            scores = {name: control.mask_columns(torch.from_numpy(own), 0.0).numpy() for name, own in scores.items()}
+        return scores, evidence.tags
+
+    def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
+        """All that any of them proposes."""
+        scores, tags = self.scores(batch, control)
+        titles = self._sources.summarizer.title_words(batch)
+        return Proposals(
+            pairs=make_pairs(scores, self._system.tag_table.counts),
+            novel=self._novel.candidates(tags, titles, any_words=control is not None and control.is_closed),
+            tags=[{tag_key(tag.text): tag for tag in video} for video in tags],
+        )
+
+    def source_names(self, batch: Batch) -> tuple[str, ...]:
+        """The names of the sources, as a batch has them."""
+        return tuple(self.scores(batch)[0])
+
+
+class RankedSystem(System):
+    """A run's system with its ranker.
+
+    Args:
+        system: as it was trained; its model is this one's.
+        sources: beside it.
+        ranker: of both.
+        favour: which of the ranker's bars.
+    """
+
+    def __init__(self, system: System, sources: RecallSources, ranker: Ranker, favour: Favour = DEFAULT_FAVOUR):
+        super().__init__(system.config, system.tag_table, system.tokenizer)
+        self.plain, self.sources, self.ranker, self.favour = system, sources, ranker, favour
+        self.model = system.model
+        self.scalar = BAR
+        self._proposer = Proposer(system, sources)
+
+    @property
+    def writes(self) -> bool:  # type: ignore[override]
+        """As the system alone, where the ranker has seen novel tags."""
+        return self.plain.writes
+
+    @property
+    def recognises(self) -> bool:
+        """Some source proposes training tags."""
+        return True
+
+    @property
+    def extent(self) -> str:
+        """The system's own."""
+        return self.plain.extent
+
+    @property
+    def tuned(self) -> float:
+        """The bar's place."""
+        return self.ranker.bars[self.favour].least
+
+    def favouring(self, favour: Favour) -> RankedSystem:
+        """The same with another bar."""
+        return RankedSystem(self.plain, self.sources, self.ranker, favour)
+
+    def with_nil_bias(self, value: float) -> RankedSystem:
+        """The same around a system that writes more or less willingly; errors as the system's own."""
+        return RankedSystem(self.plain.with_nil_bias(value), self.sources, self.ranker, self.favour)
+
+    def start(self, store: FeatureStore) -> None:
+        """As the system alone."""
+        self.plain.start(store)
+
+    def prepare(self, store: FeatureStore, device: torch.device) -> None:
+        """As the system alone."""
+        self.plain.prepare(store, device)
+
+    def save(self, run: Path) -> None:
+        """The system's own files."""
+        self.plain.save(run)
+
+    def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
+        """The system's own."""
+        return self.plain.losses(batch, rng, exchange)
+
+    def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
+        """The system's own: what of a video its model looks at for a tag."""
+        return self.plain.tag_log_scores(batch, tags)
+
+    @torch.no_grad()
+    def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
+        """Tags above the bar ``value``, most probable first. At 0 all that is proposed."""
+        proposals = self._proposer.propose(batch, control)
+        found: list[list[PredictedTag]] = [[] for _ in range(len(batch))]
+        for video, tag in (*self._known(proposals, value), *self._unseen(proposals, value)):
+            found[video].append(tag)
+        return [sorted(tags, key=lambda tag: -tag.score) for tags in found]
+
+    def _known(self, proposals: Proposals, value: float) -> list[tuple[int, PredictedTag]]:
+        pairs, table = proposals.pairs, self.tag_table
+        probabilities = self.ranker.known.probabilities(pairs.features)
+        bar = replace(self.ranker.bars[self.favour], least=value)
+        given = np.flatnonzero(bar.passes(probabilities, table.counts[pairs.columns]))
+        found = []
+        for place in given.tolist():
+            video, column = int(pairs.videos[place]), int(pairs.columns[place])
+            tag = proposals.tags[video].get(table.keys[column])
+            tag = tag or PredictedTag(text=table.spellings[column], score=0.0, novel=False)
+            found.append((video, replace(tag, score=float(probabilities[place]))))
+        return found
+
+    def _unseen(self, proposals: Proposals, value: float) -> list[tuple[int, PredictedTag]]:
+        if self.ranker.novel is None or not proposals.novel:
+            return []
+        probabilities = self.ranker.novel.probabilities(features_of(proposals.novel))
+        # The bar of novel tags goes along with that of the others.
+        least = self.ranker.novel_bars[self.favour] if value >= self.tuned else 0.0
+        return _passing(proposals.novel, probabilities, least)
+
+
+def _passing(
+    candidates: Sequence[NovelCandidate], probabilities: NDArray[np.float64], least: float
+) -> list[tuple[int, PredictedTag]]:
+    return [
+        (each.video, replace(each.tag, score=score))
+        for each, score in zip(candidates, probabilities.tolist(), strict=True)
+        if score >= least
+    ]

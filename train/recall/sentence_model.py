@@ -1,0 +1,97 @@
+"""The store's whole text model, frozen: a title as one vector, in the space of the tags' embeddings.
+
+A run's own title encoder has the text model's first layers alone and is trained. What similar titles and tags are, the
+untouched model knows best. Legend: B titles, S tokens, E width.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ...data.errors import RunError, StoreError, reason_of
+from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
+from ...data.store import FeatureStore
+from ..model.title_encoder import TitleEncoder
+from ..run_files import save_tensors
+
+Pooling = Literal["mean", "cls"]
+
+
+class SentenceModel:
+    """Titles to vectors, as the text encoder makes embeddings of tags.
+
+    Args:
+        config_json: the text model's settings, as Hugging Face names them.
+        weights: of it; they are rounded to half precision, in which they are kept.
+        pooling: mean over the word pieces, or the first token.
+
+    Raises:
+        StoreError: the weights do not fit the settings.
+    """
+
+    def __init__(self, config_json: str, weights: Mapping[str, Tensor], pooling: Pooling):
+        self._config_json, self._pooling = config_json, pooling
+        width = int(parse_json(config_json)["hidden_size"])
+        self._model = TitleEncoder(config_json, width=width, dropout=0.0).eval().requires_grad_(False)
+        self._model.load_pretrained({name: value.half().float().numpy() for name, value in weights.items()})
+
+    @classmethod
+    def from_store(cls, store: FeatureStore) -> SentenceModel | None:
+        """``None`` where the store's text model has not been trained; errors as the class."""
+        if store.header.title_encoder_is_untrained:
+            return None
+        weights = {name: torch.from_numpy(value) for name, value in store.title_encoder_weights().items()}
+        pooling: Pooling = "cls" if store.header.text_encoder.get("pooling") == "cls" else "mean"
+        return cls(store.title_encoder_config, weights, pooling)
+
+    @property
+    def width(self) -> int:
+        """E."""
+        return self._model.text_width
+
+    @torch.no_grad()
+    def embed(self, tokens: Tensor, mask: Tensor, specials: frozenset[int]) -> Tensor:
+        """(B, S) tokens and mask -> (B, E) float32, of length 1, or 0 where a title has no word.
+
+        Args:
+            specials: tokens that are no words.
+        """
+        words = mask & ~torch.isin(tokens, torch.tensor(sorted(specials), device=tokens.device))
+        hidden = self._model(tokens, mask).float()
+        weight = words[..., None].float()
+        pooled = hidden[:, 0] if self._pooling == "cls" else (hidden * weight).sum(1) / weight.sum(1).clamp(min=1)
+        return torch.nn.functional.normalize(pooled, dim=1) * words.any(1, keepdim=True)
+
+    def save(self, path: Path) -> None:
+        """Writes weights in half precision and the settings.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        state = {name: value.half() for name, value in self._model.model.state_dict().items()}
+        save_tensors(path, state, metadata={"config": self._config_json, "pooling": self._pooling})
+
+    @classmethod
+    def load(cls, path: Path) -> SentenceModel:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        try:
+            check_is_file(path)
+            with safe_open(path, "pt") as file:
+                notes = file.metadata() or {}
+                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            if notes["pooling"] not in ("mean", "cls"):
+                raise ValueError(f"its pooling is {json.dumps(notes['pooling'])}")
+            return cls(notes["config"], weights, "cls" if notes["pooling"] == "cls" else "mean")
+        except (SafetensorError, OSError, StoreError, *JSON_DAMAGE, RuntimeError) as error:
+            raise RunError(f"{path} is not a readable text model ({reason_of(error)}); train the run again") from error

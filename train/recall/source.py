@@ -1,0 +1,48 @@
+"""What a source of tags is, and what it reads of a video.
+
+Legend: B videos, K training tags, E width of the text model, W width of a summary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Videos as frozen vectors.
+
+    Attributes:
+        titles: per video, the word pieces of its title without special tokens.
+        sentences: (B, E) the text model's vector of each title, of length 1, or 0 where there is no title; E is 0 where the
+            store's text model has not been trained, or titles are not read.
+        vectors: (B, W) titles' vectors and n-grams and mean pictures, side by side.
+    """
+
+    titles: Sequence[Sequence[int]]
+    sentences: Scores
+    vectors: Scores
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+
+class Source(Protocol):
+    """Gives every training tag a score for every video.
+
+    Attributes:
+        name: in the ranker's file, for people.
+    """
+
+    name: ClassVar[str]
+
+    def score(self, summary: Summary) -> Scores:
+        """(B, K), each at least 0, higher for tags that fit better; comparable between videos."""
+        ...

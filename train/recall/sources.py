@@ -1,0 +1,169 @@
+"""All sources of a run, fitted to the training videos and kept in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from ...data.batching import Batch, collate, reading_ahead, sequential_batches
+from ...data.errors import RunError, reason_of
+from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
+from ...data.store import FeatureStore
+from ...data.tag_table import TagTable
+from ...data.word_pieces import TitleTokenizer
+from ..config import Modality
+from ..run_files import RECALL, SENTENCE_MODEL, save_tensors
+from .linear import LinearProbe
+from .memory import Memory
+from .sentence_model import SentenceModel
+from .source import Scores, Source
+from .summary import BATCH, Summarizer
+from .text_similarity import TextSimilarity
+from .title_match import TitleMatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallSources:
+    """What proposes training tags for a video beside a run's own model.
+
+    Attributes:
+        summarizer: what the sources read.
+        sources: in the order in which they are shown.
+    """
+
+    summarizer: Summarizer
+    linear: LinearProbe
+    memory: Memory
+    title_match: TitleMatch
+    text_similarity: TextSimilarity | None
+    embeddings: NDArray[np.float32]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """In the order in which they are shown."""
+        always: tuple[Source, ...] = (self.linear, self.memory, self.title_match)
+        return always if self.text_similarity is None else (*always, self.text_similarity)
+
+    @classmethod
+    def fit(
+        cls, store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer, modality: Modality
+    ) -> RecallSources:
+        """Reads the store's training videos twice.
+
+        Raises:
+            StoreError: the store's text model cannot be used.
+        """
+        summarizer = Summarizer.fit(store, tokenizer, modality)
+        rows = store.indices("train")
+        tags = training_tags(store, tag_table, rows)
+        vectors = np.concatenate(
+            [
+                summarizer.summarize(collate(store, numbers)).vectors
+                for numbers in reading_ahead(store, list(sequential_batches(rows, BATCH)))
+            ]
+        )
+
+        def videos() -> Iterator[tuple[Scores, Scores]]:
+            for start in range(0, len(rows), BATCH):
+                yield vectors[start : start + BATCH], tags[start : start + BATCH].toarray()
+
+        return cls._of(
+            summarizer,
+            LinearProbe.fit(videos()),
+            Memory.of_videos(vectors, rows, tags),
+            _embeddings(store, tag_table),
+            tag_table,
+            tokenizer,
+        )
+
+    @classmethod
+    def _of(
+        cls,
+        summarizer: Summarizer,
+        linear: LinearProbe,
+        memory: Memory,
+        embeddings: NDArray[np.float32],
+        tag_table: TagTable,
+        tokenizer: TitleTokenizer,
+    ) -> RecallSources:
+        has_sentences = summarizer.sentence_model is not None
+        return cls(
+            summarizer=summarizer,
+            linear=linear,
+            memory=memory,
+            title_match=TitleMatch(tag_table.tokens, tokenizer.continuing_ids),
+            text_similarity=TextSimilarity(embeddings) if has_sentences else None,
+            embeddings=embeddings,
+        )
+
+    def score(self, batch: Batch) -> dict[str, Scores]:
+        """By source, (B, K) scores of every training tag."""
+        summary = self.summarizer.summarize(batch)
+        return {source.name: source.score(summary) for source in self.sources}
+
+    def save(self, run: Path) -> None:
+        """Writes the sources into a run folder.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        tensors = {
+            **self.summarizer.tensors(),
+            **self.linear.tensors(),
+            **self.memory.tensors(),
+            "embeddings": torch.from_numpy(self.embeddings).half(),
+        }
+        save_tensors(run / RECALL, tensors, metadata={"ngrams": json.dumps(self.summarizer.names, ensure_ascii=False)})
+        if self.summarizer.sentence_model is not None:
+            self.summarizer.sentence_model.save(run / SENTENCE_MODEL)
+
+    @classmethod
+    def load(cls, run: Path, tag_table: TagTable, tokenizer: TitleTokenizer, modality: Modality) -> RecallSources:
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            RunError: it is missing or damaged.
+        """
+        path = run / RECALL
+        sentence_model = SentenceModel.load(run / SENTENCE_MODEL) if (run / SENTENCE_MODEL).exists() else None
+        try:
+            tensors, names = _read(path)
+            summarizer = Summarizer.from_tensors(tokenizer, modality, sentence_model, names, tensors)
+            linear, memory = LinearProbe.from_tensors(tensors), Memory.from_tensors(tensors, len(tag_table))
+            embeddings = tensors["embeddings"].float().numpy()
+            if len(embeddings) != len(tag_table):
+                raise ValueError("its embeddings are not those of the run's tags")
+        except (SafetensorError, RuntimeError, *JSON_DAMAGE) as error:
+            raise RunError(f"{path} cannot be read ({reason_of(error)}); train the run again") from error
+        return cls._of(summarizer, linear, memory, embeddings, tag_table, tokenizer)
+
+
+def training_tags(store: FeatureStore, tag_table: TagTable, rows: NDArray[np.int64]) -> csr_array:
+    """(videos, K) 1 where one of the store's videos ``rows`` has a training tag."""
+    column_of = np.array([tag_table.column_of.get(key, -1) for key in store.tag_keys], np.int64)
+    own = [(columns := column_of[store.tags(int(row))])[columns >= 0] for row in rows]
+    ends = np.cumsum([0, *map(len, own)])
+    columns = np.concatenate(own) if own else np.empty(0, np.int64)
+    return csr_array((np.ones(len(columns), np.float32), columns, ends), shape=(len(rows), len(tag_table)))
+
+
+def _embeddings(store: FeatureStore, tag_table: TagTable) -> NDArray[np.float32]:
+    row_of = {key: row for row, key in enumerate(store.tag_keys)}
+    found: NDArray[np.float32] = np.array(store.tag_embeddings)[[row_of[key] for key in tag_table.keys]]
+    return found.astype(np.float16).astype(np.float32)
+
+
+def _read(path: Path) -> tuple[Mapping[str, Tensor], object]:
+    check_is_file(path)
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        return tensors, parse_json((file.metadata() or {})["ngrams"])

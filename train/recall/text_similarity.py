@@ -1,0 +1,29 @@
+"""How close a tag's text is to the title's, by the frozen text model."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .source import Scores, Summary
+
+
+class TextSimilarity:
+    """max(0, cosine) of the title's vector and each tag's embedding. The one source that knows nothing of the training tags' use.
+
+    Args:
+        embeddings: (K, E) of the training tags.
+    """
+
+    name: ClassVar[str] = "text-similarity"
+
+    def __init__(self, embeddings: NDArray[np.float32]):
+        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+        self._embeddings = (embeddings / np.maximum(lengths, 1e-12)).astype(np.float32)
+
+    def score(self, summary: Summary) -> Scores:
+        """(B, K) in [0, 1]."""
+        similarity: Scores = np.maximum(summary.sentences @ self._embeddings.T, 0.0)
+        return similarity

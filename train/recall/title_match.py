@@ -1,0 +1,48 @@
+"""Training tags that stand in the title, word by word."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from .source import Scores, Summary
+
+
+class TitleMatch:
+    """1 where all word pieces of a tag stand in the title in a row, from the beginning of a word to the end of one.
+
+    Args:
+        tags: the word pieces of every training tag.
+        continues: pieces that go on with a word ("##ing").
+    """
+
+    name: ClassVar[str] = "title-match"
+
+    def __init__(self, tags: Sequence[Sequence[int]], continues: frozenset[int]):
+        self._continues = continues
+        self._tags = len(tags)
+        self._starting_with: dict[int, list[tuple[tuple[int, ...], int]]] = defaultdict(list)
+        for column, pieces in enumerate(tags):
+            if len(pieces) and pieces[0] not in continues:
+                self._starting_with[pieces[0]].append((tuple(pieces), column))
+
+    def score(self, summary: Summary) -> Scores:
+        """(B, K), 0 or 1."""
+        scores = np.zeros((len(summary), self._tags), np.float32)
+        for row, title in enumerate(summary.titles):
+            scores[row, self._found(tuple(title))] = 1.0
+        return scores
+
+    def _found(self, title: tuple[int, ...]) -> list[int]:
+        return [
+            column
+            for start, piece in enumerate(title)
+            for pieces, column in self._starting_with.get(piece, ())
+            if title[start : (end := start + len(pieces))] == pieces and self._ends_word(title, end)
+        ]
+
+    def _ends_word(self, title: tuple[int, ...], end: int) -> bool:
+        return end == len(title) or title[end] not in self._continues
