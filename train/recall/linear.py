@@ -5,11 +5,12 @@ Legend: I training videos, B videos, K training tags, W width of a summary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.linalg import solve
 from torch import Tensor
 
@@ -40,7 +41,8 @@ class LinearProbe:
         Args:
             videos: batches of summaries (B, W) and multi-hot tags (B, K).
         """
-        count, moments = 0, None
+        count = 0
+        moments: Sequence[NDArray[np.float64]] | None = None
         for vectors, tags in videos:
             wide = vectors.astype(np.float64)
             parts = (wide.sum(0), tags.sum(0, dtype=np.float64), wide.T @ wide, wide.T @ tags)
@@ -68,7 +70,7 @@ class LinearProbe:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor]) -> LinearProbe:
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> LinearProbe:
         """Raises KeyError or ValueError where they are missing or do not fit each other."""
         mean, priors, weights = (tensors[f"linear.{name}"].float().numpy() for name in ("mean", "priors", "weights"))
         if weights.shape != (*mean.shape, *priors.shape):

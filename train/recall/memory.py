@@ -5,6 +5,7 @@ Legend: I training videos, B videos, K training tags, W width of a summary, N ne
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -65,7 +66,7 @@ class Memory:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], tags: int) -> Memory:
+    def from_tensors(cls, tensors: Mapping[str, Tensor], tags: int) -> Memory:
         """Raises KeyError or ValueError where they are missing or do not fit each other.
 
         Args:

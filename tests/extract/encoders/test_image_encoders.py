@@ -317,8 +317,8 @@ def test_efficientnet_lite0_is_timms_network(lite0: ImageEncoder) -> None:
     batch = pixels(lite0, 3)
     ours = open_image_encoder(EFFICIENTNET_LITE0, device="cpu", precision="float32")
     with torch.no_grad():
-        cells = network.forward_features(normalised_by(lite0, batch))  # type: ignore[operator]
-        pooled = network.forward_head(cells, pre_logits=True)  # type: ignore[operator]
+        cells = network.forward_features(normalised_by(lite0, batch))
+        pooled = network.forward_head(cells, pre_logits=True)
     torch.testing.assert_close(ours.encode_frames(batch), pooled, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(ours.encode_patches(batch), cells.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3)
 

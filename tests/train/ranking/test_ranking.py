@@ -221,7 +221,7 @@ def test_the_plain_scalar_decides_as_without_a_ranker(run_folder: Path, run: Run
     bare = Path(shutil.copytree(run_folder, tmp_path / "bare", ignore=shutil.ignore_patterns(*RANKING)))
     alone = RunTagger(load_run(bare, device="cpu")).predict(batch)
     for decision in ("scalar", run.decided_by_scalar().decision.value):
-        tagger = open_tagger(run, TaggingOptions(decision=decision), device="cpu")  # type: ignore[arg-type]
+        tagger = open_tagger(run, TaggingOptions(decision=decision), device="cpu")
         assert tagger.predict(batch) == alone
     with pytest.raises(ConfigError, match=f"^{re.escape(str(bare))} has no ranker, so that nothing can be favoured"):
         open_tagger(load_run(bare, device="cpu"), TaggingOptions(favour="rare"), device="cpu")
