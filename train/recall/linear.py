@@ -58,8 +58,8 @@ class LinearProbe:
 
     def score(self, summary: Summary) -> Scores:
         """(B, K)."""
-        found: Scores = (summary.vectors - self._mean) @ self._weights + self._priors
-        return np.maximum(found, 0.0)
+        found = (summary.vectors - self._mean) @ self._weights + self._priors
+        return np.maximum(found, 0.0, dtype=np.float32)
 
     def tensors(self) -> dict[str, Tensor]:
         """What :meth:`from_tensors` reads."""
