@@ -28,7 +28,7 @@ class MadeWith:
     Attributes:
         run: the run folder's name.
         run_digest: of its files (:func:`optsg.train.run_files.run_digest`): what the run is, wherever it lies.
-        vocabulary, decision, nil_bias, threshold, min_precision: of :class:`TaggingOptions`.
+        vocabulary, decision, favour, nil_bias, threshold, min_precision: of :class:`TaggingOptions`.
         list_digest: of the tags that ``vocabulary`` lists in a file, whatever the file is called.
         pin, forbid: tags that all files have or have not.
         evidence, write_sidecar: what is written besides tags.
@@ -39,7 +39,8 @@ class MadeWith:
     run_digest: str
     vocabulary: str = "open"
     list_digest: str | None = None
-    decision: float | None = None
+    decision: float | str | None = None
+    favour: str | None = None
     nil_bias: float | None = None
     threshold: float | None = None
     min_precision: float | None = None
@@ -87,7 +88,17 @@ class MadeWith:
             found.append(_differing("run", self.run, now.run, "other files"))
         if (_kind(self.vocabulary), self.list_digest) != (_kind(now.vocabulary), now.list_digest):
             found.append(_differing("vocabulary", self.vocabulary, now.vocabulary, "other tags"))
-        options = ("decision", "nil_bias", "threshold", "min_precision", "pin", "forbid", "evidence", "write_sidecar")
+        options = (
+            "decision",
+            "favour",
+            "nil_bias",
+            "threshold",
+            "min_precision",
+            "pin",
+            "forbid",
+            "evidence",
+            "write_sidecar",
+        )
         for name in options:
             there, here = getattr(self, name), getattr(now, name)
             if there != here:

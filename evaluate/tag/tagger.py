@@ -13,13 +13,14 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from huggingface_hub import ModelCard, ModelHubMixin
 
 from ...extract.options import DEFAULT_TIMEOUT
 from ...train.run.model_card import make_model_card
 from ...train.run_files import FURTHER, NEEDED, fetch_run
+from ...train.system_names import Favour
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
 from .evidence import Evidence
@@ -78,7 +79,8 @@ class Tagger(ModelHubMixin):
         vocabulary: str = "open",
         threshold: float | None = None,
         min_precision: float | None = None,
-        decision: float | None = None,
+        decision: float | Literal["scalar"] | None = None,
+        favour: Favour | None = None,
         nil_bias: float | None = None,
         evidence: bool = False,
         batch_size: int = 16,
@@ -93,6 +95,7 @@ class Tagger(ModelHubMixin):
             vocabulary: ``open``, ``known``, ``snap``, ``snap:FILE`` or a file of tags.
             threshold: the least score.
             min_precision: the precision that the least score promises.
+            favour: which tags to be generous with: ``rare``, ``balanced`` or ``precise``.
             decision, nil_bias: other dials (:class:`optsg.evaluate.options.TaggingOptions`).
             evidence: whether tags say what they rest on.
             batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_tagger.Work`).
@@ -105,6 +108,7 @@ class Tagger(ModelHubMixin):
             threshold=threshold,
             min_precision=min_precision,
             decision=decision,
+            favour=favour,
             nil_bias=nil_bias,
         )
         work = Work(group=batch_size, workers=workers, timeout=timeout)

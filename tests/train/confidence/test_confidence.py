@@ -21,7 +21,7 @@ from optsg.train.confidence.calibration import (
     fit_scaling,
     read_calibration,
 )
-from optsg.train.confidence.precision_curve import PrecisionCurve
+from optsg.train.confidence.precision_curve import CurvePoint, PrecisionCurve
 from optsg.train.confidence.rated_tags import (
     MOST_CANDIDATES,
     RatedTags,
@@ -32,6 +32,7 @@ from optsg.train.confidence.rated_tags import (
 from optsg.train.run_files import CALIBRATION
 from scipy.optimize import minimize
 from sklearn.metrics import precision_recall_curve
+from statsmodels.stats.proportion import proportion_confint
 
 
 def rated(scores: object, right: object, novel: object = None, true_tags: int = 100) -> RatedTags:
@@ -151,6 +152,22 @@ def test_the_lowest_score_with_a_precision_and_where_there_is_none() -> None:
     assert best.threshold == 0.8
     assert PrecisionCurve.of(rated([0.9], [False])).lowest(0.5) is None
     assert PrecisionCurve.of(rated([], [])).points() == []
+
+
+def test_what_tags_vouch_for_is_wilson_s_bound() -> None:
+    point = CurvePoint(threshold=0.5, tags=60, precision=0.9, recall=0.3)
+    assert point.assured == pytest.approx(proportion_confint(54, 60, method="wilson")[0], abs=1e-5)
+
+
+def test_a_wanted_precision_is_vouched_for_where_there_are_enough_tags() -> None:
+    dice = np.random.default_rng(0)
+    scores = dice.random(4000)
+    curve = PrecisionCurve.of(rated(scores, dice.random(4000) < scores, true_tags=2000))
+    found = curve.lowest(0.8)
+    assert found is not None
+    assert found.assured >= 0.8
+    lower = max((point for point in curve.points() if point.threshold < found.threshold), key=lambda p: p.threshold)
+    assert lower.assured < 0.8
 
 
 def test_known_and_novel_tags_are_scaled_apart_where_there_are_enough() -> None:
