@@ -29,7 +29,7 @@ RUNS = Path("tables/runs")
 OP_TSG, BIN, ASY = (RUNS / f"{system}-seed-0" for system in ("op-tsg", "bin", "asy"))
 GRID = (
     "width=12", "heads=2", "title_layers=1", "decoder_layers=1", "prompts=5", "batch_size=12", "learning_rate=0.005",
-    "precision=fp32", "ema=0.9", "dropout=0", "epochs=48", "validate_every=24", "patience=0",
+    "precision=fp32", "ema=0.9", "dropout=0", "epochs=48", "validate_every=24", "patience=0", "buckets=visual",
 )  # fmt: skip
 """Settings that the runs were trained with."""
 VARYING = (
