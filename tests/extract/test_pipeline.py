@@ -416,7 +416,7 @@ def test_a_store_whose_pictures_were_made_otherwise_is_read_and_not_added_to(
         assert (store.header.decoding, len(store)) == (FIRST_DECODING, 2)
     message = (
         f"{out} exists already, made by a version of optsg that makes other pictures of some files (its decoding is 1, "
-        "that of this version 2); choose another --out, or extract everything again with --overwrite"
+        "that of this version 3); choose another --out, or extract everything again with --overwrite"
     )
     with pytest.raises(StoreError, match=f"^{re.escape(message)}$"):
         run(clips)

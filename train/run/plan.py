@@ -170,13 +170,8 @@ def plan_run(
     sizes = source.config.model if source else sizes
     said = [*settings, *seeds, *fixed]
     model, training = apply_settings(sizes, schedule, said)
-    chosen = {setting.partition("=")[0] for setting in said}
-    videos, validated = (int((store.splits == SPLITS.index(split)).sum()) for split in ("train", "val"))
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
-    fit = partial(fit_schedule, size, videos=videos, validated=validated, learns_soon=learns_soon)
-    training = fit(training, chosen)
-    if gpus > 1 and "batch_size" not in chosen:
-        training = fit(for_gpus(training, gpus), chosen | FITTED_TO_GPUS)
+    training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
     inputs, model = _fit_to_store(store, model, tag_table, tokenizer)
@@ -193,6 +188,19 @@ def plan_run(
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+def _fit_to_videos(
+    store: FeatureStore, size: Size, training: TrainingConfig, said: Sequence[str], *, learns_soon: bool, gpus: int
+) -> TrainingConfig:
+    """The schedule that a person's settings leave open, for so many videos and GPUs."""
+    chosen = {setting.partition("=")[0] for setting in said}
+    videos, validated = (int((store.splits == SPLITS.index(split)).sum()) for split in ("train", "val"))
+    fit = partial(fit_schedule, size, videos=videos, validated=validated, learns_soon=learns_soon)
+    training = fit(training, chosen)
+    if gpus > 1 and "batch_size" not in chosen:
+        training = fit(for_gpus(training, gpus), chosen | FITTED_TO_GPUS)
+    return training
 
 
 FITTED_TO_GPUS = frozenset({"batch_size", "learning_rate", "pretrained_learning_rate", "patience"})

@@ -320,7 +320,7 @@ def test_a_path_through_dots_that_stays_inside_is_fine(tmp_path):
         ("[SEP], ;x;, [MASK]", ("[SEP]", ";x;", "[MASK]")),
         (["[SEP]", ";", "a;b"], ("[SEP]", ";", "a;b")),
         (["two\nlines", "tab\there"], ("two lines", "tab here")),
-        ("two\nlines,b", ("two lines", "b")),
+        ("two\nlines,b", ("two", "lines", "b")),
         ('["a, b", "c"]', ("a, b", "c")),
         ("['it', \"it's\"]", ("it", "it's")),
         ("[1, 2]", ("1", "2")),

@@ -52,7 +52,8 @@ def test_a_grid_from_nothing_to_the_page(tiny_feats: Path, tmp_path: Path) -> No
     other = run(*every, "--tables", "5", "--set", "nil_weight=0.1", "--only-write", "--set", "epochs=3")
     assert other.exit_code == 1
     assert (
-        "was trained with epochs=2, the grid wants epochs=3; remove the folder, or choose another --out" in other.output
+        "was trained with epochs=2, the grid wants epochs=3 (and 2 more); remove the folder, or choose another --out"
+        in other.output
     )
 
 

@@ -281,10 +281,11 @@ def test_a_run_that_another_process_trains_is_left_alone(feats: Path, tmp_path: 
     assert not run.exists()
 
 
-def test_a_link_to_a_run_leads_to_the_same_lock(whole: Path, tmp_path: Path) -> None:
-    (tmp_path / "latest").symlink_to(whole)
-    with lock_out(whole, RunError):
-        result = train("--run", tmp_path / "latest", "--resume")
+def test_a_link_to_a_run_leads_to_the_same_lock(feats: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "latest").symlink_to(tmp_path / "run")
+    with lock_out(tmp_path / "run", RunError):
+        result = train("--feats", feats, "--run", tmp_path / "latest", *as_options(), *SETTINGS)
     assert result.exit_code == 1
     assert "is being trained by another process" in result.stderr
 

@@ -103,7 +103,7 @@ def loud(system: System) -> None:
         if decoder is not None:
             pieces = Vocabulary(system.config.inputs.pieces).encode({p for tag in system.tag_table.tokens for p in tag})
             decoder.output_bias[pieces] = 5.0
-            decoder.output_bias[[SEPARATOR, EOS]] = 6.0
+            decoder.output_bias[[SEPARATOR, EOS]] = 8.0
         head = getattr(system.model, "tag_head", None) or getattr(system.model, "head", None)
         if head is not None:
             head.bias.fill_(-1.0)
