@@ -36,10 +36,14 @@ def test_every_predicted_tag_of_the_samples_has_evidence(explained_run, store, t
     row_of = {video: row for row, video in enumerate(store.ids())}
     for video, tags in found.items():
         assert tags.keys() == {tag_key(tag.text) for tag in items[video].tags}
-        for evidence in tags.values():
+        for key, evidence in tags.items():
             assert [second for second, _ in evidence.frames] == store.times(row_of[video]).tolist()
             assert [word for word, _ in evidence.words] == items[video].title.split()
-            assert sum(share for _, share in evidence.words) == pytest.approx(1, abs=0.01) or items[video].title == ""
+            shares = sum(share for _, share in evidence.words)
+            # 0: of a tag that rests on no word more than on its absence.
+            assert shares == pytest.approx(1, abs=0.01) or items[video].title == "" or shares == 0, key
+        of_words = [sum(share for _, share in evidence.words) > 0 for evidence in tags.values()]
+        assert any(of_words) or not tags or items[video].title == ""
     write_evidence(tmp_path / "evidence.jsonl", found)
     assert (tmp_path / "evidence.jsonl").read_bytes() == (folder / "evidence.jsonl").read_bytes()
 
@@ -170,9 +174,9 @@ def page(browser: Browser, explained_run: Path):
 
 
 def test_evidence_follows_the_focus(page: Page):
-    card = page.locator(".card", has=page.locator("button.tag:nth-of-type(1)")).first
+    cards = (page.locator(".card").nth(number) for number in range(page.locator(".card").count()))
+    card = next(card for card in cards if card.locator("button.tag").count() > 1)
     tags = card.locator("button.tag")
-    assert tags.count() > 1
     for number in range(tags.count()):
         tags.nth(number).focus()
         expect(card.locator(".evidence-of")).to_have_text(tags.nth(number).locator("[dir]").inner_text())
