@@ -73,7 +73,13 @@ def assert_equal_up_to_rounding(run: Path, other: Path) -> None:
         assert one == pytest.approx(two, rel=1e-4, abs=1e-5)
 
 
-@pytest.mark.parametrize("system", SYSTEM_NAMES)
+KINDS = ("op-tsg", "bin", "open-book", "prompt-label", "learnable-tag-embeddings", "sources")
+"""One of each way of learning; the others share theirs with one of them."""
+
+
+@pytest.mark.parametrize(
+    "system", [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in SYSTEM_NAMES]
+)
 def test_two_processes_with_micro_batches_equal_one_with_the_whole_batch(
     command: list[str], trainings: Trainings, system: str
 ) -> None:
