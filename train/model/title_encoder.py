@@ -64,7 +64,10 @@ class TitleEncoder(nn.Module):
         from transformers import AutoConfig, AutoModel
 
         settings = check_text_config(config_json)
-        config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+        try:
+            config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+        except Exception as error:  # transformers and its validation raise many kinds, some of them no ValueError
+            raise StoreError(f"the title encoder's configuration cannot be used: {reason_of(error)}") from error
         config.hidden_dropout_prob = dropout
         config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
         # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention).
