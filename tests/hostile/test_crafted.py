@@ -343,6 +343,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("title", "vocab_size", 10**7, "does not hold this run's weights: "),
         ("title", "num_hidden_layers", 10**6, "num_hidden_layers is no number from 0 to 256"),
         ("title", "model_type", "\n no such", "run cannot be read: "),
+        ("title", "pad_token_id", 10**6, "run cannot be read: the title encoder's configuration cannot be used: "),
         ("title", "is_decoder", None, "run cannot be read: the title encoder's configuration cannot be used: "),
     ],
 )

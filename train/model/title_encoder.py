@@ -60,25 +60,17 @@ class TitleEncoder(nn.Module):
 
     def __init__(self, config_json: str, width: int, dropout: float):
         super().__init__()
-        ensure_torchvision_importable()
-        from transformers import AutoConfig, AutoModel
-
-        settings = check_text_config(config_json)
         try:
-            config = AutoConfig.for_model(settings.pop("model_type"), **settings)
-        except Exception as error:  # transformers and its validation raise many kinds, some of them no ValueError
+            self.model = _drawn(check_text_config(config_json), dropout)
+        except StoreError:
+            raise
+        except (
+            Exception
+        ) as error:  # transformers, its validation and PyTorch raise many kinds, AssertionError among them
             raise StoreError(f"the title encoder's configuration cannot be used: {reason_of(error)}") from error
-        config.hidden_dropout_prob = dropout
-        config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
-        # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention).
-        options = {"attn_implementation": "eager"}
-        try:
-            self.model = AutoModel.from_config(config, add_pooling_layer=False, **options)
-        except TypeError:  # a model that never has a pooler
-            self.model = AutoModel.from_config(config, **options)
         use_quick_dropout(self.model)
-        self._takes_added_masks = config.model_type in ADDED_MASK_MODELS
-        self.text_width = int(config.hidden_size)
+        self._takes_added_masks = self.model.config.model_type in ADDED_MASK_MODELS
+        self.text_width = int(self.model.config.hidden_size)
         self.projection: nn.Module = nn.Identity()
         if self.text_width != width:
             self.projection = nn.Sequential(nn.Linear(self.text_width, width), nn.LayerNorm(width))
@@ -111,6 +103,22 @@ class TitleEncoder(nn.Module):
         hidden = self.model(input_ids=tokens, attention_mask=given).last_hidden_state
         projected: Tensor = self.projection(hidden)
         return projected
+
+
+def _drawn(settings: dict[str, Any], dropout: float) -> Any:
+    """A text model of these settings, its weights drawn at random; whatever transformers makes of wrong ones."""
+    ensure_torchvision_importable()
+    from transformers import AutoConfig, AutoModel
+
+    config = AutoConfig.for_model(settings.pop("model_type"), **settings)
+    config.hidden_dropout_prob = dropout
+    config.attention_probs_dropout_prob = 0.0  # as everywhere here, see layers.Attention
+    # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention).
+    options = {"attn_implementation": "eager"}
+    try:
+        return AutoModel.from_config(config, add_pooling_layer=False, **options)
+    except TypeError:  # a model that never has a pooler
+        return AutoModel.from_config(config, **options)
 
 
 def read_word_embeddings(config_json: str, weights: Mapping[str, NDArray[Any]]) -> Tensor:
