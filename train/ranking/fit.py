@@ -62,9 +62,11 @@ def fit_ranking(
     examples = _Examples(system)
     names: tuple[str, ...] = ()
     for batch, truth in batches:
-        names = names or proposer.source_names(batch)
-        examples.add(proposer.propose(batch), truth)
-    pairs, right = examples.pairs(), examples.right()
+        proposals = proposer.propose(batch)
+        names = proposals.sources
+        examples.add(proposals, truth)
+    pairs = examples.pairs()
+    right = examples.right(pairs)
     held_out = cross_fitted(pairs.features, right, pairs.videos)
     ranked = examples.ranked(pairs, right, held_out)
     bars = {favour: choose_bar(ranked, favour) for favour in FAVOURS}
@@ -109,9 +111,9 @@ class _Examples:
         parts = {name: [getattr(part, name) for part in self._pairs] for name in ("videos", "columns", "features")}
         return Pairs(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
-    def right(self) -> NDArray[np.bool_]:
-        """(T,) of the pairs."""
-        keys, pairs = self._table.keys, self.pairs()
+    def right(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """(T,) of all pairs."""
+        keys = self._table.keys
         return np.array(
             [keys[column] in self._truth[video] for video, column in zip(pairs.videos, pairs.columns, strict=True)],
             np.bool_,

@@ -21,7 +21,6 @@ from ...data.store import FeatureStore
 from ...data.tags import tag_key
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
-from ..recall.source import Scores
 from ..recall.sources import RecallSources
 from ..system_names import DEFAULT_FAVOUR, Favour
 from ..systems.system import System
@@ -40,11 +39,13 @@ class Proposals:
     """What is proposed for the videos of a batch.
 
     Attributes:
+        sources: names of those whose scores the pairs have, in order.
         pairs: with training tags.
         novel: with others.
         tags: by video and key, what the system itself predicted.
     """
 
+    sources: tuple[str, ...]
     pairs: Pairs
     novel: Sequence[NovelCandidate]
     tags: Sequence[Mapping[str, PredictedTag]]
@@ -63,29 +64,20 @@ class Proposer:
         self._novel = NovelTags(system.tag_table)
         self._embeddings = torch.from_numpy(sources.embeddings)
 
-    def scores(
-        self, batch: Batch, control: BatchControl | None = None
-    ) -> tuple[dict[str, Scores], Sequence[Sequence[PredictedTag]]]:
-        """By source, (B, K), and what the system predicts by itself; a tag that the vocabulary does not allow has 0."""
+    def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
+        """All that any of them proposes; a tag that the vocabulary does not allow has no score."""
+        summary = self._sources.summarizer.summarize(batch)
         evidence = self._system.evidence(batch, self._embeddings, control)
-        scores = {**self._sources.score(batch), **evidence.scores}
+        scores = {**self._sources.score(summary), **evidence.scores}
         if control is not None:
             scores = {name: control.mask_columns(torch.from_numpy(own), 0.0).numpy() for name, own in scores.items()}
-        return scores, evidence.tags
-
-    def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
-        """All that any of them proposes."""
-        scores, tags = self.scores(batch, control)
-        titles = self._sources.summarizer.title_words(batch)
+        any_words = control is not None and control.is_closed
         return Proposals(
+            sources=tuple(scores),
             pairs=make_pairs(scores, self._system.tag_table.counts),
-            novel=self._novel.candidates(tags, titles, any_words=control is not None and control.is_closed),
-            tags=[{tag_key(tag.text): tag for tag in video} for video in tags],
+            novel=self._novel.candidates(evidence.tags, summary.words, any_words=any_words),
+            tags=[{tag_key(tag.text): tag for tag in video} for video in evidence.tags],
         )
-
-    def source_names(self, batch: Batch) -> tuple[str, ...]:
-        """The names of the sources, as a batch has them."""
-        return tuple(self.scores(batch)[0])
 
 
 class RankedSystem(System):

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
@@ -28,21 +27,20 @@ class Memory:
     Args:
         centre: (W,) mean summary; cosines are taken from there.
         vectors: (I, W) of length 1.
-        rows: (I,) the videos' rows in the store.
         tags: (I, K) 1 where a video has the tag.
     """
 
     name: ClassVar[str] = "memory"
 
-    def __init__(self, centre: Scores, vectors: Scores, rows: NDArray[np.int64], tags: csr_array):
-        self._centre, self._vectors, self._rows, self._tags = centre, vectors, rows, tags
+    def __init__(self, centre: Scores, vectors: Scores, tags: csr_array):
+        self._centre, self._vectors, self._tags = centre, vectors, tags
 
     @classmethod
-    def of_videos(cls, vectors: Scores, rows: NDArray[np.int64], tags: csr_array) -> Memory:
+    def of_videos(cls, vectors: Scores, tags: csr_array) -> Memory:
         """Keeps (I, W) summaries, in half precision, and (I, K) tags."""
         centre = vectors.mean(0)
         kept = _directions(vectors - centre).astype(np.float16).astype(np.float32)
-        return cls(centre, kept, rows, tags)
+        return cls(centre, kept, tags)
 
     def score(self, summary: Summary) -> Scores:
         """(B, K) in [0, 1]: the neighbours' votes."""
@@ -60,7 +58,6 @@ class Memory:
         return {
             "memory.centre": torch.from_numpy(self._centre),
             "memory.vectors": torch.from_numpy(self._vectors).half(),
-            "memory.rows": torch.from_numpy(self._rows),
             "memory.ends": torch.from_numpy(self._tags.indptr[1:].astype(np.int64)),
             "memory.tags": torch.from_numpy(self._tags.indices.astype(np.int32)),
         }
@@ -73,16 +70,16 @@ class Memory:
             tags: K.
         """
         centre, vectors = (tensors[f"memory.{name}"].float().numpy() for name in ("centre", "vectors"))
-        rows, ends, columns = (tensors[f"memory.{name}"].numpy() for name in ("rows", "ends", "tags"))
+        ends, columns = (tensors[f"memory.{name}"].numpy() for name in ("ends", "tags"))
         starts = np.concatenate([[0], ends])
-        if not len(rows) == len(ends) == len(vectors) or vectors.shape[1:] != centre.shape:
+        if len(ends) != len(vectors) or vectors.shape[1:] != centre.shape:
             raise ValueError("the memory's tensors do not fit each other")
         if starts[-1] != len(columns) or (np.diff(starts) < 0).any():
             raise ValueError("the memory's tags do not fit its videos")
         if len(columns) and not 0 <= int(columns.min()) <= int(columns.max()) < tags:
             raise ValueError("the memory has tags that the run does not have")
         ones = np.ones(len(columns), np.float32)
-        return cls(centre, vectors, rows, csr_array((ones, columns, starts), shape=(len(rows), tags)))
+        return cls(centre, vectors, csr_array((ones, columns, starts), shape=(len(ends), tags)))
 
 
 def _directions(vectors: Scores) -> Scores:

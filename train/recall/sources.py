@@ -14,18 +14,19 @@ from safetensors import SafetensorError, safe_open
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from ...data.batching import Batch, collate, reading_ahead, sequential_batches
+from ...data.batching import collate, reading_ahead, sequential_batches
 from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import Modality
+from ..model.tag_head import columns_of
 from ..run_files import RECALL, SENTENCE_MODEL, save_tensors
 from .linear import LinearProbe
 from .memory import Memory
 from .sentence_model import SentenceModel
-from .source import Scores, Source
+from .source import Scores, Source, Summary
 from .summary import BATCH, Summarizer
 from .text_similarity import TextSimilarity
 from .title_match import TitleMatch
@@ -79,7 +80,7 @@ class RecallSources:
         return cls._of(
             summarizer,
             LinearProbe.fit(videos()),
-            Memory.of_videos(vectors, rows, tags),
+            Memory.of_videos(vectors, tags),
             _embeddings(store, tag_table),
             tag_table,
             tokenizer,
@@ -105,9 +106,8 @@ class RecallSources:
             embeddings=embeddings,
         )
 
-    def score(self, batch: Batch) -> dict[str, Scores]:
+    def score(self, summary: Summary) -> dict[str, Scores]:
         """By source, (B, K) scores of every training tag."""
-        summary = self.summarizer.summarize(batch)
         return {source.name: source.score(summary) for source in self.sources}
 
     def save(self, run: Path) -> None:
@@ -149,7 +149,7 @@ class RecallSources:
 
 def training_tags(store: FeatureStore, tag_table: TagTable, rows: NDArray[np.int64]) -> csr_array:
     """(videos, K) 1 where one of the store's videos ``rows`` has a training tag."""
-    column_of = np.array([tag_table.column_of.get(key, -1) for key in store.tag_keys], np.int64)
+    column_of = columns_of(tag_table, store)
     own = [(columns := column_of[store.tags(int(row))])[columns >= 0] for row in rows]
     ends = np.cumsum([0, *map(len, own)])
     columns = np.concatenate(own) if own else np.empty(0, np.int64)

@@ -77,15 +77,12 @@ class Summarizer:
         """What is known of every video of a batch."""
         titles = _titles(batch, self._specials, self._modality)
         sentences = self._sentences(batch)
-        ngrams = self._ngrams.vectors([title_words(self._tokenizer, pieces) for pieces in titles])
+        words = [title_words(self._tokenizer, pieces) for pieces in titles]
+        ngrams = self._ngrams.vectors(words)
         pictures = self._pictures.vectors(MeanPictures.of(batch))
         weight = 0.0 if self._modality == "title" else PICTURE_WEIGHT
         vectors = np.concatenate([sentences, ngrams, weight * pictures], axis=1, dtype=np.float32)
-        return Summary(titles=titles, sentences=sentences, vectors=vectors)
-
-    def title_words(self, batch: Batch) -> list[list[str]]:
-        """The words of every title."""
-        return [title_words(self._tokenizer, pieces) for pieces in _titles(batch, self._specials, self._modality)]
+        return Summary(titles=titles, words=words, sentences=sentences, vectors=vectors)
 
     def _sentences(self, batch: Batch) -> Scores:
         if self.sentence_model is None:

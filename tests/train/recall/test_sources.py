@@ -51,7 +51,10 @@ def sources(store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer)
 
 def summary_of(vectors: np.ndarray, titles: list[list[int]] | None = None) -> Summary:
     empty = np.empty((len(vectors), 0), np.float32)
-    return Summary(titles=titles or [[]] * len(vectors), sentences=empty, vectors=vectors.astype(np.float32))
+    none: list[list[str]] = [[]] * len(vectors)
+    return Summary(
+        titles=titles or [[]] * len(vectors), words=none, sentences=empty, vectors=vectors.astype(np.float32)
+    )
 
 
 def test_ngrams_are_weighed_as_scikit_learn_does() -> None:
@@ -91,7 +94,7 @@ def test_memory_counts_the_votes_of_the_nearest() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(80, 6)).astype(np.float32)
     tags = (rng.random((80, 5)) < 0.3).astype(np.float32)
-    memory = Memory.of_videos(vectors, np.arange(80), csr_array(tags))
+    memory = Memory.of_videos(vectors, csr_array(tags))
     new = rng.normal(size=(4, 6)).astype(np.float32)
     centre = vectors.mean(0)
     neighbours = NearestNeighbors(n_neighbors=NEIGHBOURS, metric="cosine").fit(vectors - centre)
@@ -104,7 +107,7 @@ def test_memory_counts_the_votes_of_the_nearest() -> None:
 
 def test_memory_of_fewer_videos_than_neighbours_asks_all() -> None:
     vectors, tags = np.eye(3, dtype=np.float32), np.eye(3, dtype=np.float32)
-    found = Memory.of_videos(vectors, np.arange(3), csr_array(tags)).score(summary_of(vectors))
+    found = Memory.of_videos(vectors, csr_array(tags)).score(summary_of(vectors))
     assert found.sum(1) == pytest.approx(1.0)
     assert found.argmax(1).tolist() == [0, 1, 2]
 
@@ -143,7 +146,7 @@ def test_sources_are_the_same_in_a_run_folder(
     sources.save(tmp_path)
     opened = RecallSources.load(tmp_path, tag_table, tokenizer, "both")
     batch = collate(store, store.indices("test"))
-    before, after = sources.score(batch), opened.score(batch)
+    before, after = (each.score(each.summarizer.summarize(batch)) for each in (sources, opened))
     assert list(before) == list(after) == ["linear", "memory", "title-match", "text-similarity"]
     for name, scores in before.items():
         assert after[name] == pytest.approx(scores, abs=1e-6)
@@ -154,7 +157,7 @@ def test_sources_know_the_tags_of_training_videos(
 ) -> None:
     rows = store.indices("train")
     own = training_tags(store, tag_table, rows).toarray() > 0
-    scores = sources.score(collate(store, rows))
+    scores = sources.score(sources.summarizer.summarize(collate(store, rows)))
     for name in ("linear", "memory", "title-match"):
         assert scores[name][own].mean() > 2 * scores[name][~own].mean(), name
 
@@ -172,7 +175,7 @@ def test_what_is_not_read_changes_nothing(
         ("frames", "frame_mask", "patches", "patch_mask") if silent == "pictures" else ("title_tokens", "title_mask")
     )
     other = dataclasses.replace(batch, **{name: getattr(batch, name)[order] for name in names})
-    before, after = sources.score(batch), sources.score(other)
+    before, after = (sources.score(sources.summarizer.summarize(each)) for each in (batch, other))
     assert ("text-similarity" in before) == (silent == "pictures")
     for name, scores in before.items():
         assert after[name] == pytest.approx(scores, abs=1e-6)
