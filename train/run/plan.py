@@ -98,8 +98,10 @@ def begun_run(request: RunRequest) -> Path:
     size = found.size if request.size == "auto" else _size(request.size)
     with open_store(request.feats) as store:
         # It goes on with any number of GPUs, with the batch that it was begun with.
-        begun_with = found.training.batch_size // SIZES[size][1].batch_size
-        plan = _plan(request, store, source, system, size, gpus=max(1, begun_with))
+        plan = _plan(request, store, source, system, size, gpus=1)
+        begun_with = found.training.batch_size // plan.config.training.batch_size
+        if begun_with > 1:
+            plan = _plan(request, store, source, system, size, gpus=begun_with)
     different = differences(found, plan.config)
     if different:
         name, have, want = different[0]
