@@ -82,6 +82,13 @@ class TagTable:
         """Number of the known tag with these word pieces, ``None`` if there is none."""
         return self._by_tokens.get(tuple(pieces))
 
+    def embeddings_in(self, store: FeatureStore) -> NDArray[np.float32]:
+        """(K, E) the store's embeddings of these tags, in their order."""
+        row_of = {key: row for row, key in enumerate(store.tag_keys)}
+        rows = np.array([row_of[key] for key in self.keys], np.int64)
+        found: NDArray[np.float32] = np.array(store.tag_embeddings)[rows]
+        return found
+
     def save(self, path: Path) -> None:
         """Writes ``tag_table.json``, one object for each tag."""
         rows = [

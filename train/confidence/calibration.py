@@ -174,7 +174,7 @@ class Scaling:
         """Calibrated scores of any shape."""
         if self == UNSCALED:
             return scores
-        return _sigmoid(_logit(scores) / self.temperature + self.offset)
+        return sigmoid(_logit(scores) / self.temperature + self.offset)
 
 
 UNSCALED = Scaling()
@@ -198,7 +198,7 @@ def fit_scaling(scores: Scores, right: NDArray[np.bool_]) -> Scaling:
 
     def loss(parameters: Scores) -> tuple[float, Scores]:
         scaled = parameters[0] * logits + parameters[1]
-        residual = _sigmoid(scaled) - targets
+        residual = sigmoid(scaled) - targets
         mean = float(np.mean(np.logaddexp(0.0, scaled) - targets * scaled))
         return mean, np.array([np.mean(residual * logits), np.mean(residual)])
 
@@ -212,6 +212,7 @@ def _logit(scores: Scores) -> Scores:
     return np.log(clipped) - np.log1p(-clipped)
 
 
-def _sigmoid(values: Scores) -> Scores:
+def sigmoid(values: Scores) -> Scores:
+    """1 / (1 + e⁻ˣ) of values of any shape."""
     # Both tails without overflow.
     return np.exp(-np.logaddexp(0.0, -values))

@@ -39,13 +39,10 @@ class FittedRanking:
     Attributes:
         system: the run's system with its ranker.
         rated: proposed tags with held-out probabilities.
-        tag_f1, video_f1: of the default bar on validation, held out.
     """
 
     system: RankedSystem
     rated: RatedTags
-    tag_f1: float
-    video_f1: float
 
 
 def fit_ranking(
@@ -81,12 +78,9 @@ def fit_ranking(
     videos = np.array([each.video for each in examples.novel], np.int64)
     novel_held_out = cross_fitted(novel, novel_right, videos) if len(novel) else np.empty(0)
     ranked_system = RankedSystem(system, sources, ranker)
-    given = bars[ranked_system.favour].passes(held_out, ranked.counts)
     return FittedRanking(
         system=ranked_system,
         rated=examples.rated(pairs, right, held_out, videos, novel_right, novel_held_out),
-        tag_f1=ranked.tag_f1(given),
-        video_f1=ranked.video_f1(given),
     )
 
 

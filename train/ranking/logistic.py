@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..confidence.calibration import sigmoid
+
 PENALTY = 0.1
 """scikit-learn's C: strong, for a validation split of some hundred videos has few right tags."""
 
@@ -48,7 +50,7 @@ class LogisticModel:
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(T,) of examples (T, F)."""
-        return np.exp(-np.logaddexp(0.0, -self.logits(features)))
+        return sigmoid(self.logits(features))
 
     def to_json(self) -> dict[str, Any]:
         """JSON types, for :meth:`from_json`."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ...data.batching import Batch
+from ..model.tag_head import mean_over_valid
 from .ngrams import main_directions
 
 DIMENSIONS = 128
@@ -35,7 +36,7 @@ class MeanPictures(NamedTuple):
         parts = [
             part.cpu()
             for values, mask in ((batch.frames, batch.frame_mask), (batch.patches, batch.patch_mask))
-            for part in (_mean(values, mask), mask.any(dim=1))
+            for part in (mean_over_valid(values.float(), mask), mask.any(dim=1))
         ]
         return cls(*parts)
 
@@ -106,8 +107,3 @@ def _standard(values: Tensor, some: Tensor) -> tuple[Tensor, Tensor]:
     if not len(found):
         return torch.zeros(values.shape[1]), torch.zeros(values.shape[1])
     return found.mean(0), 1 / (found.std(0, correction=0) + SOFTENING)
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over what the mask marks; 0 for videos without anything."""
-    return (values.float() * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)

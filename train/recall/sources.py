@@ -81,7 +81,7 @@ class RecallSources:
             summarizer,
             LinearProbe.fit(videos()),
             Memory.of_videos(vectors, tags),
-            _embeddings(store, tag_table),
+            tag_table.embeddings_in(store).astype(np.float16).astype(np.float32),
             tag_table,
             tokenizer,
         )
@@ -154,12 +154,6 @@ def training_tags(store: FeatureStore, tag_table: TagTable, rows: NDArray[np.int
     ends = np.cumsum([0, *map(len, own)])
     columns = np.concatenate(own) if own else np.empty(0, np.int64)
     return csr_array((np.ones(len(columns), np.float32), columns, ends), shape=(len(rows), len(tag_table)))
-
-
-def _embeddings(store: FeatureStore, tag_table: TagTable) -> NDArray[np.float32]:
-    row_of = {key: row for row, key in enumerate(store.tag_keys)}
-    found: NDArray[np.float32] = np.array(store.tag_embeddings)[[row_of[key] for key in tag_table.keys]]
-    return found.astype(np.float16).astype(np.float32)
 
 
 def _read(path: Path) -> tuple[Mapping[str, Tensor], object]:

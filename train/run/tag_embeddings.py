@@ -22,10 +22,8 @@ from ..run_files import TAG_EMBEDDINGS, save_tensors
 
 def save_tag_embeddings(run: Path, store: FeatureStore, tag_table: TagTable) -> None:
     """Writes the store's embeddings of the training tags, in half precision, in the order of the tag table."""
-    row_of = {key: row for row, key in enumerate(store.tag_keys)}
-    rows = np.array([row_of[key] for key in tag_table.keys], np.int64)
-    embeddings = np.array(store.tag_embeddings)[rows]
-    save_tensors(run / TAG_EMBEDDINGS, {"embeddings": torch.from_numpy(embeddings).half()})
+    embeddings = torch.from_numpy(tag_table.embeddings_in(store))
+    save_tensors(run / TAG_EMBEDDINGS, {"embeddings": embeddings.half()})
 
 
 def load_tag_embeddings(run: Path, tag_table: TagTable) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
 from ..model.layers import init_weights
-from ..model.tag_head import TagHead, columns_of, multi_hot, ranked_columns
+from ..model.tag_head import TagHead, columns_of, multi_hot
 from ..model.video_title_model import VideoTitleModel
 from ..objective.losses import asymmetric_loss, binary_cross_entropy
 from ..objective.shares import ALONE, Exchange
@@ -96,7 +96,7 @@ class Classifier(System):
         probabilities = self.model(batch).sigmoid()
         if control is not None:
             probabilities = control.mask_columns(probabilities, -1.0)
-        ranked = [self._ranked(row, min(values)) for row in probabilities.cpu().numpy()]
+        ranked = [self.tags_above(row, min(values)) for row in probabilities.cpu().numpy()]
         return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
@@ -107,14 +107,6 @@ class Classifier(System):
             [[row[columns[tag_key(tag.text)]] for tag in video] for row, video in zip(log_probs, tags, strict=True)],
             log_probs.device,
         )
-
-    def _ranked(self, probabilities: NDArray[np.float32], least: float) -> list[PredictedTag]:
-        """The tags of one video with at least this probability, best first."""
-        spellings = self.tag_table.spellings
-        return [
-            PredictedTag(text=spellings[column], score=float(probabilities[column]), novel=False)
-            for column in ranked_columns(probabilities, least)
-        ]
 
 
 class Bin(Classifier):

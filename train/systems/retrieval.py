@@ -28,6 +28,7 @@ from ...data.foreign.json_reader import check_is_file
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ..config import Modality
+from ..model.tag_head import mean_over_valid
 from ..run_files import save_tensors
 
 PICTURE_WEIGHT = 0.7
@@ -205,16 +206,11 @@ class _Summary(NamedTuple):
         weight = idf[batch.title_tokens].masked_fill(~batch.title_mask, 0.0)
         return cls(
             title=(weight[:, None] @ words[batch.title_tokens])[:, 0],
-            frames=_mean(batch.frames, batch.frame_mask),
+            frames=mean_over_valid(batch.frames.float(), batch.frame_mask),
             has_frames=batch.frame_mask.any(dim=1),
-            patches=_mean(batch.patches, batch.patch_mask),
+            patches=mean_over_valid(batch.patches.float(), batch.patch_mask),
             has_patches=batch.patch_mask.any(dim=1),
         )
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over what the mask marks; 0 for videos without anything."""
-    return (values.float() * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _inverse_document_frequencies(store: FeatureStore, rows: NDArray[np.int64], pieces: int) -> Tensor:

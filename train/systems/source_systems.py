@@ -22,7 +22,6 @@ from ...data.tag_table import TagTable
 from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer
 from ..config import InputConfig, ModelConfig, RunConfig
-from ..model.tag_head import ranked_columns
 from ..model.video_title_model import VideoTitleModel
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
@@ -121,16 +120,8 @@ class SourceSystem(System):
         if control is not None:
             scores = control.mask_columns(torch.from_numpy(scores), 0.0).numpy()
         least = max(min(values), float(np.finfo(np.float32).tiny))
-        ranked = [self._ranked(row, least) for row in scores]
+        ranked = [self.tags_above(row, least) for row in scores]
         return [[[tag for tag in tags if tag.score >= value] for tags in ranked] for value in values]
-
-    def _ranked(self, scores: Scores, least: float) -> list[PredictedTag]:
-        """The tags of one video (K,) with at least this score, best first."""
-        spellings = self.tag_table.spellings
-        return [
-            PredictedTag(text=spellings[column], score=float(scores[column]), novel=False)
-            for column in ranked_columns(scores, least)
-        ]
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
         """(B, L) logarithms of the scores; no gradient leads from them to what a network would look at."""

@@ -25,6 +25,7 @@ from ...data.tag_table import TagTable
 from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
+from ..model.tag_head import ranked_columns
 from ..model.video_title_model import VideoTitleModel
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
@@ -165,6 +166,14 @@ class System(ABC):
                 if (column := self.tag_table.column_of.get(tag_key(tag.text))) is not None:
                     scores[row, column] = tag.score
         return scores
+
+    def tags_above(self, scores: NDArray[np.float32], least: float) -> list[PredictedTag]:
+        """The training tags of one video, by their scores (K,), that have at least this one, best first."""
+        spellings = self.tag_table.spellings
+        return [
+            PredictedTag(text=spellings[column], score=float(scores[column]), novel=False)
+            for column in ranked_columns(scores, least)
+        ]
 
     @abstractmethod
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
