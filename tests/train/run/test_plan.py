@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optsg.data.store import open_store
 from optsg.train.config import SIZES, TrainingConfig
-from optsg.train.run.plan import for_gpus, plan_run
+from optsg.train.run.plan import RunRequest, begun_run, for_gpus, new_run, plan_run
 
 from tests.tiny_world import tiny_videos, write_tiny_store
 
@@ -41,3 +42,9 @@ def test_several_gpus_train_as_many_epochs_in_fewer_steps(feats: Path) -> None:
 
 def test_a_batch_that_was_asked_for_is_the_joint_one(feats: Path) -> None:
     assert planned(feats, 8, "batch_size=16") == planned(feats, 1, "batch_size=16")
+
+
+def test_a_run_begun_with_several_gpus_goes_on_with_any_number(feats: Path, tmp_path: Path) -> None:
+    request = RunRequest(feats=feats, run=tmp_path / "run", size="small", device="cpu", gpus=4)
+    assert new_run(request) == tmp_path / "run"
+    assert begun_run(replace(request, gpus=1)) == tmp_path / "run"
