@@ -79,7 +79,8 @@ def evaluate_run(
     """
     options = options or TaggingOptions()
     run = load_run(path, device=device)
-    with open_run_store(path, run.config.store, feats) as store:
+    validated = run.config.training.validation_videos
+    with open_run_store(path, run.config.store, feats, validation_videos=validated) as store:
         predictions = predict(
             run, store, split, options, batch_size=batch_size, device=device, progress=progress, warn=warn
         )

@@ -142,6 +142,9 @@ class TrainingConfig:
         ema: decay of the averaged weights that are validated and kept; 0 keeps the last weights themselves.
         validate_every: epochs between validations; 0 as for ``epochs``.
         validate_from: the first epoch after which there is a validation.
+        validation_videos: how many of the training and validation videos validate, those of the store's validation split
+            first; -1 leaves the sets as the store has them. Where nobody says it, a small store whose sets are the
+            hash's gets a number when a run is planned (:mod:`optsg.train.run.validation_share`).
         ranking: whether a ranker over the system and the sources beside it decides in the end, where there is a
             validation split to fit it on.
         patience: validations without a better score after which training stops; 0 never stops early.
@@ -176,6 +179,7 @@ class TrainingConfig:
     precision: Precision = "auto"
     validate_every: int = 0
     validate_from: int = 0
+    validation_videos: int = -1
     ranking: bool = True
     patience: int = 6
     max_tag_pieces: int = 24
@@ -193,6 +197,7 @@ class TrainingConfig:
         _require(self.shuffle_window >= 0, "shuffle_window", self.shuffle_window, "0 (off) or more")
         _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "0 ≤ warmup < 1")
+        _require(self.validation_videos >= -1, "validation_videos", self.validation_videos, "-1 (the store's) or more")
         _require(self.gradient_norm > 0, "gradient_norm", self.gradient_norm, "more than 0")
         for name in ("copy_weight", "head_weight"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")

@@ -34,6 +34,9 @@ SYSTEM_NAMES: Mapping[str, str] = {
 FITTED_SYSTEMS = ("linear", "memory", "title-match", "sources")
 """Those without a network: they are fitted in seconds and take no steps."""
 
+WITHOUT_TRAINING = "memory"
+"""What a store with too few videos for a network gets where nobody names a system."""
+
 OPTSG_SYSTEMS = ("op-tsg", "no-shuffle", "no-contrast", "learnable-tag-embeddings")
 """Those whose ``model.safetensors`` is the model of :mod:`optsg.train.model.op_tsg`: they differ in training alone."""
 

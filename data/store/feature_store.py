@@ -16,7 +16,7 @@ from ..foreign.json_reader import JSON_DAMAGE, parse_json
 from ..media import FEATURE_STATUSES, SPLITS, FeatureStatus, MediaKind, Split
 from ..tags import current_keys
 from . import schema
-from .arrays import StoreArrays
+from .arrays import StoreArrays, StoreRole
 from .hdf5.columns import all_texts, checked_dataset, group_names, hdf5_damage, row_bytes, row_text
 from .row_blocks import RaggedBlock
 from .schema import VideoFeatures
@@ -55,6 +55,8 @@ class FeatureStore(StoreArrays):
         tag_keys, tag_spellings: U strings.
         failures: inputs that gave no features.
     """
+
+    _other_splits: NDArray[np.uint8] | None = None
 
     @cached_property
     def tag_keys(self) -> list[str]:
@@ -252,7 +254,14 @@ class FeatureStore(StoreArrays):
     @cached_property
     def splits(self) -> NDArray[np.uint8]:
         """Split of every video, (V,) index into ``SPLITS``."""
-        return self.numbers("videos/split")
+        return self.numbers("videos/split") if self._other_splits is None else self._other_splits
+
+    def with_splits(self, splits: NDArray[np.uint8]) -> FeatureStore:
+        """The same opened store with its videos in other sets (V,). The file stays as it is, and is closed with either."""
+        other = object.__new__(FeatureStore)
+        other.__dict__.update({name: value for name, value in vars(self).items() if name != "splits"})
+        other._other_splits = splits
+        return other
 
     def indices(self, split: Split) -> NDArray[np.int64]:
         """Rows of a split.
@@ -347,8 +356,8 @@ class FeatureStore(StoreArrays):
             decode_seconds=self.decode_seconds(row),
         )
 
-    def __reduce__(self) -> tuple[Callable[[Path], FeatureStore], tuple[Path]]:
-        return (open_store if self.role == "store" else open_part), (self.path,)
+    def __reduce__(self) -> tuple[Callable[..., FeatureStore], tuple[Any, ...]]:
+        return _opened_again, (self.path, self.role, self._other_splits)
 
     def __enter__(self) -> Self:
         return self
@@ -357,3 +366,8 @@ class FeatureStore(StoreArrays):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _opened_again(path: Path, role: StoreRole, splits: NDArray[np.uint8] | None) -> FeatureStore:
+    store = FeatureStore(path, role=role)
+    return store if splits is None else store.with_splits(splits)

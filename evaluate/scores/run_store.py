@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,23 @@ from typing import Any
 from ...data.errors import RunError, StoreError
 from ...data.store import FeatureStore, open_store
 from ...data.store.schema import CORPUS, MADE_FROM, StoreHeader, encoder_identity
+from ...train.run.validation_share import AS_STORED, with_validation
 from ...train.run_files import find_store
 
 WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 """Header fields that the model's input layers are built for."""
 
 
-def open_run_store(run: Path, trained_on: Mapping[str, Any], feats: Path | None) -> FeatureStore:
+def open_run_store(
+    run: Path, trained_on: Mapping[str, Any], feats: Path | None, *, validation_videos: int = AS_STORED
+) -> FeatureStore:
     """Opens ``feats``, or the store that a run was trained on.
 
     Args:
         run: the run folder.
         trained_on: ``store`` of the run's configuration: ``path`` and ``header``.
         feats: another store, or the same one at a new place.
+        validation_videos: of the run's settings: the store that it was trained on has the sets that it was trained with.
 
     Raises:
         StoreError: the store is not there, damaged, or its features come from other encoders than the run's.
@@ -39,7 +44,8 @@ def open_run_store(run: Path, trained_on: Mapping[str, Any], feats: Path | None)
     except StoreError:
         store.close()
         raise
-    return store
+    is_its_own = json.loads(store.header.to_json()) == trained_on["header"]
+    return with_validation(store, validation_videos) if is_its_own else store
 
 
 def trained_header(trained_on: Mapping[str, Any]) -> StoreHeader:

@@ -68,7 +68,8 @@ class SavedEvaluation:
 
     def open_store(self, feats: Path | None) -> FeatureStore:
         """The store that it was made from, for pictures and embeddings; errors as :func:`open_run_store`."""
-        return open_run_store(self.run, self.config.store, feats)
+        validated = self.config.training.validation_videos
+        return open_run_store(self.run, self.config.store, feats, validation_videos=validated)
 
 
 def read_saved(run: Path, split: str) -> SavedEvaluation:

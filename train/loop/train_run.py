@@ -19,8 +19,9 @@ from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
+from ..run.validation_share import FEWEST_TRAINED, learned_from, too_few_to_trust, with_validation
 from ..run_files import DECISION, TAG_TABLE, find_store
-from ..system_names import FITTED_SYSTEMS
+from ..system_names import FITTED_SYSTEMS, WITHOUT_TRAINING
 from ..systems.registry import find_system
 from ..systems.tuned_scalar import TunedScalar
 from .fit_run import fit_run
@@ -105,8 +106,9 @@ def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> 
         if processes.is_main:
             click.echo(f"{run} is finished: there is nothing to resume")
         return
-    with open_store(find_store(run, Path(config.store["path"]))) as store, TrainingDisplay(quiet) as display:
-        _check_same_store(store, config, run)
+    with open_store(find_store(run, Path(config.store["path"]))) as stored, TrainingDisplay(quiet) as display:
+        _check_same_store(stored, config, run)
+        store = with_validation(stored, config.training.validation_videos)
         work = _fit if config.system in FITTED_SYSTEMS else _train
         done = work(store, run, config, processes, resume=resume, display=display)
         if not quiet:
@@ -133,6 +135,7 @@ def _train(
     display.announce(_introduction(trainer, run))
     for warning in trainer.warnings() if processes.is_main else ():
         display.announce(f"warning: {warning}")
+    _warn_of_few(store, display)
     try:
         done = trainer.train(resume=resume)
     except TrainingInterrupted:
@@ -153,8 +156,20 @@ def _fit(
     display.announce(
         f"fitting {config.system}, which takes no epochs, to {len(store.indices('train')):,} videos in {run}"
     )
+    videos = learned_from(store)
+    if config.system == WITHOUT_TRAINING and videos < FEWEST_TRAINED:
+        display.announce(
+            f"{videos} videos are too few to train a network, which takes {FEWEST_TRAINED}: tags come from similar videos (memory)"
+        )
+    _warn_of_few(store, display)
     seconds = fit_run(store, run, config, tag_table, tokenizer, processes, announce=display.announce)
     return Done(what=f"fitted {run} in {seconds:.1f} s", scalar=find_system(config.system).scalar)
+
+
+def _warn_of_few(store: FeatureStore, display: TrainingDisplay) -> None:
+    warning = too_few_to_trust(store.splits)
+    if warning is not None:
+        display.announce(f"warning: {warning}")
 
 
 def _next_command(run: Path, store: FeatureStore) -> str:

@@ -21,10 +21,11 @@ from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingC
 from ..device import choose_device
 from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, create_run, point_latest, read_config
-from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS
+from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
 from .schedule import fit_schedule
+from .validation_share import FEWEST_TRAINED, choose_validation, learned_from, with_validation
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -37,7 +38,8 @@ class RunRequest:
     Attributes:
         feats: the feature store to train on.
         run: the run folder; ``None`` for a free name in ``runs/``.
-        system: :data:`DEFAULT_SYSTEM` unless said otherwise, or the system of ``init_from``.
+        system: :data:`DEFAULT_SYSTEM` unless said otherwise, or the system of ``init_from``, or
+            :data:`WITHOUT_TRAINING` for a store with fewer videos than a network can be trained on.
         size: ``small``, ``base`` or ``auto``: that of ``init_from``, else what fits store and device.
         settings: ``key=value`` each.
         seed: of everything random; ``None`` for what the settings say.
@@ -66,8 +68,8 @@ def new_run(request: RunRequest) -> Path:
             has another model.
         RunError: the folder holds a run already, or ``init_from`` cannot be opened.
     """
-    source, system = _origin(request)
     with open_store(request.feats) as store:
+        source, system = _origin(request, store)
         if source and request.size == "auto":
             size = source.config.size
         else:
@@ -77,7 +79,8 @@ def new_run(request: RunRequest) -> Path:
             raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
         plan = _plan(request, store, source, system, size)
         if source:
-            write_start(folder, source, store, plan.config, plan.tag_table, plan.tokenizer)
+            learned = with_validation(store, plan.config.training.validation_videos)
+            write_start(folder, source, learned, plan.config, plan.tag_table, plan.tokenizer)
         create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
     point_latest(folder)
     return folder
@@ -93,10 +96,10 @@ def begun_run(request: RunRequest) -> Path:
     if run is None or not (run / CONFIG).is_file():
         return new_run(request)
     found = begun_config(run)
-    source, system = _origin(request)
     # What `auto` chose was right then; the job may be on another device by now.
     size = found.size if request.size == "auto" else _size(request.size)
     with open_store(request.feats) as store:
+        source, system = _origin(request, store)
         # It goes on with any number of GPUs, with the batch that it was begun with.
         plan = _plan(request, store, source, system, size, gpus=1)
         begun_with = found.training.batch_size // plan.config.training.batch_size
@@ -112,10 +115,11 @@ def begun_run(request: RunRequest) -> Path:
     return run
 
 
-def _origin(request: RunRequest) -> tuple[Source | None, str]:
+def _origin(request: RunRequest, store: FeatureStore) -> tuple[Source | None, str]:
     """The run to start from, if any, and the system."""
     source = None if request.init_from is None else open_source(request.init_from)
-    return source, request.system or (source.config.system if source else DEFAULT_SYSTEM)
+    default = DEFAULT_SYSTEM if learned_from(store) >= FEWEST_TRAINED else WITHOUT_TRAINING
+    return source, request.system or (source.config.system if source else default)
 
 
 def _plan(
@@ -173,6 +177,9 @@ def plan_run(
     said = [*settings, *seeds, *fixed]
     model, training = apply_settings(sizes, schedule, said)
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
+    if not any(setting.startswith("validation_videos=") for setting in said):
+        training = dataclasses.replace(training, validation_videos=choose_validation(store))
+    store = with_validation(store, training.validation_videos)
     training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
