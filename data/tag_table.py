@@ -7,11 +7,11 @@ spelling ("t-shirt", not "t - shirt"); only unknown piece sequences are put toge
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,20 @@ from .foreign.json_reader import JSON_DAMAGE, LARGE_FILE, read_json
 from .store import FeatureStore
 from .tags import current_keys
 from .whole_files import write_text
+
+
+class TagRow(NamedTuple):
+    """One tag: its identity, how it is written for people, and its word pieces."""
+
+    key: str
+    spelling: str
+    tokens: tuple[int, ...]
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> TagRow:
+        """Raises one of :data:`optsg.data.foreign.json_reader.JSON_DAMAGE` for anything but what a table's row says."""
+        _check_row({"count": 0, **row})
+        return cls(row["key"], row["spelling"], tuple(row["tokens"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +63,20 @@ class TagTable:
             spellings=tuple(store.tag_spellings[tag] for tag in order),
             counts=counts[order],
             tokens=tuple(tuple(store.tag_tokens(tag).tolist()) for tag in order),
+        )
+
+    def with_tags(self, rows: Sequence[TagRow], counts: NDArray[np.int64]) -> TagTable:
+        """A longer table: further tags behind these.
+
+        Args:
+            rows: the further tags.
+            counts: occurrences of all tags, these first.
+        """
+        return TagTable(
+            keys=(*self.keys, *(row.key for row in rows)),
+            spellings=(*self.spellings, *(row.spelling for row in rows)),
+            counts=counts,
+            tokens=(*self.tokens, *(row.tokens for row in rows)),
         )
 
     def __len__(self) -> int:
@@ -116,7 +144,7 @@ class TagTable:
             raise RunError(f"{path} is not a readable tag table ({reason_of(error)}); train the run again") from error
 
 
-def _check_row(row: dict[str, Any]) -> None:
+def _check_row(row: Mapping[str, Any]) -> None:
     """Raises one of :data:`optsg.data.foreign.json_reader.JSON_DAMAGE` for what :meth:`TagTable.save` does not write."""
     texts, numbers = (row["key"], row["spelling"]), (row["count"], *row["tokens"])
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):

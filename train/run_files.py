@@ -8,6 +8,7 @@
 ``decision.json``      the system's scalar tuned on validation
 ``calibration.json``   what its scores are worth on validation
 ``tag_embeddings.safetensors``  the training tags' embeddings
+``memory_additions.safetensors``  examples and tags that the run was given after training
 ``log.jsonl``          one line per event; ``tensorboard/`` the same as curves; ``state/`` for ``--resume``
 
 Every file is whole or not there. What is in them, the systems know (:mod:`optsg.train.run.run`).
@@ -45,7 +46,8 @@ RECALL, SENTENCE_MODEL = "recall.safetensors", "sentence_model.safetensors"
 RANKER, RANKED_CALIBRATION = "ranker.json", "ranked_calibration.json"
 RANKING = (RECALL, SENTENCE_MODEL, RANKER, RANKED_CALIBRATION)
 """What a run with a ranker has."""
-FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS, *RANKING)
+ADDITIONS = "memory_additions.safetensors"
+FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS, *RANKING, ADDITIONS)
 """What some runs have."""
 START = "start.safetensors"
 """The weights that a run with ``--init-from`` starts with; it needs the other run no more."""

@@ -15,11 +15,11 @@ from typing import Any
 from ...data.errors import ConfigError, RunError, StoreError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, parse_json, read_json
 from ...data.store import FeatureStore
-from ...data.tag_table import TagTable
 from ...data.whole_files import write_text
 from ...train.confidence.calibration import read_calibration
 from ...train.config import RunConfig
-from ...train.run_files import CONFIG, LOG, TAG_TABLE
+from ...train.recall.additions import read_tags
+from ...train.run_files import CONFIG, LOG
 from ...train.systems.tuned_scalar import Decision, TunedScalar
 from ..options import find_evaluation
 from .confidence import Confidence, read_confidence
@@ -85,7 +85,7 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
     items = read_predictions(folder / "predictions.jsonl")
     if not items:
         raise RunError(f"{folder / 'predictions.jsonl'} holds no videos; run optsg-eval again")
-    table = TagTable.load(run / TAG_TABLE)
+    table = read_tags(run)
     try:
         config = RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ConfigError) as error:

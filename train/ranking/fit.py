@@ -21,9 +21,9 @@ from ..systems.system import System
 from .favour import RankedPairs, choose_bar
 from .logistic import LogisticModel, cross_fitted
 from .novel import NovelCandidate, features_of
-from .pairs import Pairs
+from .pairs import Pairs, feature_columns
 from .ranked_system import Proposals, Proposer, RankedSystem
-from .ranker import Ranker
+from .ranker import OfAddedTags, Ranker
 
 FEWEST_VIDEOS = 20
 """Of a validation split: a ranker that is fitted to fewer is chance, and the system decides alone."""
@@ -58,9 +58,10 @@ def fit_ranking(
     proposer = Proposer(system, sources)
     examples = _Examples(system)
     names: tuple[str, ...] = ()
+    of_any_tag: tuple[str, ...] = ()
     for batch, truth in batches:
         proposals = proposer.propose(batch)
-        names = proposals.sources
+        names, of_any_tag = proposals.sources, proposals.of_any_tag
         examples.add(proposals, truth)
     pairs = examples.pairs()
     right = examples.right(pairs)
@@ -71,6 +72,7 @@ def fit_ranking(
     ranker = Ranker(
         sources=names,
         known=LogisticModel.fit(pairs.features, right),
+        added=None if of_any_tag == names else _fit_added(pairs, right, names, of_any_tag),
         novel=LogisticModel.fit(novel, novel_right) if len(novel) else None,
         bars=bars,
         novel_bars=NOVEL_BARS,
@@ -82,6 +84,12 @@ def fit_ranking(
         system=ranked_system,
         rated=examples.rated(pairs, right, held_out, videos, novel_right, novel_held_out),
     )
+
+
+def _fit_added(pairs: Pairs, right: NDArray[np.bool_], names: Sequence[str], some: tuple[str, ...]) -> OfAddedTags:
+    """On the training tags, as if the system had nothing to say of them."""
+    features = pairs.features[:, feature_columns(names, some)]
+    return OfAddedTags(sources=some, model=LogisticModel.fit(features, right))
 
 
 class _Examples:

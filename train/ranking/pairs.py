@@ -44,6 +44,12 @@ def feature_names(sources: Sequence[str]) -> list[str]:
     return ["log count", *(f"{source}: {kind}" for source in sources for kind in kinds)]
 
 
+def feature_columns(sources: Sequence[str], some: Sequence[str]) -> list[int]:
+    """Which of the features of these sources' pairs are those of some of them, in order."""
+    kept = set(feature_names(some))
+    return [column for column, name in enumerate(feature_names(sources)) if name in kept]
+
+
 def make_pairs(scores: Mapping[str, Scores], counts: NDArray[np.int64]) -> Pairs:
     """All pairs that a source proposes.
 

@@ -21,9 +21,10 @@ from ...data.store import FeatureStore
 from ...data.tags import tag_key
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
+from ..recall.source import Scores
 from ..recall.sources import RecallSources
 from ..system_names import DEFAULT_FAVOUR, Favour
-from ..systems.system import System
+from ..systems.system import Evidence, System
 from ..systems.tuned_scalar import TunedScalar
 from ..writing.tag_control import BatchControl
 from .novel import NovelCandidate, NovelTags, features_of
@@ -40,12 +41,14 @@ class Proposals:
 
     Attributes:
         sources: names of those whose scores the pairs have, in order.
-        pairs: with training tags.
+        of_any_tag: those of them that also score tags which the system was not trained on.
+        pairs: with training tags, and with tags added since.
         novel: with others.
         tags: by video and key, what the system itself predicted.
     """
 
     sources: tuple[str, ...]
+    of_any_tag: tuple[str, ...]
     pairs: Pairs
     novel: Sequence[NovelCandidate]
     tags: Sequence[Mapping[str, PredictedTag]]
@@ -61,23 +64,50 @@ class Proposer:
 
     def __init__(self, system: System, sources: RecallSources):
         self._system, self._sources = system, sources
-        self._novel = NovelTags(system.tag_table)
+        self._table = sources.tag_table
+        self._novel = NovelTags(self._table)
         self._embeddings = torch.from_numpy(sources.embeddings)
 
     def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
         """All that any of them proposes; a tag that the vocabulary does not allow has no score."""
         summary = self._sources.summarizer.summarize(batch)
         evidence = self._system.evidence(batch, self._embeddings, control)
-        scores = {**self._sources.score(summary), **evidence.scores}
+        recalled = self._sources.score(summary)
+        of_any_tag = {*recalled, *evidence.of_any_tag}
+        tags = [[self._named(tag) for tag in video] for video in evidence.tags]
+        scores = {**recalled, **self._widened(evidence, tags)}
         if control is not None:
             scores = {name: control.mask_columns(torch.from_numpy(own), 0.0).numpy() for name, own in scores.items()}
         any_words = control is not None and control.is_closed
         return Proposals(
             sources=tuple(scores),
-            pairs=make_pairs(scores, self._system.tag_table.counts),
-            novel=self._novel.candidates(evidence.tags, summary.words, any_words=any_words),
-            tags=[{tag_key(tag.text): tag for tag in video} for video in evidence.tags],
+            of_any_tag=tuple(name for name in scores if name in of_any_tag),
+            pairs=make_pairs(scores, self._table.counts),
+            novel=self._novel.candidates(tags, summary.words, any_words=any_words),
+            tags=[{tag_key(tag.text): tag for tag in video} for video in tags],
         )
+
+    def _named(self, tag: PredictedTag) -> PredictedTag:
+        """A tag that the system took for a novel one, where it has been added since."""
+        spelling = self._table.spelling_of.get(tag_key(tag.text)) if tag.novel else None
+        return tag if spelling is None else replace(tag, text=spelling, novel=False)
+
+    def _widened(self, evidence: Evidence, tags: Sequence[Sequence[PredictedTag]]) -> dict[str, Scores]:
+        """The system's scores, of added tags too: what it wrote of them counts as its first."""
+        trained, more = len(self._system.tag_table), len(self._table) - len(self._system.tag_table)
+        if not more:
+            return dict(evidence.scores)
+        scores = {
+            name: own if name in evidence.of_any_tag else np.pad(own, ((0, 0), (0, more)))
+            for name, own in evidence.scores.items()
+        }
+        own = next((values for name, values in scores.items() if name not in evidence.of_any_tag), None)
+        for row, video in enumerate(tags if own is not None else ()):
+            for tag in video:
+                column = self._table.column_of.get(tag_key(tag.text), -1)
+                if own is not None and column >= trained:
+                    own[row, column] = tag.score
+        return scores
 
 
 class RankedSystem(System):
@@ -91,7 +121,7 @@ class RankedSystem(System):
     """
 
     def __init__(self, system: System, sources: RecallSources, ranker: Ranker, favour: Favour = DEFAULT_FAVOUR):
-        super().__init__(system.config, system.tag_table, system.tokenizer)
+        super().__init__(system.config, sources.tag_table, system.tokenizer)
         self.plain, self.sources, self.ranker, self.favour = system, sources, ranker, favour
         self.model = system.model
         self.scalar = BAR
@@ -142,8 +172,18 @@ class RankedSystem(System):
         return self.plain.losses(batch, rng, exchange)
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
-        """The system's own: what of a video its model looks at for a tag."""
-        return self.plain.tag_log_scores(batch, tags)
+        """The system's own: what of a video its model looks at for a tag; 0 for tags that it cannot score."""
+        own = self.plain.tag_table
+        scored = [[self.plain.writes or own.is_known(tag_key(tag.text)) for tag in video] for video in tags]
+        kept = [[tag for tag, some in zip(*row, strict=True) if some] for row in zip(tags, scored, strict=True)]
+        found = self.plain.tag_log_scores(batch, kept)
+        if kept == [[*video] for video in tags]:
+            return found
+        wide = found.new_zeros(len(tags), max(1, *map(len, tags)))
+        for row, some in enumerate(scored):
+            places = [place for place, is_scored in enumerate(some) if is_scored]
+            wide[row, places] = found[row, : len(places)]
+        return wide
 
     @torch.no_grad()
     def predict(self, batch: Batch, value: float, control: BatchControl | None = None) -> list[list[PredictedTag]]:
@@ -156,7 +196,7 @@ class RankedSystem(System):
 
     def _known(self, proposals: Proposals, value: float) -> list[tuple[int, PredictedTag]]:
         pairs, table = proposals.pairs, self.tag_table
-        probabilities = self.ranker.known.probabilities(pairs.features)
+        probabilities = self.ranker.probabilities(pairs, len(self.plain.tag_table))
         bar = replace(self.ranker.bars[self.favour], least=value)
         given = np.flatnonzero(bar.passes(probabilities, table.counts[pairs.columns]))
         found = []

@@ -27,12 +27,13 @@ class LinearProbe:
         mean: (W,) x̄.
         priors: (K,) ȳ, each tag's share of the training videos.
         weights: (W, K) A.
+        scatter: (W, W) XᵀX + λI, from which it goes on with further examples; ``None`` where nobody kept it.
     """
 
     name: ClassVar[str] = "linear"
 
-    def __init__(self, mean: Scores, priors: Scores, weights: Scores):
-        self._mean, self._priors, self._weights = mean, priors, weights
+    def __init__(self, mean: Scores, priors: Scores, weights: Scores, scatter: Scores | None = None):
+        self._mean, self._priors, self._weights, self._scatter = mean, priors, weights, scatter
 
     @classmethod
     def fit(cls, videos: Iterable[tuple[Scores, Scores]], ridge: float = RIDGE) -> LinearProbe:
@@ -54,7 +55,30 @@ class LinearProbe:
         scatter = products - count * np.outer(mean, mean) + ridge * np.eye(len(mean))
         weights = solve(scatter, targets - count * np.outer(mean, priors), assume_a="pos")
         # As they are kept, so that a run predicts the same before and after it is opened again.
-        return cls(mean.astype(np.float32), priors.astype(np.float32), weights.astype(np.float16).astype(np.float32))
+        kept = weights.astype(np.float16).astype(np.float32)
+        return cls(mean.astype(np.float32), priors.astype(np.float32), kept, scatter.astype(np.float32))
+
+    def with_examples(self, vectors: Scores, tags: Scores, had: Scores, fresh: NDArray[np.bool_]) -> LinearProbe:
+        """The probe of all videos, in closed form (recursive least squares): only x̄ and ȳ stay as they were.
+
+        A' = A + S'⁻¹ Uᵀ R, with S' = S + UᵀU over fresh examples. A fresh example's row of R is what A says wrong of
+        it, that of another the difference of its tags.
+
+        Args:
+            vectors: (I, W) summaries.
+            tags: (I, K') multi-hot, the K' − K tags that the probe does not know last.
+            had: (I, K') tags that it has learned of these videos before.
+            fresh: (I,) videos that it has not seen.
+        """
+        more = tags.shape[1] - self._weights.shape[1]
+        weights, priors = np.pad(self._weights, ((0, 0), (0, more))), np.pad(self._priors, (0, more))
+        if self._scatter is None or not len(vectors):
+            return LinearProbe(self._mean, priors, weights, self._scatter)
+        wide = (vectors - self._mean).astype(np.float64)
+        scatter = self._scatter.astype(np.float64) + wide[fresh].T @ wide[fresh]
+        missing = np.where(fresh[:, None], tags - priors - wide @ weights, tags - had)
+        gain = solve(scatter, wide.T, assume_a="pos")
+        return LinearProbe(self._mean, priors, (weights + gain @ missing).astype(np.float32), self._scatter)
 
     def score(self, summary: Summary) -> Scores:
         """(B, K)."""
@@ -67,12 +91,15 @@ class LinearProbe:
             "linear.mean": torch.from_numpy(self._mean),
             "linear.priors": torch.from_numpy(self._priors),
             "linear.weights": torch.from_numpy(self._weights).half(),
+            **({} if self._scatter is None else {"linear.scatter": torch.from_numpy(self._scatter)}),
         }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> LinearProbe:
         """Raises KeyError or ValueError where they are missing or do not fit each other."""
         mean, priors, weights = (tensors[f"linear.{name}"].float().numpy() for name in ("mean", "priors", "weights"))
-        if weights.shape != (*mean.shape, *priors.shape):
+        scatter = tensors["linear.scatter"].float().numpy() if "linear.scatter" in tensors else None
+        fits = scatter is None or scatter.shape == (*mean.shape, *mean.shape)
+        if weights.shape != (*mean.shape, *priors.shape) or not fits:
             raise ValueError("the linear probe's tensors do not fit each other")
-        return cls(mean, priors, weights)
+        return cls(mean, priors, weights, scatter)

@@ -5,12 +5,14 @@ Legend: I training videos, B videos, K training tags, W width of a summary, N ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 from .source import Scores, Summary
@@ -28,19 +30,48 @@ class Memory:
         centre: (W,) mean summary; cosines are taken from there.
         vectors: (I, W) of length 1.
         tags: (I, K) 1 where a video has the tag.
+        ids: (I,) :func:`id_digests` of the videos; ``None`` where nobody kept them.
     """
 
     name: ClassVar[str] = "memory"
 
-    def __init__(self, centre: Scores, vectors: Scores, tags: csr_array):
-        self._centre, self._vectors, self._tags = centre, vectors, tags
+    def __init__(self, centre: Scores, vectors: Scores, tags: csr_array, ids: NDArray[np.int64] | None = None):
+        self._centre, self._vectors, self._tags, self._ids = centre, vectors, tags, ids
 
     @classmethod
-    def of_videos(cls, vectors: Scores, tags: csr_array) -> Memory:
-        """Keeps (I, W) summaries, in half precision, and (I, K) tags."""
+    def of_videos(cls, vectors: Scores, tags: csr_array, ids: NDArray[np.int64] | None = None) -> Memory:
+        """Keeps (I, W) summaries, in half precision, (I, K) tags and whose they are."""
         centre = vectors.mean(0)
-        kept = _directions(vectors - centre).astype(np.float16).astype(np.float32)
-        return cls(centre, kept, tags)
+        return cls(centre, _kept_directions(vectors - centre), tags, ids)
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    @property
+    def width(self) -> int:
+        """W."""
+        return len(self._centre)
+
+    def tags_of(self, name: str) -> list[int] | None:
+        """Columns of the tags of a video that is remembered; ``None`` for any other."""
+        found = np.flatnonzero(self._ids == id_digests([name])) if self._ids is not None else np.empty(0, np.int64)
+        return self._tags[[int(found[-1])], :].indices.tolist() if len(found) else None
+
+    def with_examples(self, vectors: Scores, tags: csr_array, ids: NDArray[np.int64]) -> Memory:
+        """With further videos, which take the places of those of the same name.
+
+        Args:
+            vectors: (A, W) summaries.
+            tags: (A, K') their tags, K' at least K.
+            ids: (A,) of different videos.
+        """
+        known = np.zeros(len(self), np.int64) if self._ids is None else self._ids
+        kept = np.ones(len(self), np.bool_) if self._ids is None else ~np.isin(known, ids)
+        old = self._tags[np.flatnonzero(kept), :]
+        wide = csr_array((old.data, old.indices, old.indptr), shape=(old.shape[0], tags.shape[1]))
+        new = _kept_directions(vectors - self._centre)
+        both = np.concatenate([self._vectors[kept], new])
+        return Memory(self._centre, both, csr_array(vstack([wide, tags])), np.concatenate([known[kept], ids]))
 
     def score(self, summary: Summary) -> Scores:
         """(B, K) in [0, 1]: the neighbours' votes."""
@@ -60,6 +91,7 @@ class Memory:
             "memory.vectors": torch.from_numpy(self._vectors).half(),
             "memory.ends": torch.from_numpy(self._tags.indptr[1:].astype(np.int64)),
             "memory.tags": torch.from_numpy(self._tags.indices.astype(np.int32)),
+            **({} if self._ids is None else {"memory.ids": torch.from_numpy(self._ids)}),
         }
 
     @classmethod
@@ -78,8 +110,22 @@ class Memory:
             raise ValueError("the memory's tags do not fit its videos")
         if len(columns) and not 0 <= int(columns.min()) <= int(columns.max()) < tags:
             raise ValueError("the memory has tags that the run does not have")
+        ids = tensors["memory.ids"].numpy() if "memory.ids" in tensors else None
+        if ids is not None and (ids.shape != ends.shape or ids.dtype != np.int64):
+            raise ValueError("the memory does not say whose its videos are")
         ones = np.ones(len(columns), np.float32)
-        return cls(centre, vectors, csr_array((ones, columns, starts), shape=(len(ends), tags)))
+        return cls(centre, vectors, csr_array((ones, columns, starts), shape=(len(ends), tags)), ids)
+
+
+def id_digests(names: Sequence[str]) -> NDArray[np.int64]:
+    """(I,) 64 bits of each video's id, which tell any number of videos apart."""
+    digests = (hashlib.blake2b(name.encode("utf-8", "backslashreplace"), digest_size=8).digest() for name in names)
+    return np.frombuffer(b"".join(digests), np.dtype("<i8")).astype(np.int64)
+
+
+def _kept_directions(vectors: Scores) -> Scores:
+    """As they are kept, so that a run predicts the same before and after it is opened again."""
+    return _directions(vectors).astype(np.float16).astype(np.float32)
 
 
 def _directions(vectors: Scores) -> Scores:

@@ -22,9 +22,10 @@ from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import Modality
 from ..model.tag_head import columns_of
-from ..run_files import RECALL, SENTENCE_MODEL, save_tensors
+from ..run_files import ADDITIONS, RECALL, SENTENCE_MODEL, save_tensors
+from .additions import Additions
 from .linear import LinearProbe
-from .memory import Memory
+from .memory import Memory, id_digests
 from .sentence_model import SentenceModel
 from .source import Scores, Source, Summary
 from .summary import BATCH, Summarizer
@@ -39,9 +40,12 @@ class RecallSources:
     Attributes:
         summarizer: what the sources read.
         sources: in the order in which they are shown.
+        tag_table: the tags that they score.
+        embeddings: (K, E) of these.
     """
 
     summarizer: Summarizer
+    tag_table: TagTable
     linear: LinearProbe
     memory: Memory
     title_match: TitleMatch
@@ -80,7 +84,7 @@ class RecallSources:
         return cls._of(
             summarizer,
             LinearProbe.fit(videos()),
-            Memory.of_videos(vectors, tags),
+            Memory.of_videos(vectors, tags, id_digests([store.id(int(row)) for row in rows])),
             tag_table.embeddings_in(store).astype(np.float16).astype(np.float32),
             tag_table,
             tokenizer,
@@ -99,6 +103,7 @@ class RecallSources:
         has_sentences = summarizer.sentence_model is not None
         return cls(
             summarizer=summarizer,
+            tag_table=tag_table,
             linear=linear,
             memory=memory,
             title_match=TitleMatch(tag_table.tokens, tokenizer.continuing_ids),
@@ -126,13 +131,50 @@ class RecallSources:
         if self.summarizer.sentence_model is not None:
             self.summarizer.sentence_model.save(run / SENTENCE_MODEL)
 
+    def with_additions(self, additions: Additions, tokenizer: TitleTokenizer) -> RecallSources:
+        """The same with examples and tags that came later.
+
+        Raises:
+            ValueError: they were added to other sources.
+        """
+        if additions.vectors.shape[1] != self.memory.width or (
+            len(additions.rows) and additions.embeddings.shape[1:] != self.embeddings.shape[1:]
+        ):
+            raise ValueError("they were added to a run of other widths")
+        table, latest = additions.extended(self.tag_table), additions.latest
+        ids = id_digests([additions.ids[place] for place in latest])
+        tags, had = (each.toarray() for each in (additions.tags, additions.had))
+        return self._of(
+            self.summarizer,
+            self.linear.with_examples(additions.vectors, tags, had, additions.fresh),
+            self.memory.with_examples(additions.vectors[latest], csr_array(additions.tags[latest, :]), ids),
+            np.concatenate([self.embeddings, additions.embeddings]) if len(additions.rows) else self.embeddings,
+            table,
+            tokenizer,
+        )
+
     @classmethod
     def load(cls, run: Path, tag_table: TagTable, tokenizer: TitleTokenizer, modality: Modality) -> RecallSources:
-        """Reads what :meth:`save` wrote.
+        """Reads what :meth:`save` wrote, and what was added since.
+
+        Args:
+            tag_table: of the run as it was trained.
 
         Raises:
             RunError: it is missing or damaged.
         """
+        trained = cls.load_trained(run, tag_table, tokenizer, modality)
+        additions = Additions.load(run)
+        try:
+            return trained if additions is None else trained.with_additions(additions, tokenizer)
+        except ValueError as error:
+            raise RunError(f"{run / ADDITIONS} does not fit the run: {error}") from error
+
+    @classmethod
+    def load_trained(
+        cls, run: Path, tag_table: TagTable, tokenizer: TitleTokenizer, modality: Modality
+    ) -> RecallSources:
+        """The sources as :meth:`save` wrote them; the rest as :meth:`load`."""
         path = run / RECALL
         sentence_model = SentenceModel.load(run / SENTENCE_MODEL) if (run / SENTENCE_MODEL).exists() else None
         try:

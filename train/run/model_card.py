@@ -9,8 +9,8 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from ...data.errors import RunError
 from ...data.foreign.json_reader import read_json
-from ...data.tag_table import TagTable
 from ..config import RunConfig
+from ..recall.additions import read_tags
 
 CARD = "README.md"
 TEMPLATE = Path(__file__).with_suffix(".md")
@@ -32,7 +32,7 @@ def make_model_card(run: Path, *, license: str = "unknown") -> ModelCard:  # noq
         config = RunConfig.from_json((run / "config.json").read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{run} cannot be read: {error}") from error
-    table = TagTable.load(run / "tag_table.json")
+    table = read_tags(run)
     header = config.store.get("header", {})
     data = ModelCardData(
         library_name="optsg",

@@ -17,6 +17,7 @@ from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import check_is_file
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
+from ..recall.additions import Additions
 from ..run_files import TAG_EMBEDDINGS, save_tensors
 
 
@@ -27,7 +28,7 @@ def save_tag_embeddings(run: Path, store: FeatureStore, tag_table: TagTable) -> 
 
 
 def load_tag_embeddings(run: Path, tag_table: TagTable) -> NDArray[np.float32]:
-    """(K, E).
+    """(K, E), those of tags that were added after training behind the others, where the table has them.
 
     Raises:
         RunError: the run has none, being of an older optsg, or they are damaged.
@@ -42,6 +43,9 @@ def load_tag_embeddings(run: Path, tag_table: TagTable) -> NDArray[np.float32]:
             raise ValueError("they are no table")
     except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise RunError(f"{path} does not hold tag embeddings ({reason_of(error)}); train the run again") from error
+    additions = Additions.load(run)
+    if additions is not None and len(embeddings) + len(additions.rows) == len(tag_table):
+        embeddings = np.concatenate([embeddings, additions.embeddings])
     if len(embeddings) != len(tag_table):
         raise RunError(f"{path} holds {len(embeddings):,} tags, the run has {len(tag_table):,}; train the run again")
     return embeddings

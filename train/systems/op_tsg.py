@@ -213,7 +213,7 @@ class OpTsg(System):
         scores["prompts"] = nearness.cpu().numpy()
         if self.model.tag_head is not None:
             scores["recognised"] = self.model.tag_head.score(features, mask).sigmoid().cpu().numpy()
-        return Evidence(scores=scores, tags=tags)
+        return Evidence(scores=scores, tags=tags, of_any_tag=frozenset({"prompts"}))
 
     def _read(self, written: WrittenTokens, control: BatchControl | None) -> list[list[PredictedTag]]:
         return self._reader.read(written, control.names if control else None)

@@ -89,8 +89,9 @@ class SourceSystem(System):
         self.own_sources.save(run)
 
     def load(self, run: Path) -> None:
-        """Reads the sources; errors as theirs."""
+        """Reads the sources, with what was added since; errors as theirs."""
         self._sources = RecallSources.load(run, self.tag_table, self.tokenizer, self.config.model.modality)
+        self.tag_table = self._sources.tag_table
 
     def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """None: no weight is left to learn."""

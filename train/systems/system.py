@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -41,10 +42,13 @@ class Evidence:
     Attributes:
         scores: by the name of what says so, (B, K) of every training tag, each at least 0.
         tags: per video, all tags that the system can be brought to give, novel ones included.
+        of_any_tag: which of the scores are of all tags that it is given embeddings of, trained or not; the others are
+            of its training tags alone.
     """
 
     scores: Mapping[str, NDArray[np.float32]]
     tags: Sequence[Sequence[PredictedTag]]
+    of_any_tag: AbstractSet[str] = frozenset()
 
 
 class System(ABC):
@@ -152,7 +156,7 @@ class System(ABC):
         """What is known of a batch before any decision.
 
         Args:
-            embeddings: (K, E) of the training tags.
+            embeddings: (K', E) of the training tags, and of tags added since behind them.
         """
         del embeddings
         tags = self.predict(batch, self.permissive, control)

@@ -149,8 +149,11 @@ class BatchControl:
         return Steering([Allowance(self._control.trie)] * len(forced), forced)
 
     def mask_columns(self, values: Tensor, nothing: float) -> Tensor:
-        """(…, K) with ``nothing`` in the columns of tags that the vocabulary does not allow."""
-        allowed = torch.from_numpy(self._control.columns).to(values.device)
+        """(…, K) with ``nothing`` in the columns of tags that the vocabulary does not allow.
+
+        A model scores the tags that it was trained on; those that were added since lie behind them.
+        """
+        allowed = torch.from_numpy(self._control.columns[: values.shape[-1]]).to(values.device)
         return values.masked_fill(~allowed, nothing)
 
     def finish(self, row: int, tags: Iterable[PredictedTag]) -> list[PredictedTag]:

@@ -1,0 +1,1 @@
+"""``optsg-memory``: examples and tags for a trained run, without training."""
