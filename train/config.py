@@ -147,6 +147,8 @@ class TrainingConfig:
             hash's gets a number when a run is planned (:mod:`optsg.train.run.validation_share`).
         ranking: whether a ranker over the system and the sources beside it decides in the end, where there is a
             validation split to fit it on.
+        scoring_prompts: whether prompts on frozen summaries are trained as scorers beside the model, for the ranker
+            (:mod:`optsg.train.recall.scoring_prompts`; op-tsg alone).
         patience: validations without a better score after which training stops; 0 never stops early.
         max_tag_pieces: tags of more word pieces are no targets (a pasted sentence is no tag).
         state_seconds: how often the resumable state is written; less often where writing it takes long
@@ -181,6 +183,7 @@ class TrainingConfig:
     validate_from: int = 0
     validation_videos: int = -1
     ranking: bool = True
+    scoring_prompts: bool = True
     patience: int = 6
     max_tag_pieces: int = 24
     state_seconds: float = 120.0

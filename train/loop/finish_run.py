@@ -49,7 +49,14 @@ def _rank(run: Path, system: System, store: FeatureStore, validator: Validator) 
     """Fits the sources beside the model, unless it is made of them, and the ranker over all of them; writes both."""
     sources = system.own_sources
     if sources is None:
-        sources = RecallSources.fit(store, system.tag_table, system.tokenizer, system.config.model.modality)
+        config = system.config
+        sources = RecallSources.fit(
+            store,
+            system.tag_table,
+            system.tokenizer,
+            config.model.modality,
+            scoring_prompts=config.training.scoring_prompts and config.system == "op-tsg",
+        )
         sources.save(run)
     fitted = fit_ranking(system, sources, validator.labelled_batches())
     fitted.system.ranker.save(run / RANKER)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,12 @@ class Summary:
 
 
 class Source(Protocol):
-    """Gives every training tag a score for every video.
+    """Gives every training tag a score for every video."""
 
-    Attributes:
-        name: in the ranker's file, for people.
-    """
-
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """In the ranker's file, for people."""
+        ...
 
     def score(self, summary: Summary) -> Scores:
         """(B, K), each at least 0, higher for tags that fit better; comparable between videos."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from ..run_files import ADDITIONS, RECALL, SENTENCE_MODEL, save_tensors
 from .additions import Additions
 from .linear import LinearProbe
 from .memory import Memory, id_digests
+from .scoring_prompts import READINGS, ScoringPrompts
 from .sentence_model import SentenceModel
 from .source import Scores, Source, Summary
 from .summary import BATCH, Summarizer
@@ -50,19 +51,33 @@ class RecallSources:
     memory: Memory
     title_match: TitleMatch
     text_similarity: TextSimilarity | None
+    prompts: tuple[ScoringPrompts, ...]
     embeddings: NDArray[np.float32]
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """In the order in which they are shown."""
-        always: tuple[Source, ...] = (self.linear, self.memory, self.title_match)
-        return always if self.text_similarity is None else (*always, self.text_similarity)
+        similarity = () if self.text_similarity is None else (self.text_similarity,)
+        return (self.linear, self.memory, self.title_match, *similarity, *self.prompts)
 
     @classmethod
     def fit(
-        cls, store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer, modality: Modality
+        cls,
+        store: FeatureStore,
+        tag_table: TagTable,
+        tokenizer: TitleTokenizer,
+        modality: Modality,
+        *,
+        scoring_prompts: bool = False,
     ) -> RecallSources:
         """Reads the store's training videos twice.
+
+        Args:
+            store: its training split is read.
+            tag_table: the run's tags.
+            tokenizer: the run's.
+            modality: what is read of a video.
+            scoring_prompts: whether prompts are trained as scorers, which takes a minute or more; the rest takes seconds.
 
         Raises:
             StoreError: the store's text model cannot be used.
@@ -81,11 +96,14 @@ class RecallSources:
             for start in range(0, len(rows), BATCH):
                 yield vectors[start : start + BATCH], tags[start : start + BATCH].toarray()
 
+        embeddings = tag_table.embeddings_in(store).astype(np.float16).astype(np.float32)
+        readings = READINGS if scoring_prompts else ()
         return cls._of(
             summarizer,
             LinearProbe.fit(videos()),
             Memory.of_videos(vectors, tags, id_digests([store.id(int(row)) for row in rows])),
-            tag_table.embeddings_in(store).astype(np.float16).astype(np.float32),
+            [ScoringPrompts.fit(reading, vectors, tags, embeddings) for reading in readings],
+            embeddings,
             tag_table,
             tokenizer,
         )
@@ -96,11 +114,13 @@ class RecallSources:
         summarizer: Summarizer,
         linear: LinearProbe,
         memory: Memory,
+        prompts: Iterable[ScoringPrompts],
         embeddings: NDArray[np.float32],
         tag_table: TagTable,
         tokenizer: TitleTokenizer,
     ) -> RecallSources:
         has_sentences = summarizer.sentence_model is not None
+        shares = shares_of(tag_table, len(memory))
         return cls(
             summarizer=summarizer,
             tag_table=tag_table,
@@ -108,6 +128,7 @@ class RecallSources:
             memory=memory,
             title_match=TitleMatch(tag_table.tokens, tokenizer.continuing_ids),
             text_similarity=TextSimilarity(embeddings) if has_sentences else None,
+            prompts=tuple(each.of_tags(embeddings, shares) for each in prompts),
             embeddings=embeddings,
         )
 
@@ -125,6 +146,7 @@ class RecallSources:
             **self.summarizer.tensors(),
             **self.linear.tensors(),
             **self.memory.tensors(),
+            **{name: tensor for each in self.prompts for name, tensor in each.tensors().items()},
             "embeddings": torch.from_numpy(self.embeddings).half(),
         }
         save_tensors(run / RECALL, tensors, metadata={"ngrams": json.dumps(self.summarizer.names, ensure_ascii=False)})
@@ -148,6 +170,7 @@ class RecallSources:
             self.summarizer,
             self.linear.with_examples(additions.vectors, tags, had, additions.fresh),
             self.memory.with_examples(additions.vectors[latest], csr_array(additions.tags[latest, :]), ids),
+            self.prompts,
             np.concatenate([self.embeddings, additions.embeddings]) if len(additions.rows) else self.embeddings,
             table,
             tokenizer,
@@ -184,9 +207,17 @@ class RecallSources:
             embeddings = tensors["embeddings"].float().numpy()
             if len(embeddings) != len(tag_table):
                 raise ValueError("its embeddings are not those of the run's tags")
+            shares = shares_of(tag_table, len(memory))
+            every = [ScoringPrompts.from_tensors(reading, tensors, embeddings, shares) for reading in READINGS]
         except (SafetensorError, RuntimeError, *JSON_DAMAGE) as error:
             raise RunError(f"{path} cannot be read ({reason_of(error)}); train the run again") from error
-        return cls._of(summarizer, linear, memory, embeddings, tag_table, tokenizer)
+        prompts = [each for each in every if each is not None]
+        return cls._of(summarizer, linear, memory, prompts, embeddings, tag_table, tokenizer)
+
+
+def shares_of(tag_table: TagTable, videos: int) -> Scores:
+    """(K,) each tag's share of so many videos, at most 1."""
+    return np.minimum(tag_table.counts / max(1, videos), 1.0).astype(np.float32)
 
 
 def training_tags(store: FeatureStore, tag_table: TagTable, rows: NDArray[np.int64]) -> csr_array:
