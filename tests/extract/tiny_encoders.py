@@ -46,7 +46,7 @@ def save_siglip2(folder: Path) -> Path:
 
     model_cfg = open_clip.get_model_config("ViT-B-16-SigLIP2")
     model_cfg["embed_dim"] = 96
-    model_cfg["vision_cfg"]["timm_model_name"] = "test_vit3"
+    model_cfg["vision_cfg"] |= {"timm_model_name": "test_vit3", "image_size": 160}
     for name in ("hf_tokenizer_name", "tokenizer_kwargs"):
         del model_cfg["text_cfg"][name]
     model_cfg["text_cfg"] |= {"vocab_size": 50, "width": 96, "heads": 2, "layers": 1}

@@ -54,7 +54,8 @@ def test_the_probe_learns_examples_as_if_it_had_been_fitted_to_them(
     more[:2] = vectors[:2]
     had = np.zeros_like(more_tags)
     had[:2, :4] = tags[:2]
-    found = probe_of(vectors, tags).with_examples(more, more_tags, had, fresh).score(summary_of(more))
+    probe = probe_of(vectors, tags)
+    found = probe.with_examples(more, csr_array(more_tags), csr_array(had), fresh).score(summary_of(more))
     wide = np.pad(tags, ((0, 0), (0, 1)))
     wide[:2] = more_tags[:2]
     # All videos, each with its latest tags, around the mean of those of training.
@@ -74,7 +75,8 @@ def test_a_probe_without_its_scatter_knows_nothing_of_new_tags(
     kept = probe_of(vectors, tags).tensors()
     del kept["linear.scatter"]
     old = LinearProbe.from_tensors(kept)
-    found = old.with_examples(more, more_tags, np.zeros_like(more_tags), np.ones(8, np.bool_)).score(summary_of(more))
+    none = csr_array(np.zeros_like(more_tags))
+    found = old.with_examples(more, csr_array(more_tags), none, np.ones(8, np.bool_)).score(summary_of(more))
     assert not found[:, 4].any()
     assert found[:, :4] == pytest.approx(old.score(summary_of(more)))
 
@@ -160,6 +162,7 @@ def test_additions_of_another_run_do_not_fit() -> None:
         {"vectors": None},
         {"tags.ends": [2, 9]},
         {"tags.columns": [0, 3, 99]},
+        {"tags.columns": [0.0, 3.0, 3.0]},
         {"had.ends": [2]},
         {"fresh": [1.0, 0.0]},
         "texts",
@@ -180,7 +183,8 @@ def test_a_damaged_file_is_refused_in_a_line(tmp_path: Path, change: object) -> 
         for name, values in change.items():
             del tensors[name]
             if values is not None:
-                tensors[name] = torch.tensor(values)
+                kind = torch.int32 if name.endswith("columns") and isinstance(values[0], int) else None
+                tensors[name] = torch.tensor(values, dtype=kind)
     if change == "rounds":
         texts = {"additions": texts["additions"].replace('"videos": 2', '"videos": 1')}
     save_file(tensors, path, metadata={"additions": "{"} if change == "texts" else texts)
