@@ -30,6 +30,10 @@ MAX_TAG_TOKENS = 128
 """Word pieces of a tag that its embedding looks at, special tokens included."""
 
 
+WORD_BEGINS = "▁"
+"""What SentencePiece puts in the place of the space before a word."""
+
+
 @dataclass(frozen=True)
 class WholeText:
     """A text as the text model reads it: ``ids`` with special tokens, and which of them are words."""
@@ -108,9 +112,13 @@ class TitleTokenizer:
 
     @property
     def continuing_ids(self) -> frozenset[int]:
-        """Ids of pieces that go on with a word: ``##ing``."""
+        """Ids of pieces that go on with a word: ``##ing``, or, where words begin with ``▁``, letters without it."""
         prefix = getattr(self._tokenizer.model, "continuing_subword_prefix", None)
-        return frozenset(i for piece, i in self.pieces.items() if prefix and piece.startswith(prefix))
+        if prefix:
+            return frozenset(i for piece, i in self.pieces.items() if piece.startswith(prefix))
+        pieces = {piece: i for piece, i in self.pieces.items() if i not in self.special_ids}
+        marks_words = any(piece.startswith(WORD_BEGINS) for piece in pieces)
+        return frozenset(i for piece, i in pieces.items() if marks_words and piece[:1].isalnum())
 
     @property
     def unknown_id(self) -> int | None:

@@ -348,7 +348,9 @@ def test_the_python_function_does_what_the_command_does(
     assert (summary.videos, summary.failed, seen) == (3, 1, [1, 2, 3, 4])
     with open_store(out) as store:
         assert [len(store.times(row)) for row in range(3)] == [2, 2, 2]
-    with pytest.raises(ConfigError, match=r"^there is no preset 'large'; expected one of clip, clip-zh, small$"):
+    with pytest.raises(
+        ConfigError, match=r"^there is no preset 'large'; expected one of clip, clip-zh, siglip2, small$"
+    ):
         extract(videos, out, preset="large")
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from optsg.data.errors import RunError
 from optsg.data.inputs.folder_input import read_sidecar
 from optsg.data.inputs.metadata.metadata_table import open_metadata_table
 from optsg.data.inputs.opening import open_inputs
@@ -26,7 +27,7 @@ from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 from optsg.data.tag_list import read_tag_list
-from optsg.data.tag_table import TagTable
+from optsg.data.tag_table import TagRow, TagTable
 from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.judge.answers import Answer, AnswerFile
 from optsg.evaluate.scores.predictions import read_predictions
@@ -38,6 +39,7 @@ from optsg.extract.store.info import info_lines
 from optsg.train.confidence.calibration import Calibration, Scaling
 from optsg.train.confidence.precision_curve import STEPS, PrecisionCurve
 from optsg.train.loop.saved_states import read_progress
+from optsg.train.recall.additions import Additions
 from optsg.train.run.plan import RunRequest, new_run, plan_run
 from optsg.train.run.run import load_run
 from optsg.train.run_files import DECISION, read_config, save_weights, write_json
@@ -193,6 +195,29 @@ def read_run(path: Path) -> None:
     read_progress(path)
 
 
+def make_additions(path: Path) -> None:
+    """Two rounds of examples of a run with two tags."""
+    path.mkdir()
+    found = Additions.none(2, 4, 3)
+    for number, name in enumerate(("cat", "Dog")):
+        row = TagRow(name.lower(), name, (5, 6))
+        vectors, embeddings = np.full((2, 4), 0.5, np.float32), np.ones((1, 3), np.float32)
+        tags = [[0, 2 + number], [2 + number]]
+        found = found.with_round("more.h5", [f"v{number}", "w"], vectors, tags, [None, [1]], [row], embeddings)
+    found.save(path)
+
+
+def read_additions(path: Path) -> None:
+    found = Additions.load(path)
+    assert found is not None
+    table = TagTable(keys=("a", "b"), spellings=("a", "b"), counts=np.array([2, 1]), tokens=((1,), (2,)))
+    try:
+        found.extended(table)
+    except ValueError as error:
+        raise RunError(f"{path} does not fit: {error}") from error
+    found.without_last_round()
+
+
 def make_tag_list(path: Path) -> None:
     path.write_text('# tags\n*\ncat\n"a, b", dog => Dog\n!owl\n=T-shirt\n')
 
@@ -269,6 +294,7 @@ READERS = {
     "features, npz": Reader(make_npz, read_features, "f.npz"),
     "features, h5": Reader(make_h5, read_features, "f.h5"),
     "run folder": Reader(make_run, read_run, "run", (*RUN_FILES, "log.jsonl", "state/progress.json")),
+    "additions": Reader(make_additions, read_additions, "run", ("memory_additions.safetensors",)),
     "tag list": Reader(make_tag_list, read_tag_list, "tags.txt"),
     "predictions": Reader(make_predictions, read_predictions, "predictions.jsonl"),
     "answers": Reader(make_answers, read_answers, "answers.sqlite"),

@@ -218,7 +218,8 @@ class Additions:
             raise ValueError("its rounds, videos and tags do not fit each other")
         if (len(vectors), len(embeddings)) != (len(ids), len(rows)) or vectors.ndim != 2 or embeddings.ndim != 2:
             raise ValueError("its numbers do not fit its videos and tags")
-        if fresh.shape != (len(ids),) or fresh.dtype != np.bool_ or not np.isfinite(vectors).all():
+        finite = np.isfinite(vectors).all() and np.isfinite(embeddings).all()
+        if fresh.shape != (len(ids),) or fresh.dtype != np.bool_ or not finite:
             raise ValueError("its numbers do not fit its videos and tags")
         tags, had = (_table(tensors, name, len(ids), int(texts["columns"])) for name in ("tags", "had"))
         return cls(
@@ -255,6 +256,8 @@ def _joined(table: csr_array, more: Iterable[Sequence[int]], width: int) -> csr_
 
 def _table(tensors: Mapping[str, Tensor], name: str, rows: int, width: int) -> csr_array:
     ends, columns = (tensors[f"{name}.{part}"].numpy() for part in ("ends", "columns"))
+    if ends.dtype != np.int64 or columns.dtype != np.int32:
+        raise ValueError("its tags are no whole numbers")
     starts = np.concatenate([[0], ends])
     if ends.shape != (rows,) or columns.ndim != 1 or (np.diff(starts) < 0).any() or starts[-1] != len(columns):
         raise ValueError("its tags do not fit its videos")

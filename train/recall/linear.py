@@ -12,12 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.linalg import solve
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from .source import Scores, Summary
 
 RIDGE = 0.5
 """λ beside a video's summary, whose length is about 1.5: what a tag's weights may cost."""
+
+
+AT_ONCE = 256
+"""Examples whose tags are looked at together."""
 
 
 class LinearProbe:
@@ -58,7 +63,7 @@ class LinearProbe:
         kept = weights.astype(np.float16).astype(np.float32)
         return cls(mean.astype(np.float32), priors.astype(np.float32), kept, scatter.astype(np.float32))
 
-    def with_examples(self, vectors: Scores, tags: Scores, had: Scores, fresh: NDArray[np.bool_]) -> LinearProbe:
+    def with_examples(self, vectors: Scores, tags: csr_array, had: csr_array, fresh: NDArray[np.bool_]) -> LinearProbe:
         """The probe of all videos, in closed form (recursive least squares): only x̄ and ȳ stay as they were.
 
         A' = A + S'⁻¹ Uᵀ R, with S' = S + UᵀU over fresh examples. A fresh example's row of R is what A says wrong of
@@ -76,9 +81,13 @@ class LinearProbe:
             return LinearProbe(self._mean, priors, weights, self._scatter)
         wide = (vectors - self._mean).astype(np.float64)
         scatter = self._scatter.astype(np.float64) + wide[fresh].T @ wide[fresh]
-        missing = np.where(fresh[:, None], tags - priors - wide @ weights, tags - had)
         gain = solve(scatter, wide.T, assume_a="pos")
-        return LinearProbe(self._mean, priors, (weights + gain @ missing).astype(np.float32), self._scatter)
+        learned = weights.astype(np.float64)
+        for start in range(0, len(vectors), AT_ONCE):
+            rows = slice(start, start + AT_ONCE)
+            before = np.where(fresh[rows, None], priors + wide[rows] @ weights, had[rows].toarray())
+            learned += gain[:, rows] @ (tags[rows].toarray() - before)
+        return LinearProbe(self._mean, priors, learned.astype(np.float32), self._scatter)
 
     def score(self, summary: Summary) -> Scores:
         """(B, K)."""

@@ -165,11 +165,11 @@ class RecallSources:
             raise ValueError("they were added to a run of other widths")
         table, latest = additions.extended(self.tag_table), additions.latest
         ids = id_digests([additions.ids[place] for place in latest])
-        tags, had = (each.toarray() for each in (additions.tags, additions.had))
+        tags = csr_array(additions.tags[latest, :])
         return self._of(
             self.summarizer,
-            self.linear.with_examples(additions.vectors, tags, had, additions.fresh),
-            self.memory.with_examples(additions.vectors[latest], csr_array(additions.tags[latest, :]), ids),
+            self.linear.with_examples(additions.vectors, additions.tags, additions.had, additions.fresh),
+            self.memory.with_examples(additions.vectors[latest], tags, ids),
             self.prompts,
             np.concatenate([self.embeddings, additions.embeddings]) if len(additions.rows) else self.embeddings,
             table,

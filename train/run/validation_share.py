@@ -25,8 +25,11 @@ SHARE = 5
 FEWEST, ENOUGH = 6, 50
 """Validation videos: no fewer, or a model is chosen by chance, and no more than chance is small with."""
 
-FEWEST_TRAINED = 18
-"""Videos for learning and validation from which there is a network to train: :data:`FEWEST` are then a third of them."""
+MOST_SHARE = 3
+"""One in so many, even where that is fewer than :data:`FEWEST`."""
+
+FEWEST_TRAINED = 9
+"""Videos for learning and validation from which there is a network to train: three of them validate, fewer say nothing."""
 
 FEW_TRAINED = 100
 """Training videos below which there is a warning."""
@@ -44,7 +47,8 @@ def learned_from(store: FeatureStore) -> int:
 
 def validation_share(videos: int) -> int:
     """How many of so many videos validate where nobody chose them; none where there is nothing to train."""
-    return min(ENOUGH, max(FEWEST, videos // SHARE)) if videos >= FEWEST_TRAINED else 0
+    least = min(FEWEST, videos // MOST_SHARE)
+    return min(ENOUGH, max(least, videos // SHARE)) if videos >= FEWEST_TRAINED else 0
 
 
 def choose_validation(store: FeatureStore) -> int:

@@ -46,7 +46,7 @@ def tokenizer(store: FeatureStore) -> TitleTokenizer:
 
 @pytest.fixture(scope="module")
 def sources(store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer) -> RecallSources:
-    return RecallSources.fit(store, tag_table, tokenizer, "both")
+    return RecallSources.fit(store, tag_table, tokenizer, "both", scoring_prompts=True)
 
 
 def summary_of(vectors: np.ndarray, titles: list[list[int]] | None = None) -> Summary:
@@ -147,7 +147,8 @@ def test_sources_are_the_same_in_a_run_folder(
     opened = RecallSources.load(tmp_path, tag_table, tokenizer, "both")
     batch = collate(store, store.indices("test"))
     before, after = (each.score(each.summarizer.summarize(batch)) for each in (sources, opened))
-    assert list(before) == list(after) == ["linear", "memory", "title-match", "text-similarity"]
+    assert list(before) == list(after)
+    assert list(before) == ["linear", "memory", "title-match", "text-similarity", "nearest-prompts", "chosen-prompts"]
     for name, scores in before.items():
         assert after[name] == pytest.approx(scores, abs=1e-6)
 
@@ -158,7 +159,7 @@ def test_sources_know_the_tags_of_training_videos(
     rows = store.indices("train")
     own = training_tags(store, tag_table, rows).toarray() > 0
     scores = sources.score(sources.summarizer.summarize(collate(store, rows)))
-    for name in ("linear", "memory", "title-match"):
+    for name in ("linear", "memory", "title-match", "nearest-prompts", "chosen-prompts"):
         assert scores[name][own].mean() > 2 * scores[name][~own].mean(), name
 
 
