@@ -70,7 +70,7 @@ class Additions:
     @classmethod
     def none(cls, tags: int, width: int, text_width: int) -> Additions:
         """Nothing yet, of a run with K tags."""
-        empty = csr_array((0, tags), dtype=np.float32)
+        empty = csr_array(np.empty((0, tags), np.float32))
         return cls(
             rounds=(),
             ids=(),

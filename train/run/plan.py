@@ -177,9 +177,7 @@ def plan_run(
     said = [*settings, *seeds, *fixed]
     model, training = apply_settings(sizes, schedule, said)
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
-    if not any(setting.startswith("validation_videos=") for setting in said):
-        training = dataclasses.replace(training, validation_videos=choose_validation(store))
-    store = with_validation(store, training.validation_videos)
+    store, training = _choose_sets(store, training, said)
     training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
@@ -197,6 +195,15 @@ def plan_run(
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+def _choose_sets(
+    store: FeatureStore, training: TrainingConfig, said: Sequence[str]
+) -> tuple[FeatureStore, TrainingConfig]:
+    """The store with the videos that validate, as a person's settings say or as their number wants it."""
+    if not any(setting.startswith("validation_videos=") for setting in said):
+        training = dataclasses.replace(training, validation_videos=choose_validation(store))
+    return with_validation(store, training.validation_videos), training
 
 
 def _fit_to_videos(
