@@ -192,7 +192,8 @@ def test_a_run_has_what_its_ranker_needs(run_folder: Path, run: Run) -> None:
     assert isinstance(run.system, RankedSystem)
     values = json.loads((run_folder / RANKER).read_text())
     assert values["sources"] == [
-        "linear", "memory", "title-match", "text-similarity", "written", "prompts", "recognised",
+        "linear", "memory", "title-match", "text-similarity", "nearest-prompts", "chosen-prompts",
+        "written", "prompts", "recognised",
     ]  # fmt: skip
 
 
