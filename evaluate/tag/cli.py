@@ -119,7 +119,8 @@ def _tag(
 ) -> Counts:
     # PyTorch takes seconds to import; --help should not wait for it.
     from ...train.writing.tag_control import VideoTags
-    from .file_tagger import FileTagger, Work
+    from .file_encoder import Work
+    from .file_tagger import FileTagger
     from .requests import TagRequests
     from .tag_files import tag_files
 
