@@ -136,6 +136,16 @@ class FileEncoder:
             return self._pool
 
     @property
+    def knows_encoder(self) -> bool:
+        """Whether files can be read, and not features alone."""
+        return self._encoder is not None
+
+    @property
+    def restarts(self) -> int:
+        """How often a decoding process that stays was replaced before its time."""
+        return 0 if self._pool is None else self._pool.restarts
+
+    @property
     def workers(self) -> int:
         """Decoding processes at most."""
         return self.work.workers or available_processors()

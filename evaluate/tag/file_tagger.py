@@ -22,9 +22,9 @@ from ..options import TaggingOptions
 from .embedding import Embedder
 from .evidence import without_evidence
 from .file_encoder import FileEncoder, Work, one_file
-from .group_tagger import Features, GroupTagger, TaggerInput
+from .group_tagger import Features, GroupTagger, TaggerInput, TaggerOutput
 from .requests import TagRequest
-from .run_tagger import RunTagger, open_tag_control, open_tagger
+from .run_tagger import RunTagger, open_tagger
 from .tagged_file import TaggedFile
 
 
@@ -40,7 +40,6 @@ class FileTagger:
     def __init__(self, tagger: RunTagger, files: FileEncoder, *, evidence: bool = False):
         self.tagger, self.run, self.files = tagger, tagger.run, files
         self._groups = GroupTagger(tagger.run, files.work.group)
-        self._control = tagger.control or open_tag_control(tagger.run)
         lacking = without_evidence(tagger.run.system) if evidence else None
         self.warnings = tagger.warnings if lacking is None else (*tagger.warnings, lacking)
         self._evidence = evidence
@@ -80,7 +79,7 @@ class FileTagger:
 
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
-        self._control.batch([wishes])
+        self.tagger.check(wishes)
 
     def tag(self, path: Path, title: str | None = None, wishes: VideoTags | None = None) -> list[PredictedTag]:
         """Tags of one video or image file; errors as :meth:`tag_one` and :func:`one_file`."""
@@ -169,6 +168,10 @@ class FileTagger:
             raise DecodeError(_error(request.path, features))
         return self.input_of(features)
 
+    def tag_inputs(self, group: Sequence[TaggerInput]) -> list[TaggerOutput]:
+        """Tags of features that are at hand."""
+        return self._groups.tag(self.tagger, group, evidence=self._evidence)
+
     def embedder(self) -> Embedder:
         """What gives the run's vectors."""
         return Embedder(self.run, self._groups, device=str(self.run.device))
@@ -188,6 +191,7 @@ class FileTagger:
             tagger: another one of the same run.
             evidence: whether tags come with what they rest on, where that differs from the tagger's own way.
         """
+        tagger = tagger or self.tagger
         outcomes: dict[int, TaggedFile] = {}
         good: dict[int, TaggerInput] = {}
         for place, (request, features) in enumerate(group):
@@ -197,13 +201,13 @@ class FileTagger:
                 continue
             own = _own_wishes(request.item, wishes)
             try:
-                self.check(own)
+                tagger.check(own)
             except ConfigError as error:
                 outcomes[place] = TaggedFile(path=request.path, error=f"{request.path}: {error}")
                 continue
             good[place] = self.input_of(features, own)
         explains = self._evidence if evidence is None else evidence
-        found = self._groups.tag(tagger or self.tagger, list(good.values()), evidence=explains)
+        found = self._groups.tag(tagger, list(good.values()), evidence=explains)
         for (place, one), output in zip(good.items(), found, strict=True):
             request = group[place][0]
             outcomes[place] = TaggedFile(
