@@ -7,12 +7,13 @@ one gathers. What a file shares its batch with changes nothing of its tags.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -50,13 +51,12 @@ class Job:
     left: bool = False
 
     def settle(self, outcome: TaggedFile | BaseException) -> None:
-        """Answers it, the first time that somebody does."""
-        if self.outcome.done():
-            return
-        if isinstance(outcome, BaseException):
-            self.outcome.set_exception(outcome)
-        else:
-            self.outcome.set_result(outcome)
+        """Answers it, unless it is answered or nobody waits any more."""
+        with contextlib.suppress(InvalidStateError):
+            if isinstance(outcome, BaseException):
+                self.outcome.set_exception(outcome)
+            else:
+                self.outcome.set_result(outcome)
 
 
 Read = tuple[Job, Decoded | VideoFeatures]

@@ -166,9 +166,8 @@ class Service:
         self, request: Request, model: Model, ask: Ask, jobs: Sequence[Job], *, private: Sequence[Path]
     ) -> tuple[HTTPStatus, dict[str, Any]]:
         model.batcher.submit(jobs)
-        waited = asyncio.gather(*(asyncio.wrap_future(job.outcome) for job in jobs), return_exceptions=True)
         try:
-            outcomes = await _unless_left(request, waited)
+            outcomes = await _unless_left(request, [asyncio.wrap_future(job.outcome) for job in jobs])
         finally:
             for job in jobs:
                 job.left = True  # of what is answered, nothing waits any more
@@ -218,7 +217,9 @@ async def _in_thread(work: Callable[[], Result]) -> Result:
     return await anyio.to_thread.run_sync(work)
 
 
-async def _unless_left(request: Request, waited: asyncio.Future[list[Any]]) -> list[Any] | None:
+async def _unless_left(
+    request: Request, waited: Sequence[asyncio.Future[TaggedFile]]
+) -> list[TaggedFile | BaseException] | None:
     """What was waited for; ``None`` where the caller hangs up before."""
 
     async def hang_up() -> None:
@@ -226,13 +227,15 @@ async def _unless_left(request: Request, waited: asyncio.Future[list[Any]]) -> l
             pass
 
     leaving = asyncio.ensure_future(hang_up())
+    everything = asyncio.ensure_future(asyncio.wait(waited))
     try:
-        await asyncio.wait({waited, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return waited.result() if waited.done() else None
+        await asyncio.wait({everything, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not everything.done():
+            return None
+        return [one.exception() or one.result() for one in waited]
     finally:
-        leaving.cancel()
-        if not waited.done():
-            waited.cancel()
+        for one in (leaving, everything, *waited):
+            one.cancel()
 
 
 def _known(outcome: TaggedFile | BaseException) -> TaggedFile:
