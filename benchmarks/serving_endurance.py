@@ -73,7 +73,7 @@ def hostile_requests(good: bytes) -> list[Callable[[ServedProcess], Answer]]:
 
     return [
         sent("cut.mp4", good[: len(good) // 3]),
-        sent("noise.mp4", random.Random(0).randbytes(5000)),
+        sent("noise.mp4", random.Random(0).randbytes(5000)),  # noqa: S311
         sent("empty.png", b""),
         sent("text.webm", b"no video"),
         sent("list.mp4", PLAYLIST),
@@ -137,7 +137,7 @@ class _Run:
         self._requests = requests
         self._names = sorted(files)
         self._hostile = hostile_requests(files[self._names[0]])
-        self._dice = random.Random(seed)
+        self._dice = random.Random(seed)  # noqa: S311
         self._service = start()
         self._lock = threading.Lock()
         self._done = 0
@@ -183,7 +183,7 @@ class _Run:
 
     def _call(self, todo: queue.SimpleQueue[int | None]) -> None:
         while (number := todo.get()) is not None:
-            dice = random.Random(number)
+            dice = random.Random(number)  # noqa: S311
             if dice.random() < LEAVING:
                 self._leave(dice)
             if dice.random() < HURT:
