@@ -12,6 +12,7 @@ import click
 import pytest
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.judge.cli import main as optsg_judge
+from optsg.evaluate.serve.cli import main as optsg_serve
 from optsg.evaluate.report.cli import main as optsg_report
 from optsg.evaluate.tables.cli import main as optsg_tables
 from optsg.evaluate.tag.cli import main as optsg_tag
@@ -35,6 +36,7 @@ COMMANDS: dict[str, click.Command] = {
     "optsg-tag": optsg_tag,
     "optsg-tables": optsg_tables,
     "optsg-judge": optsg_judge,
+    "optsg-serve": optsg_serve,
 }
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

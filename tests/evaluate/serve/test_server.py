@@ -27,7 +27,7 @@ TOKEN = b"a-secret-of-many-letters"
 
 
 class FakeModel(SimpleNamespace):
-    def tagger(self, wanted):
+    def tagger(self, wanted):  # noqa: ARG002
         return self.files.tagger
 
 
