@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .evaluate.tag.tagger import Tag, Tagger
+    from .evaluate.tag.tagger import Embedding, Features, Tag, Tagger
     from .train.model.op_tsg import OPTSG
 
 __version__ = "0.1.0"
-__all__ = ["OPTSG", "Tag", "Tagger", "__version__"]
+__all__ = ["OPTSG", "Embedding", "Features", "Tag", "Tagger", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    if name in ("Tag", "Tagger"):
+    if name in ("Embedding", "Features", "Tag", "Tagger"):
         from .evaluate.tag import tagger
 
         return getattr(tagger, name)

@@ -6,11 +6,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
 
-from ..data.errors import StoreWriteError
+from ..data.json_log import JsonLog, open_json_log
 from ..data.media import Failure
 from ..data.store.schema import StoreHeader, VideoFeatures
 from .options import ExtractionOptions, how_it_runs
@@ -18,15 +16,14 @@ from .summary import ExtractSummary
 
 
 class EventLog:
-    """Appends lines to a file; every line is complete once written. Without a file it does nothing.
+    """Appends lines to a log (:class:`optsg.data.json_log.JsonLog`).
 
     Events: ``started`` (settings), ``input`` (one for every input, in order), ``warning``, ``finished`` (the counts), or
     ``interrupted``.
     """
 
-    def __init__(self, file: TextIO | None = None, path: Path | None = None):
-        self._file = file
-        self._path = path
+    def __init__(self, log: JsonLog | None = None):
+        self._write = (log or JsonLog()).write
 
     def started(self, out: Path, header: StoreHeader, options: ExtractionOptions, resumed: int) -> None:
         """The settings, and how many inputs earlier runs had done."""
@@ -62,16 +59,6 @@ class EventLog:
         """Writes the counts of the whole run, under the name of how it ended."""
         self._write(event, **summary.counts())
 
-    def _write(self, event: str, **fields: Any) -> None:
-        if self._file is None:
-            return
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        try:
-            self._file.write(json.dumps({"event": event, "time": now, **fields}, ensure_ascii=False) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise _cannot_write(self._path, error) from error
-
 
 @contextmanager
 def open_event_log(path: Path | None) -> Iterator[EventLog]:
@@ -80,17 +67,5 @@ def open_event_log(path: Path | None) -> Iterator[EventLog]:
     Raises:
         StoreWriteError: it cannot be written.
     """
-    if path is None:
-        yield EventLog()
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8", errors="replace", newline="\n")
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    with file:
-        yield EventLog(file, path)
-
-
-def _cannot_write(path: Path | None, error: OSError) -> StoreWriteError:
-    return StoreWriteError(f"the log {path} cannot be written: {error.strerror or error}")
+    with open_json_log(path) as log:
+        yield EventLog(log)

@@ -4,6 +4,9 @@ Every batch has the same number of pictures but for the last one, which has what
 other pictures may share a batch the next time, and fewer the last one; a picture's features are then the same but for
 rounding (:data:`optsg.extract.encoders.tower.FEATURE_ROUNDING`), and to the bit where the batch is the same.
 
+Where every batch is to be ``whole``, one that is cut short is filled up with black pictures: the features of a picture are
+then the same to the bit, whatever is encoded with it.
+
 Legend: M frames of a video, P patches of an image.
 """
 
@@ -44,9 +47,10 @@ class _Pending(Generic[Handle]):
 class _Lane(Generic[Handle]):
     """Pictures waiting for one of the encoder's two functions."""
 
-    def __init__(self, submit: Callable[[Tensor], PendingFeatures], batch_size: int, in_flight: int):
+    def __init__(self, submit: Callable[[Tensor], PendingFeatures], batch_size: int, in_flight: int, *, whole: bool):
         self._submit = submit
         self._batch_size = batch_size
+        self._whole = whole
         self._most_in_flight = in_flight
         self._waiting: deque[tuple[_Pending[Handle], NDArray[np.uint8]]] = deque()
         self._count = 0
@@ -77,7 +81,10 @@ class _Lane(Generic[Handle]):
             room -= len(shares[-1][1])
         self._count -= self._batch_size - room
         started = time.perf_counter()
-        batch = torch.from_numpy(np.concatenate([pixels for _, pixels in shares]))
+        pictures = [pixels for _, pixels in shares]
+        if self._whole and room:
+            pictures.append(np.zeros((room, *pictures[0].shape[1:]), np.uint8))
+        batch = torch.from_numpy(np.concatenate(pictures))
         self._in_flight.append((self._submit(batch), [(pending, len(pixels)) for pending, pixels in shares]))
         self.seconds += time.perf_counter() - started
         yield from self._collect(down_to=self._most_in_flight - 1)
@@ -102,13 +109,13 @@ class _Lane(Generic[Handle]):
 class FeatureBatcher(Generic[Handle]):
     """Collects pictures of inputs and gives each input's handle back with its features.
 
-    Features are (M, frame_dim) for a video and (P, patch_dim) for an image, float16.
+    Features are (M, frame_dim) for a video and (P, patch_dim) for an image, float16. ``whole``: no batch is cut short.
     """
 
-    def __init__(self, encoder: ImageEncoder, batch_size: int):
+    def __init__(self, encoder: ImageEncoder, batch_size: int, *, whole: bool = False):
         in_flight = encoder.batches_in_flight
-        self._frames: _Lane[Handle] = _Lane(encoder.submit_frames, batch_size, in_flight)
-        self._patches: _Lane[Handle] = _Lane(encoder.submit_patches, batch_size, in_flight)
+        self._frames: _Lane[Handle] = _Lane(encoder.submit_frames, batch_size, in_flight, whole=whole)
+        self._patches: _Lane[Handle] = _Lane(encoder.submit_patches, batch_size, in_flight, whole=whole)
         self._pending = 0
 
     @property

@@ -27,12 +27,17 @@ HELD_BUDGET = 256 * 2**20
 class OrderedEncoding:
     """The image encoder with what waits for it and what waits for an earlier input.
 
+    Args:
+        encoder: what encodes.
+        batch_size: pictures at a time.
+        whole: no batch is cut short (:mod:`optsg.extract.feature_batcher`).
+
     Attributes:
         wait_seconds: wall time in which the encoder waited for decoded pictures.
     """
 
-    def __init__(self, encoder: ImageEncoder, batch_size: int):
-        self._batcher: FeatureBatcher[Decoded] = FeatureBatcher(encoder, batch_size)
+    def __init__(self, encoder: ImageEncoder, batch_size: int, *, whole: bool = False):
+        self._batcher: FeatureBatcher[Decoded] = FeatureBatcher(encoder, batch_size, whole=whole)
         self._order: InOrder[VideoFeatures | Failure] = InOrder()
         self.wait_seconds = 0.0
 

@@ -14,6 +14,7 @@ from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.judge.cli import main as optsg_judge
 from optsg.evaluate.memory.cli import main as optsg_memory
 from optsg.evaluate.report.cli import main as optsg_report
+from optsg.evaluate.serve.cli import main as optsg_serve
 from optsg.evaluate.tables.cli import main as optsg_tables
 from optsg.evaluate.tag.cli import main as optsg_tag
 from optsg.extract.cli import main as optsg_extract
@@ -37,6 +38,7 @@ COMMANDS: dict[str, click.Command] = {
     "optsg-tables": optsg_tables,
     "optsg-judge": optsg_judge,
     "optsg-memory": optsg_memory,
+    "optsg-serve": optsg_serve,
 }
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

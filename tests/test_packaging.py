@@ -218,7 +218,15 @@ MARKUP = re.compile(
 )
 STYLE_RULE = re.compile(r"\{[^{}:;]*[a-z-]+\s*:[^{}]*;[^{}]*\}|(^|;)\s*(?!data:)(--)?[a-z-]+:[^\s:;{}]+;")
 SCRIPT_CODE = re.compile(r"document\.\w+\(|addEventListener|=>\s*[{(]|\b(const|let) \w+ = ")
-WITHOUT_MARKUP = ["evaluate", "evaluate/judge", "evaluate/report", "evaluate/scores", "evaluate/tables", "evaluate/tag"]
+WITHOUT_MARKUP = [
+    "evaluate",
+    "evaluate/judge",
+    "evaluate/report",
+    "evaluate/scores",
+    "evaluate/serve",
+    "evaluate/tables",
+    "evaluate/tag",
+]
 """Folders, without those below them, whose pages are files."""
 
 

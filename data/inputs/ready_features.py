@@ -105,7 +105,7 @@ class NpyFolder:
         source = f"{self.path.name}/{printable(name)}"
         try:
             data = read_bounded(file, LARGEST_ARRAY)
-            values = _parse_npy(io.BytesIO(data), len(data))
+            values = parse_npy(io.BytesIO(data), len(data))
         except ARRAY_DAMAGE as error:
             raise InputError(f"{source} is no array of numbers ({reason_of(error)})") from error
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
@@ -135,13 +135,13 @@ class NpzFile:
             if member.file_size > LARGEST_ARRAY:
                 raise ValueError(f"it announces {member.file_size:,} bytes, more than {LARGEST_ARRAY:,}")
             with self._archive.open(member) as stream:  # gives no more than it has announced
-                values = _parse_npy(stream, member.file_size)
+                values = parse_npy(stream, member.file_size)
         except ARRAY_DAMAGE as error:
             raise InputError(f"{source} is no array of numbers ({reason_of(error)})") from error
         return ReadyArray(values=usable(values, source), source=source)
 
 
-def _parse_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
+def parse_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
     """The array in ``size`` bytes of ``.npy``; memory is taken for no more than they hold.
 
     Raises:

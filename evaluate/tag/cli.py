@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 
 from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
+from ...data.json_log import open_json_log
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ...extract.options import DEFAULT_TIMEOUT
 from ..options import TaggingOptions, find_run, run_option, tagging_options
@@ -77,6 +78,12 @@ Exit codes:
 @click.option(
     "--timeout", default=DEFAULT_TIMEOUT, show_default=True, metavar="S", help="Seconds that reading a file may take."
 )
+@click.option(
+    "--json-log",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE",
+    help="Append a JSON line for every file; - is standard error.",
+)
 @device_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
@@ -113,13 +120,15 @@ def _tag(
     metadata: Path | None,
     evidence: bool,
     write_sidecar: bool,
+    json_log: Path | None,
     device: str,
     quiet: bool,
     **chosen: Any,
 ) -> Counts:
     # PyTorch takes seconds to import; --help should not wait for it.
     from ...train.writing.tag_control import VideoTags
-    from .file_tagger import FileTagger, Work
+    from .file_encoder import Work
+    from .file_tagger import FileTagger
     from .requests import TagRequests
     from .tag_files import tag_files
 
@@ -128,10 +137,16 @@ def _tag(
     how = {name: chosen.pop(name) for name in ("kind", "as_json", "overwrite", "retry_failed")}
     options = TaggingOptions(**chosen)
     made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
-    with stop_on_signals(stop), _open_output(out, folder, options, made, **how) as output:
+    with (
+        stop_on_signals(stop),
+        open_json_log(json_log) as log,
+        _open_output(out, folder, options, made, **how) as output,
+    ):
         requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn)
         requests.check()
+        log.write("started", run=str(folder), paths=[str(path) for path in paths])
         tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
+        tagger.files.encoder  # noqa: B018 (raises where no file can be read)
         for warning in tagger.warnings:
             _warn(warning)
         if isinstance(output, _Printer):
@@ -147,6 +162,7 @@ def _tag(
                 stop=stop,
                 advance=advance,
                 warn=_warn,
+                log=log,
             )
 
 

@@ -1,106 +1,50 @@
-"""Tags for video and image files never seen before, from their pixels, through the run's own encoders.
+"""Tags for video and image files never seen before: their features (:mod:`.file_encoder`), then tags for a group at a time.
 
-Files are decoded in processes of their own, within limits of time and memory; pictures are encoded in batches that reach
-across files, tags predicted for a group of files at a time.
+What else is in a group changes the tags of a file by no digit (:mod:`.group_tagger`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...data.batching import Batch
 from ...data.errors import ConfigError, DecodeError
-from ...data.inputs.media_folder import media_kind
 from ...data.media import Failure, MediaItem
 from ...data.predicted_tag import PredictedTag
 from ...data.store.schema import VideoFeatures
-from ...extract.decoding.sampling import Sampling
-from ...extract.encoders.image_encoder import ImageEncoder, open_image_encoder
-from ...extract.options import DEFAULT_TIMEOUT, available_processors
-from ...extract.ordered_encoding import OrderedEncoding
-from ...extract.workers.preparation import Preparation, prepare
-from ...extract.workers.worker_pool import Decoded, WorkerPool
-from ...extract.workers.worker_process import ProcessSettings
 from ...train.run.run import load_run
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
-from ..scores.run_store import trained_header
-from .evidence import Evidence, evidence_for_people, explain, without_evidence
-from .requests import NO_MEDIA, TagRequest, TagRequests
-from .run_tagger import RunTagger, open_tag_control, open_tagger
+from .embedding import Embedder
+from .evidence import without_evidence
+from .file_encoder import FileEncoder, Work, one_file
+from .group_tagger import Features, GroupTagger, TaggerInput, TaggerOutput
+from .requests import TagRequest
+from .run_tagger import RunTagger, open_tagger
 from .tagged_file import TaggedFile
-
-PICTURES_AT_A_TIME = {"cpu": 16, "cuda": 128}
-"""Pictures of a call of the image encoder, by the kind of device; 64 on others."""
-
-
-GROUP = 16
-"""Files that tags are predicted for, and written, at a time."""
-
-
-Features = NDArray[np.float16]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """How files are worked through: nothing here changes their tags beyond rounding.
-
-    Attributes:
-        group: files at a time.
-        workers: decoding processes; ``None`` is one for each processor.
-        timeout: seconds that reading one file may take.
-    """
-
-    group: int = GROUP
-    workers: int | None = None
-    timeout: float = DEFAULT_TIMEOUT
-
-    def __post_init__(self) -> None:
-        if self.group < 1:
-            raise ConfigError(f"--batch-size {self.group} is out of range; expected 1 or more")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"--workers {self.workers} is out of range; expected 1 or more")
-        if not 0 < self.timeout <= 1e6:
-            raise ConfigError(f"--timeout {self.timeout:g} is out of range; expected seconds above 0, at most 1000000")
 
 
 class FileTagger:
-    """A run with its image encoder.
+    """A run with its image encoder. Use as a context manager, or :meth:`close` it: decoding processes stay until then.
 
     Args:
         tagger: what predicts.
-        encoder: the encoder that the run's features came from.
-        sampling: which frames the run was trained on.
+        files: makes features.
         evidence: whether tags come with what they rest on.
-        work: how many files are worked through.
     """
 
-    def __init__(
-        self,
-        tagger: RunTagger,
-        encoder: ImageEncoder,
-        sampling: Sampling,
-        *,
-        evidence: bool = False,
-        work: Work | None = None,
-    ):
-        self._tagger, self.run = tagger, tagger.run
-        self._control = tagger.control or open_tag_control(tagger.run)
+    def __init__(self, tagger: RunTagger, files: FileEncoder, *, evidence: bool = False):
+        self.tagger, self.run, self.files = tagger, tagger.run, files
+        self._groups = GroupTagger(tagger.run, files.work.group)
         lacking = without_evidence(tagger.run.system) if evidence else None
         self.warnings = tagger.warnings if lacking is None else (*tagger.warnings, lacking)
-        self._encoder = encoder
-        self._preparation = Preparation(plan=encoder.plan, sampling=sampling, thumbnails=False)
-        self._pictures = PICTURES_AT_A_TIME.get(self.run.device.type, 64)
-        self._reads_patches = self.run.config.inputs.patch_dim > 0
         self._evidence = evidence
-        self._work = work or Work()
+        self._no_frames = np.empty((0, files.frame_dim), np.float16)
+        self._no_patches = np.empty((0, files.patch_dim), np.float16)
 
     @classmethod
     def open(
@@ -111,7 +55,7 @@ class FileTagger:
         options: TaggingOptions | None = None,
         evidence: bool = False,
         work: Work | None = None,
-    ) -> FileTagger:
+    ) -> Self:
         """Loads a run folder and opens its image encoder.
 
         Raises:
@@ -121,10 +65,7 @@ class FileTagger:
         """
         run = load_run(path, device=device)
         tagger = open_tagger(run, options or TaggingOptions(), device=device)
-        header = trained_header(run.config.store)
-        sampling = Sampling.from_spec(header.sampling)
-        encoder = open_image_encoder(header.image_encoder, device=device)
-        return cls(tagger, encoder, sampling, evidence=evidence, work=work)
+        return cls(tagger, FileEncoder.open(run, work or Work(), device=device), evidence=evidence)
 
     @property
     def system(self) -> str:
@@ -138,27 +79,27 @@ class FileTagger:
 
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
-        self._control.batch([wishes])
+        self.tagger.check(wishes)
 
     def tag(self, path: Path, title: str | None = None, wishes: VideoTags | None = None) -> list[PredictedTag]:
-        """Tags of one video or image file; errors as :meth:`tag_one`."""
-        return list(self.tag_one(path, title, wishes).tags)
+        """Tags of one video or image file; errors as :meth:`tag_one` and :func:`one_file`."""
+        return list(self.tag_one(one_file(path, title), wishes).tags)
 
-    def tag_one(self, path: Path, title: str | None = None, wishes: VideoTags | None = None) -> TaggedFile:
-        """One video or image file, decoded in this process.
+    def tag_one(self, request: TagRequest, wishes: VideoTags | None = None) -> TaggedFile:
+        """One video or image, decoded in a process that stays for the next.
 
         Args:
-            title: its title; ``None`` takes that of the ``.info.json`` beside it.
             wishes: tags that it has and tags that it has not.
 
         Raises:
-            DecodeError: the file is not there, not a video or image, or cannot be decoded.
+            DecodeError: it cannot be decoded.
+            EncoderError: there is no encoder for it.
             ConfigError: a tag is pinned that is forbidden or blocked.
         """
         wishes = wishes or VideoTags()
         self.check(wishes)
-        request = _one_file(path, title)
-        (tagged,) = self._outcomes([(request, self._features_of(request.item))], wishes)
+        (features,) = self.files.encode([self.files.read(request)])
+        (tagged,) = self.outcomes([(request, features)], wishes)
         if tagged.error is not None:
             raise DecodeError(tagged.error)
         return tagged
@@ -179,29 +120,18 @@ class FileTagger:
 
         Raises:
             ConfigError: a tag is pinned for all that is forbidden for all, or blocked.
+            EncoderError: there is no encoder for them.
         """
         wishes = wishes or VideoTags()
         self.check(wishes)
-        taken: deque[TagRequest] = deque()
-
-        def items() -> Iterator[MediaItem | Failure]:
-            for request in requests:
-                taken.append(request)
-                yield request.item
-
-        encoding = OrderedEncoding(self._encoder, self._pictures)
-        settings = ProcessSettings(how=self._preparation, seconds=self._work.timeout)
-        workers = self._work.workers or available_processors()
         group: list[tuple[TagRequest, VideoFeatures | Failure]] = []
-        with WorkerPool(items(), settings, workers=workers, may_go_on=encoding.may_go_on) as pool:
-            for features in encoding.results(map(self._as_read, pool.results(stop)), stop):
-                group.append((taken.popleft(), features))
-                if len(group) == self._work.group:
-                    yield self._outcomes(group, wishes)
-                    group = []
-        # A group that was cut short would be padded otherwise than when the work goes on, and its scores rounded so.
+        for one in self.files.features_of(requests, stop):
+            group.append(one)
+            if len(group) == self.files.work.group:
+                yield self.outcomes(group, wishes)
+                group = []
         if group and not (stop is not None and stop.is_set()):
-            yield self._outcomes(group, wishes)
+            yield self.outcomes(group, wishes)
 
     def encode(self, path: Path) -> tuple[Features, Features]:
         """Frame features (M, frame_dim) and patch features (Q, patch_dim), as a feature store would hold them.
@@ -210,102 +140,90 @@ class FileTagger:
         patches, an image is read as a video of one frame.
 
         Raises:
-            DecodeError: as :meth:`tag_one`.
+            DecodeError, EncoderError: as :meth:`tag_one`.
         """
-        features = self._features_of(_one_file(path).item)
-        if isinstance(features, Failure):
-            raise DecodeError(_error(str(path), features))
-        return self._arrays(features)
+        request = one_file(path)
+        (features,) = self.files.encode([self.files.read(request)])
+        one = self.input_of_good(request, features)
+        return one.frames, one.patches
 
-    def _features_of(self, item: MediaItem | Failure) -> VideoFeatures | Failure:
-        encoding = OrderedEncoding(self._encoder, self._pictures)
-        result = None
-        if isinstance(item, MediaItem):
-            assert isinstance(item.payload, Path)
-            result = prepare(item.kind, item.payload, self._preparation)
-        (features,) = encoding.results(iter([self._as_read(Decoded.of(0, item, result))]))
-        return features
-
-    def _as_read(self, decoded: Decoded) -> Decoded:
-        if self._reads_patches or isinstance(decoded.item, Failure) or decoded.item.kind == "video":
-            return decoded
-        return replace(decoded, item=replace(decoded.item, kind="video"))
-
-    def _arrays(self, features: VideoFeatures) -> tuple[Features, Features]:
+    def input_of(self, features: VideoFeatures, wishes: VideoTags | None = None) -> TaggerInput:
+        """What tags are predicted from."""
         is_video = features.kind == "video"
-        no_frames = np.empty((0, self._encoder.frame_dim), np.float16)
-        no_patches = np.empty((0, self._encoder.patch_dim), np.float16)
-        return (features.frames, no_patches) if is_video else (no_frames, features.patches)
+        return TaggerInput(
+            frames=features.frames if is_video else self._no_frames,
+            patches=self._no_patches if is_video else features.patches,
+            title=features.title,
+            times=features.times.tolist(),
+            wishes=wishes or VideoTags(),
+        )
 
-    def _outcomes(
-        self, group: Sequence[tuple[TagRequest, VideoFeatures | Failure]], wishes: VideoTags
+    def input_of_good(self, request: TagRequest, features: VideoFeatures | Failure) -> TaggerInput:
+        """As :meth:`input_of`.
+
+        Raises:
+            DecodeError: there are no features, and why.
+        """
+        if isinstance(features, Failure):
+            raise DecodeError(_error(request.path, features))
+        return self.input_of(features)
+
+    def tag_inputs(self, group: Sequence[TaggerInput]) -> list[TaggerOutput]:
+        """Tags of features that are at hand."""
+        return self._groups.tag(self.tagger, group, evidence=self._evidence)
+
+    def embedder(self) -> Embedder:
+        """What gives the run's vectors."""
+        return Embedder(self.run, self._groups, device=str(self.run.device))
+
+    def outcomes(
+        self,
+        group: Sequence[tuple[TagRequest, VideoFeatures | Failure]],
+        wishes: VideoTags,
+        *,
+        tagger: RunTagger | None = None,
+        evidence: bool | None = None,
     ) -> list[TaggedFile]:
+        """What became of a group of files.
+
+        Args:
+            wishes: tags that all of them have or have not, beside their own.
+            tagger: another one of the same run.
+            evidence: whether tags come with what they rest on, where that differs from the tagger's own way.
+        """
+        tagger = tagger or self.tagger
         outcomes: dict[int, TaggedFile] = {}
-        good: dict[int, tuple[TagRequest, VideoFeatures, VideoTags]] = {}
+        good: dict[int, TaggerInput] = {}
         for place, (request, features) in enumerate(group):
             if isinstance(features, Failure):
-                outcomes[place] = TaggedFile(
-                    path=request.path, error=_error(request.path, features), sidecar=request.sidecar
-                )
+                error = _error(request.path, features)
+                outcomes[place] = TaggedFile(path=request.path, error=error, sidecar=request.sidecar)
                 continue
             own = _own_wishes(request.item, wishes)
             try:
-                self.check(own)
+                tagger.check(own)
             except ConfigError as error:
                 outcomes[place] = TaggedFile(path=request.path, error=f"{request.path}: {error}")
                 continue
-            good[place] = (request, features, own)
-        outcomes.update(zip(good, self._tag_group(list(good.values())), strict=True))
+            good[place] = self.input_of(features, own)
+        explains = self._evidence if evidence is None else evidence
+        found = self._groups.tag(tagger, list(good.values()), evidence=explains)
+        for (place, one), output in zip(good.items(), found, strict=True):
+            request = group[place][0]
+            outcomes[place] = TaggedFile(
+                path=request.path, title=one.title, tags=output.tags, evidence=output.evidence, sidecar=request.sidecar
+            )
         return [outcomes[place] for place in range(len(group))]
 
-    def _tag_group(self, group: Sequence[tuple[TagRequest, VideoFeatures, VideoTags]]) -> list[TaggedFile]:
-        if not group:
-            return []
-        frames, patches = zip(*(self._arrays(features) for _, features, _ in group), strict=True)
-        titles = [features.title for _, features, _ in group]
-        batch = Batch.from_features(frames, patches, self.run.tokenizer.encode_titles(titles))
-        wishes = [own for _, _, own in group]
-        has_wishes = any(own.pinned or own.forbidden for own in wishes)
-        tags = self._tagger.predict(batch, wishes if has_wishes else None)
-        evidence = self._explain(batch, tags, group) if self._evidence else [()] * len(group)
-        return [
-            TaggedFile(path=request.path, title=features.title, tags=own_tags, evidence=found, sidecar=request.sidecar)
-            for (request, features, _), own_tags, found in zip(group, tags, evidence, strict=True)
-        ]
+    def __enter__(self) -> Self:
+        return self
 
-    def _explain(
-        self,
-        batch: Batch,
-        tags: Sequence[Sequence[PredictedTag]],
-        group: Sequence[tuple[TagRequest, VideoFeatures, VideoTags]],
-    ) -> list[tuple[Evidence | None, ...]]:
-        # A tag under another name is explained as the model wrote it; a pinned one was given, not written.
-        predicted = [
-            [replace(tag, text=tag.written or tag.text) for tag in own_tags if not tag.pinned] for own_tags in tags
-        ]
-        explained = explain(self.run.system, batch.to(self.run.device), predicted)
-        found: list[tuple[Evidence | None, ...]] = []
-        for own_tags, rest, (_, features, _) in zip(tags, explained, group, strict=True):
-            rests = iter(rest)
-            found.append(
-                tuple(
-                    None
-                    if tag.pinned
-                    else evidence_for_people(
-                        next(rests), times=features.times.tolist(), title=features.title, tokenizer=self.run.tokenizer
-                    )
-                    for tag in own_tags
-                )
-            )
-        return found
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-
-def _one_file(path: Path, title: str | None = None) -> TagRequest:
-    if path.is_file() and media_kind(path.name) is None:
-        raise DecodeError(f"{path}: {NO_MEDIA}")
-    if not path.is_file():
-        raise DecodeError(f"{path}: {'is a folder, not a file' if path.is_dir() else 'there is no such file'}")
-    return next(iter(TagRequests([path], title=title)))
+    def close(self) -> None:
+        """Ends the decoding processes; another file starts them again."""
+        self.files.close()
 
 
 def _own_wishes(item: MediaItem | Failure, wishes: VideoTags) -> VideoTags:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...data.errors import InputError
 from ...data.inputs import Inputs, expand_pattern, left_out_thumbnails, open_listing, skipped_files
@@ -15,6 +16,10 @@ from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_met
 from ...data.inputs.metadata.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
+
+if TYPE_CHECKING:
+    from ...data.store.schema import VideoFeatures
+    from ...extract.workers.preparation import Prepared
 
 NO_MEDIA = "neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg"
 
@@ -30,11 +35,13 @@ class TagRequest:
         path: its name in the output, by which a finished one is known again: the file, or ``shard.tar/member``.
         item: where its bytes are, its title, and the tags that are pinned and forbidden.
         sidecar: the ``.info.json`` beside it; ``None`` for what is not a file of its own.
+        in_memory: its pictures or its features, where these are at hand and nothing is to be decoded.
     """
 
     path: str
     item: MediaItem | Failure
     sidecar: Path | None = None
+    in_memory: Prepared | VideoFeatures | None = None
 
 
 class TagRequests:

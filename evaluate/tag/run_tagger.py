@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ...data.batching import Batch
 from ...data.errors import ConfigError, RunError
@@ -150,6 +151,14 @@ class RunTagger:
         """The same at another operating point."""
         return RunTagger(self.run, point=point, control=self.control, substitute=self._substitute)
 
+    @cached_property
+    def _controls(self) -> TagControl:
+        return self.control or open_tag_control(self.run)
+
+    def check(self, wishes: VideoTags) -> None:
+        """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
+        self._controls.batch([wishes])
+
     def predict(self, batch: Batch, videos: Sequence[VideoTags] | None = None) -> list[list[PredictedTag]]:
         """Tags of every video of a batch: pinned ones, then the others, best first.
 
@@ -161,8 +170,7 @@ class RunTagger:
         """
         control = None
         if self.control is not None or videos is not None:
-            vocabulary = self.control or open_tag_control(self.run)
-            control = vocabulary.batch(videos or [VideoTags()] * len(batch))
+            control = self._controls.batch(videos or [VideoTags()] * len(batch))
         found = self.run.system.predict(batch.to(self.run.device), self.point.value, control)
         chosen = [self._choose(tags) for tags in found]
         return chosen if control is None else [control.finish(row, tags) for row, tags in enumerate(chosen)]
@@ -179,11 +187,12 @@ NAMED_TAGS = 5
 """So many tags are named in a warning."""
 
 
-def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto") -> RunTagger:
+def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto", listed: TagList | None = None) -> RunTagger:
     """The tagger that the options describe.
 
     Args:
         device: for the text encoder that ``snap`` needs.
+        listed: the tags of the file that ``options`` name, where they are at hand and no file is to be read.
 
     Raises:
         ConfigError: an option does not fit the system, or a list cannot be read.
@@ -192,7 +201,7 @@ def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto") -> R
     """
     warnings, facts = list[str](), list[tuple[str, str]]()
     run, point = _operating_point(run, options, warnings, facts)
-    tags, substitute = _vocabulary(run, options, device)
+    tags, substitute = _vocabulary(run, options, device, listed)
     control = None
     if tags is not OPEN:
         control = open_tag_control(run, tags, steer=substitute is None)
@@ -241,9 +250,12 @@ def _operating_point(
     return run, point
 
 
-def _vocabulary(run: Run, options: TaggingOptions, device: str) -> tuple[TagList, Replacement | None]:
+def _vocabulary(
+    run: Run, options: TaggingOptions, device: str, listed: TagList | None
+) -> tuple[TagList, Replacement | None]:
     if options.vocabulary == "open":
         return OPEN, None
-    tags = known_tags(run) if options.list_file is None else read_tag_list(options.list_file)
+    file = options.list_file
+    tags = known_tags(run) if file is None else read_tag_list(file) if listed is None else listed
     is_snapped = options.vocabulary == "snap" or options.vocabulary.startswith(SNAP_TO)
     return tags, open_snapper(run, tags, device=device) if is_snapped else None

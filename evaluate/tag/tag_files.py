@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from ...data.errors import InputError, RunError
 from ...data.inputs.folder_input import read_info
 from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
+from ...data.json_log import JsonLog
 from ...data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ...data.whole_files import whole_file
 from ...train.writing.tag_control import VideoTags
@@ -94,6 +95,7 @@ def tag_files(
     stop: threading.Event,
     advance: Callable[[int], None],
     warn: Callable[[str], None],
+    log: JsonLog | None = None,
 ) -> Counts:
     """Tags what is not done yet.
 
@@ -103,6 +105,7 @@ def tag_files(
         stop: once set, what is complete is written and the rest left.
         advance: told the number of files done.
         warn: told one sentence for each ``.info.json`` that could not be updated.
+        log: gets a line for each file once it is written.
 
     Raises:
         OptsgError: the output cannot be written, or a tag is both pinned and forbidden.
@@ -125,12 +128,16 @@ def tag_files(
                 counts.not_updated += 1
                 warn(str(error))
         output.write(group)
+        for tagged in group if log is not None else ():
+            log.write("file", path=tagged.path, tags=len(tagged.tags), error=tagged.error)
         failed = sum(tagged.error is not None for tagged in group)
         counts.failed += failed
         counts.tagged += len(group) - failed
         advance(len(group))
     if not stop.is_set():
         output.finish()
+    if log is not None:
+        log.write("interrupted" if stop.is_set() else "finished", **vars(counts))
     return counts
 
 

@@ -2,9 +2,9 @@
 
 import optsg
 
-tagger = optsg.Tagger.from_pretrained("runs/latest")
-for tag in tagger.tag("cat.mp4", title="our cat at the window"):
-    print(tag.text, tag.score)
+with optsg.Tagger.from_pretrained("runs/latest") as tagger:
+    for tag in tagger.tag("cat.mp4", title="our cat at the window"):
+        print(tag.text, tag.score)
 """
 
 from __future__ import annotations
@@ -17,15 +17,22 @@ from typing import Any, Literal, Self
 
 from huggingface_hub import ModelCard, ModelHubMixin
 
+from ...data.errors import DecodeError
+from ...data.media import Failure
 from ...extract.options import DEFAULT_TIMEOUT
 from ...train.run.model_card import make_model_card
 from ...train.run_files import FURTHER, NEEDED, fetch_run
 from ...train.system_names import Favour
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
+from .embedding import Embedder, Embedding
 from .evidence import Evidence
-from .file_tagger import FileTagger, Work
-from .requests import TagRequests
+from .file_encoder import Work
+from .file_tagger import FileTagger
+from .group_tagger import TaggerInput
+from .media_inputs import Features as Features
+from .media_inputs import Media, request_of
+from .requests import TagRequest, TagRequests
 from .tagged_file import TaggedFile
 
 
@@ -64,10 +71,14 @@ class Tags:
 
 
 class Tagger(ModelHubMixin):
-    """A trained run, ready to tag files. Make one with :meth:`from_pretrained`."""
+    """A trained run, ready to tag files. Make one with :meth:`from_pretrained`.
+
+    Use it as a context manager, or :meth:`close` it: decoding processes stay until then.
+    """
 
     def __init__(self, files: FileTagger):
         self._files = files
+        self._embedder: Embedder | None = None
         self.warnings = files.warnings
 
     @classmethod
@@ -98,7 +109,7 @@ class Tagger(ModelHubMixin):
             favour: which tags to be generous with: ``rare``, ``balanced`` or ``precise``.
             decision, nil_bias: other dials (:class:`optsg.evaluate.options.TaggingOptions`).
             evidence: whether tags say what they rest on.
-            batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_tagger.Work`).
+            batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_encoder.Work`).
 
         Raises:
             OptsgError: the run or its encoder cannot be used, or an option does not fit it.
@@ -116,36 +127,92 @@ class Tagger(ModelHubMixin):
         return cls(FileTagger.open(run, device=device, options=options, evidence=evidence, work=work))
 
     def tag(
-        self, path: str | Path, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
+        self, media: Media, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
     ) -> list[Tag]:
         """Tags of one video or image, pinned ones first, then best score first.
 
+        The first file starts a decoding process, which stays until :meth:`close`.
+
         Args:
-            title: its title; ``None`` takes that of the ``.info.json`` beside it, where there is one.
+            media: a path, bytes, a file open for reading bytes, a PIL image, an array of frames (T, H, W, 3), or
+                :class:`Features`.
+            title: its title; ``None`` takes that of the ``.info.json`` beside a file, where there is one.
             pin: tags that it has; others follow from them.
             forbid: tags that it does not have.
 
         Raises:
-            DecodeError: the file is not there, not a video or image, or cannot be decoded.
+            DecodeError: the file is not there, not a video or image, or cannot be decoded; or what is given is no such thing.
+            EncoderError: a file or picture, for a run whose features were imported from elsewhere.
             ConfigError: a tag is both pinned and forbidden, or pinned and blocked.
         """
         wishes = VideoTags(pinned=tuple(pin), forbidden=tuple(forbid))
-        return _tags(self._files.tag_one(Path(path), title, wishes))
+        return _tags(self._files.tag_one(request_of(media, title, self._files.files, "media"), wishes))
 
     def tag_many(
-        self, paths: Iterable[str | Path], *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
+        self,
+        media: Iterable[Media | tuple[Media, str | None]],
+        *,
+        pin: Sequence[str] = (),
+        forbid: Sequence[str] = (),
     ) -> Iterator[Tags]:
-        """Files, folders, patterns, shards and tables, as ``optsg-tag`` takes them; a bad file is an error among the others.
+        """Files, folders, patterns, shards and tables, as ``optsg-tag`` takes them, and all that :meth:`tag` takes.
 
-        Files are decoded in processes of their own, and only some hundred of them are in memory.
+        A bad one is an error among the others. Files are decoded in processes of their own, and only some hundred of them are
+        in memory. What has no path is called ``media 0``, ``media 1`` and so on, by its place.
+
+        Args:
+            media: each alone, or with its title.
 
         Raises:
             ConfigError: a tag is both pinned and forbidden, or pinned and blocked.
         """
         wishes = VideoTags(pinned=tuple(pin), forbidden=tuple(forbid))
-        for group in self._files.tag_many(TagRequests(map(Path, paths)), wishes=wishes):
+        for group in self._files.tag_many(self._requests(media), wishes=wishes):
             for tagged in group:
                 yield Tags(path=tagged.path, title=tagged.title, tags=_tags(tagged), error=tagged.error)
+
+    def embed(self, media: Media, title: str | None = None) -> Embedding:
+        """Vectors of one video or image and its title; arguments and errors as :meth:`tag`."""
+        (embedding,) = self.embed_many([(media, title)])
+        return embedding
+
+    def embed_many(self, media: Iterable[Media | tuple[Media, str | None]]) -> Iterator[Embedding]:
+        """Vectors of each of many, as :meth:`tag_many` takes them.
+
+        Raises:
+            DecodeError: one of them cannot be decoded; it says which.
+        """
+        if self._embedder is None:
+            self._embedder = self._files.embedder()
+        group: list[TaggerInput] = []
+        for request, features in self._files.files.features_of(self._requests(media)):
+            group.append(self._files.input_of_good(request, features))
+            if len(group) == self._files.files.work.group:
+                yield from self._embedder.embed(group)
+                group = []
+        yield from self._embedder.embed(group)
+
+    def _requests(self, media: Iterable[Media | tuple[Media, str | None]]) -> Iterator[TagRequest]:
+        for number, one in enumerate(media):
+            thing, title = one if isinstance(one, tuple) else (one, None)
+            if isinstance(thing, str | Path):
+                yield from TagRequests([Path(thing)], title=title)
+                continue
+            name = f"media {number}"
+            try:
+                yield request_of(thing, title, self._files.files, name)
+            except DecodeError as error:
+                yield TagRequest(path=name, item=Failure(id=name, source=name, stage="read", error=str(error)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the decoding processes; another file starts them again."""
+        self._files.close()
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """The files that a run needs, and no others; :meth:`save_pretrained` adds the card, ``push_to_hub`` uploads both."""

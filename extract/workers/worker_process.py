@@ -139,6 +139,11 @@ class WorkerProcess:
         self._stdout.close()
         self._words.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends the process at once; may be called from another thread."""
         self._process.kill()

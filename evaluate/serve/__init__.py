@@ -1,0 +1,1 @@
+"""``optsg-serve``: tags over HTTP, for other software."""
