@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..file_titles import title_from_name
 from ..foreign.json_reader import read_json
 from ..media import Failure, MediaItem
 from .media_folder import DefaultIds, MediaFolder, media_kind
@@ -85,6 +86,11 @@ class FolderInput:
         """Names of the tables, as their failures begin."""
         return [table.label for table in self._tables]
 
+    @property
+    def names_titles(self) -> bool:
+        """Whether any metadata may name a title: a table with such a column, or a file beside a video."""
+        return bool(self._folder.sidecars) or any("title" in table.table.columns.source for table in self._tables)
+
     def notes(self) -> list[str]:
         """What people should know of the metadata before it is used, a sentence each."""
         surveys = self.surveys(ROWS_BEFORE_READING)
@@ -155,17 +161,18 @@ class FolderInput:
         kind = media_kind(path)
         assert kind is not None  # the listing holds no other files
         named = (record.split, split_of_folders(path))
+        title = record.title or (title_from_name(path) if self._options.title_from_name else "")
         return MediaItem(
             id=video_id,
             source=printable(path),
             kind=kind,
-            title=record.title,
+            title=title,
             tags=record.tags,
             split=choose_split(tags=record.tags, video_id=video_id, named=named),
             payload=self._folder.root / path,
             pinned=record.pinned,
             forbidden=record.forbidden,
-            given=self._given(path, record),
+            given=self._given(path, record) | ({"title"} if title else set()),
             named=named_split(named),
         )
 
@@ -184,7 +191,8 @@ class FolderInput:
             if thumbnails
             else ""
         )
-        return f"folder {self._folder.root} {self._describe_metadata()}: {counts}{left_out}"
+        names = "; titles from file names where metadata has none" * self._options.title_from_name
+        return f"folder {self._folder.root} {self._describe_metadata()}: {counts}{left_out}{names}"
 
     def _describe_metadata(self) -> str:
         found = [

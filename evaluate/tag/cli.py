@@ -16,11 +16,14 @@ from ...data.stop_signals import StopRequest, stop_on_signals
 from ...extract.options import DEFAULT_TIMEOUT
 from ..options import TaggingOptions, find_run, run_option, tagging_options
 from ..progress import progress_bar
+from .untrained_options import Untrained, chosen_untrained, next_step, untrained_options
 
 if TYPE_CHECKING:
+    from .file_tagger import FileTagger, Work
     from .output import Output
     from .tag_files import Counts
     from .tagged_file import TaggedFile
+    from .untrained_tagger import UntrainedTagger
 
 
 EXAMPLES = """\b
@@ -31,6 +34,7 @@ Examples:
   optsg-tag "shards/{000..099}.tar" --run runs/small-1 --out tags.parquet
   optsg-tag holiday/ --write-sidecar --min-precision 0.9
   optsg-tag cat.mp4 --vocabulary tags.txt --pin cat --forbid dog
+  optsg-tag holiday/ --untrained --vocabulary tags.txt --out tags.csv
 """
 
 
@@ -46,7 +50,15 @@ Exit codes:
 @click.command(epilog=f"{EXAMPLES}\n{EXIT_CODES}", context_settings=SHORT_HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @run_option
+@untrained_options
 @click.option("--title", metavar="T", help="Title of the one file; else titles come from metadata and .info.json.")
+@click.option(
+    "--title-from-name/--no-title-from-name",
+    "name_titles",
+    default=None,
+    help="Files without a title have that of their names, cameras' aside.  [default: with --untrained, where no metadata "
+    "names any title]",
+)
 @click.option(
     "--metadata",
     type=click.Path(path_type=Path),
@@ -82,7 +94,15 @@ Exit codes:
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="optsg")
 def main(
-    paths: tuple[Path, ...], run: Path | None, out: Path | None, quiet: bool, verbose: bool, **chosen: Any
+    paths: tuple[Path, ...],
+    run: Path | None,
+    out: Path | None,
+    untrained: bool,
+    preset: str | None,
+    image_encoder: str | None,
+    quiet: bool,
+    verbose: bool,
+    **chosen: Any,
 ) -> None:
     """Tags with their scores for videos and images: files, folders, patterns, WebDataset shards, or tables of file names.
 
@@ -94,9 +114,14 @@ def main(
     stop = StopRequest()
     kept = _kept(out, chosen["overwrite"])
     with one_sentence_errors(verbose, on_interrupt=kept):
-        counts = _tag(find_run(run), paths, out, stop, quiet=quiet, **chosen)
+        encoders = chosen_untrained(
+            untrained=untrained, preset=preset, image_encoder=image_encoder, run=run, evidence=chosen["evidence"]
+        )
+        counts = _tag(encoders or find_run(run), paths, out, stop, quiet=quiet, **chosen)
     if out is not None and not quiet:
         click.echo(counts.sentence(out), err=True)
+    if encoders is not None and counts.tagged and not quiet and not stop.is_set():
+        click.echo(next_step(encoders, paths, out), err=True)
     if stop.is_set():
         click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
         sys.exit(128 + stop.number)
@@ -104,13 +129,14 @@ def main(
 
 
 def _tag(
-    folder: Path,
+    source: Path | Untrained,
     paths: tuple[Path, ...],
     out: Path | None,
     stop: StopRequest,
     *,
     title: str | None,
     metadata: Path | None,
+    name_titles: bool | None,
     evidence: bool,
     write_sidecar: bool,
     device: str,
@@ -119,7 +145,7 @@ def _tag(
 ) -> Counts:
     # PyTorch takes seconds to import; --help should not wait for it.
     from ...train.writing.tag_control import VideoTags
-    from .file_tagger import FileTagger, Work
+    from .file_tagger import Work
     from .requests import TagRequests
     from .tag_files import tag_files
 
@@ -128,10 +154,18 @@ def _tag(
     how = {name: chosen.pop(name) for name in ("kind", "as_json", "overwrite", "retry_failed")}
     options = TaggingOptions(**chosen)
     made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
-    with stop_on_signals(stop), _open_output(out, folder, options, made, **how) as output:
-        requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn)
+    with stop_on_signals(stop), _open_output(out, source, options, made, **how) as output:
+        requests = TagRequests(
+            paths,
+            title=title,
+            metadata=metadata,
+            is_done=output.is_done,
+            warn=_warn,
+            name_titles=name_titles if isinstance(source, Untrained) else name_titles or False,
+            note=_note,
+        )
         requests.check()
-        tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
+        tagger = _open_tagger(source, options, device=device, evidence=evidence, work=work)
         for warning in tagger.warnings:
             _warn(warning)
         if isinstance(output, _Printer):
@@ -148,6 +182,22 @@ def _tag(
                 advance=advance,
                 warn=_warn,
             )
+
+
+def _open_tagger(
+    source: Path | Untrained, options: TaggingOptions, *, device: str, evidence: bool, work: Work
+) -> FileTagger | UntrainedTagger:
+    if isinstance(source, Untrained):
+        from .untrained_tagger import UntrainedTagger
+
+        return UntrainedTagger.open(source.image_encoder, options, name=source.name, device=device, work=work)
+    from .file_tagger import FileTagger
+
+    return FileTagger.open(source, device=device, options=options, evidence=evidence, work=work)
+
+
+def _note(sentence: str) -> None:
+    click.echo(f"note: {sentence}", err=True)
 
 
 def _warn(sentence: str) -> None:
@@ -181,7 +231,7 @@ def _kept(out: Path | None, overwrite: bool) -> str:
 
 def _open_output(
     out: Path | None,
-    folder: Path,
+    source: Path | Untrained,
     options: TaggingOptions,
     made: Mapping[str, Any],
     *,
@@ -195,7 +245,12 @@ def _open_output(
     from .made_with import MadeWith
     from .output import open_output
 
-    return open_output(out, kind, MadeWith.now(folder, options, **made), overwrite=overwrite, retry_failed=retry_failed)
+    made_with = (
+        MadeWith.without_run(source.name, source.image_encoder, options, **made)
+        if isinstance(source, Untrained)
+        else MadeWith.now(source, options, **made)
+    )
+    return open_output(out, kind, made_with, overwrite=overwrite, retry_failed=retry_failed)
 
 
 class _Printer:

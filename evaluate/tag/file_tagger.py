@@ -157,7 +157,7 @@ class FileTagger:
         """
         wishes = wishes or VideoTags()
         self.check(wishes)
-        request = _one_file(path, title)
+        request = one_request(path, title)
         (tagged,) = self._outcomes([(request, self._features_of(request.item))], wishes)
         if tagged.error is not None:
             raise DecodeError(tagged.error)
@@ -212,9 +212,9 @@ class FileTagger:
         Raises:
             DecodeError: as :meth:`tag_one`.
         """
-        features = self._features_of(_one_file(path).item)
+        features = self._features_of(one_request(path).item)
         if isinstance(features, Failure):
-            raise DecodeError(_error(str(path), features))
+            raise DecodeError(error_of(str(path), features))
         return self._arrays(features)
 
     def _features_of(self, item: MediaItem | Failure) -> VideoFeatures | Failure:
@@ -245,10 +245,10 @@ class FileTagger:
         for place, (request, features) in enumerate(group):
             if isinstance(features, Failure):
                 outcomes[place] = TaggedFile(
-                    path=request.path, error=_error(request.path, features), sidecar=request.sidecar
+                    path=request.path, error=error_of(request.path, features), sidecar=request.sidecar
                 )
                 continue
-            own = _own_wishes(request.item, wishes)
+            own = own_wishes(request.item, wishes)
             try:
                 self.check(own)
             except ConfigError as error:
@@ -300,7 +300,8 @@ class FileTagger:
         return found
 
 
-def _one_file(path: Path, title: str | None = None) -> TagRequest:
+def one_request(path: Path, title: str | None = None) -> TagRequest:
+    """The request that one file is; DecodeError where it is not there, or neither video nor image."""
     if path.is_file() and media_kind(path.name) is None:
         raise DecodeError(f"{path}: {NO_MEDIA}")
     if not path.is_file():
@@ -308,12 +309,13 @@ def _one_file(path: Path, title: str | None = None) -> TagRequest:
     return next(iter(TagRequests([path], title=title)))
 
 
-def _own_wishes(item: MediaItem | Failure, wishes: VideoTags) -> VideoTags:
+def own_wishes(item: MediaItem | Failure, wishes: VideoTags) -> VideoTags:
+    """What is said of a file, and of all of them."""
     if isinstance(item, Failure):
         return wishes
     return VideoTags(pinned=(*wishes.pinned, *item.pinned), forbidden=(*wishes.forbidden, *item.forbidden))
 
 
-def _error(path: str, failure: Failure) -> str:
+def error_of(path: str, failure: Failure) -> str:
     """One sentence that begins with the path, or with the place in the metadata that is wrong."""
     return failure.error if failure.stage == "read" else f"{path}: {failure.error}"

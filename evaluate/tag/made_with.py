@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,27 @@ class MadeWith:
             forbid=tuple(sorted(forbid)),
             evidence=evidence,
             write_sidecar=write_sidecar,
+            **asdict(options),
+        )
+
+    @classmethod
+    def without_run(
+        cls,
+        name: str,
+        encoder: Mapping[str, Any],
+        options: TaggingOptions,
+        *,
+        forbid: tuple[str, ...] = (),
+        **made: Any,
+    ) -> MadeWith:
+        """Of a command that tags without a run: ``encoder`` stands in its place; errors as :meth:`now`."""
+        said = json.dumps(dict(encoder), sort_keys=True)
+        return cls(
+            run=name,
+            run_digest=f"sha256:{hashlib.sha256(said.encode()).hexdigest()}",
+            list_digest=None if options.list_file is None else _list_digest(options.list_file),
+            forbid=tuple(sorted(forbid)),
+            **made,
             **asdict(options),
         )
 
