@@ -64,7 +64,7 @@ class UntrainedScorer:
         most: int = MOST,
     ):
         self.names = names
-        self._pictures, self._titles = pictures, titles
+        self.pictures, self._titles = pictures, titles
         self._least, self._most = pictures.least if least is None else least, most
 
     def tags(self, frames: Sequence[Features], titles: Sequence[str]) -> list[list[PredictedTag]]:
@@ -77,7 +77,7 @@ class UntrainedScorer:
         by_title = self._titles.scores(titles)
         found = []
         for features, said in zip(frames, by_title, strict=True):
-            seen = self._pictures.scores(features) if len(features) else np.zeros_like(said)
+            seen = self.pictures.scores(features) if len(features) else np.zeros_like(said)
             found.append(self._best(self.names.best(1 - (1 - seen) * (1 - said))))
         return found
 
