@@ -1,4 +1,6 @@
-"""A folder of videos and images, with metadata from tables, from yt-dlp's ``NAME.info.json`` beside ``NAME.mp4``, or without any.
+"""A folder of videos and images, with metadata from tables, from files beside them, or without any.
+
+Files beside ``NAME.mp4`` are yt-dlp's ``NAME.info.json``, or, where there is none, those of :mod:`optsg.data.sidecars`.
 
 video2dataset stores the fields of yt-dlp too, in the same form.
 """
@@ -7,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import InputError
 from ..file_titles import title_from_name
 from ..foreign.json_reader import read_json
 from ..media import Failure, MediaItem
+from ..sidecars.files import read_beside
 from .media_folder import DefaultIds, MediaFolder, media_kind
 from .metadata.columns import MetadataOptions
 from .metadata.metadata_table import Row
@@ -88,8 +91,13 @@ class FolderInput:
 
     @property
     def names_titles(self) -> bool:
-        """Whether any metadata may name a title: a table with such a column, or a file beside a video."""
-        return bool(self._folder.sidecars) or any("title" in table.table.columns.source for table in self._tables)
+        """Whether any metadata may name a title: a table with such a column, or a file beside a video that has a place for it."""
+        titled = any(not path.endswith((".txt", ".xmp")) for path in self._folder.beside)
+        return (
+            bool(self._folder.sidecars)
+            or titled
+            or any("title" in table.table.columns.source for table in self._tables)
+        )
 
     def notes(self) -> list[str]:
         """What people should know of the metadata before it is used, a sentence each."""
@@ -132,6 +140,7 @@ class FolderInput:
             if self._needs_title is None or self._needs_title(printable(path)):
                 for sidecar in self._folder.sidecars_of(path):
                     values |= read_sidecar(self._folder.root / sidecar)
+                values = values or read_beside([self._folder.root / name for name in self._folder.beside_of(path)])
             return self._item(path, parse_record(values, self._options.tag_separator), self._default_id(path))
         except InputError as error:
             return _failure(path, id_or(values, self._default_id(path)), f"{printable(path)}: {error}")
@@ -201,6 +210,9 @@ class FolderInput:
         ]
         if self._folder.sidecars:
             found.append(_plural(len(self._folder.sidecars), "info.json file"))
+        if self._folder.beside:
+            kinds = sorted({PurePosixPath(path).suffix for path in self._folder.beside})
+            found.append(f"{_plural(len(self._folder.beside), 'file')} beside ({', '.join(kinds)})")
         return f"with {' and '.join(found)}" if found else "without metadata"
 
 

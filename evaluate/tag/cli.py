@@ -13,15 +13,18 @@ from rich.console import Console
 
 from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
 from ...data.stop_signals import StopRequest, stop_on_signals
+from ...data.tag_hierarchy import FOUND, TagHierarchy, find_separator
+from ...data.tag_list import read_tag_list
 from ...extract.options import DEFAULT_TIMEOUT
 from ..options import TaggingOptions, find_run, run_option, tagging_options
 from ..progress import progress_bar
+from .beside.options import beside_options, check_beside
 from .untrained_options import Untrained, chosen_untrained, next_step, untrained_options
 
 if TYPE_CHECKING:
     from .file_tagger import FileTagger, Work
     from .output import Output
-    from .tag_files import Counts
+    from .tag_files import Counts, Tagging
     from .tagged_file import TaggedFile
     from .untrained_tagger import UntrainedTagger
 
@@ -35,6 +38,7 @@ Examples:
   optsg-tag holiday/ --write-sidecar --min-precision 0.9
   optsg-tag cat.mp4 --vocabulary tags.txt --pin cat --forbid dog
   optsg-tag holiday/ --untrained --vocabulary tags.txt --out tags.csv
+  optsg-tag photos/ --sidecar xmp --sidecar txt
 """
 
 
@@ -80,9 +84,13 @@ Exit codes:
 @click.option("--overwrite", is_flag=True, help="Begin --out anew, also where another run or other options made it.")
 @click.option("--retry-failed", is_flag=True, help="Try files again that failed before; --out has them as errors.")
 @click.option(
-    "--format", "kind", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of --out.  [default: its suffix]"
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "csv", "parquet", "hf"]),
+    help="Of --out; hf is metadata.jsonl of Hugging Face.  [default: its suffix]",
 )
 @click.option("--write-sidecar", is_flag=True, help="Put the tags into NAME.info.json beside each file.")
+@beside_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
 @click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
 @click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
@@ -111,6 +119,7 @@ def main(
     """
     _check_usage(paths, title=chosen["title"], metadata=chosen["metadata"])
     _check_usage_of_out(out, **{name: chosen[name] for name in ("kind", "overwrite", "retry_failed", "as_json")})
+    check_beside(**{name: chosen[name] for name in ("sidecar", "replace", "underscores", "kind")})
     stop = StopRequest()
     kept = _kept(out, chosen["overwrite"])
     with one_sentence_errors(verbose, on_interrupt=kept):
@@ -139,21 +148,28 @@ def _tag(
     name_titles: bool | None,
     evidence: bool,
     write_sidecar: bool,
+    sidecar: tuple[str, ...],
+    underscores: bool,
+    hierarchy: str,
     device: str,
     quiet: bool,
     **chosen: Any,
 ) -> Counts:
     # PyTorch takes seconds to import; --help should not wait for it.
     from ...train.writing.tag_control import VideoTags
+    from .beside.sidecars import SidecarOptions, writers
     from .file_tagger import Work
     from .requests import TagRequests
     from .tag_files import tag_files
 
     wishes = VideoTags(pinned=chosen.pop("pinned"), forbidden=chosen.pop("forbidden"))
     work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
-    how = {name: chosen.pop(name) for name in ("kind", "as_json", "overwrite", "retry_failed")}
+    how = {
+        name: chosen.pop(name) for name in ("kind", "as_json", "overwrite", "retry_failed", "csv_separator", "replace")
+    }
     options = TaggingOptions(**chosen)
     made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
+    made |= {"sidecar": tuple(sorted(set(sidecar))), "hierarchy": None if hierarchy == FOUND else hierarchy}
     with stop_on_signals(stop), _open_output(out, source, options, made, **how) as output:
         requests = TagRequests(
             paths,
@@ -165,19 +181,26 @@ def _tag(
             note=_note,
         )
         requests.check()
-        tagger = _open_tagger(source, options, device=device, evidence=evidence, work=work)
+        tagger = _open_tagger(source, options, device=device, evidence=evidence, work=work, hierarchy=hierarchy)
         for warning in tagger.warnings:
             _warn(warning)
+        paths_of_tags = TagHierarchy(separator=find_separator(tagger.listed, hierarchy))
+        if paths_of_tags.separator is not None and hierarchy == FOUND:
+            _note(
+                f"tags are paths, their parts separated by {paths_of_tags.separator}: parents are given too (--hierarchy none)"
+            )
+        beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=paths_of_tags.separator)
         if isinstance(output, _Printer):
             output.system = tagger.system
         total = None if out is None or quiet else requests.count()
         with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
             return tag_files(
-                tagger,
+                _with_parents(tagger, paths_of_tags, options),
                 requests,
                 output,
                 wishes=wishes,
                 sidecars=write_sidecar,
+                writers=writers(sidecar, beside),
                 stop=stop,
                 advance=advance,
                 warn=_warn,
@@ -185,15 +208,26 @@ def _tag(
 
 
 def _open_tagger(
-    source: Path | Untrained, options: TaggingOptions, *, device: str, evidence: bool, work: Work
+    source: Path | Untrained, options: TaggingOptions, *, device: str, evidence: bool, work: Work, hierarchy: str
 ) -> FileTagger | UntrainedTagger:
     if isinstance(source, Untrained):
         from .untrained_tagger import UntrainedTagger
 
-        return UntrainedTagger.open(source.image_encoder, options, name=source.name, device=device, work=work)
+        return UntrainedTagger.open(
+            source.image_encoder, options, name=source.name, device=device, work=work, hierarchy=hierarchy
+        )
     from .file_tagger import FileTagger
 
     return FileTagger.open(source, device=device, options=options, evidence=evidence, work=work)
+
+
+def _with_parents(tagger: FileTagger | UntrainedTagger, hierarchy: TagHierarchy, options: TaggingOptions) -> Tagging:
+    if hierarchy.separator is None:
+        return tagger
+    from .with_parents import WithParents
+
+    blocked = () if options.list_file is None else read_tag_list(options.list_file).blocked
+    return WithParents(tagger, hierarchy, blocked)
 
 
 def _note(sentence: str) -> None:
@@ -239,6 +273,8 @@ def _open_output(
     as_json: bool,
     overwrite: bool,
     retry_failed: bool,
+    csv_separator: str | None,
+    replace: bool,
 ) -> AbstractContextManager[Output | _Printer]:
     if out is None:
         return _Printer(as_json)
@@ -250,7 +286,8 @@ def _open_output(
         if isinstance(source, Untrained)
         else MadeWith.now(source, options, **made)
     )
-    return open_output(out, kind, made_with, overwrite=overwrite, retry_failed=retry_failed)
+    how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed}
+    return open_output(out, kind, made_with, **how, csv_separator=csv_separator, replace=replace)
 
 
 class _Printer:

@@ -136,6 +136,11 @@ class FileTagger:
         """The run folder's name; ``runs/latest`` has that of the run it stands for."""
         return self.run.path.resolve().name
 
+    @property
+    def listed(self) -> Sequence[str]:
+        """The tags that are known beforehand: of the vocabulary, or else of training."""
+        return self._control.tags.spellings or self.run.tag_table.spellings
+
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
         self._control.batch([wishes])

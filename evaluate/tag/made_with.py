@@ -32,7 +32,7 @@ class MadeWith:
         vocabulary, decision, favour, nil_bias, threshold, min_precision: of :class:`TaggingOptions`.
         list_digest: of the tags that ``vocabulary`` lists in a file, whatever the file is called.
         pin, forbid: tags that all files have or have not.
-        evidence, write_sidecar: what is written besides tags.
+        evidence, write_sidecar, sidecar, hierarchy: what is written besides tags.
         optsg_version: for people.
     """
 
@@ -49,6 +49,8 @@ class MadeWith:
     forbid: tuple[str, ...] = ()
     evidence: bool = False
     write_sidecar: bool = False
+    sidecar: tuple[str, ...] = ()
+    hierarchy: str | None = None
     optsg_version: str = __version__
 
     @classmethod
@@ -59,8 +61,7 @@ class MadeWith:
         *,
         pin: tuple[str, ...] = (),
         forbid: tuple[str, ...] = (),
-        evidence: bool = False,
-        write_sidecar: bool = False,
+        **made: Any,
     ) -> MadeWith:
         """Of a command that is about to run.
 
@@ -77,8 +78,7 @@ class MadeWith:
             list_digest=None if options.list_file is None else _list_digest(options.list_file),
             pin=pin,
             forbid=tuple(sorted(forbid)),
-            evidence=evidence,
-            write_sidecar=write_sidecar,
+            **made,
             **asdict(options),
         )
 
@@ -120,6 +120,8 @@ class MadeWith:
             "forbid",
             "evidence",
             "write_sidecar",
+            "sidecar",
+            "hierarchy",
         )
         for name in options:
             there, here = getattr(self, name), getattr(now, name)

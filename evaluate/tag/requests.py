@@ -16,6 +16,7 @@ from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_met
 from ...data.inputs.metadata.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
+from ...data.sidecars.files import names_beside, read_beside
 
 NO_MEDIA = "neither a video nor an image by its name; expected a suffix such as .mp4 or .jpg"
 
@@ -209,6 +210,8 @@ def _file(path: Path, title: str | None) -> TagRequest:
         try:
             for sidecar in (_sidecar(path), path.with_name(path.name + SIDECAR_SUFFIX)):
                 values |= read_sidecar(sidecar) if sidecar.is_file() else {}
+            beside = [one for name in names_beside(path.name) if (one := path.with_name(name)).is_file()]
+            values = values or read_beside(beside)
         except InputError as error:
             return _failed(path, f"{path}: {error}")
     record = parse_record({"title": values.get("title")})

@@ -13,6 +13,7 @@ from ...data.errors import ConfigError, DecodeError
 from ...data.media import Failure, MediaItem
 from ...data.predicted_tag import PredictedTag
 from ...data.store.schema import VideoFeatures
+from ...data.tag_hierarchy import FOUND, TagHierarchy, find_separator
 from ...data.tag_list import OPEN, TagList, read_tag_list
 from ...data.tags import tag_key
 from ...extract.decoding.sampling import Sampling
@@ -65,17 +66,30 @@ class UntrainedTagger:
 
     @classmethod
     def open(
-        cls, image_encoder: Mapping[str, Any], options: TaggingOptions, *, name: str, device: str, work: Work
+        cls,
+        image_encoder: Mapping[str, Any],
+        options: TaggingOptions,
+        *,
+        name: str,
+        device: str,
+        work: Work,
+        hierarchy: str = FOUND,
     ) -> UntrainedTagger:
-        """Opens the encoders.
+        """Opens the encoders; ``hierarchy`` as in :func:`optsg.data.tag_hierarchy.find_separator`: paths are looked for by their last part.
 
         Raises:
             ConfigError: an option is of runs alone, or the list cannot be read.
             EncoderError: the encoder knows no names, or cannot be had.
         """
         tags = list_of(options)
-        scorer = open_scorer(tags, image_encoder, device=device, threshold=options.threshold)
+        paths = TagHierarchy(separator=find_separator(tags.spellings, hierarchy))
+        scorer = open_scorer(tags, image_encoder, device=device, threshold=options.threshold, hierarchy=paths)
         return cls(open_image_encoder(image_encoder, device=device), scorer, tags=tags, name=name, work=work)
+
+    @property
+    def listed(self) -> Sequence[str]:
+        """The tags of the list."""
+        return self._scorer.names.tags
 
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...data.errors import EncoderError
 from ...data.predicted_tag import PredictedTag
+from ...data.tag_hierarchy import FLAT, TagHierarchy
 from ...data.tag_list import TagList
 from ...extract.encoders.efficientnet_lite0 import PACKAGE, load_classifier
 from ...extract.encoders.presets import MINI_LM
@@ -46,6 +47,9 @@ class TextTower(Protocol):
 class UntrainedScorer:
     """Tags of a list for frames and a title.
 
+    Attributes:
+        names, pictures, titles: as given.
+
     Args:
         names: the tags.
         pictures: what is said of frames.
@@ -64,7 +68,7 @@ class UntrainedScorer:
         most: int = MOST,
     ):
         self.names = names
-        self.pictures, self._titles = pictures, titles
+        self.pictures, self.titles = pictures, titles
         self._least, self._most = pictures.least if least is None else least, most
 
     def tags(self, frames: Sequence[Features], titles: Sequence[str]) -> list[list[PredictedTag]]:
@@ -74,7 +78,7 @@ class UntrainedScorer:
             frames: of every file (M, D) features.
             titles: of every file its title, ``""`` where it has none.
         """
-        by_title = self._titles.scores(titles)
+        by_title = self.titles.scores(titles)
         found = []
         for features, said in zip(frames, by_title, strict=True):
             seen = self.pictures.scores(features) if len(features) else np.zeros_like(said)
@@ -91,7 +95,12 @@ class UntrainedScorer:
 
 
 def open_scorer(
-    tags: TagList, image_encoder: Mapping[str, Any], *, device: str = "auto", threshold: float | None = None
+    tags: TagList,
+    image_encoder: Mapping[str, Any],
+    *,
+    device: str = "auto",
+    threshold: float | None = None,
+    hierarchy: TagHierarchy = FLAT,
 ) -> UntrainedScorer:
     """The scorer that an image encoder allows.
 
@@ -99,12 +108,13 @@ def open_scorer(
         tags: the list; where it allows every tag, the general list is beside it.
         image_encoder: as in :data:`optsg.extract.encoders.presets.PRESETS`, or what a person named.
         threshold: the least score.
+        hierarchy: what separates the parts of tags that are paths.
 
     Raises:
         EncoderError: the encoder knows no names: it has neither a text tower nor the classes of ImageNet; or its weights
             cannot be had.
     """
-    names = TagNames.of(tags)
+    names = TagNames.of(tags, hierarchy)
     if image_encoder.get("library") == "open_clip":
         from ...extract.encoders.open_clip_encoder import open_text_tower
 

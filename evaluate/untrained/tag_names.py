@@ -13,6 +13,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.tag_hierarchy import FLAT, TagHierarchy
 from ...data.tag_list import TagList, parse_tag_list
 from ...data.tags import tag_key
 
@@ -37,14 +38,18 @@ class TagNames:
     owner: NDArray[np.int64]
 
     @classmethod
-    def of(cls, tags: TagList) -> TagNames:
-        """Of a person's list; one that allows every other tag, or is none, has the general list beside its own tags."""
+    def of(cls, tags: TagList, hierarchy: TagHierarchy = FLAT) -> TagNames:
+        """Of a person's list; one that allows every other tag, or is none, has the general list beside its own tags.
+
+        A tag that is a path is looked for by its last part.
+        """
         general = () if tags.closed else general_list().spellings
         spelling_of = {tag_key(text): text for text in general if tags.resolve(text) == text} | dict(tags.spelling_of)
         spellings = tuple(dict.fromkeys(spelling_of.values()))
         number = {text: place for place, text in enumerate(spellings)}
         owner = np.array([number[text] for text in spelling_of.values()], dtype=np.int64)
-        return cls(tags=spellings, names=tuple(spelling_of), owner=owner)
+        names = tuple(tag_key(hierarchy.leaf(key)) for key in spelling_of)
+        return cls(tags=spellings, names=names, owner=owner)
 
     @cached_property
     def is_own_name(self) -> bool:

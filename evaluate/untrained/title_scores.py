@@ -32,7 +32,10 @@ class TitleScores:
     """
 
     def __init__(self, names: Sequence[str], embed: Callable[[Sequence[str]], NDArray[np.float32]] | None = None):
-        self._number = {name: place for place, name in enumerate(names)}
+        self._places: dict[str, list[int]] = {}
+        for place, name in enumerate(names):
+            self._places.setdefault(name, []).append(place)
+        self._count = len(names)
         self._longest = max((len(_WORD.findall(name)) for name in names), default=0)
         self._unspaced = [name for name in names if _UNSPACED.search(name)]
         self._embed = embed
@@ -40,7 +43,7 @@ class TitleScores:
 
     def scores(self, titles: Sequence[str]) -> Scores:
         """(titles, N) in [0, 1]; a title that is empty says nothing."""
-        found = np.zeros((len(titles), len(self._number)), dtype=np.float32)
+        found = np.zeros((len(titles), self._count), dtype=np.float32)
         said = [row for row, title in enumerate(titles) if title.strip()]
         if self._embed is not None and self._named is not None and said:
             cosines = unit(self._embed([titles[row].lower() for row in said])) @ self._named.T
@@ -58,5 +61,5 @@ class TitleScores:
             for first in range(len(spans))
             for last in range(first, min(first + self._longest, len(spans)))
         }
-        written = {self._number[name] for name in self._unspaced if name in text}
-        return written | {self._number[phrase] for phrase in phrases if phrase in self._number}
+        said = phrases | {name for name in self._unspaced if name in text}
+        return {place for name in said for place in self._places.get(name, ())}
