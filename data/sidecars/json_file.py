@@ -25,8 +25,8 @@ def read_json_tags(data: bytes) -> dict[str, object]:
     values = _parsed(data)
     if not isinstance(values, dict):
         return {}
-    title = values.get("title") or values.get("caption")
-    return {**({"tags": values["tags"]} if "tags" in values else {}), **({"title": title} if title else {})}
+    titles = [text for name in ("title", "caption") if isinstance(text := values.get(name), str) and text.strip()]
+    return {**({"tags": values["tags"]} if "tags" in values else {}), **({"title": titles[0]} if titles else {})}
 
 
 def merged_json_tags(old: bytes | None, tags: Sequence[str], *, replace: bool = False, title: str = "") -> bytes:

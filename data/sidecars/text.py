@@ -19,14 +19,14 @@ _SENTENCE = re.compile(r"[.!?。！？](?:\s|$)")
 
 
 def read_text_tags(data: bytes) -> dict[str, object]:
-    """``{"tags": […]}``, or ``{"title": …}`` of a caption; nothing of an empty file.
+    """``{"tags": […]}``, or ``{"title": …}`` of a caption; nothing of an empty file, and of one that is not UTF-8, which may be anything.
 
     Underscores between letters are spaces where no tag has a space and some have underscores.
-
-    Raises:
-        InputError: it is not UTF-8.
     """
-    text = _text(data).strip()
+    try:
+        text = _text(data).strip()
+    except InputError:
+        return {}
     if not text:
         return {}
     if _is_caption(text):

@@ -164,38 +164,24 @@ def _tag(
 
     wishes = VideoTags(pinned=chosen.pop("pinned"), forbidden=chosen.pop("forbidden"))
     work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
-    how = {
-        name: chosen.pop(name) for name in ("kind", "as_json", "overwrite", "retry_failed", "csv_separator", "replace")
-    }
+    how = {name: chosen.pop(name) for name in _OF_OUTPUT}
     options = TaggingOptions(**chosen)
     made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
     made |= {"sidecar": tuple(sorted(set(sidecar))), "hierarchy": None if hierarchy == FOUND else hierarchy}
+    names = name_titles if isinstance(source, Untrained) else name_titles or False
     with stop_on_signals(stop), _open_output(out, source, options, made, **how) as output:
         requests = TagRequests(
-            paths,
-            title=title,
-            metadata=metadata,
-            is_done=output.is_done,
-            warn=_warn,
-            name_titles=name_titles if isinstance(source, Untrained) else name_titles or False,
-            note=_note,
+            paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn, name_titles=names, note=_note
         )
         requests.check()
-        tagger = _open_tagger(source, options, device=device, evidence=evidence, work=work, hierarchy=hierarchy)
-        for warning in tagger.warnings:
-            _warn(warning)
-        paths_of_tags = TagHierarchy(separator=find_separator(tagger.listed, hierarchy))
-        if paths_of_tags.separator is not None and hierarchy == FOUND:
-            _note(
-                f"tags are paths, their parts separated by {paths_of_tags.separator}: parents are given too (--hierarchy none)"
-            )
-        beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=paths_of_tags.separator)
+        tagger, separator = _open_tagger(source, options, hierarchy, device=device, evidence=evidence, work=work)
+        beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
         if isinstance(output, _Printer):
             output.system = tagger.system
         total = None if out is None or quiet else requests.count()
         with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
             return tag_files(
-                _with_parents(tagger, paths_of_tags, options),
+                tagger,
                 requests,
                 output,
                 wishes=wishes,
@@ -207,27 +193,34 @@ def _tag(
             )
 
 
+_OF_OUTPUT = ("kind", "as_json", "overwrite", "retry_failed", "csv_separator", "replace")
+
+
 def _open_tagger(
-    source: Path | Untrained, options: TaggingOptions, *, device: str, evidence: bool, work: Work, hierarchy: str
-) -> FileTagger | UntrainedTagger:
+    source: Path | Untrained, options: TaggingOptions, hierarchy: str, *, device: str, evidence: bool, work: Work
+) -> tuple[Tagging, str | None]:
+    """The tagger, and what separates the parts of its tags."""
+    tagger: FileTagger | UntrainedTagger
     if isinstance(source, Untrained):
         from .untrained_tagger import UntrainedTagger
 
-        return UntrainedTagger.open(
-            source.image_encoder, options, name=source.name, device=device, work=work, hierarchy=hierarchy
-        )
-    from .file_tagger import FileTagger
+        how = {"name": source.name, "hierarchy": hierarchy}
+        tagger = UntrainedTagger.open(source.image_encoder, options, device=device, work=work, **how)
+    else:
+        from .file_tagger import FileTagger
 
-    return FileTagger.open(source, device=device, options=options, evidence=evidence, work=work)
-
-
-def _with_parents(tagger: FileTagger | UntrainedTagger, hierarchy: TagHierarchy, options: TaggingOptions) -> Tagging:
-    if hierarchy.separator is None:
-        return tagger
+        tagger = FileTagger.open(source, device=device, options=options, evidence=evidence, work=work)
+    for warning in tagger.warnings:
+        _warn(warning)
+    separator = find_separator(tagger.listed, hierarchy)
+    if separator is None:
+        return tagger, None
     from .with_parents import WithParents
 
+    if hierarchy == FOUND:
+        _note(f"tags are paths, their parts separated by {separator}: parents are given too (--hierarchy none)")
     blocked = () if options.list_file is None else read_tag_list(options.list_file).blocked
-    return WithParents(tagger, hierarchy, blocked)
+    return WithParents(tagger, TagHierarchy(separator=separator), blocked), separator
 
 
 def _note(sentence: str) -> None:

@@ -124,12 +124,7 @@ def tag_files(
                 advance(1)
 
     for group in tagger.tag_many(remaining(), wishes=wishes, stop=stop):
-        for tagged, write in product(group, everything):
-            try:
-                write(tagged)
-            except InputError as error:
-                counts.not_updated += 1
-                warn(str(error))
+        counts.not_updated += _not_written(group, everything, warn)
         output.write(group)
         failed = sum(tagged.error is not None for tagged in group)
         counts.failed += failed
@@ -138,6 +133,20 @@ def tag_files(
     if not stop.is_set():
         output.finish()
     return counts
+
+
+def _not_written(
+    group: Iterable[TaggedFile], writers: Sequence[Callable[[TaggedFile], bool]], warn: Callable[[str], None]
+) -> int:
+    """Writes beside files; how many could not be written."""
+    failed = 0
+    for tagged, write in product(group, writers):
+        try:
+            write(tagged)
+        except InputError as error:
+            failed += 1
+            warn(str(error))
+    return failed
 
 
 KEY = "optsg_tags"

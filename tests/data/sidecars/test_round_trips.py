@@ -153,8 +153,10 @@ def test_an_empty_text_is_filled_and_commas_within_tags_do_not_cut_them():
     assert read_text_tags(b" \n") == {}
     assert merged_text_tags(b"", ["cat"]) == b"cat\n"
     assert merged_text_tags(None, ["New York, NY"]) == b"New York NY\n"
+    latin = "Müller, Äpfel".encode("latin-1")
+    assert read_text_tags(latin) == {}
     with pytest.raises(InputError, match="not UTF-8"):
-        read_text_tags("Müller".encode("latin-1"))
+        merged_text_tags(latin, ["cat"])
 
 
 # --- XMP
