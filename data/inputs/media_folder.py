@@ -188,16 +188,26 @@ def _skip(folder: MediaFolder, path: str) -> None:
 
 def _keep_beside(folder: MediaFolder) -> None:
     """Keeps the files that lie beside an input; the others are skipped."""
-    if not len(folder.beside):
-        return
-    wanted = {name for path in folder.media for name in names_beside(path)}
     found, folder.beside = folder.beside, PathList()
     for path in found:
-        if path in wanted:
+        base = _without_suffix(path)
+        is_whole_name = path.endswith(".xmp") and _position(folder.media, base) is not None
+        if is_whole_name or _is_stem(folder.media, base):
             folder.beside.append(path)
         else:
             _skip(folder, path)
     folder.beside.sort()
+
+
+def _is_stem(media: PathList, base: str) -> bool:
+    """Whether some path is ``base`` with one more suffix; such names follow each other among sorted ones."""
+    start = f"{base}."
+    for number in range(bisect_left(media, start), len(media)):
+        if not media[number].startswith(start):
+            return False
+        if _without_suffix(media[number]) == base:
+            return True
+    return False
 
 
 def short_suffix(name: str) -> str:
