@@ -55,6 +55,7 @@ def extract(
         columns=settings["columns"],
         tag_separator=settings["tag_separator"],
         group_rows=settings["group_rows"],
+        title_from_name=settings["title_from_name"],
         limit=settings["limit"],
         part=part,
     )  # first, since its errors are the quickest to find

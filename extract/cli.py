@@ -60,7 +60,7 @@ def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **o
             from .dry_run import dry_run_lines
 
             part = parse_part(options["part"])
-            reading = ("metadata", "columns", "tag_separator", "group_rows", "limit")
+            reading = ("metadata", "columns", "tag_separator", "group_rows", "title_from_name", "limit")
             inputs = open_source(source, part=part, **{name: options[name] for name in reading})
             click.echo("\n".join(dry_run_lines(inputs, out)))
         else:

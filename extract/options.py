@@ -63,6 +63,9 @@ class ExtractionOptions(TypedDict, total=False):
         str | None, Option(None, "What separates tags in a text.  [default: commas]", metavar="TEXT")
     ]
     group_rows: Annotated[bool, Option(False, "Join the rows of one file, as where each tag has a row.")]
+    title_from_name: Annotated[
+        bool, Option(False, "Files that no metadata gives a title have that of their names; camera names give none.")
+    ]
     image_encoder: Annotated[
         str | None,
         Option(None, "An open_clip (MODEL/TAG) or timm model, in place of the preset's.", metavar="NAME|FOLDER"),

@@ -1,4 +1,6 @@
-"""A folder of videos and images, with metadata from tables, from yt-dlp's ``NAME.info.json`` beside ``NAME.mp4``, or without any.
+"""A folder of videos and images, with metadata from tables, from files beside them, or without any.
+
+Files beside ``NAME.mp4`` are yt-dlp's ``NAME.info.json``, or, where there is none, those of :mod:`optsg.data.sidecars`.
 
 video2dataset stores the fields of yt-dlp too, in the same form.
 """
@@ -7,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import InputError
+from ..file_titles import title_from_name
 from ..foreign.json_reader import read_json
 from ..media import Failure, MediaItem
+from ..sidecars.files import read_beside
 from .media_folder import DefaultIds, MediaFolder, media_kind
 from .metadata.columns import MetadataOptions
 from .metadata.metadata_table import Row
@@ -85,6 +89,16 @@ class FolderInput:
         """Names of the tables, as their failures begin."""
         return [table.label for table in self._tables]
 
+    @property
+    def names_titles(self) -> bool:
+        """Whether any metadata may name a title: a table with such a column, or a file beside a video that has a place for it."""
+        titled = any(not path.endswith((".txt", ".xmp")) for path in self._folder.beside)
+        return (
+            bool(self._folder.sidecars)
+            or titled
+            or any("title" in table.table.columns.source for table in self._tables)
+        )
+
     def notes(self) -> list[str]:
         """What people should know of the metadata before it is used, a sentence each."""
         surveys = self.surveys(ROWS_BEFORE_READING)
@@ -126,6 +140,7 @@ class FolderInput:
             if self._needs_title is None or self._needs_title(printable(path)):
                 for sidecar in self._folder.sidecars_of(path):
                     values |= read_sidecar(self._folder.root / sidecar)
+                values = values or read_beside([self._folder.root / name for name in self._folder.beside_of(path)])
             return self._item(path, parse_record(values, self._options.tag_separator), self._default_id(path))
         except InputError as error:
             return _failure(path, id_or(values, self._default_id(path)), f"{printable(path)}: {error}")
@@ -155,17 +170,18 @@ class FolderInput:
         kind = media_kind(path)
         assert kind is not None  # the listing holds no other files
         named = (record.split, split_of_folders(path))
+        title = record.title or (title_from_name(path) if self._options.title_from_name else "")
         return MediaItem(
             id=video_id,
             source=printable(path),
             kind=kind,
-            title=record.title,
+            title=title,
             tags=record.tags,
             split=choose_split(tags=record.tags, video_id=video_id, named=named),
             payload=self._folder.root / path,
             pinned=record.pinned,
             forbidden=record.forbidden,
-            given=self._given(path, record),
+            given=self._given(path, record) | ({"title"} if title else set()),
             named=named_split(named),
         )
 
@@ -184,7 +200,8 @@ class FolderInput:
             if thumbnails
             else ""
         )
-        return f"folder {self._folder.root} {self._describe_metadata()}: {counts}{left_out}"
+        names = "; titles from file names where metadata has none" * self._options.title_from_name
+        return f"folder {self._folder.root} {self._describe_metadata()}: {counts}{left_out}{names}"
 
     def _describe_metadata(self) -> str:
         found = [
@@ -193,6 +210,9 @@ class FolderInput:
         ]
         if self._folder.sidecars:
             found.append(_plural(len(self._folder.sidecars), "info.json file"))
+        if self._folder.beside:
+            kinds = sorted({PurePosixPath(path).suffix for path in self._folder.beside})
+            found.append(f"{_plural(len(self._folder.beside), 'file')} beside ({', '.join(kinds)})")
         return f"with {' and '.join(found)}" if found else "without metadata"
 
 

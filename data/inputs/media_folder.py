@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
+from ..sidecars.files import BACKUP, SUFFIXES, names_beside
 from .create_annotations import is_create_file
 from .files_by_stem import PathList
 from .metadata.metadata_table import TABLE_SUFFIXES, is_table
@@ -56,6 +57,7 @@ class MediaFolder:
         thumbnails: pictures that stand for a video beside them; not in ``media``.
         tables: metadata tables, by their names; a ``metadata.json`` is one if it is a list.
         sidecars: ``.info.json`` files; ask :meth:`sidecars_of`.
+        beside: other files beside a video or picture that speak of it; ask :meth:`beside_of`.
         create_files: annotation files of CREATE, by the names they were published under.
         others: how many other files there are, metadata tables included.
         skipped: how many of these there are with each suffix, metadata tables aside.
@@ -68,6 +70,7 @@ class MediaFolder:
     shards: list[str] = field(default_factory=list)
     tables: list[str] = field(default_factory=list)
     sidecars: PathList = field(default_factory=PathList)
+    beside: PathList = field(default_factory=PathList)
     create_files: list[str] = field(default_factory=list)
     others: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -84,6 +87,10 @@ class MediaFolder:
         """The ``.info.json`` of a video or picture: that of its stem, and that of its whole name, which says more of it."""
         names = (_without_suffix(path) + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX)
         return [name for name in names if _position(self.sidecars, name) is not None]
+
+    def beside_of(self, path: str) -> list[str]:
+        """Other files that speak of a video or picture (:mod:`optsg.data.sidecars`), in the order in which they count."""
+        return [name for name in names_beside(path) if _position(self.beside, name) is not None]
 
     def why_not(self, path: str) -> str:
         """Why a path that metadata names is not in ``media``."""
@@ -119,6 +126,7 @@ def scan_folder(root: Path) -> MediaFolder:
     folder.media, folder.thumbnails = part_thumbnails(
         folder.media, lambda base: _position(folder.sidecars, base + SIDECAR_SUFFIX) is not None, media_kind
     )
+    _keep_beside(folder)
     folder.shards.sort()
     folder.tables.sort()
     folder.create_files.sort()
@@ -161,10 +169,45 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
         folder.sidecars.append(path)
     elif is_create_file(entry.name) and _leads_to(entry, os.DirEntry.is_file):
         folder.create_files.append(path)
-    else:
-        folder.others += 1
-        if entry.name not in _TABLE_NAMES:
-            folder.skipped[short_suffix(entry.name)] += 1
+    elif _may_speak(entry.name) and _leads_to(entry, os.DirEntry.is_file):
+        folder.beside.append(path)
+    elif not entry.name.endswith(BACKUP):
+        _skip(folder, path)
+
+
+def _may_speak(name: str) -> bool:
+    return PurePosixPath(name).suffix in SUFFIXES and name.lower() not in _TABLE_NAMES
+
+
+def _skip(folder: MediaFolder, path: str) -> None:
+    name = PurePosixPath(path).name
+    folder.others += 1
+    if name not in _TABLE_NAMES:
+        folder.skipped[short_suffix(name)] += 1
+
+
+def _keep_beside(folder: MediaFolder) -> None:
+    """Keeps the files that lie beside an input; the others are skipped."""
+    found, folder.beside = folder.beside, PathList()
+    for path in found:
+        base = _without_suffix(path)
+        is_whole_name = path.endswith(".xmp") and _position(folder.media, base) is not None
+        if is_whole_name or _is_stem(folder.media, base):
+            folder.beside.append(path)
+        else:
+            _skip(folder, path)
+    folder.beside.sort()
+
+
+def _is_stem(media: PathList, base: str) -> bool:
+    """Whether some path is ``base`` with one more suffix; such names follow each other among sorted ones."""
+    start = f"{base}."
+    for number in range(bisect_left(media, start), len(media)):
+        if not media[number].startswith(start):
+            return False
+        if _without_suffix(media[number]) == base:
+            return True
+    return False
 
 
 def short_suffix(name: str) -> str:

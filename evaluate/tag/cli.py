@@ -14,13 +14,20 @@ from rich.console import Console
 from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
 from ...data.json_log import open_json_log
 from ...data.stop_signals import StopRequest, stop_on_signals
+from ...data.tag_hierarchy import FOUND, TagHierarchy, find_separator
+from ...data.tag_list import read_tag_list
 from ...extract.options import DEFAULT_TIMEOUT
 from ..options import TaggingOptions, find_run, run_option, tagging_options
 from ..progress import progress_bar
+from .beside.options import beside_options, check_beside
+from .cold_start.options import Untrained, chosen_untrained, next_step, untrained_options
 
 if TYPE_CHECKING:
-    from .output import Output
-    from .tag_files import Counts
+    from .cold_start.tagger import UntrainedTagger
+    from .file_encoder import Work
+    from .file_tagger import FileTagger
+    from .outputs.output import Output
+    from .tag_files import Counts, Tagging
     from .tagged_file import TaggedFile
 
 
@@ -32,6 +39,8 @@ Examples:
   optsg-tag "shards/{000..099}.tar" --run runs/small-1 --out tags.parquet
   optsg-tag holiday/ --write-sidecar --min-precision 0.9
   optsg-tag cat.mp4 --vocabulary tags.txt --pin cat --forbid dog
+  optsg-tag holiday/ --untrained --vocabulary tags.txt --out tags.csv
+  optsg-tag photos/ --sidecar xmp --sidecar txt
 """
 
 
@@ -47,7 +56,15 @@ Exit codes:
 @click.command(epilog=f"{EXAMPLES}\n{EXIT_CODES}", context_settings=SHORT_HELP)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @run_option
+@untrained_options
 @click.option("--title", metavar="T", help="Title of the one file; else titles come from metadata and .info.json.")
+@click.option(
+    "--title-from-name/--no-title-from-name",
+    "name_titles",
+    default=None,
+    help="Files without a title have that of their names, cameras' aside.  [default: with --untrained, where no metadata "
+    "names any title]",
+)
 @click.option(
     "--metadata",
     type=click.Path(path_type=Path),
@@ -69,9 +86,13 @@ Exit codes:
 @click.option("--overwrite", is_flag=True, help="Begin --out anew, also where another run or other options made it.")
 @click.option("--retry-failed", is_flag=True, help="Try files again that failed before; --out has them as errors.")
 @click.option(
-    "--format", "kind", type=click.Choice(["jsonl", "csv", "parquet"]), help="Of --out.  [default: its suffix]"
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "csv", "parquet", "hf"]),
+    help="Of --out; hf is metadata.jsonl of Hugging Face.  [default: its suffix]",
 )
 @click.option("--write-sidecar", is_flag=True, help="Put the tags into NAME.info.json beside each file.")
+@beside_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
 @click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
 @click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
@@ -89,7 +110,15 @@ Exit codes:
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="optsg")
 def main(
-    paths: tuple[Path, ...], run: Path | None, out: Path | None, quiet: bool, verbose: bool, **chosen: Any
+    paths: tuple[Path, ...],
+    run: Path | None,
+    out: Path | None,
+    untrained: bool,
+    preset: str | None,
+    image_encoder: str | None,
+    quiet: bool,
+    verbose: bool,
+    **chosen: Any,
 ) -> None:
     """Tags with their scores for videos and images: files, folders, patterns, WebDataset shards, or tables of file names.
 
@@ -98,12 +127,18 @@ def main(
     """
     _check_usage(paths, title=chosen["title"], metadata=chosen["metadata"])
     _check_usage_of_out(out, **{name: chosen[name] for name in ("kind", "overwrite", "retry_failed", "as_json")})
+    check_beside(**{name: chosen[name] for name in ("sidecar", "replace", "underscores", "kind")})
     stop = StopRequest()
     kept = _kept(out, chosen["overwrite"])
     with one_sentence_errors(verbose, on_interrupt=kept):
-        counts = _tag(find_run(run), paths, out, stop, quiet=quiet, **chosen)
+        encoders = chosen_untrained(
+            untrained=untrained, preset=preset, image_encoder=image_encoder, run=run, evidence=chosen["evidence"]
+        )
+        counts = _tag(encoders or find_run(run), paths, out, stop, quiet=quiet, **chosen)
     if out is not None and not quiet:
         click.echo(counts.sentence(out), err=True)
+    if encoders is not None and counts.tagged and not quiet and not stop.is_set():
+        click.echo(next_step(encoders, paths, out), err=True)
     if stop.is_set():
         click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
         sys.exit(128 + stop.number)
@@ -111,44 +146,54 @@ def main(
 
 
 def _tag(
-    folder: Path,
+    source: Path | Untrained,
     paths: tuple[Path, ...],
     out: Path | None,
     stop: StopRequest,
     *,
     title: str | None,
     metadata: Path | None,
+    name_titles: bool | None,
     evidence: bool,
     write_sidecar: bool,
     json_log: Path | None,
+    sidecar: tuple[str, ...],
+    underscores: bool,
+    hierarchy: str,
     device: str,
     quiet: bool,
     **chosen: Any,
 ) -> Counts:
     # PyTorch takes seconds to import; --help should not wait for it.
     from ...train.writing.tag_control import VideoTags
+    from .beside.sidecars import SidecarOptions, writers
     from .file_encoder import Work
-    from .file_tagger import FileTagger
     from .requests import TagRequests
     from .tag_files import tag_files
 
     wishes = VideoTags(pinned=chosen.pop("pinned"), forbidden=chosen.pop("forbidden"))
     work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
-    how = {name: chosen.pop(name) for name in ("kind", "as_json", "overwrite", "retry_failed")}
+    how = {name: chosen.pop(name) for name in _OF_OUTPUT}
     options = TaggingOptions(**chosen)
     made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
+    made |= {"sidecar": tuple(sorted(set(sidecar))), "hierarchy": None if hierarchy == FOUND else hierarchy}
+    names = name_titles if isinstance(source, Untrained) else name_titles or False
     with (
         stop_on_signals(stop),
         open_json_log(json_log) as log,
-        _open_output(out, folder, options, made, **how) as output,
+        _open_output(out, source, options, made, **how) as output,
     ):
-        requests = TagRequests(paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn)
+        requests = TagRequests(
+            paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn, name_titles=names, note=_note
+        )
         requests.check()
-        log.write("started", run=str(folder), paths=[str(path) for path in paths])
-        tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
-        tagger.files.encoder  # noqa: B018 (raises where no file can be read)
-        for warning in tagger.warnings:
-            _warn(warning)
+        log.write(
+            "started",
+            run=source.name if isinstance(source, Untrained) else str(source),
+            paths=[str(path) for path in paths],
+        )
+        tagger, separator = _open_tagger(source, options, hierarchy, device=device, evidence=evidence, work=work)
+        beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
         if isinstance(output, _Printer):
             output.system = tagger.system
         total = None if out is None or quiet else requests.count()
@@ -159,11 +204,47 @@ def _tag(
                 output,
                 wishes=wishes,
                 sidecars=write_sidecar,
+                writers=writers(sidecar, beside),
                 stop=stop,
                 advance=advance,
                 warn=_warn,
                 log=log,
             )
+
+
+_OF_OUTPUT = ("kind", "as_json", "overwrite", "retry_failed", "csv_separator", "replace")
+
+
+def _open_tagger(
+    source: Path | Untrained, options: TaggingOptions, hierarchy: str, *, device: str, evidence: bool, work: Work
+) -> tuple[Tagging, str | None]:
+    """The tagger, and what separates the parts of its tags."""
+    tagger: FileTagger | UntrainedTagger
+    if isinstance(source, Untrained):
+        from .cold_start.tagger import UntrainedTagger
+
+        how = {"name": source.name, "hierarchy": hierarchy}
+        tagger = UntrainedTagger.open(source.image_encoder, options, device=device, work=work, **how)
+    else:
+        from .file_tagger import FileTagger
+
+        tagger = FileTagger.open(source, device=device, options=options, evidence=evidence, work=work)
+        tagger.files.encoder  # noqa: B018 (raises where no file can be read)
+    for warning in tagger.warnings:
+        _warn(warning)
+    separator = find_separator(tagger.listed, hierarchy)
+    if separator is None:
+        return tagger, None
+    from .with_parents import WithParents
+
+    if hierarchy == FOUND:
+        _note(f"tags are paths, their parts separated by {separator}: parents are given too (--hierarchy none)")
+    blocked = () if options.list_file is None else read_tag_list(options.list_file).blocked
+    return WithParents(tagger, TagHierarchy(separator=separator), blocked), separator
+
+
+def _note(sentence: str) -> None:
+    click.echo(f"note: {sentence}", err=True)
 
 
 def _warn(sentence: str) -> None:
@@ -197,7 +278,7 @@ def _kept(out: Path | None, overwrite: bool) -> str:
 
 def _open_output(
     out: Path | None,
-    folder: Path,
+    source: Path | Untrained,
     options: TaggingOptions,
     made: Mapping[str, Any],
     *,
@@ -205,13 +286,21 @@ def _open_output(
     as_json: bool,
     overwrite: bool,
     retry_failed: bool,
+    csv_separator: str | None,
+    replace: bool,
 ) -> AbstractContextManager[Output | _Printer]:
     if out is None:
         return _Printer(as_json)
-    from .made_with import MadeWith
-    from .output import open_output
+    from .outputs.made_with import MadeWith
+    from .outputs.output import open_output
 
-    return open_output(out, kind, MadeWith.now(folder, options, **made), overwrite=overwrite, retry_failed=retry_failed)
+    made_with = (
+        MadeWith.without_run(source.name, source.image_encoder, options, **made)
+        if isinstance(source, Untrained)
+        else MadeWith.now(source, options, **made)
+    )
+    how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed}
+    return open_output(out, kind, made_with, **how, csv_separator=csv_separator, replace=replace)
 
 
 class _Printer:

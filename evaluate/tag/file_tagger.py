@@ -77,6 +77,11 @@ class FileTagger:
         """The run folder's name; ``runs/latest`` has that of the run it stands for."""
         return self.run.path.resolve().name
 
+    @property
+    def listed(self) -> Sequence[str]:
+        """The tags that are known beforehand: of the vocabulary, or else of training."""
+        return self.tagger.control.tags.spellings or self.run.tag_table.spellings
+
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
         self.tagger.check(wishes)
@@ -165,7 +170,7 @@ class FileTagger:
             DecodeError: there are no features, and why.
         """
         if isinstance(features, Failure):
-            raise DecodeError(_error(request.path, features))
+            raise DecodeError(error_of(request.path, features))
         return self.input_of(features)
 
     def tag_inputs(self, group: Sequence[TaggerInput]) -> list[TaggerOutput]:
@@ -196,10 +201,10 @@ class FileTagger:
         good: dict[int, TaggerInput] = {}
         for place, (request, features) in enumerate(group):
             if isinstance(features, Failure):
-                error = _error(request.path, features)
+                error = error_of(request.path, features)
                 outcomes[place] = TaggedFile(path=request.path, error=error, sidecar=request.sidecar)
                 continue
-            own = _own_wishes(request.item, wishes)
+            own = own_wishes(request.item, wishes)
             try:
                 tagger.check(own)
             except ConfigError as error:
@@ -226,12 +231,13 @@ class FileTagger:
         self.files.close()
 
 
-def _own_wishes(item: MediaItem | Failure, wishes: VideoTags) -> VideoTags:
+def own_wishes(item: MediaItem | Failure, wishes: VideoTags) -> VideoTags:
+    """What is said of a file, and of all of them."""
     if isinstance(item, Failure):
         return wishes
     return VideoTags(pinned=(*wishes.pinned, *item.pinned), forbidden=(*wishes.forbidden, *item.forbidden))
 
 
-def _error(path: str, failure: Failure) -> str:
+def error_of(path: str, failure: Failure) -> str:
     """One sentence that begins with the path, or with the place in the metadata that is wrong."""
     return failure.error if failure.stage == "read" else f"{path}: {failure.error}"

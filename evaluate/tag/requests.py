@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...data.errors import InputError
+from ...data.file_titles import title_from_name
 from ...data.inputs import Inputs, expand_pattern, left_out_thumbnails, open_listing, skipped_files
-from ...data.inputs.folder_input import read_sidecar
+from ...data.inputs.folder_input import FolderInput, read_sidecar
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, left_out, media_kind
 from ...data.inputs.metadata.columns import FILE_NAME
 from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
 from ...data.inputs.metadata.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
+from ...data.sidecars.files import names_beside, read_beside
 
 if TYPE_CHECKING:
     from ...data.store.schema import VideoFeatures
@@ -61,6 +63,9 @@ class TagRequests:
         metadata: a table for a folder, in place of what lies in it.
         is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
         warn: told in a sentence each which files are skipped, and how many thumbnails are left out.
+        name_titles: whether files without a title have that of their names (:mod:`optsg.data.file_titles`); ``None`` is where
+            no metadata names any title.
+        note: told in a sentence where titles are those of names though nobody asked for it.
     """
 
     def __init__(
@@ -71,12 +76,17 @@ class TagRequests:
         metadata: Path | None = None,
         is_done: Callable[[str], bool] = lambda _: False,
         warn: Callable[[str], None] = lambda _: None,
+        name_titles: bool | None = False,
+        note: Callable[[str], None] = lambda _: None,
     ):
         self._paths = tuple(paths)
         self._title = title
         self._metadata = metadata
         self._is_done = is_done
         self._warn = warn
+        self._name_titles = name_titles
+        self._note = note
+        self._noted = set[Path]()
 
     def __iter__(self) -> Iterator[TagRequest]:
         for path in self._paths:
@@ -128,9 +138,12 @@ class TagRequests:
             elif suffix == SHARD_SUFFIX:
                 yield from self._listed(path, path.parent, None)
             elif suffix in TABLE_SUFFIXES:
-                yield from _rows(path)
+                yield from map(self._titled(self._name_titles, path), _rows(path))
             else:
-                yield _file(path, "" if self._title is None and self._is_done(printable(str(path))) else self._title)
+                is_done = self._title is None and self._is_done(printable(str(path)))
+                request = _file(path, "" if is_done else self._title)
+                named = self._title is None and self._name_titles is not False
+                yield _with_name_title(request) if named else request
         except InputError as error:
             yield _failed(path, str(error))
 
@@ -141,17 +154,36 @@ class TagRequests:
         listing = open_listing(path, metadata=metadata, needs_title=lambda source: not self._is_done(name_of(source)))
         said = set[str]()
         self._warn_of(listing, path, said)
+        titled = self._titled(self._name_titles, path, listing)
         for item in listing:
             file = item.payload if isinstance(item, MediaItem) and isinstance(item.payload, Path) else None
             sidecar = None if file is None else _sidecar(file)
-            yield TagRequest(path=name_of(item.source), item=item, sidecar=sidecar)
+            yield titled(TagRequest(path=name_of(item.source), item=item, sidecar=sidecar))
         self._warn_of(listing, path, said)  # what shards hold besides is known once they have been read
+
+    def _titled(
+        self, wanted: bool | None, path: Path, listing: Inputs | None = None
+    ) -> Callable[[TagRequest], TagRequest]:
+        """What gives the files of a path the titles of their names, if they are to have them."""
+        is_silent = isinstance(listing, FolderInput) and not listing.names_titles
+        if wanted is None and is_silent and path not in self._noted:
+            self._noted.add(path)
+            self._note(f"{path}: no metadata names any title; titles are taken from file names (--no-title-from-name)")
+        return _with_name_title if wanted or (wanted is None and is_silent) else lambda request: request
 
     def _warn_of(self, listing: Inputs, path: Path, said: set[str]) -> None:
         for sentence in left_out(skipped_files(listing), left_out_thumbnails(listing), str(path)):
             if sentence not in said:
                 self._warn(sentence)
                 said.add(sentence)
+
+
+def _with_name_title(request: TagRequest) -> TagRequest:
+    """A request whose file, where nothing gave it a title, has that of its name; members of shards have keys, no names."""
+    item = request.item
+    if isinstance(item, Failure) or item.title or not isinstance(item.payload, Path):
+        return request
+    return replace(request, item=replace(item, title=title_from_name(item.payload.name)))
 
 
 def _expand(path: Path) -> list[str]:
@@ -185,6 +217,8 @@ def _file(path: Path, title: str | None) -> TagRequest:
         try:
             for sidecar in (_sidecar(path), path.with_name(path.name + SIDECAR_SUFFIX)):
                 values |= read_sidecar(sidecar) if sidecar.is_file() else {}
+            beside = [one for name in names_beside(path.name) if (one := path.with_name(name)).is_file()]
+            values = values or read_beside(beside)
         except InputError as error:
             return _failed(path, f"{path}: {error}")
     record = parse_record({"title": values.get("title")})

@@ -13,6 +13,8 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
@@ -70,7 +72,7 @@ class Output(Protocol):
 
 @dataclass(kw_only=True)
 class Counts:
-    """How many files were tagged, could not be, and had been done before; and ``.info.json`` that could not be updated."""
+    """How many files were tagged, could not be, and had been done before; and files beside others that could not be updated."""
 
     tagged: int = 0
     failed: int = 0
@@ -81,7 +83,7 @@ class Counts:
         """The counts in one line, for people."""
         skipped = f", {self.skipped:,} done before" if self.skipped else ""
         failed = f", {self.failed:,} could not be read" if self.failed else ""
-        not_updated = f"; {self.not_updated:,} .info.json not updated" if self.not_updated else ""
+        not_updated = f"; {self.not_updated:,} files beside others not updated" if self.not_updated else ""
         return f"{out}: {self.tagged:,} tagged{failed}{skipped}{not_updated}"
 
 
@@ -96,6 +98,7 @@ def tag_files(
     advance: Callable[[int], None],
     warn: Callable[[str], None],
     log: JsonLog | None = None,
+    writers: Sequence[Callable[[TaggedFile], bool]] = (),
 ) -> Counts:
     """Tags what is not done yet.
 
@@ -104,13 +107,16 @@ def tag_files(
         sidecars: whether the ``.info.json`` beside each file is updated; before the output says that the file is done.
         stop: once set, what is complete is written and the rest left.
         advance: told the number of files done.
-        warn: told one sentence for each ``.info.json`` that could not be updated.
+        warn: told one sentence for each file beside another that could not be updated.
         log: gets a line for each file once it is written.
+        writers: of further files beside each (:mod:`optsg.evaluate.tag.beside.sidecars`), called as early.
 
     Raises:
         OptsgError: the output cannot be written, or a tag is both pinned and forbidden.
     """
     counts = Counts()
+    info = partial(update_info_json, run=tagger.name, system=tagger.system)
+    everything = [*([info] if sidecars else []), *writers]
 
     def remaining() -> Iterator[TagRequest]:
         for request in requests:
@@ -121,12 +127,7 @@ def tag_files(
                 advance(1)
 
     for group in tagger.tag_many(remaining(), wishes=wishes, stop=stop):
-        for tagged in group if sidecars else ():
-            try:
-                update_info_json(tagged, run=tagger.name, system=tagger.system)
-            except InputError as error:
-                counts.not_updated += 1
-                warn(str(error))
+        counts.not_updated += _not_written(group, everything, warn)
         output.write(group)
         for tagged in group if log is not None else ():
             log.write("file", path=tagged.path, tags=len(tagged.tags), error=tagged.error)
@@ -139,6 +140,20 @@ def tag_files(
     if log is not None:
         log.write("interrupted" if stop.is_set() else "finished", **vars(counts))
     return counts
+
+
+def _not_written(
+    group: Iterable[TaggedFile], writers: Sequence[Callable[[TaggedFile], bool]], warn: Callable[[str], None]
+) -> int:
+    """Writes beside files; how many could not be written."""
+    failed = 0
+    for tagged, write in product(group, writers):
+        try:
+            write(tagged)
+        except InputError as error:
+            failed += 1
+            warn(str(error))
+    return failed
 
 
 KEY = "optsg_tags"

@@ -13,7 +13,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
@@ -121,7 +123,7 @@ class _InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """The network up to its last feature map; the classifier is there, unused."""
+    """The network up to its last feature map; the classifier is beside it (:func:`load_classifier`)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +150,18 @@ class EfficientNetLite0(nn.Module):
         x = self.blocks(self.bn1(_padded(self.conv_stem, pixels, kernel=3, stride=2)))
         cells: Tensor = self.bn2(self.conv_head(x))
         return cells
+
+
+def load_classifier() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weight (1000, 1280) and bias (1000,) of the last layer, for ImageNet's classes in their usual order.
+
+    Raises:
+        EncoderError: the package is not installed, or holds another checkpoint.
+    """
+    model = EfficientNetLite0()
+    load_package_weights(model)
+    weight, bias = (parameter.detach().numpy() for parameter in (model.classifier.weight, model.classifier.bias))
+    return weight, bias
 
 
 def load_package_weights(model: nn.Module) -> nn.Module:

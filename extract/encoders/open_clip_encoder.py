@@ -1,4 +1,4 @@
-"""Image towers of open_clip (the only import of open_clip)."""
+"""Image towers of open_clip, and the text towers beside them (the only import of open_clip)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,21 @@ from ...data.torchvision_compat import ensure_torchvision_importable
 
 ensure_torchvision_importable()
 
+import numpy as np  # noqa: E402
 import open_clip  # noqa: E402
+import torch  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
 from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: E402
 from open_clip.transformer import QuickGELU  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from ...data.errors import EncoderError, reason_of  # noqa: E402, reason_of
 from .pixel_plan import PixelPlan  # noqa: E402
-from .tower import LoadedTower  # noqa: E402
+from .tower import LoadedTower, pick_device  # noqa: E402
 from .weights import NO_DOWNLOAD_HINT, model_hub, quiet_libraries  # noqa: E402
+
+TEXTS_AT_ONCE = 256
+"""Sentences of a call of a text tower."""
 
 
 def load_open_clip(spec: Mapping[str, Any]) -> LoadedTower:
@@ -76,8 +82,58 @@ def _three(values: float | Sequence[float]) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
+class OpenClipTextTower:
+    """The text tower of an open_clip model, whose features lie where those of its image tower lie.
+
+    Attributes:
+        scale, bias: a picture fits a sentence by scale · cosine + bias; ``None`` where the model has no bias (CLIP).
+    """
+
+    def __init__(self, spec: Mapping[str, Any], *, device: str = "auto"):
+        source = {key: spec[key] for key in ("name", "pretrained", "folder") if spec.get(key)}
+        model, _ = _open_model(source)
+        model.visual = None  # its features are computed elsewhere
+        self._device = pick_device(device)
+        self._model = model.eval().to(self._device)
+        self._tokenizer = _open_tokenizer(source)
+        self.scale = float(model.logit_scale.detach().exp())
+        bias = getattr(model, "logit_bias", None)
+        self.bias = None if bias is None else float(bias.detach())
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(n, D) features of n sentences, not normalised."""
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(texts), TEXTS_AT_ONCE):
+                tokens = self._tokenizer(list(texts[start : start + TEXTS_AT_ONCE])).to(self._device)
+                found.append(self._model.encode_text(tokens).float().cpu().numpy())
+        return np.concatenate(found)
+
+
+def open_text_tower(spec: Mapping[str, Any], *, device: str = "auto") -> OpenClipTextTower:
+    """The text tower of the checkpoint that :func:`load_open_clip` takes the image tower from; errors as there."""
+    return OpenClipTextTower(spec, device=device)
+
+
+def _open_tokenizer(source: Mapping[str, str]) -> Any:
+    name = f"local-dir:{source['folder']}" if "folder" in source else source["name"]
+    try:
+        with quiet_libraries():
+            return open_clip.get_tokenizer(name)
+    except Exception as error:  # the hub and the libraries of tokenizers raise many kinds
+        raise EncoderError(f"the tokenizer of {_shown(source)} cannot be had: {reason_of(error)}") from error
+
+
 def _open_tower(source: Mapping[str, str]) -> tuple[nn.Module, bool]:
     """The image tower with its weights and whether it uses QuickGELU."""
+    model, quick_gelu = _open_model(source)
+    tower = model.visual.eval()
+    _check_activation(source, tower, quick_gelu)
+    return tower, quick_gelu
+
+
+def _open_model(source: Mapping[str, str]) -> tuple[Any, bool]:
+    """Both towers with their weights and whether they use QuickGELU."""
     try:
         if "folder" in source:
             quick_gelu = _folder_quick_gelu(Path(source["folder"]))
@@ -97,9 +153,7 @@ def _open_tower(source: Mapping[str, str]) -> tuple[nn.Module, bool]:
         raise
     except Exception as error:  # open_clip and the hub raise many kinds, RuntimeError among them
         raise EncoderError(_missing(source, error)) from error
-    tower = model.visual.eval()
-    _check_activation(source, tower, quick_gelu)
-    return tower, quick_gelu
+    return model, quick_gelu
 
 
 def _named_quick_gelu(source: Mapping[str, str]) -> bool:

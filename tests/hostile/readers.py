@@ -32,8 +32,8 @@ from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.judge.answers import Answer, AnswerFile
 from optsg.evaluate.scores.predictions import read_predictions
 from optsg.evaluate.scores.saved import read_training_history
-from optsg.evaluate.tag.made_with import MadeWith
-from optsg.evaluate.tag.output import open_output
+from optsg.evaluate.tag.outputs.made_with import MadeWith
+from optsg.evaluate.tag.outputs.output import open_output
 from optsg.evaluate.tag.tagged_file import TaggedFile
 from optsg.extract.store.info import info_lines
 from optsg.train.confidence.calibration import Calibration, Scaling

@@ -36,11 +36,12 @@ SHOWN = 200
 
 
 class MetadataKeywords(TypedDict, total=False):
-    """How metadata is read, as a person says it: ``--columns``, ``--tag-separator``, ``--group-rows``."""
+    """How metadata is read, as a person says it: ``--columns``, ``--tag-separator``, ``--group-rows``, ``--title-from-name``."""
 
     columns: str | None
     tag_separator: str | None
     group_rows: bool
+    title_from_name: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +52,13 @@ class MetadataOptions:
         columns: names of columns in the file by what they are; they go before exact names.
         tag_separator: what separates tags in a text; commas where it is ``None``.
         group_rows: join the rows of one file, as in a table with one row for each tag.
+        title_from_name: a file in a folder that nothing gives a title has that of its name.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     tag_separator: str | None = None
     group_rows: bool = False
+    title_from_name: bool = False
 
     def __post_init__(self) -> None:
         if self.tag_separator == "":
@@ -68,6 +71,7 @@ class MetadataOptions:
             columns=parse_columns(said.get("columns")),
             tag_separator=said.get("tag_separator"),
             group_rows=said.get("group_rows", False),
+            title_from_name=said.get("title_from_name", False),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from optsg.data.errors import ConfigError, InputError
-from optsg.data.inputs import open_inputs
+from optsg.data.inputs import MetadataOptions, open_inputs, skipped_files
 from optsg.data.media import Failure, MediaItem
 
 
@@ -74,6 +74,38 @@ def test_files_come_in_the_order_of_their_paths_and_others_are_ignored(tmp_path)
 def test_a_file_without_metadata_is_an_item_without_title_tags_and_split(tmp_path):
     items, _ = read(touch(tmp_path, "train/a.mp4"))
     assert (items[0].title, items[0].tags, items[0].split) == ("", (), "none")
+
+
+def test_files_of_other_tools_speak_for_files_that_neither_row_nor_info_json_names(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4", "sub/d.jpg", "e.f.jpg")
+    for name in ("a.txt", "b.txt", "c.txt", "sub/d.txt", "e.f.txt", "z.txt", "a.mp4.txt"):
+        (tmp_path / name).write_text(f"{name} tag, other", encoding="utf-8")
+    (tmp_path / "c.nfo").write_text("<movie><title>See</title><tag>nfo</tag></movie>", encoding="utf-8")
+    (tmp_path / "b.info.json").write_text('{"tags": ["info"]}', encoding="utf-8")
+    write_rows(tmp_path / "metadata.jsonl", {"file_name": "a.mp4", "tags": ["row"]})
+    inputs = open_inputs(tmp_path)
+    found = {item.source: (item.title, item.tags, item.given) for item in inputs if isinstance(item, MediaItem)}
+    assert found == {
+        "a.mp4": ("", ("row",), {"tags"}),
+        "b.mp4": ("", ("info",), {"tags"}),
+        "c.mp4": ("See", ("nfo", "c.txt tag", "other"), {"title", "tags"}),
+        "sub/d.jpg": ("", ("sub/d.txt tag", "other"), {"tags"}),
+        "e.f.jpg": ("", ("e.f.txt tag", "other"), {"tags"}),
+    }
+    assert skipped_files(inputs) == {".txt": 2}
+    assert "6 files beside (.nfo, .txt)" in inputs.description
+
+
+def test_names_are_titles_where_that_is_asked_for_and_metadata_names_none(tmp_path):
+    touch(tmp_path, "trip/our_cat.mp4", "trip/a lake.mp4", "IMG_0001.jpg")
+    write_rows(tmp_path / "metadata.jsonl", {"file_name": "trip/a lake.mp4", "title": "Two days", "tags": ["lake"]})
+    items, _ = read(tmp_path, options=MetadataOptions(title_from_name=True))
+    assert {item.source: (item.title, item.given) for item in items} == {
+        "trip/a lake.mp4": ("Two days", {"title", "tags"}),
+        "trip/our_cat.mp4": ("our cat", {"title"}),
+        "IMG_0001.jpg": ("", set()),
+    }
+    assert {item.title for item in read(tmp_path)[0]} == {"Two days", ""}
 
 
 def test_a_text_file_called_mp4_is_left_to_the_decoder(tmp_path):

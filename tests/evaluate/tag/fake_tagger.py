@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 from optsg.data.predicted_tag import PredictedTag
-from optsg.evaluate.tag.made_with import MadeWith
-from optsg.evaluate.tag.output import open_output
+from optsg.evaluate.tag.outputs.made_with import MadeWith
+from optsg.evaluate.tag.outputs.output import open_output
 from optsg.evaluate.tag.requests import TagRequests
 from optsg.evaluate.tag.tag_files import tag_files
 from optsg.evaluate.tag.tagged_file import TaggedFile

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import ConfigError, RunError
 from optsg.evaluate.options import TaggingOptions
-from optsg.evaluate.tag.made_with import MadeWith
-from optsg.evaluate.tag.output import open_output
+from optsg.evaluate.tag.outputs.made_with import MadeWith
+from optsg.evaluate.tag.outputs.output import open_output
 from optsg.train.run_files import NEEDED
 
 from tests.evaluate.tag.fake_tagger import GROUP, MADE_WITH, FakeTagger, run_all

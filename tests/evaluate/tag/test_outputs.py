@@ -19,7 +19,7 @@ from optsg.data.inputs import folder_input
 from optsg.data.inputs.folder_input import read_sidecar
 from optsg.data.media import MediaItem
 from optsg.evaluate.tag import requests
-from optsg.evaluate.tag.output import open_output
+from optsg.evaluate.tag.outputs.output import open_output
 from optsg.evaluate.tag.requests import TagRequests
 from optsg.evaluate.tag.tag_files import tag_files
 from optsg.evaluate.tag.tagged_file import TaggedFile

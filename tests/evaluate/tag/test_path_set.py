@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 
-from optsg.evaluate.tag.journal import FEW, PathSet
+from optsg.evaluate.tag.outputs.journal import FEW, PathSet
 
 
 def test_it_is_a_set() -> None:

@@ -17,7 +17,7 @@ def said_of(path: Path) -> tuple[list[str], list[str]]:
 
 
 def test_thumbnails_of_a_folder_are_counted(tmp_path: Path) -> None:
-    for name in ("a.mp4", "a.jpg", "b.mp4", "b.webp", "c.png", "c.txt"):
+    for name in ("a.mp4", "a.jpg", "b.mp4", "b.webp", "c.png", "c.txt", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
     assert said_of(tmp_path) == (
         ["a.mp4", "b.mp4", "c.png"],

@@ -5,6 +5,7 @@ A table is there only once all is done; until then the work is kept in a journal
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from abc import ABC, abstractmethod
@@ -17,16 +18,17 @@ from typing import Any, NamedTuple, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...data.errors import ConfigError, RunError, reason_of
-from ...data.foreign.json_reader import check_is_file
-from ...data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
-from ...data.inputs.relative_paths import printable
-from ...data.whole_files import lock_out, whole_file
-from ..csv_cells import as_cell, from_cell
-from ..scores.predictions import json_line
+from ....data.errors import ConfigError, RunError, reason_of
+from ....data.foreign.json_reader import check_is_file
+from ....data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
+from ....data.inputs.relative_paths import printable
+from ....data.whole_files import lock_out, whole_file
+from ...csv_cells import as_cell, from_cell
+from ...scores.predictions import json_line
+from ..tagged_file import TaggedFile
+from .hugging_face import HuggingFaceOutput
 from .journal import Journal, PathSet
 from .made_with import MadeWith, check_made_with, check_record, record_path, write_record
-from .tagged_file import TaggedFile
 
 
 class Row(NamedTuple):
@@ -138,17 +140,29 @@ COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
 """Of CSV. ``tags``, ``scores`` and ``novel`` are JSON lists of the same length, ``details`` is all that JSON lines hold."""
 
 
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+"""Of CSV, by the names that ``--csv-separator`` has for them."""
+
+
 class CsvOutput(TableOutput):
     """Comma-separated values, one row a file, so that its ``tags`` can be read again as metadata.
+
+    With another separator the file is as spreadsheets want it, UTF-8 with a byte order mark. A file that is there keeps its form.
 
     Which run and options made it is kept beside it. A last line without its end is that of an interrupted command of a
     version that wrote the table line by line: the file is gone on with, without that line.
     """
 
+    def __init__(self, path: Path, made_with: MadeWith, *, separator: str | None = None, **how: bool):
+        self._separator, self._mark = separator or ",", b"" if separator is None else codecs.BOM_UTF8
+        super().__init__(path, made_with, **how)
+
     def read(self, *, only_paths: bool = False) -> Iterator[Row]:  # noqa: ARG002
         """See :class:`TableOutput`."""
         try:
             with self.path.open("rb") as file:
+                self._mark = codecs.BOM_UTF8 if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else b""
+                file.seek(len(self._mark))
                 lines = (line for line in file if line.endswith(b"\n"))
                 self._check_head(next(lines, None))
                 for number, line in enumerate(lines, start=2):
@@ -157,15 +171,18 @@ class CsvOutput(TableOutput):
             raise RunError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def _check_head(self, line: bytes | None) -> None:
+        heads = {separator.join(COLUMNS): separator for separator in SEPARATORS.values()}
+        head = "" if line is None else line.rstrip(b"\r\n").decode("utf-8", "replace")
         is_begun = line is None and (self.path.stat().st_size == 0 or record_path(self.path).exists())
-        if not is_begun and (line is None or line.rstrip(b"\r\n").decode("utf-8", "replace") != ",".join(COLUMNS)):
+        if not is_begun and head not in heads:
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
         if not is_begun:
+            self._separator = heads[head]
             check_record(self.path, self._made_with)
 
     def _row(self, line: bytes, number: int) -> Row:
         try:
-            fields = next(csv.reader([line.decode("utf-8")], strict=True))
+            fields = next(csv.reader([line.decode("utf-8")], strict=True, delimiter=self._separator))
             if len(fields) != len(COLUMNS):
                 raise ValueError(f"{len(fields)} fields in place of {len(COLUMNS)}")
         except (ValueError, csv.Error, StopIteration) as error:
@@ -185,7 +202,8 @@ class CsvOutput(TableOutput):
         """See :class:`TableOutput`."""
         write_record(self.path, self._made_with)
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            file.write(self._mark.decode("utf-8"))
+            writer = csv.writer(file, lineterminator="\n", delimiter=self._separator)
             writer.writerow(COLUMNS)
             writer.writerows(contents)
 
@@ -264,18 +282,26 @@ class ParquetOutput(TableOutput):
             ) from error
 
 
-Output = Journal | TableOutput
+Output = Journal | TableOutput | HuggingFaceOutput
 
-FORMATS: dict[str, type[Journal | CsvOutput | ParquetOutput]] = {
+FORMATS: dict[str, type[Journal | CsvOutput | ParquetOutput | HuggingFaceOutput]] = {
     "jsonl": Journal,
     "csv": CsvOutput,
     "parquet": ParquetOutput,
+    "hf": HuggingFaceOutput,
 }
 
 
 @contextmanager
 def open_output(
-    path: Path, kind: str | None, made_with: MadeWith, *, overwrite: bool = False, retry_failed: bool = False
+    path: Path,
+    kind: str | None,
+    made_with: MadeWith,
+    *,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    csv_separator: str | None = None,
+    replace: bool = False,
 ) -> Iterator[Output]:
     """Opens an output, which no other process can write while the block lasts.
 
@@ -284,15 +310,22 @@ def open_output(
         made_with: the run and options; what the file holds was made by the same, and is done.
         overwrite: begin anew, whatever made the file.
         retry_failed: what the file holds is done, less the files that could not be tagged.
+        csv_separator: of CSV, one of ``SEPARATORS``.
+        replace: of ``hf``: tags that rows have already are replaced.
 
     Raises:
         ConfigError: the suffix says nothing.
         RunError: the file cannot be used, was made with another run or other options, or another process is writing it.
     """
     kind = kind or path.suffix.lower().removeprefix(".")
+    if csv_separator is not None and kind != "csv":
+        raise ConfigError(f"--csv-separator is of CSV, and --out {path} is none")
     if kind not in FORMATS:
         raise ConfigError(f"--out {path}: no known suffix; use .jsonl, .csv or .parquet, or say --format")
     with lock_out(path, RunError):
-        output = FORMATS[kind](path, made_with, overwrite=overwrite, retry_failed=retry_failed)
+        how: dict[str, Any] = {"overwrite": overwrite, "retry_failed": retry_failed}
+        how |= {"separator": SEPARATORS[csv_separator]} if kind == "csv" and csv_separator else {}
+        how |= {"replace": replace} if kind == "hf" else {}
+        output = FORMATS[kind](path, made_with, **how)
         with output:
             yield output

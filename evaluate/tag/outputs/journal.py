@@ -2,7 +2,7 @@
 
 A group is added with one write and forced to the disk; what a kill leaves of a half-written line is cut off when the file
 is opened again. Which run and options made the file is written beside it, before the first line
-(:mod:`optsg.evaluate.tag.made_with`). Which paths have been seen is kept in a few bytes each.
+(:mod:`optsg.evaluate.tag.outputs.made_with`). Which paths have been seen is kept in a few bytes each.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
-from ...data.whole_files import whole_file
-from ..scores.predictions import json_line
+from ....data.errors import RunError, reason_of
+from ....data.foreign.json_reader import JSON_DAMAGE, parse_json
+from ....data.whole_files import whole_file
+from ...scores.predictions import json_line
+from ..tagged_file import TaggedFile, check_row
 from .made_with import MadeWith, check_record, record_path, write_record
-from .tagged_file import TaggedFile, check_row
 
 
 class Journal:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
-from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, parse_json, read_bounded
-from ...data.tag_list import read_tag_list
-from ...data.whole_files import write_text
-from ..options import SNAP_TO, TaggingOptions
+from .... import __version__
+from ....data.errors import RunError, reason_of
+from ....data.foreign.json_reader import JSON_DAMAGE, parse_json, read_bounded
+from ....data.tag_list import read_tag_list
+from ....data.whole_files import write_text
+from ...options import SNAP_TO, TaggingOptions
 
 ANEW = "choose another --out, or add --overwrite to begin anew"
 
@@ -31,7 +32,7 @@ class MadeWith:
         vocabulary, decision, favour, nil_bias, threshold, min_precision: of :class:`TaggingOptions`.
         list_digest: of the tags that ``vocabulary`` lists in a file, whatever the file is called.
         pin, forbid: tags that all files have or have not.
-        evidence, write_sidecar: what is written besides tags.
+        evidence, write_sidecar, sidecar, hierarchy: what is written besides tags.
         optsg_version: for people.
     """
 
@@ -48,6 +49,8 @@ class MadeWith:
     forbid: tuple[str, ...] = ()
     evidence: bool = False
     write_sidecar: bool = False
+    sidecar: tuple[str, ...] = ()
+    hierarchy: str | None = None
     optsg_version: str = __version__
 
     @classmethod
@@ -58,8 +61,7 @@ class MadeWith:
         *,
         pin: tuple[str, ...] = (),
         forbid: tuple[str, ...] = (),
-        evidence: bool = False,
-        write_sidecar: bool = False,
+        **made: Any,
     ) -> MadeWith:
         """Of a command that is about to run.
 
@@ -76,8 +78,28 @@ class MadeWith:
             list_digest=None if options.list_file is None else _list_digest(options.list_file),
             pin=pin,
             forbid=tuple(sorted(forbid)),
-            evidence=evidence,
-            write_sidecar=write_sidecar,
+            **made,
+            **asdict(options),
+        )
+
+    @classmethod
+    def without_run(
+        cls,
+        name: str,
+        encoder: Mapping[str, Any],
+        options: TaggingOptions,
+        *,
+        forbid: tuple[str, ...] = (),
+        **made: Any,
+    ) -> MadeWith:
+        """Of a command that tags without a run: ``encoder`` stands in its place; errors as :meth:`now`."""
+        said = json.dumps(dict(encoder), sort_keys=True)
+        return cls(
+            run=name,
+            run_digest=f"sha256:{hashlib.sha256(said.encode()).hexdigest()}",
+            list_digest=None if options.list_file is None else _list_digest(options.list_file),
+            forbid=tuple(sorted(forbid)),
+            **made,
             **asdict(options),
         )
 
@@ -98,6 +120,8 @@ class MadeWith:
             "forbid",
             "evidence",
             "write_sidecar",
+            "sidecar",
+            "hierarchy",
         )
         for name in options:
             there, here = getattr(self, name), getattr(now, name)

@@ -1,0 +1,117 @@
+"""Which files beside a video or picture speak of it, what they say together, and how one is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from ..errors import InputError, RunError
+from ..foreign.json_reader import read_bounded
+from ..whole_files import whole_file
+from .json_file import read_json_tags
+from .text import read_text_tags
+
+Values = dict[str, object]
+
+SUFFIXES = (".json", ".xmp", ".nfo", ".txt")
+"""Of files beside others, in the order in which their titles count."""
+
+BACKUP = ".before-optsg"
+"""Behind the name of a file that was there: what it was before it was changed first."""
+
+
+def names_beside(path: str) -> list[str]:
+    """What files may be called that speak of a video or picture, in the order in which they count."""
+    stem = str(PurePosixPath(path).with_suffix(""))
+    return [f"{path}.xmp" if suffix == ".xmp" else stem + suffix for suffix in SUFFIXES] + [f"{stem}.xmp"]
+
+
+def read_beside(paths: Sequence[Path]) -> Values:
+    """What files say together: all their tags, and the first title.
+
+    A ``.txt`` beside a ``.json`` that has the same as ``caption``, as img2dataset writes both, is that caption.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    said = [_read(path) for path in paths]
+    titles = [values["title"] for values in said if values.get("title")]
+    lists = [values["tags"] for values in said if isinstance(values.get("tags"), list)]
+    others = [values["tags"] for values in said if "tags" in values and not isinstance(values["tags"], list)]
+    tags: object = [tag for one in lists for tag in one] if lists else others[0] if others else None  # type: ignore[attr-defined]
+    return {**({"tags": tags} if tags is not None else {}), **({"title": titles[0]} if titles else {})}
+
+
+def _read(path: Path) -> Values:
+    kind = path.suffix.lower()
+    try:
+        data = read_bounded(path)
+        if kind == ".txt" and (caption := path.with_suffix(".json")).is_file():
+            return {} if _is_caption_of(caption, data) else read_text_tags(data)
+        return _reader(kind)(data)
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path.name} cannot be read ({error})") from error
+
+
+def _reader(kind: str) -> Callable[[bytes], Values]:
+    if kind == ".json":
+        return read_json_tags
+    if kind == ".txt":
+        return read_text_tags
+    from . import nfo, xmp  # XML is of few folders
+
+    return {".xmp": xmp.read_xmp, ".nfo": nfo.read_nfo}[kind]
+
+
+def _is_caption_of(json_path: Path, data: bytes) -> bool:
+    said: Mapping[str, object] = read_json_tags(read_bounded(json_path))
+    return str(said.get("title", "")).strip() == data.decode("utf-8", "replace").strip()
+
+
+def update_file(path: Path, change: Callable[[bytes | None], bytes]) -> bool:
+    """Changes a file as a whole or not at all; whether anything changed.
+
+    What was there before the first change is kept beside it, under its name and :data:`BACKUP`. Owner and mode stay, a link
+    stays one.
+
+    Args:
+        path: of the file, which need not be there.
+        change: of its bytes, ``None`` where it is not there.
+
+    Raises:
+        InputError: it cannot be read, changed or written; it is left as it is.
+    """
+    real = path.resolve()
+    try:
+        old = read_bounded(real) if real.exists() else None
+        new = change(old)
+    except InputError as error:
+        raise InputError(f"{path}: {error}; it was left as it is") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); it was left as it is") from error
+    if new == old:
+        return False
+    try:
+        backup = real.with_name(real.name + BACKUP)
+        if old is not None and not backup.exists():
+            with whole_file(backup) as temporary:
+                temporary.write_bytes(old)
+                _keep_owner_and_mode(real, temporary)
+        with whole_file(real) as temporary:
+            temporary.write_bytes(new)
+            if old is not None:
+                _keep_owner_and_mode(real, temporary)
+    except RunError as error:
+        raise InputError(str(error)) from error
+    return True
+
+
+def _keep_owner_and_mode(path: Path, temporary: Path) -> None:
+    now = path.stat()
+    with contextlib.suppress(PermissionError):  # only root gives files away
+        os.chown(temporary, now.st_uid, now.st_gid)
+    temporary.chmod(now.st_mode & 0o7777)

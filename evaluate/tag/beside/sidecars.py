@@ -1,0 +1,127 @@
+"""``--sidecar``: tags into files beside each video or picture, without losing what others wrote there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from ....data.errors import InputError
+from ....data.inputs.media_folder import media_kind
+from ....data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ....data.sidecars.files import update_file
+from ....data.sidecars.json_file import merged_json_tags
+from ....data.sidecars.text import merged_text_tags
+from ....data.tag_hierarchy import find_separator
+from ..tagged_file import TaggedFile
+
+Writer = Callable[[TaggedFile], bool]
+"""Writes the tags of a file beside it; whether anything changed. InputError: it could not, and left all as it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SidecarOptions:
+    """How files beside others are written.
+
+    Attributes:
+        replace: their tags are replaced, in place of being added to.
+        underscores: in ``NAME.txt``, spaces are written as underscores.
+        separator: of the parts of tags that are paths; ``None`` finds it among the tags of each file.
+    """
+
+    replace: bool = False
+    underscores: bool = False
+    separator: str | None = None
+
+
+def writers(kinds: Sequence[str], options: SidecarOptions) -> list[Writer]:
+    """What writes files of these kinds, each kind once."""
+    makers: Mapping[str, Callable[[SidecarOptions], Writer]] = {
+        "txt": _text_writer,
+        "xmp": _xmp_writer,
+        "nfo": _nfo_writer,
+        "json": _json_writer,
+    }
+    return [makers[kind](options) for kind in dict.fromkeys(kinds)]
+
+
+def _text_writer(options: SidecarOptions) -> Writer:
+    def write(tagged: TaggedFile) -> bool:
+        path = _shared_path(tagged, ".txt")
+        return path is not None and update_file(
+            path,
+            lambda old: merged_text_tags(old, _texts(tagged), replace=options.replace, underscores=options.underscores),
+        )
+
+    return write
+
+
+def _json_writer(options: SidecarOptions) -> Writer:
+    def write(tagged: TaggedFile) -> bool:
+        path = _shared_path(tagged, ".json")
+        return path is not None and update_file(
+            path, lambda old: merged_json_tags(old, _texts(tagged), replace=options.replace, title=tagged.title)
+        )
+
+    return write
+
+
+def _xmp_writer(options: SidecarOptions) -> Writer:
+    from ....data.sidecars.xmp import merged_xmp  # XML is of few commands
+
+    def write(tagged: TaggedFile) -> bool:
+        media = media_of(tagged)
+        if media is None:
+            return False
+        there = [one for one in (media.with_name(f"{media.name}.xmp"), media.with_suffix(".xmp")) if one.is_file()]
+        path = there[0] if there else media.with_name(f"{media.name}.xmp")
+        tags = _texts(tagged)
+        separator = options.separator or find_separator(tags)
+        return update_file(path, lambda old: merged_xmp(old, tags, replace=options.replace, separator=separator))
+
+    return write
+
+
+def _nfo_writer(options: SidecarOptions) -> Writer:
+    from ....data.sidecars.nfo import merged_nfo  # XML is of few commands
+
+    def write(tagged: TaggedFile) -> bool:
+        if media_kind(tagged.path) != "video":
+            return False
+        path = _shared_path(tagged, ".nfo")
+        if path is None:
+            return False
+        title = tagged.title or path.stem
+        return update_file(path, lambda old: merged_nfo(old, _texts(tagged), replace=options.replace, title=title))
+
+    return write
+
+
+def media_of(tagged: TaggedFile) -> Path | None:
+    """The file itself, if it is one of its own and could be tagged."""
+    if tagged.error is not None or tagged.sidecar is None:
+        return None
+    stem = tagged.sidecar.name.removesuffix(".info.json")
+    return tagged.sidecar.with_name(stem + PurePath(tagged.path).suffix)
+
+
+def _shared_path(tagged: TaggedFile, suffix: str) -> Path | None:
+    """``NAME`` with a suffix, which is of one file alone.
+
+    Raises:
+        InputError: another video or picture has the name too.
+    """
+    media = media_of(tagged)
+    if media is None:
+        return None
+    others = (media.with_suffix(form) for one in VIDEO_SUFFIXES | IMAGE_SUFFIXES for form in (one, one.upper()))
+    for other in others:
+        if other.name != media.name and other.is_file() and not other.samefile(media):
+            raise InputError(
+                f"{media.with_suffix(suffix)} would be of {media.name} and {other.name}; it was left as it is"
+            )
+    return media.with_suffix(suffix)
+
+
+def _texts(tagged: TaggedFile) -> list[str]:
+    return [tag.text for tag in tagged.tags]

@@ -1,0 +1,1 @@
+"""Tags for files without a run: options and tagger of ``optsg-tag --untrained``."""

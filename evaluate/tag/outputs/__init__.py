@@ -1,0 +1,1 @@
+"""What ``optsg-tag --out`` writes, and how it goes on after an interruption."""

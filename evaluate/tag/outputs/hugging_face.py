@@ -1,0 +1,90 @@
+"""``--format hf``: ``metadata.jsonl`` of a folder as Hugging Face's ``imagefolder`` and ``videofolder`` read it, merged into what is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from ....data.errors import InputError, RunError
+from ....data.sidecars.files import update_file
+from ....data.sidecars.json_file import FILE_NAME, merged_metadata
+from ..tagged_file import TaggedFile
+from .journal import Journal
+from .made_with import MadeWith
+
+
+class HuggingFaceOutput:
+    """One row a file with ``file_name``, relative to the table, ``title``, ``tags`` and ``scores``. Use as a context manager.
+
+    The table is changed once all is done; until then the work is kept in a journal beside it. Rows and columns that are there stay,
+    and their tags come first. A file that could not be tagged gets no row.
+
+    Args:
+        path: of the table.
+        made_with: the run and options that are to go on with an unfinished one.
+        overwrite: begin an unfinished one anew.
+        retry_failed: files that could not be tagged are not done.
+        replace: the tags of a row are replaced, in place of being added to.
+
+    Raises:
+        RunError: the journal cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        made_with: MadeWith,
+        *,
+        overwrite: bool = False,
+        retry_failed: bool = False,
+        replace: bool = False,
+    ):
+        self.path = path
+        self._replace = replace
+        unfinished = path.with_name(f"{path.name}.unfinished.jsonl")
+        self._journal = Journal(unfinished, made_with, overwrite=overwrite, retry_failed=retry_failed)
+
+    def is_done(self, path: str) -> bool:
+        """See :class:`Journal`."""
+        return self._journal.is_done(path)
+
+    def claim(self, path: str) -> bool:
+        """See :class:`Journal`."""
+        return self._journal.claim(path)
+
+    def write(self, group: Sequence[TaggedFile]) -> None:
+        """Adds a group to the journal; errors as :meth:`Journal.write`."""
+        self._journal.write(group)
+
+    def finish(self) -> None:
+        """Changes the table.
+
+        Raises:
+            RunError: it cannot be changed, or a file lies outside of its folder; the journal is kept.
+        """
+        self._journal.finish()
+        rows = list(self._rows())
+        try:
+            update_file(self.path, lambda old: merged_metadata(old, rows, replace=self._replace))
+        except InputError as error:
+            raise RunError(str(error)) from error
+        self._journal.remove()
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        for line in self._journal.rows():
+            if "error" in line:
+                continue
+            name = Path(os.path.relpath(line["path"], self.path.parent)).as_posix()
+            if name.startswith("../"):
+                raise RunError(f"{line['path']} lies outside of {self.path.parent}, the folder of {self.path.name}")
+            titled = {"title": line["title"]} if line["title"] else {}
+            tags = [tag["tag"] for tag in line["tags"]]
+            yield {FILE_NAME: name, **titled, "tags": tags, "scores": [tag["score"] for tag in line["tags"]]}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.__exit__()

@@ -1,0 +1,1 @@
+"""Scores of tags without any training: from what frozen encoders know of names, and from titles."""
