@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import InputError
-from ..file_titles import title_from_name
 from ..foreign.json_reader import read_json
 from ..media import Failure, MediaItem
 from ..sidecars.files import read_beside
+from .file_titles import title_from_name
 from .media_folder import DefaultIds, MediaFolder, media_kind
 from .metadata.columns import MetadataOptions
 from .metadata.metadata_table import Row

@@ -23,10 +23,12 @@ from .beside.options import beside_options, check_beside
 from .cold_start.options import Untrained, chosen_untrained, next_step, untrained_options
 
 if TYPE_CHECKING:
+    from ...train.writing.tag_control import VideoTags
     from .cold_start.tagger import UntrainedTagger
     from .file_encoder import Work
     from .file_tagger import FileTagger
     from .outputs.output import Output
+    from .requests import TagRequests
     from .tag_files import Counts, Tagging
     from .tagged_file import TaggedFile
 
@@ -169,14 +171,12 @@ def _tag(
     from .beside.sidecars import SidecarOptions, writers
     from .file_encoder import Work
     from .requests import TagRequests
-    from .tag_files import tag_files
 
     wishes = VideoTags(pinned=chosen.pop("pinned"), forbidden=chosen.pop("forbidden"))
     work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
     how = {name: chosen.pop(name) for name in _OF_OUTPUT}
     options = TaggingOptions(**chosen)
-    made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
-    made |= {"sidecar": tuple(sorted(set(sidecar))), "hierarchy": None if hierarchy == FOUND else hierarchy}
+    made = _made(wishes, evidence=evidence, write_sidecar=write_sidecar, sidecar=sidecar, hierarchy=hierarchy)
     names = name_titles if isinstance(source, Untrained) else name_titles or False
     with (
         stop_on_signals(stop),
@@ -187,29 +187,46 @@ def _tag(
             paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn, name_titles=names, note=_note
         )
         requests.check()
-        log.write(
-            "started",
-            run=source.name if isinstance(source, Untrained) else str(source),
-            paths=[str(path) for path in paths],
-        )
+        log.write("started", run=_name(source), paths=[str(path) for path in paths])
         tagger, separator = _open_tagger(source, options, hierarchy, device=device, evidence=evidence, work=work)
         beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
-        if isinstance(output, _Printer):
-            output.system = tagger.system
-        total = None if out is None or quiet else requests.count()
-        with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
-            return tag_files(
-                tagger,
-                requests,
-                output,
-                wishes=wishes,
-                sidecars=write_sidecar,
-                writers=writers(sidecar, beside),
-                stop=stop,
-                advance=advance,
-                warn=_warn,
-                log=log,
-            )
+        return _tag_all(
+            tagger,
+            requests,
+            output,
+            shows=out is not None and not quiet,
+            wishes=wishes,
+            sidecars=write_sidecar,
+            writers=writers(sidecar, beside),
+            stop=stop,
+            log=log,
+        )
+
+
+def _name(source: Path | Untrained) -> str:
+    return source.name if isinstance(source, Untrained) else str(source)
+
+
+def _tag_all(tagger: Tagging, requests: TagRequests, output: Output | _Printer, *, shows: bool, **how: Any) -> Counts:
+    """Tags with a progress bar, where one is shown; the rest as :func:`.tag_files.tag_files`."""
+    from .tag_files import tag_files
+
+    if isinstance(output, _Printer):
+        output.system = tagger.system
+    with progress_bar("tagging", requests.count() if shows else None, quiet=not shows) as advance:
+        return tag_files(tagger, requests, output, advance=advance, warn=_warn, **how)
+
+
+def _made(wishes: VideoTags, *, sidecar: tuple[str, ...], hierarchy: str, **more: bool) -> dict[str, Any]:
+    """What beside a run and its options decides what is written."""
+    hierarchies = {"hierarchy": None if hierarchy == FOUND else hierarchy}
+    return {
+        "pin": wishes.pinned,
+        "forbid": wishes.forbidden,
+        **more,
+        "sidecar": tuple(sorted(set(sidecar))),
+        **hierarchies,
+    }
 
 
 _OF_OUTPUT = ("kind", "as_json", "overwrite", "retry_failed", "csv_separator", "replace")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...data.errors import InputError
-from ...data.file_titles import title_from_name
 from ...data.inputs import Inputs, expand_pattern, left_out_thumbnails, open_listing, skipped_files
+from ...data.inputs.file_titles import title_from_name
 from ...data.inputs.folder_input import FolderInput, read_sidecar
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, left_out, media_kind
 from ...data.inputs.metadata.columns import FILE_NAME
@@ -63,7 +63,7 @@ class TagRequests:
         metadata: a table for a folder, in place of what lies in it.
         is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
         warn: told in a sentence each which files are skipped, and how many thumbnails are left out.
-        name_titles: whether files without a title have that of their names (:mod:`optsg.data.file_titles`); ``None`` is where
+        name_titles: whether files without a title have that of their names (:mod:`optsg.data.inputs.file_titles`); ``None`` is where
             no metadata names any title.
         note: told in a sentence where titles are those of names though nobody asked for it.
     """

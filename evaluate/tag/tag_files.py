@@ -129,17 +129,21 @@ def tag_files(
     for group in tagger.tag_many(remaining(), wishes=wishes, stop=stop):
         counts.not_updated += _not_written(group, everything, warn)
         output.write(group)
-        for tagged in group if log is not None else ():
-            log.write("file", path=tagged.path, tags=len(tagged.tags), error=tagged.error)
-        failed = sum(tagged.error is not None for tagged in group)
-        counts.failed += failed
-        counts.tagged += len(group) - failed
+        _count(group, counts, log)
         advance(len(group))
     if not stop.is_set():
         output.finish()
     if log is not None:
         log.write("interrupted" if stop.is_set() else "finished", **vars(counts))
     return counts
+
+
+def _count(group: Sequence[TaggedFile], counts: Counts, log: JsonLog | None) -> None:
+    for tagged in group:
+        if log is not None:
+            log.write("file", path=tagged.path, tags=len(tagged.tags), error=tagged.error)
+        counts.failed += tagged.error is not None
+        counts.tagged += tagged.error is None
 
 
 def _not_written(

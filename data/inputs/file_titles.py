@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from .tags import clean_tag
+from ..tags import clean_tag
 
 CAMERA_WORDS = frozenset(
     {

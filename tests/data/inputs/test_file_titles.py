@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from optsg.data.file_titles import title_from_name
+from optsg.data.inputs.file_titles import title_from_name
 
 
 @pytest.mark.parametrize(
