@@ -178,14 +178,10 @@ def _tag(
     options = TaggingOptions(**chosen)
     made = _made(wishes, evidence=evidence, write_sidecar=write_sidecar, sidecar=sidecar, hierarchy=hierarchy)
     names = name_titles if isinstance(source, Untrained) else name_titles or False
-    with (
-        stop_on_signals(stop),
-        open_json_log(json_log) as log,
-        _open_output(out, source, options, made, **how) as output,
-    ):
-        requests = TagRequests(
-            paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn, name_titles=names, note=_note
-        )
+    opened = _open_output(out, source, options, made, **how)
+    with stop_on_signals(stop), open_json_log(json_log) as log, opened as output:
+        how_read = {"title": title, "metadata": metadata, "name_titles": names, "warn": _warn, "note": _note}
+        requests = TagRequests(paths, is_done=output.is_done, **how_read)
         requests.check()
         log.write("started", run=_name(source), paths=[str(path) for path in paths])
         tagger, separator = _open_tagger(source, options, hierarchy, device=device, evidence=evidence, work=work)
