@@ -30,7 +30,7 @@ from optsg.train.run_files import ADDITIONS, RANKER, RECALL, run_digest
 from tests.tiny_world import TINY_SETTINGS, as_options, tiny_text_tables, tiny_videos, write_tiny_store
 from tests.train.command import train
 
-TABLES = {"text_tables": tiny_text_tables(contextual=True)}
+TABLES = tiny_text_tables(contextual=True)
 
 
 def zeppelins(first: int, count: int) -> list[VideoFeatures]:
@@ -52,7 +52,7 @@ def zeppelins(first: int, count: int) -> list[VideoFeatures]:
 
 @pytest.fixture(scope="module")
 def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(260), **TABLES)
+    return write_tiny_store(tmp_path_factory.mktemp("store") / "tiny.h5", tiny_videos(260), text_tables=TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +65,13 @@ def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
         known[1],
         replace(known[0], id="untagged", tags=(), split="none"),
     ]
-    return write_tiny_store(tmp_path_factory.mktemp("more") / "more.h5", videos, **TABLES)
+    return write_tiny_store(tmp_path_factory.mktemp("more") / "more.h5", videos, text_tables=TABLES)
 
 
 @pytest.fixture(scope="module")
 def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     videos = [replace(video, split="test") for video in zeppelins(50, 4)]
-    return write_tiny_store(tmp_path_factory.mktemp("unseen") / "unseen.h5", videos, **TABLES)
+    return write_tiny_store(tmp_path_factory.mktemp("unseen") / "unseen.h5", videos, text_tables=TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +176,7 @@ def test_the_system_alone_is_as_it_was_trained(
 
 def test_additions_stack_and_are_taken_back_one_by_one(run: Path, more: Path, tmp_path: Path) -> None:
     others = [replace(video, id=f"second-{n}", tags=("Gondola",)) for n, video in enumerate(zeppelins(9, 2))]
-    second = write_tiny_store(tmp_path / "second.h5", others, **TABLES)
+    second = write_tiny_store(tmp_path / "second.h5", others, text_tables=TABLES)
     added(run, more)
     first = (run / ADDITIONS).read_bytes()
     assert "new tags: Gondola" in added(run, second).output
@@ -224,7 +224,9 @@ def test_a_full_disk_leaves_what_was_there(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("optsg.train.run_files.save_file", full)
-    second = write_tiny_store(tmp_path / "second.h5", [replace(zeppelins(9, 1)[0], tags=("Gondola",))], **TABLES)
+    second = write_tiny_store(
+        tmp_path / "second.h5", [replace(zeppelins(9, 1)[0], tags=("Gondola",))], text_tables=TABLES
+    )
     failed = called("add", run, "--feats", second)
     assert failed.exit_code == 1
     assert failed.output.endswith("cannot be written: No space left on device; an earlier one is kept\n")
@@ -234,7 +236,7 @@ def test_a_full_disk_leaves_what_was_there(
 
 def test_a_store_of_other_encoders_is_refused(run: Path, tmp_path: Path) -> None:
     other = write_tiny_store(
-        tmp_path / "s.h5", zeppelins(0, 1), image_encoder={"kind": "tiny", "name": "other"}, **TABLES
+        tmp_path / "s.h5", zeppelins(0, 1), image_encoder={"kind": "tiny", "name": "other"}, text_tables=TABLES
     )
     refused = called("add", run, "--feats", other)
     assert refused.exit_code == 1
@@ -262,7 +264,9 @@ def test_damaged_additions_are_refused_by_whoever_opens_the_run(run: Path, more:
 
 
 def test_additions_of_another_run_are_refused(run: Path, more: Path, trained: dict[str, Path], tmp_path: Path) -> None:
-    small = write_tiny_store(tmp_path / "small.h5", [replace(v, tags=v.tags[:1]) for v in tiny_videos(30)], **TABLES)
+    small = write_tiny_store(
+        tmp_path / "small.h5", [replace(v, tags=v.tags[:1]) for v in tiny_videos(30)], text_tables=TABLES
+    )
     other = tmp_path / "other"
     assert train("--feats", small, "--system", "memory", "--run", other, "-q").exit_code == 0
     added(run, more)
