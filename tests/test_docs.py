@@ -12,8 +12,8 @@ import click
 import pytest
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.judge.cli import main as optsg_judge
-from optsg.evaluate.serve.cli import main as optsg_serve
 from optsg.evaluate.report.cli import main as optsg_report
+from optsg.evaluate.serve.cli import main as optsg_serve
 from optsg.evaluate.tables.cli import main as optsg_tables
 from optsg.evaluate.tag.cli import main as optsg_tag
 from optsg.extract.cli import main as optsg_extract
