@@ -24,6 +24,11 @@ from optsg.data.inputs.opening import open_inputs
 from optsg.data.inputs.ready_features import open_ready_features
 from optsg.data.inputs.source_files import SourceFinder
 from optsg.data.predicted_tag import PredictedTag
+from optsg.data.sidecars.files import read_beside
+from optsg.data.sidecars.json_file import merged_json_tags
+from optsg.data.sidecars.nfo import merged_nfo
+from optsg.data.sidecars.text import merged_text_tags
+from optsg.data.sidecars.xmp import merged_xmp
 from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 from optsg.data.tag_list import read_tag_list
@@ -281,7 +286,25 @@ def tagged_targets(name: str) -> tuple[str, ...]:
     return (name, journal, f"{journal}.optsg.json", *record)
 
 
+XMP, NFO = merged_xmp(None, ["animal/cat", "lake"], separator="/"), merged_nfo(None, ["cat", "lake"], title="A & B")
+TEXT, JSON = b"cat, red_panda, lake\n", b'{"caption": "A cat", "tags": ["cat", "lake"]}'
+
+
+def read_and_merge(merge: Callable[..., bytes]) -> Callable[[Path], object]:
+    """Reads a file beside a video, and adds a tag to it."""
+
+    def read(path: Path) -> object:
+        read_beside([path])
+        return merge(path.read_bytes(), ["new"])
+
+    return read
+
+
 READERS = {
+    "beside, XMP": Reader(lambda path: path.write_bytes(XMP), read_and_merge(merged_xmp), "v.mp4.xmp"),
+    "beside, nfo": Reader(lambda path: path.write_bytes(NFO), read_and_merge(merged_nfo), "v.nfo"),
+    "beside, text": Reader(lambda path: path.write_bytes(TEXT), read_and_merge(merged_text_tags), "v.txt"),
+    "beside, JSON": Reader(lambda path: path.write_bytes(JSON), read_and_merge(merged_json_tags), "v.json"),
     "store, one file": Reader(make_store, read_store, "s.h5"),
     "store, shards": Reader(make_store, read_store, "s", ("index.json", "tables.h5", "shard-000000.tar")),
     "tar samples": Reader(make_tar, read_tar, "shard.tar"),
