@@ -112,7 +112,7 @@ def _parsed(data: bytes) -> Any:
 
 def _written(old: bytes | None, values: Mapping[str, Any]) -> bytes:
     end = "\n" if old is not None and old.endswith(b"\n") else ""
-    for form in FORMS if old is not None else ():
-        if (json.dumps(_parsed(old), **form) + end).encode("utf-8") == old:
+    for form in FORMS:
+        if old is not None and (json.dumps(_parsed(old), **form) + end).encode("utf-8") == old:
             return (json.dumps(values, **form) + end).encode("utf-8")
     return (json.dumps(values, **FORMS[1]) + end).encode("utf-8")

@@ -24,7 +24,7 @@ from ...extract.encoders.image_encoder import ImageEncoder, open_image_encoder
 from ...extract.options import DEFAULT_TIMEOUT, available_processors
 from ...extract.ordered_encoding import OrderedEncoding
 from ...extract.workers.decoding_pool import DecodingPool
-from ...extract.workers.preparation import Preparation
+from ...extract.workers.preparation import Preparation, Prepared, Unreadable
 from ...extract.workers.worker_pool import Decoded, WorkerPool
 from ...extract.workers.worker_process import ProcessSettings
 from ...train.run.run import Run
@@ -203,7 +203,8 @@ class FileEncoder:
         """
         if isinstance(request.in_memory, VideoFeatures):
             return request.in_memory
-        item, result = request.item, request.in_memory
+        item: MediaItem | Failure = request.item
+        result: Prepared | Unreadable | None = request.in_memory
         if isinstance(item, MediaItem) and result is None:
             result = self.pool.prepare(item.kind, item.payload)
         return Decoded.of(0, item, result)

@@ -80,7 +80,8 @@ class FileTagger:
     @property
     def listed(self) -> Sequence[str]:
         """The tags that are known beforehand: of the vocabulary, or else of training."""
-        return self.tagger.control.tags.spellings or self.run.tag_table.spellings
+        control = self.tagger.control
+        return (control is not None and control.tags.spellings) or self.run.tag_table.spellings
 
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""

@@ -116,7 +116,7 @@ def tag_files(
     """
     counts = Counts()
     info = partial(update_info_json, run=tagger.name, system=tagger.system)
-    everything = [*([info] if sidecars else []), *writers]
+    everything: list[Callable[[TaggedFile], bool]] = [*([info] if sidecars else []), *writers]
 
     def remaining() -> Iterator[TagRequest]:
         for request in requests:

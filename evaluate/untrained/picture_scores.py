@@ -74,7 +74,8 @@ class CarriedOver:
         """See :class:`PictureScores`."""
         shares = softmax(frames.astype(np.float32) @ self._weight.T + self._bias)
         over_frames = (shares.mean(axis=0) + shares.max(axis=0)) / 2
-        return np.minimum(over_frames @ self._agreement, 1.0)
+        found: Scores = np.minimum(over_frames @ self._agreement, np.float32(1.0))
+        return found
 
 
 class Prompted:
@@ -99,9 +100,9 @@ class Prompted:
     def scores(self, frames: Features) -> Scores:
         """See :class:`PictureScores`."""
         cosines = unit(frames.astype(np.float32)) @ self._named.T
-        logits = self._scale * np.stack([cosines.mean(axis=0), cosines.max(axis=0)])
+        logits = np.float32(self._scale) * np.stack([cosines.mean(axis=0), cosines.max(axis=0)])
         if self._bias is None:
-            return softmax(logits).mean(axis=0)
+            return np.asarray(softmax(logits).mean(axis=0), np.float32)
         return np.asarray((1 / (1 + np.exp(-(logits + self._bias)))).mean(axis=0), dtype=np.float32)
 
 
@@ -109,12 +110,16 @@ def prompt_features(
     embed: Callable[[Sequence[str]], NDArray[np.float32]], names: Sequence[str], templates: Sequence[str] = TEMPLATES
 ) -> NDArray[np.float32]:
     """(N, D) mean over templates of the unit features of the names in them."""
-    return np.mean([unit(embed([template.format(name) for name in names])) for template in templates], axis=0)
+    every = [unit(embed([template.format(name) for name in names])) for template in templates]
+    return np.asarray(np.mean(every, axis=0), np.float32)
 
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of length 1; a row of zeros stays one."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), np.finfo(np.float32).tiny)
+    directions: NDArray[np.float32] = rows / np.maximum(
+        np.linalg.norm(rows, axis=-1, keepdims=True), np.finfo(np.float32).tiny
+    )
+    return directions
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

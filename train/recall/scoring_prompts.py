@@ -133,9 +133,9 @@ class ScoringPrompts:
             embeddings: (K, E) of the tags.
             seed: of weights, dropout and what is drawn.
         """
-        centre = vectors.mean(0)
+        centre: Scores = vectors.mean(0)
         scale = float(1 / max((vectors - centre).std(), 1e-9))
-        priors = np.asarray(tags.sum(0), np.float32).ravel() / len(vectors)
+        priors: Scores = np.asarray(tags.sum(0) / len(vectors), np.float32).ravel()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = PromptNetwork(reading, vectors.shape[1], embeddings.shape[1], torch.from_numpy(priors))
@@ -192,7 +192,7 @@ def _train(
         present = torch.log(-torch.expm1(absent.clamp(max=-1e-6)))
         loss = -torch.where(right > 0, present, weight * absent).sum() / len(rows)
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         rate.step()

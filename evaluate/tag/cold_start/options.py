@@ -37,7 +37,7 @@ class Untrained:
         preset = preset or DEFAULT
         if image_encoder is None:
             return cls(name=f"untrained-{preset}", image_encoder=PRESETS[preset][0], extraction=f"--preset {preset}")
-        from ...extract.encoders.image_encoder import parse_image_encoder
+        from ....extract.encoders.image_encoder import parse_image_encoder
 
         return cls(
             name=f"untrained-{Path(image_encoder).name}",
@@ -83,8 +83,8 @@ def chosen_untrained(
             if value is not None:
                 raise click.UsageError(f"{option} is of --untrained; a run has its own encoders")
         return None
-    for option, value in (("--run", run), ("--evidence", evidence or None)):
-        if value is not None:
+    for option, is_given in (("--run", run is not None), ("--evidence", evidence)):
+        if is_given:
             raise click.UsageError(f"{option} needs a run, and --untrained has none; give one of them")
     return Untrained.of(preset, image_encoder)
 

@@ -70,7 +70,7 @@ class MadeWith:
             ConfigError: the list of tags cannot be read.
         """
         # PyTorch takes seconds to import, and no other part of this file needs it.
-        from ...train.run_files import run_digest
+        from ....train.run_files import run_digest
 
         return cls(
             run=run.resolve().name,

@@ -84,7 +84,7 @@ def test_files_of_other_tools_speak_for_files_that_neither_row_nor_info_json_nam
     (tmp_path / "b.info.json").write_text('{"tags": ["info"]}', encoding="utf-8")
     write_rows(tmp_path / "metadata.jsonl", {"file_name": "a.mp4", "tags": ["row"]})
     inputs = open_inputs(tmp_path)
-    found = {item.source: (item.title, item.tags, item.given) for item in inputs if isinstance(item, MediaItem)}
+    found = {item.source: (item.title, item.tags, set(item.given)) for item in inputs if isinstance(item, MediaItem)}
     assert found == {
         "a.mp4": ("", ("row",), {"tags"}),
         "b.mp4": ("", ("info",), {"tags"}),
@@ -100,7 +100,7 @@ def test_names_are_titles_where_that_is_asked_for_and_metadata_names_none(tmp_pa
     touch(tmp_path, "trip/our_cat.mp4", "trip/a lake.mp4", "IMG_0001.jpg")
     write_rows(tmp_path / "metadata.jsonl", {"file_name": "trip/a lake.mp4", "title": "Two days", "tags": ["lake"]})
     items, _ = read(tmp_path, options=MetadataOptions(title_from_name=True))
-    assert {item.source: (item.title, item.given) for item in items} == {
+    assert {item.source: (item.title, set(item.given)) for item in items} == {
         "trip/a lake.mp4": ("Two days", {"title", "tags"}),
         "trip/our_cat.mp4": ("our cat", {"title"}),
         "IMG_0001.jpg": ("", set()),

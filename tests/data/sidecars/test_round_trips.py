@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optsg.data.errors import InputError
@@ -94,7 +96,7 @@ KODI = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 https://www.example.org/a-link-that-Kodi-allows
 """
 
-WRITERS = {
+WRITERS: dict[str, tuple[Callable[..., bytes], Callable[..., Mapping[str, Any]]]] = {
     "txt": (merged_text_tags, read_text_tags),
     "xmp": (merged_xmp, read_xmp),
     "nfo": (merged_nfo, read_nfo),

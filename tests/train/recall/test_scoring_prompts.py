@@ -58,7 +58,7 @@ def test_a_tag_that_came_later_is_scored_by_its_embedding(reading: Reading) -> N
     vectors, tags, embeddings = world()
     prompts = ScoringPrompts.fit(reading, vectors, tags, embeddings)
     before = prompts.score(summary_of(vectors))
-    priors = np.asarray(tags.sum(0), np.float32) / VIDEOS
+    priors = np.asarray(tags.sum(0) / VIDEOS, np.float32)
     later = prompts.of_tags(
         np.concatenate([embeddings, embeddings[:1]]), np.append(priors, priors[0]).astype(np.float32)
     )
@@ -95,7 +95,7 @@ def test_the_sampled_loss_estimates_the_whole_one(monkeypatch: pytest.MonkeyPatc
     known = torch.nn.functional.normalize(torch.from_numpy(embeddings), dim=-1)
     network = PromptNetwork("nearest", WIDTH, TEXT, torch.full((TAGS,), 0.2)).eval()
     absent = network(torch.from_numpy(vectors[:4]), known, network.bias)
-    own = np.unique(tags[:4, :].indices)
+    own = np.unique(tags[:4, :].indices).astype(np.int64)
     others = np.setdiff1d(np.arange(TAGS), own)
     whole = -absent[:, others].sum().item()
     monkeypatch.setattr(scoring_prompts, "SAMPLED", 2)
@@ -109,7 +109,7 @@ def test_the_sampled_loss_estimates_the_whole_one(monkeypatch: pytest.MonkeyPatc
 
 def test_a_run_without_them_is_read_as_one_without() -> None:
     vectors, tags, embeddings = world()
-    priors = np.asarray(tags.sum(0), np.float32) / VIDEOS
+    priors = np.asarray(tags.sum(0) / VIDEOS, np.float32)
     kept = ScoringPrompts.fit("nearest", vectors, tags, embeddings).tensors()
     assert ScoringPrompts.from_tensors("chosen", kept, embeddings, priors) is None
     with pytest.raises(KeyError):
