@@ -19,6 +19,7 @@ from ..options import TaggingOptions, find_run, run_option, tagging_options
 from ..progress import progress_bar
 
 if TYPE_CHECKING:
+    from .file_tagger import FileTagger
     from .output import Output
     from .tag_files import Counts
     from .tagged_file import TaggedFile
@@ -146,11 +147,7 @@ def _tag(
         requests.check()
         log.write("started", run=str(folder), paths=[str(path) for path in paths])
         tagger = FileTagger.open(folder, device=device, options=options, evidence=evidence, work=work)
-        tagger.files.encoder  # noqa: B018 (raises where no file can be read)
-        for warning in tagger.warnings:
-            _warn(warning)
-        if isinstance(output, _Printer):
-            output.system = tagger.system
+        _prepare(tagger, output)
         total = None if out is None or quiet else requests.count()
         with progress_bar("tagging", total, quiet=quiet or out is None) as advance:
             return tag_files(
@@ -164,6 +161,15 @@ def _tag(
                 warn=_warn,
                 log=log,
             )
+
+
+def _prepare(tagger: FileTagger, output: Output | _Printer) -> None:
+    """Says what people should know before the first file; raises where no file can be read."""
+    for warning in tagger.warnings:
+        _warn(warning)
+    tagger.files.encoder  # noqa: B018
+    if isinstance(output, _Printer):
+        output.system = tagger.system
 
 
 def _warn(sentence: str) -> None:

@@ -85,6 +85,9 @@ class Counts:
         return f"{out}: {self.tagged:,} tagged{failed}{skipped}{not_updated}"
 
 
+NO_LOG = JsonLog()
+
+
 def tag_files(
     tagger: Tagging,
     requests: Iterable[TagRequest],
@@ -95,7 +98,7 @@ def tag_files(
     stop: threading.Event,
     advance: Callable[[int], None],
     warn: Callable[[str], None],
-    log: JsonLog | None = None,
+    log: JsonLog = NO_LOG,
 ) -> Counts:
     """Tags what is not done yet.
 
@@ -121,24 +124,34 @@ def tag_files(
                 advance(1)
 
     for group in tagger.tag_many(remaining(), wishes=wishes, stop=stop):
-        for tagged in group if sidecars else ():
-            try:
-                update_info_json(tagged, run=tagger.name, system=tagger.system)
-            except InputError as error:
-                counts.not_updated += 1
-                warn(str(error))
+        counts.not_updated += _update_sidecars(tagger, group if sidecars else (), warn)
         output.write(group)
-        for tagged in group if log is not None else ():
-            log.write("file", path=tagged.path, tags=len(tagged.tags), error=tagged.error)
+        _log_group(log, group)
         failed = sum(tagged.error is not None for tagged in group)
         counts.failed += failed
         counts.tagged += len(group) - failed
         advance(len(group))
     if not stop.is_set():
         output.finish()
-    if log is not None:
-        log.write("interrupted" if stop.is_set() else "finished", **vars(counts))
+    log.write("interrupted" if stop.is_set() else "finished", **vars(counts))
     return counts
+
+
+def _update_sidecars(tagger: Tagging, group: Sequence[TaggedFile], warn: Callable[[str], None]) -> int:
+    """How many could not be updated."""
+    failed = 0
+    for tagged in group:
+        try:
+            update_info_json(tagged, run=tagger.name, system=tagger.system)
+        except InputError as error:
+            failed += 1
+            warn(str(error))
+    return failed
+
+
+def _log_group(log: JsonLog, group: Sequence[TaggedFile]) -> None:
+    for tagged in group:
+        log.write("file", path=tagged.path, tags=len(tagged.tags), error=tagged.error)
 
 
 KEY = "optsg_tags"
