@@ -19,10 +19,9 @@ from ...data.store.schema import VideoFeatures
 from ...train.run.run import load_run
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
-from .embedding import Embedder
 from .evidence import without_evidence
 from .file_encoder import FileEncoder, Work, one_file
-from .group_tagger import Features, GroupTagger, TaggerInput, TaggerOutput
+from .group_tagger import Embedder, Features, GroupTagger, TaggerInput, TaggerOutput
 from .requests import TagRequest
 from .run_tagger import RunTagger, open_tagger
 from .tagged_file import TaggedFile

@@ -1,4 +1,4 @@
-"""Tags of a group of files, of which none can tell what else is in its group.
+"""Tags and vectors of a group of files, of which none can tell what else is in its group.
 
 Sums are ordered by the shape of a batch, so that scores would differ in their last digits, and now and then a tag by a
 near tie, with what a file happens to share a batch with. Every batch therefore has the same number of rows, the last one
@@ -12,16 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from ...data.batching import Batch
+from ...data.errors import RunError
 from ...data.predicted_tag import PredictedTag
 from ...data.word_pieces import MAX_TITLE_TOKENS
+from ...extract.encoders.text_encoder import TextEncoder, open_text_encoder
+from ...train.model.tag_head import mean_over_valid
 from ...train.run.run import Run
+from ...train.systems.source_systems import NoNetwork
 from ...train.writing.tag_control import VideoTags
+from ..scores.run_store import trained_header
 from .evidence import Evidence, evidence_for_people, explain
 from .run_tagger import RunTagger
 
@@ -191,3 +198,68 @@ def first_rows(batch: Batch, count: int) -> Batch:
     """The batch without the rows that only fill it."""
     names = ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask")
     return replace(batch, **{name: getattr(batch, name)[:count] for name in names})
+
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """Vectors of one video or image. Compare those of one kind, by their cosine.
+
+    Attributes:
+        fused: (D,) the run's hybrid features of pictures and title, their mean; ``None`` in a system without a network.
+        frames: (frame_dim,) mean of the frames, or (patch_dim,) of an image's patches, as the frozen encoder gives them.
+        title: (E,) of the title, by the run's text encoder: beside the embeddings of its tags.
+    """
+
+    fused: Vector | None
+    frames: Vector
+    title: Vector
+
+
+class Embedder:
+    """Embeds what a run tags. The text encoder is opened when it is first needed.
+
+    Args:
+        run: the trained run.
+        groups: in whose batches it is computed.
+        device: for the text encoder.
+    """
+
+    def __init__(self, run: Run, groups: GroupTagger, *, device: str = "auto"):
+        self._run, self._groups, self._device = run, groups, device
+
+    @cached_property
+    def _text(self) -> TextEncoder:
+        return open_text_encoder(trained_header(self._run.config.store).text_encoder, device=self._device)
+
+    def embed(self, group: Sequence[TaggerInput]) -> list[Embedding]:
+        """The vectors of each of a group of any size, which does not depend on what else is in it but for the title's rounding.
+
+        Raises:
+            EncoderError: the text encoder cannot be had.
+            RunError: a feature is not finite.
+        """
+        if not group:
+            return []
+        titles = np.asarray(self._text.embed([one.title for one in group]), np.float32)
+        fused: dict[int, Vector] = {}
+        if not isinstance(self._run.model, NoNetwork):
+            for alike in self._groups.batches(group):
+                with torch.no_grad():
+                    features, mask = self._run.model.encode(alike.batch.to(self._run.device))
+                    means = mean_over_valid(features, mask).float().cpu().numpy()
+                fused.update(zip(alike.places, means, strict=False))  # further rows only fill the batch
+        made = [
+            Embedding(fused=fused.get(place), frames=_mean(one), title=titles[place]) for place, one in enumerate(group)
+        ]
+        if not all(np.isfinite(one.frames).all() for one in made):
+            raise RunError("an embedding is not finite")
+        return made
+
+
+def _mean(one: TaggerInput) -> Vector:
+    values = one.frames if len(one.frames) else one.patches
+    mean: Vector = values.astype(np.float32).mean(axis=0)
+    return mean

@@ -25,11 +25,10 @@ from ...train.run_files import FURTHER, NEEDED, fetch_run
 from ...train.system_names import Favour
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
-from .embedding import Embedder, Embedding
 from .evidence import Evidence
 from .file_encoder import Work
 from .file_tagger import FileTagger
-from .group_tagger import TaggerInput
+from .group_tagger import Embedder, Embedding, TaggerInput
 from .media_inputs import Features as Features
 from .media_inputs import Media, request_of
 from .requests import TagRequest, TagRequests
