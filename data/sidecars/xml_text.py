@@ -38,7 +38,7 @@ class Piece:
         name: with its namespace, ``{uri}local``.
         prefixes: namespaces by prefix, ``""`` for the default one, as they are inside it.
         start, open_end: of its first tag.
-        close_start, end: of its last tag; an empty element ``<a/>`` has none, and ``close_start`` is ``open_end``.
+        close_start, end: of its last tag; an empty element ``<tag/>`` has none, and ``close_start`` is ``open_end``.
         parent: of this one among the pieces; -1 for the root.
     """
 
@@ -52,7 +52,7 @@ class Piece:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is written ``<a/>``."""
+        """Whether it is written ``<tag/>``."""
         return self.close_start == self.end == self.open_end
 
     def prefix_of(self, namespace: str) -> str | None:

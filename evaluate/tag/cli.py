@@ -143,13 +143,6 @@ def _tag(
     out: Path | None,
     stop: StopRequest,
     *,
-    title: str | None,
-    metadata: Path | None,
-    name_titles: bool | None,
-    evidence: bool,
-    write_sidecar: bool,
-    sidecar: tuple[str, ...],
-    underscores: bool,
     hierarchy: str,
     device: str,
     quiet: bool,
@@ -165,16 +158,20 @@ def _tag(
     wishes = VideoTags(pinned=chosen.pop("pinned"), forbidden=chosen.pop("forbidden"))
     work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
     how = {name: chosen.pop(name) for name in _OF_OUTPUT}
+    reading = {name: chosen.pop(name) for name in ("title", "metadata", "name_titles")}
+    if not isinstance(source, Untrained):
+        reading["name_titles"] = reading["name_titles"] or False  # as it was trained
+    made = {name: chosen.pop(name) for name in ("evidence", "write_sidecar", "sidecar")}
+    made |= {"pin": wishes.pinned, "forbid": wishes.forbidden, "sidecar": tuple(sorted(set(made["sidecar"])))}
+    made["hierarchy"] = None if hierarchy == FOUND else hierarchy
+    underscores = chosen.pop("underscores")
     options = TaggingOptions(**chosen)
-    made = {"pin": wishes.pinned, "forbid": wishes.forbidden, "evidence": evidence, "write_sidecar": write_sidecar}
-    made |= {"sidecar": tuple(sorted(set(sidecar))), "hierarchy": None if hierarchy == FOUND else hierarchy}
-    names = name_titles if isinstance(source, Untrained) else name_titles or False
     with stop_on_signals(stop), _open_output(out, source, options, made, **how) as output:
-        requests = TagRequests(
-            paths, title=title, metadata=metadata, is_done=output.is_done, warn=_warn, name_titles=names, note=_note
-        )
+        requests = TagRequests(paths, is_done=output.is_done, warn=_warn, note=_note, **reading)
         requests.check()
-        tagger, separator = _open_tagger(source, options, hierarchy, device=device, evidence=evidence, work=work)
+        tagger, separator = _open_tagger(
+            source, options, hierarchy, device=device, evidence=made["evidence"], work=work
+        )
         beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
         if isinstance(output, _Printer):
             output.system = tagger.system
@@ -185,8 +182,8 @@ def _tag(
                 requests,
                 output,
                 wishes=wishes,
-                sidecars=write_sidecar,
-                writers=writers(sidecar, beside),
+                sidecars=made["write_sidecar"],
+                writers=writers(made["sidecar"], beside),
                 stop=stop,
                 advance=advance,
                 warn=_warn,
