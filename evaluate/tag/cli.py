@@ -163,8 +163,7 @@ def _tag(
         reading["name_titles"] = reading["name_titles"] or False  # as it was trained
     made = {name: chosen.pop(name) for name in ("evidence", "write_sidecar", "sidecar")}
     made |= {"pin": wishes.pinned, "forbid": wishes.forbidden, "sidecar": tuple(sorted(set(made["sidecar"])))}
-    made["hierarchy"] = None if hierarchy == FOUND else hierarchy
-    underscores = chosen.pop("underscores")
+    made["hierarchy"], underscores = None if hierarchy == FOUND else hierarchy, chosen.pop("underscores")
     options = TaggingOptions(**chosen)
     with stop_on_signals(stop), _open_output(out, source, options, made, **how) as output:
         requests = TagRequests(paths, is_done=output.is_done, warn=_warn, note=_note, **reading)
