@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optsg.data.errors import ConfigError
 from optsg.data.predicted_tag import PredictedTag
@@ -68,6 +68,7 @@ def test_a_pinned_child_makes_its_parents_given():
 PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(PATHS, st.floats(0, 1), max_size=8))
 def test_whatever_the_tags_every_parent_is_there_and_scores_as_much(scores):
     tags = [tag(text, score) for text, score in sorted(scores.items(), key=lambda item: -item[1])]
