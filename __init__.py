@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .evaluate.tag.tagger import Embedding, Features, Tag, Tagger
+    from .evaluate.tag.group_tagger import Embedding
+    from .evaluate.tag.tagger import Features, Tag, Tagger
     from .train.model.op_tsg import OPTSG
 
 __version__ = "0.1.0"

@@ -201,7 +201,7 @@ class Batcher:
     def __exit__(self, *_: object) -> None:
         """Ends once what is ready has been tagged; what still waits is answered that nobody reads it any more."""
         self._closing = True
-        for _ in self._readers:
+        for _reader in self._readers:
             self._to_read.put(None)
         self._files.close()
         for thread in self._readers:

@@ -234,7 +234,9 @@ async def _unless_left(
             return None
         return [one.exception() or one.result() for one in waited]
     finally:
-        for one in (leaving, everything, *waited):
+        leaving.cancel()
+        everything.cancel()
+        for one in waited:
             one.cancel()
 
 

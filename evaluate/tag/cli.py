@@ -180,7 +180,13 @@ def _tag(
     names = name_titles if isinstance(source, Untrained) else name_titles or False
     opened = _open_output(out, source, options, made, **how)
     with stop_on_signals(stop), open_json_log(json_log) as log, opened as output:
-        how_read = {"title": title, "metadata": metadata, "name_titles": names, "warn": _warn, "note": _note}
+        how_read: dict[str, Any] = {
+            "title": title,
+            "metadata": metadata,
+            "name_titles": names,
+            "warn": _warn,
+            "note": _note,
+        }
         requests = TagRequests(paths, is_done=output.is_done, **how_read)
         requests.check()
         log.write("started", run=_name(source), paths=[str(path) for path in paths])

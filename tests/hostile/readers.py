@@ -65,7 +65,7 @@ class Reader:
         targets: of a folder, the files to damage.
     """
 
-    make: Callable[[Path], None]
+    make: Callable[[Path], object]
     read: Callable[[Path], object]
     name: str
     targets: tuple[str, ...] = ("",)
@@ -293,9 +293,9 @@ TEXT, JSON = b"cat, red_panda, lake\n", b'{"caption": "A cat", "tags": ["cat", "
 def read_and_merge(merge: Callable[..., bytes]) -> Callable[[Path], object]:
     """Reads a file beside a video, and adds a tag to it."""
 
-    def read(path: Path) -> object:
+    def read(path: Path) -> None:
         read_beside([path])
-        return merge(path.read_bytes(), ["new"])
+        merge(path.read_bytes(), ["new"])
 
     return read
 

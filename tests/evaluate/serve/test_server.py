@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from optsg.data.errors import ConfigError, RunError
@@ -34,7 +35,8 @@ class FakeModel(SimpleNamespace):
 @contextmanager
 def served(tmp_path, *, loaded=True, **settings):
     """A service of a fake model; gives it, its files and a way to ask."""
-    files, metrics = FakeFiles(), Metrics()
+    files: Any = FakeFiles()
+    metrics = Metrics()
     chosen = ServeSettings(port=0, work=Work(workers=2), **settings)
     uploads = tmp_path / "uploads"
     uploads.mkdir(exist_ok=True)
@@ -45,7 +47,8 @@ def served(tmp_path, *, loaded=True, **settings):
         TaggingServer(service, log) as server,
     ):
         if loaded:
-            service.models = {"fake": FakeModel(name="fake", files=files, batcher=batcher)}
+            model: Any = FakeModel(name="fake", files=files, batcher=batcher)
+            service.models = {"fake": model}
 
         def ask(method, path, body=None, **headers):
             with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:

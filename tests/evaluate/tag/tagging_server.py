@@ -13,13 +13,9 @@ import sys
 import traceback
 
 import torch
-from optsg.evaluate.tag import (  # noqa: F401
-    file_tagger,
-    made_with,
-    output,
-    tag_files,
-)
+from optsg.evaluate.tag import file_tagger, tag_files  # noqa: F401
 from optsg.evaluate.tag.cli import main
+from optsg.evaluate.tag.outputs import made_with, output  # noqa: F401
 
 from tests.command_server import end_with
 

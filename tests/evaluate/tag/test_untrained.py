@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from optsg.data.inputs import open_inputs
+from optsg.data.media import MediaItem
 from optsg.evaluate.tag.cli import main
 from optsg.evaluate.tag.cold_start.tagger import UntrainedTagger
 from PIL import Image
@@ -88,7 +89,8 @@ def test_first_tags_are_a_table_to_correct_and_extract_with(by_clip, folder, mon
     assert "--metadata first.csv --out feats.h5" in result.stderr
     with Path("first.csv").open(encoding="utf-8") as file:
         assert {row["title"] for row in csv.DictReader(file)} == {"a red panda", ""}
-    items = {item.source: item for item in open_inputs(folder, metadata=Path("first.csv"))}
+    opened = open_inputs(folder, metadata=Path("first.csv"))
+    items = {item.source: item for item in opened if isinstance(item, MediaItem)}
     assert "Red Panda" in items["a_red-panda.mp4"].tags
     assert items["a_red-panda.mp4"].title == "a red panda"
     again = optsg_tag(*command)
@@ -160,7 +162,7 @@ def test_the_preset_that_ships_knows_a_cat_by_its_classifier(tmp_path, monkeypat
 
 def test_one_file_is_tagged_from_python(checkpoint, folder):  # noqa: F811
     from optsg.evaluate.options import TaggingOptions
-    from optsg.evaluate.tag.file_tagger import Work
+    from optsg.evaluate.tag.file_encoder import Work
 
     tagger = UntrainedTagger.open(
         {"library": "open_clip", "folder": str(checkpoint[1])},
