@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .evaluate.tag.group_tagger import Embedding
-    from .evaluate.tag.tagger import Features, Tag, Tagger
+    from .evaluate.tag.tagger import Embedding, Features, Tag, Tagger
     from .train.model.op_tsg import OPTSG
 
 __version__ = "0.1.0"

@@ -28,7 +28,8 @@ from ..options import TaggingOptions
 from .evidence import Evidence
 from .file_encoder import Work
 from .file_tagger import FileTagger
-from .group_tagger import Embedder, Embedding, TaggerInput
+from .group_tagger import Embedder, TaggerInput
+from .group_tagger import Embedding as Embedding
 from .media_inputs import Features as Features
 from .media_inputs import Media, request_of
 from .requests import TagRequest, TagRequests
