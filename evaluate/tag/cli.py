@@ -96,7 +96,7 @@ Exit codes:
 @click.option("--write-sidecar", is_flag=True, help="Put the tags into NAME.info.json beside each file.")
 @beside_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
-@click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
+@click.option("--batch-size", default=8, show_default=True, metavar="N", help="Files at a time.")
 @click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
 @click.option(
     "--timeout", default=DEFAULT_TIMEOUT, show_default=True, metavar="S", help="Seconds that reading a file may take."
