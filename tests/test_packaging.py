@@ -177,7 +177,7 @@ def files_in_packages() -> list[Path]:
     folders = [folder_of(package) for package in PACKAGES if package != "optsg"]
     folders += [folder for package in folders for folder in package.iterdir() if folder.name in PAGE_FOLDERS]
     files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
-    return [path for path in files if path.suffix != ".md" or path.name == "model_card.md"]
+    return [path for path in files if path.suffix != ".md" or path.name in ("model_card.md", "NOTICE.md")]
 
 
 RENDER = """

@@ -47,7 +47,7 @@ EXTRA = "optsg-serve needs more packages ({missing} is not installed): pip insta
     help="Files under it may be named instead of sent.",
 )
 @click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
-@click.option("--batch-size", default=8, show_default=True, metavar="N", help="Files at a time; fewer answer sooner.")
+@click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time; fewer answer sooner.")
 @click.option(
     "--timeout", default=DEFAULT_TIMEOUT, show_default=True, metavar="S", help="Seconds that reading a file may take."
 )

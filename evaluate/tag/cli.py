@@ -96,7 +96,7 @@ Exit codes:
 @click.option("--write-sidecar", is_flag=True, help="Put the tags into NAME.info.json beside each file.")
 @beside_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
-@click.option("--batch-size", default=8, show_default=True, metavar="N", help="Files at a time.")
+@click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
 @click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
 @click.option(
     "--timeout", default=DEFAULT_TIMEOUT, show_default=True, metavar="S", help="Seconds that reading a file may take."
@@ -180,29 +180,20 @@ def _tag(
     names = name_titles if isinstance(source, Untrained) else name_titles or False
     opened = _open_output(out, source, options, made, **how)
     with stop_on_signals(stop), open_json_log(json_log) as log, opened as output:
-        how_read: dict[str, Any] = {
-            "title": title,
-            "metadata": metadata,
-            "name_titles": names,
-            "warn": _warn,
-            "note": _note,
-        }
-        requests = TagRequests(paths, is_done=output.is_done, **how_read)
+        how_read: dict[str, Any] = {"title": title, "metadata": metadata, "name_titles": names}
+        requests = TagRequests(paths, is_done=output.is_done, warn=_warn, note=_note, **how_read)
         requests.check()
         log.write("started", run=_name(source), paths=[str(path) for path in paths])
         tagger, separator = _open_tagger(source, options, hierarchy, device=device, evidence=evidence, work=work)
         beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
-        return _tag_all(
-            tagger,
-            requests,
-            output,
-            shows=out is not None and not quiet,
-            wishes=wishes,
-            sidecars=write_sidecar,
-            writers=writers(sidecar, beside),
-            stop=stop,
-            log=log,
-        )
+        also = {
+            "sidecars": write_sidecar,
+            "writers": writers(sidecar, beside),
+            "wishes": wishes,
+            "stop": stop,
+            "log": log,
+        }
+        return _tag_all(tagger, requests, output, shows=out is not None and not quiet, **also)
 
 
 def _name(source: Path | Untrained) -> str:

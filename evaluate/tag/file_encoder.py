@@ -35,8 +35,8 @@ PICTURES_AT_A_TIME = {"cpu": 16, "cuda": 128}
 """Pictures of a call of the image encoder, by the kind of device; 64 on others."""
 
 
-GROUP = 8
-"""Files that tags are predicted for, and written, at a time: as quick for many files as 16, and quicker for one."""
+GROUP = 16
+"""Files that tags are predicted for, and written, at a time."""
 
 
 UNKNOWN = "unknown"

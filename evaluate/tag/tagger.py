@@ -94,7 +94,7 @@ class Tagger(ModelHubMixin):
         favour: Favour | None = None,
         nil_bias: float | None = None,
         evidence: bool = False,
-        batch_size: int = 8,
+        batch_size: int = 16,
         workers: int | None = None,
         timeout: float = DEFAULT_TIMEOUT,
     ) -> Self:

@@ -7,13 +7,15 @@ the next. An input whose process is killed from outside is read again, once: wha
 from __future__ import annotations
 
 import threading
+import weakref
+from collections.abc import Sequence
 from typing import Self
 
 from ...data.media import MediaKind, Payload
 from .preparation import Prepared, Unreadable
 from .worker_process import ProcessSettings, WorkerProcess, WorkerStartError
 
-STARTS_PER_INPUT = 3
+STARTS_PER_INPUT = 5
 
 CLOSED = Unreadable(error="the decoding processes were closed meanwhile")
 
@@ -33,6 +35,8 @@ class DecodingPool:
         self._busy: set[WorkerProcess] = set()
         self._closed = False
         self.restarts = 0
+        # Whoever forgets to close the pool leaves no process behind: this list outlives the pool until they have ended.
+        weakref.finalize(self, _end, self._idle)
 
     def prepare(self, kind: MediaKind, payload: Payload) -> Prepared | Unreadable:
         """Reads one input; waits while all processes are busy.
@@ -47,8 +51,14 @@ class DecodingPool:
             return CLOSED if self._closed else result
 
     def _prepare(self, kind: MediaKind, payload: Payload) -> Prepared | Unreadable:
-        for _ in range(STARTS_PER_INPUT):
-            process = self._take()
+        for start in range(STARTS_PER_INPUT):
+            try:
+                process = self._take()
+            except WorkerStartError:  # or killed from outside before it had begun
+                if start == STARTS_PER_INPUT - 1:
+                    raise
+                self.restarts += 1
+                continue
             if process is None:
                 return CLOSED
             try:
@@ -110,8 +120,13 @@ class DecodingPool:
         """Ends all processes at once; what they were reading is answered with an error. More than once is fine."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
+            idle = [*self._idle]
+            self._idle.clear()
             for process in self._busy:
                 process.kill()
-        for process in idle:
-            process.close()
+        _end(idle)
+
+
+def _end(processes: Sequence[WorkerProcess]) -> None:
+    for process in processes:
+        process.close()

@@ -111,7 +111,7 @@ def test_a_run_that_knows_no_patches_reads_an_image_as_a_video_of_one_frame(run_
     tagger = FileTagger.open(run, device="cpu")
     frames, patches = tagger.encode(unseen[1])
     assert (len(frames), len(patches)) == (0, 25)
-    monkeypatch.setattr(tagger, "_reads_patches", False)
+    monkeypatch.setattr(tagger.files, "reads_patches", False)
     frames, patches = tagger.encode(unseen[1])
     assert (len(frames), len(patches)) == (1, 0)
     config = json.loads((run_path / "config.json").read_text(encoding="utf-8"))

@@ -161,7 +161,7 @@ def test_one_that_cannot_be_updated_is_a_warning_and_the_others_go_on(folder: Pa
     out = tmp_path / "out.jsonl"
     counts = run_all(folder, out, FakeTagger(), sidecars=True, warn=warnings.append)
     assert [warning.split(" ")[0] for warning in warnings] == [str(folder / f"00{n}.info.json") for n in (3, 4)]
-    assert counts.sentence(out) == f"{out}: 26 tagged, 4 could not be read; 2 .info.json not updated"
+    assert counts.sentence(out) == f"{out}: 26 tagged, 4 could not be read; 2 files beside others not updated"
     assert (folder / "004.info.json").read_text() == "{"
     assert json.loads((folder / "005.info.json").read_text())["optsg_tags"]["run"] == "fake"
 
