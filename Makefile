@@ -1,5 +1,5 @@
 # make setup       create .venv with everything pinned in constraints.txt
-# make demo        the main job on the sample data: extract, train, evaluate; about four minutes on two recent cores
+# make demo        the main job on the sample data: extract, train, evaluate; about five minutes on two recent cores
 # make check       format, lint, types, import direction (each is a target of its own)
 # make test        check, then every test that is not slow
 # make test-slow   the slow tests
