@@ -27,9 +27,6 @@ from .settings import LOOPBACK, ServeSettings
 
 POLL_SECONDS = 0.05
 
-TOLD_SECONDS = 0.5
-"""Between taking no more callers and closing the connections of those who are there."""
-
 LAST_REPLIES_S = 5
 """How long answers that are being sent may take once the server is to end."""
 
@@ -75,13 +72,6 @@ class TaggingServer:
         """Takes nothing more, and waits until what was taken is answered, or time is up."""
         self.service.is_draining = True
         until = time.monotonic() + self.service.settings.drain_seconds
-        self._wait(until)
-        for listener in self._server.servers:  # whoever is connected already is still told to come again
-            listener.get_loop().call_soon_threadsafe(listener.close)
-        time.sleep(TOLD_SECONDS)
-        self._wait(until)
-
-    def _wait(self, until: float) -> None:
         while self._guard.under_way and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
 
