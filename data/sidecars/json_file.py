@@ -79,7 +79,7 @@ def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, rep
         InputError: a line is no JSON object, or the tags of a row are no list of texts.
     """
     new = {str(row[FILE_NAME]): row for row in rows}
-    lines = [] if old is None else old.decode("utf-8", "strict").splitlines()
+    lines = [] if old is None else _decoded(old).splitlines()
     made = []
     for number, line in enumerate(lines, start=1):
         row = _row(line, number) if line.strip() else None
@@ -88,9 +88,16 @@ def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, rep
             made.append(line)
             continue
         tags = merged_list(row.get("tags"), given["tags"], replace=replace)
-        made.append(line if tags == row.get("tags") else json.dumps({**row, "tags": tags}, ensure_ascii=False))
-    made += [json.dumps(dict(row), ensure_ascii=False) for row in new.values()]
+        made.append(line if tags == row.get("tags") else _text({**row, "tags": tags}, ensure_ascii=False))
+    made += [_text(dict(row), ensure_ascii=False) for row in new.values()]
     return "".join(f"{line}\n" for line in made).encode("utf-8")
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"it is not UTF-8 ({reason_of(error)})") from error
 
 
 def _row(line: str, number: int) -> dict[str, Any]:
@@ -113,6 +120,16 @@ def _parsed(data: bytes) -> Any:
 def _written(old: bytes | None, values: Mapping[str, Any]) -> bytes:
     end = "\n" if old is not None and old.endswith(b"\n") else ""
     for form in FORMS:
-        if old is not None and (json.dumps(_parsed(old), **form) + end).encode("utf-8") == old:
-            return (json.dumps(values, **form) + end).encode("utf-8")
-    return (json.dumps(values, **FORMS[1]) + end).encode("utf-8")
+        if old is not None and (_text(_parsed(old), **form) + end).encode("utf-8") == old:
+            return (_text(values, **form) + end).encode("utf-8")
+    return (_text(values, **FORMS[1]) + end).encode("utf-8")
+
+
+def _text(values: object, **form: Any) -> str:
+    """JSON in one of the forms; in ASCII where a text holds half of a surrogate pair, which UTF-8 cannot."""
+    text = json.dumps(values, **form)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(values, **{**form, "ensure_ascii": True})
+    return text

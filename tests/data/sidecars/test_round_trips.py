@@ -369,3 +369,15 @@ def test_a_bad_file_is_named(tmp_path):
     (tmp_path / "a.json").write_bytes(b"{")
     with pytest.raises(InputError, match=r"a\.json: it is not JSON"):
         read_beside([Path(tmp_path / "a.json")])
+
+
+def test_half_of_a_surrogate_pair_stays_what_it_is():
+    made = merged_json_tags(b'{"caption": "\\ud800", "tags": ["cat"]}', ["dog"])
+    assert json.loads(made) == {"caption": "\ud800", "tags": ["cat", "dog"]}
+    assert merged_json_tags(made, ["dog"]) == made
+    with pytest.raises(InputError, match="it is not UTF-8"):
+        merged_metadata(b"\xff\n", [{"file_name": "a.mp4", "tags": ["cat"]}])
+    rows = merged_metadata(
+        b'{"file_name": "a.mp4", "title": "\\udc00", "tags": []}\n', [{"file_name": "a.mp4", "tags": ["cat"]}]
+    )
+    assert json.loads(rows)["title"] == "\udc00"
