@@ -10,14 +10,26 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, cast
 
 import click
 
+from ..data.command_line import Command, together
 from ..data.errors import ConfigError, RunError
+from ..extract.options import DEFAULT_TIMEOUT
 from ..train.system_names import FAVOURS, Favour
 
-Command = TypeVar("Command", bound=Callable[..., object])
+decoding_options = together(
+    click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]"),
+    click.option(
+        "--timeout",
+        default=DEFAULT_TIMEOUT,
+        show_default=True,
+        metavar="S",
+        help="Seconds that reading a file may take.",
+    ),
+)
+"""How files that are to be tagged are read."""
 
 
 EXTRACTED = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -50,6 +62,16 @@ def feats_option(run: str) -> Callable[[Command], Command]:
         type=click.Path(path_type=Path),
         metavar="PATH",
         help=f"Feature store of the videos.  [default: the one that {run} was trained on]",
+    )
+
+
+def json_log_option(what: str) -> Callable[[Command], Command]:
+    """``--json-log``; ``what`` gets a line each."""
+    return click.option(
+        "--json-log",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        metavar="FILE",
+        help=f"Append a JSON line for every {what}; - is standard error.",
     )
 
 
@@ -143,48 +165,43 @@ class _Decision(click.ParamType[float | str]):
             self.fail(f"{value!r} is neither a number nor 'scalar'.", param, ctx)
 
 
-def tagging_options(command: Command) -> Command:
-    """Adds the options to a command, which gets them as keyword arguments of :class:`TaggingOptions`."""
-    for option in reversed(
-        (
-            click.option(
-                "--vocabulary",
-                default="open",
-                show_default=True,
-                metavar="open|known|snap|FILE",
-                help="Which tags may be produced: any; training tags alone; training tags, novel ones replaced by the "
-                "nearest (snap:FILE for those of a list); or those of a list, one a line.",
-            ),
-            click.option(
-                "--min-precision",
-                type=float,
-                metavar="P",
-                help="Predict the tags whose score promises this precision, by the run's validation split.",
-            ),
-            click.option("--threshold", type=float, metavar="S", help="Predict the tags with at least this score."),
-            click.option(
-                "--decision",
-                type=_Decision(),
-                metavar="scalar|V",
-                help="Decide without the ranker, by what training tuned of the system alone, a classifier's threshold, a generator's "
-                "NIL or end bias (scalar); or by another value of that.",
-            ),
-            click.option(
-                "--favour",
-                type=click.Choice(FAVOURS),
-                help="Which tags to be generous with: rare ones (mean F1 over tags), none (precise: F1 over videos), or what lies "
-                "between.  [default: balanced]",
-            ),
-            click.option(
-                "--nil-bias",
-                type=float,
-                metavar="B",
-                help="How willingly a prompt writes a tag instead of none: more of it, more tags.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+tagging_options = together(
+    click.option(
+        "--vocabulary",
+        default="open",
+        show_default=True,
+        metavar="open|known|snap|FILE",
+        help="Which tags may be produced: any; training tags alone; training tags, novel ones replaced by the "
+        "nearest (snap:FILE for those of a list); or those of a list, one a line.",
+    ),
+    click.option(
+        "--min-precision",
+        type=float,
+        metavar="P",
+        help="Predict the tags whose score promises this precision, by the run's validation split.",
+    ),
+    click.option("--threshold", type=float, metavar="S", help="Predict the tags with at least this score."),
+    click.option(
+        "--decision",
+        type=_Decision(),
+        metavar="scalar|V",
+        help="Decide without the ranker, by what training tuned of the system alone, a classifier's threshold, a generator's "
+        "NIL or end bias (scalar); or by another value of that.",
+    ),
+    click.option(
+        "--favour",
+        type=click.Choice(FAVOURS),
+        help="Which tags to be generous with: rare ones (mean F1 over tags), none (precise: F1 over videos), or what lies "
+        "between.  [default: balanced]",
+    ),
+    click.option(
+        "--nil-bias",
+        type=float,
+        metavar="B",
+        help="How willingly a prompt writes a tag instead of none: more of it, more tags.",
+    ),
+)
+"""Which tags are predicted; a command gets them as keyword arguments of :class:`TaggingOptions`."""
 
 
 LATEST_RUN = Path("runs") / "latest"

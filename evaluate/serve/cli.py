@@ -12,8 +12,7 @@ from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
 from ...data.errors import ConfigError
 from ...data.json_log import open_json_log
 from ...data.stop_signals import StopRequest, stop_on_signals
-from ...extract.options import DEFAULT_TIMEOUT
-from ..options import find_run
+from ..options import decoding_options, find_run, json_log_option
 
 EXAMPLES = """\b
 Examples:
@@ -46,23 +45,15 @@ EXTRA = "optsg-serve needs more packages ({missing} is not installed): pip insta
     metavar="DIR",
     help="Files under it may be named instead of sent.",
 )
-@click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
 @click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time; fewer answer sooner.")
-@click.option(
-    "--timeout", default=DEFAULT_TIMEOUT, show_default=True, metavar="S", help="Seconds that reading a file may take."
-)
+@decoding_options
 @click.option("--queue", default=128, show_default=True, metavar="N", help="Files under way; beyond, callers get 429.")
 @click.option("--wait", default=0.02, show_default=True, metavar="S", help="Seconds that a file waits for others.")
 @click.option("--max-upload", default=512, show_default=True, metavar="MIB", help="Largest request.")
 @click.option(
     "--drain", default=60.0, show_default=True, metavar="S", help="Seconds that accepted requests get at the end."
 )
-@click.option(
-    "--json-log",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    metavar="FILE",
-    help="Append a JSON line for every request; - is standard error.",
-)
+@json_log_option("request")
 @device_option
 @click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")

@@ -16,8 +16,7 @@ from ...data.json_log import open_json_log
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ...data.tag_hierarchy import FOUND, TagHierarchy, find_separator
 from ...data.tag_list import read_tag_list
-from ...extract.options import DEFAULT_TIMEOUT
-from ..options import TaggingOptions, find_run, run_option, tagging_options
+from ..options import TaggingOptions, decoding_options, find_run, json_log_option, run_option, tagging_options
 from ..progress import progress_bar
 from .beside.options import beside_options, check_beside
 from .cold_start.options import Untrained, chosen_untrained, next_step, untrained_options
@@ -97,16 +96,8 @@ Exit codes:
 @beside_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of tables.")
 @click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
-@click.option("--workers", type=int, metavar="N", help="Decoding processes.  [default: one for each processor]")
-@click.option(
-    "--timeout", default=DEFAULT_TIMEOUT, show_default=True, metavar="S", help="Seconds that reading a file may take."
-)
-@click.option(
-    "--json-log",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    metavar="FILE",
-    help="Append a JSON line for every file; - is standard error.",
-)
+@decoding_options
+@json_log_option("file")
 @device_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import click
 
+from ....data.command_line import together
 from ....data.tag_hierarchy import FOUND
 
 KINDS = ("txt", "xmp", "nfo", "json")
@@ -14,43 +12,35 @@ KINDS = ("txt", "xmp", "nfo", "json")
 
 CSV_SEPARATORS = ("comma", "semicolon", "tab")
 
-Command = TypeVar("Command", bound=Callable[..., object])
-
-
-def beside_options(command: Command) -> Command:
-    """Adds ``sidecar``, ``replace``, ``underscores``, ``csv_separator`` and ``hierarchy``."""
-    for option in reversed(
-        (
-            click.option(
-                "--sidecar",
-                "sidecar",
-                multiple=True,
-                type=click.Choice(KINDS),
-                help="Add the tags to a file beside each: NAME.txt (sd-scripts), NAME.jpg.xmp (digiKam, exiftool), NAME.nfo (Kodi), "
-                "NAME.json (img2dataset). What others wrote stays.",
-            ),
-            click.option(
-                "--replace",
-                is_flag=True,
-                help="Of --sidecar and --format hf: these tags in place of those that are there.",
-            ),
-            click.option("--underscores", is_flag=True, help="Of --sidecar txt: red_panda for red panda."),
-            click.option(
-                "--csv-separator",
-                type=click.Choice(CSV_SEPARATORS),
-                help="CSV for spreadsheets: with a byte order mark, and this between values.",
-            ),
-            click.option(
-                "--hierarchy",
-                default=FOUND,
-                show_default=True,
-                metavar="SEPARATOR|auto|none",
-                help="What separates the parts of tags such as animal/cat, which imply their parents; auto looks for it in the tags.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+beside_options = together(
+    click.option(
+        "--sidecar",
+        "sidecar",
+        multiple=True,
+        type=click.Choice(KINDS),
+        help="Add the tags to a file beside each: NAME.txt (sd-scripts), NAME.jpg.xmp (digiKam, exiftool), NAME.nfo (Kodi), "
+        "NAME.json (img2dataset). What others wrote stays.",
+    ),
+    click.option(
+        "--replace",
+        is_flag=True,
+        help="Of --sidecar and --format hf: these tags in place of those that are there.",
+    ),
+    click.option("--underscores", is_flag=True, help="Of --sidecar txt: red_panda for red panda."),
+    click.option(
+        "--csv-separator",
+        type=click.Choice(CSV_SEPARATORS),
+        help="CSV for spreadsheets: with a byte order mark, and this between values.",
+    ),
+    click.option(
+        "--hierarchy",
+        default=FOUND,
+        show_default=True,
+        metavar="SEPARATOR|auto|none",
+        help="What separates the parts of tags such as animal/cat, which imply their parents; auto looks for it in the tags.",
+    ),
+)
+"""``sidecar``, ``replace``, ``underscores``, ``csv_separator`` and ``hierarchy``."""
 
 
 def check_beside(*, sidecar: tuple[str, ...], replace: bool, underscores: bool, kind: str | None) -> None:

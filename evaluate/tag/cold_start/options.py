@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from ....data.command_line import together
 from ....extract.encoders.presets import PRESETS
 
 DEFAULT = "small"
 """The preset that needs no download."""
-
-Command = TypeVar("Command", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,27 +45,24 @@ class Untrained:
         )
 
 
-def untrained_options(command: Command) -> Command:
-    """Adds ``untrained``, ``preset`` and ``image_encoder``, which :func:`chosen_untrained` takes."""
-    for option in (
-        click.option(
-            "--image-encoder",
-            metavar="NAME|FOLDER",
-            help="With --untrained: an open_clip model (MODEL/TAG), in place of the preset's.",
-        ),
-        click.option(
-            "--preset",
-            type=click.Choice(tuple(PRESETS)),
-            help=f"With --untrained: whose encoders.  [default: {DEFAULT}, which needs no download]",
-        ),
-        click.option(
-            "--untrained",
-            is_flag=True,
-            help="Tag without a run, by what encoders know of the names in --vocabulary FILE, or of a general list.",
-        ),
-    ):
-        command = option(command)
-    return command
+untrained_options = together(
+    click.option(
+        "--untrained",
+        is_flag=True,
+        help="Tag without a run, by what encoders know of the names in --vocabulary FILE, or of a general list.",
+    ),
+    click.option(
+        "--preset",
+        type=click.Choice(tuple(PRESETS)),
+        help=f"With --untrained: whose encoders.  [default: {DEFAULT}, which needs no download]",
+    ),
+    click.option(
+        "--image-encoder",
+        metavar="NAME|FOLDER",
+        help="With --untrained: an open_clip model (MODEL/TAG), in place of the preset's.",
+    ),
+)
+"""``untrained``, ``preset`` and ``image_encoder``, which :func:`chosen_untrained` takes."""
 
 
 def chosen_untrained(
