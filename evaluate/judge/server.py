@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import secrets
 import socket
-import threading
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Self
 
 import uvicorn
 from fastapi import Response
 from fastapi.datastructures import Headers
 
 from ...data.errors import RunError
+from ..web.background_server import App, BackgroundServer, Message, Receive, Scope, Send, take_port, why_no_port
 from .app import create_app, refuse
 from .site import JudgingSite
 
@@ -47,20 +42,13 @@ HEADERS = {
 """Of every reply, refusals too."""
 
 
-# As ASGI has them.
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-
-
-class JudgingServer:
-    """Serves one site as long as it is entered.
+class JudgingServer(BackgroundServer):
+    """Serves one site as long as it is entered; the end cuts every connection: what the site reads from may be closed then.
 
     Attributes:
         site: what it serves.
         token: the secret first part of every address.
-        port: where it listens.
+        hosts: what a browser on this machine calls the server.
     """
 
     def __init__(self, site: JudgingSite, port: int = 0):
@@ -70,37 +58,22 @@ class JudgingServer:
             RunError: the port is in use or not allowed.
         """
         try:
-            self._socket = socket.create_server((LOOPBACK, port))
+            listening = take_port(LOOPBACK, port)
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise RunError(f"port {port} cannot be used ({why}); choose another with --port, or none") from error
+            raise RunError(
+                f"port {port} cannot be used ({why_no_port(error)}); choose another with --port, or none"
+            ) from error
         self.site = site
         self.token = secrets.token_urlsafe(24)
-        self.port: int = self._socket.getsockname()[1]
-        self._server = _Server(_uvicorn_config(Guard(create_app(site), self.token, self.hosts)))
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-
-    @property
-    def hosts(self) -> tuple[str, str]:
-        """What a browser on this machine calls the server."""
-        return f"{LOOPBACK}:{self.port}", f"localhost:{self.port}"
+        taken = listening.getsockname()[1]
+        self.hosts = f"{LOOPBACK}:{taken}", f"localhost:{taken}"
+        guard = Guard(create_app(site), self.token, self.hosts)
+        super().__init__(guard, listening, keep_alive=60, last_replies=LAST_REPLIES_S, kind=_Server)
 
     @property
     def url(self) -> str:
         """The address of the page."""
         return f"http://{self.hosts[0]}/{self.token}/"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Ends every connection: what the site reads from may be closed after this."""
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
 
 
 class _Server(uvicorn.Server):
@@ -109,24 +82,6 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-
-
-def _uvicorn_config(app: App) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        proxy_headers=False,
-        server_header=False,
-        # Keeps the terminal for what matters, and the token out of it.
-        log_config=None,
-        log_level=logging.CRITICAL,
-        access_log=False,
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=LAST_REPLIES_S,
-    )
 
 
 class Guard:
@@ -142,7 +97,7 @@ class Guard:
         self._headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
         self._origins = tuple(f"http://{host}" for host in hosts)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; the app sees the address without the token, and as it was sent."""
         assert scope["type"] == "http"
 

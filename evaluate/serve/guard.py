@@ -6,26 +6,18 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import Response
 from fastapi.datastructures import Headers
 
 from ...data.json_log import JsonLog
+from ..web.background_server import App, Message, Receive, Scope, Send
 from .refusals import refusal
 from .service import Service
 from .settings import LOOPBACK
 
 LOG = logging.getLogger(__name__)
-
-# As ASGI has them.
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FREE = ("/healthz", "/readyz")
 """Asked by whoever keeps the service running, who has no token."""

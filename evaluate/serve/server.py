@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
 import tempfile
 import threading
 import time
@@ -12,14 +9,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-import uvicorn
 
 from ...data.errors import RunError
 from ...data.json_log import JsonLog
+from ..web.background_server import BackgroundServer, take_port, why_no_port
 from .app import create_app
-from .guard import App, Guard
+from .guard import Guard
 from .metrics import Metrics
 from .models import named_runs, open_models
 from .service import Service
@@ -33,12 +28,11 @@ LAST_REPLIES_S = 5
 NO_TOKEN = "anybody who reaches {host} may ask: give a secret with --token FILE, or listen on 127.0.0.1"  # noqa: S105
 
 
-class TaggingServer:
+class TaggingServer(BackgroundServer):
     """Listens as long as it is entered; answers once :attr:`service` has its models.
 
     Attributes:
         service: what answers.
-        port: where it listens.
     """
 
     def __init__(self, service: Service, log: JsonLog):
@@ -48,19 +42,15 @@ class TaggingServer:
             RunError: the address cannot be used.
         """
         settings = service.settings
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         try:
-            self._socket = socket.create_server((settings.host, settings.port), family=family)
+            listening = take_port(settings.host, settings.port)
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
             raise RunError(
-                f"{settings.host} port {settings.port} cannot be used ({why}); choose another with --host and --port"
+                f"{settings.host} port {settings.port} cannot be used ({why_no_port(error)}); choose another with --host and --port"
             ) from error
         self.service = service
-        self.port: int = self._socket.getsockname()[1]
         self._guard = Guard(create_app(service), service, log)
-        self._server = uvicorn.Server(_uvicorn_config(self._guard))
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="serve", daemon=True)
+        super().__init__(self._guard, listening, keep_alive=30, last_replies=LAST_REPLIES_S)
 
     @property
     def url(self) -> str:
@@ -75,34 +65,11 @@ class TaggingServer:
         while self._guard.under_way and time.monotonic() < until:
             time.sleep(POLL_SECONDS)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.service.is_draining = True
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
-
-
-def _uvicorn_config(app: App) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="off",
-        proxy_headers=False,
-        server_header=False,
-        log_config=None,
-        log_level=logging.CRITICAL,
-        access_log=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=LAST_REPLIES_S,
-    )
+        super().__exit__(kind, error, traceback)
 
 
 def serve(

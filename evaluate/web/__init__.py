@@ -1,0 +1,1 @@
+"""What pages and services over HTTP share."""
