@@ -197,6 +197,16 @@ def create_run(path: Path, config: RunConfig, tag_table: TagTable, tokenizer: Ti
     write_text(path / CONFIG, [config.to_json()])  # last: a folder without it holds no run
 
 
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    """The tensors and texts that :func:`save_tensors` wrote.
+
+    Raises SafetensorError, OSError, ValueError or RuntimeError where it is missing or damaged: who reads it says what to do.
+    """
+    check_is_file(path)
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 - no dict
+
+
 def save_tensors(
     path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str] | None = None, digest: Path | None = None
 ) -> None:

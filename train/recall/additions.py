@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.tag_table import TagRow, TagTable
-from ..run_files import ADDITIONS, TAG_TABLE, save_tensors
+from ..run_files import ADDITIONS, TAG_TABLE, load_tensors, save_tensors
 from .source import Scores
+from .tag_rows import row_tensors, rows_of_tensors, tag_rows
 
 KEY = "additions"
 """Of the texts in the file's header."""
@@ -178,8 +179,7 @@ class Additions:
             "fresh": torch.from_numpy(self.fresh),
         }
         for name, table in (("tags", self.tags), ("had", self.had)):
-            tensors[f"{name}.ends"] = torch.from_numpy(table.indptr[1:].astype(np.int64))
-            tensors[f"{name}.columns"] = torch.from_numpy(table.indices.astype(np.int32))
+            tensors[f"{name}.ends"], tensors[f"{name}.columns"] = row_tensors(table)
         return tensors
 
     @classmethod
@@ -193,11 +193,8 @@ class Additions:
         if not path.exists():
             return None
         try:
-            check_is_file(path)
-            with safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-                texts = parse_json((file.metadata() or {})[KEY])
-            return cls._parsed(texts, tensors)
+            tensors, texts = load_tensors(path)
+            return cls._parsed(parse_json(texts[KEY]), tensors)
         except (SafetensorError, RuntimeError, *JSON_DAMAGE) as error:
             raise RunError(
                 f"{path} cannot be read ({reason_of(error)}); without that file the run is as it was trained"
@@ -221,7 +218,12 @@ class Additions:
         finite = np.isfinite(vectors).all() and np.isfinite(embeddings).all()
         if fresh.shape != (len(ids),) or fresh.dtype != np.bool_ or not finite:
             raise ValueError("its numbers do not fit its videos and tags")
-        tags, had = (_table(tensors, name, len(ids), int(texts["columns"])) for name in ("tags", "had"))
+        tags, had = (
+            rows_of_tensors(
+                tensors[f"{name}.ends"], tensors[f"{name}.columns"], videos=len(ids), tags=int(texts["columns"])
+            )
+            for name in ("tags", "had")
+        )
         return cls(
             rounds=rounds, ids=ids, rows=rows, embeddings=embeddings, vectors=vectors, tags=tags, had=had, fresh=fresh
         )
@@ -248,19 +250,4 @@ def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def _joined(table: csr_array, more: Iterable[Sequence[int]], width: int) -> csr_array:
     """A table (rows, width) of ones, with further rows of these columns."""
     rows = [*np.split(table.indices, table.indptr[1:-1])] if table.shape[0] else []
-    rows += [np.array(sorted(columns), np.int64) for columns in more]
-    ends = np.cumsum([0, *map(len, rows)])
-    columns = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    return csr_array((np.ones(len(columns), np.float32), columns, ends), shape=(len(rows), width))
-
-
-def _table(tensors: Mapping[str, Tensor], name: str, rows: int, width: int) -> csr_array:
-    ends, columns = (tensors[f"{name}.{part}"].numpy() for part in ("ends", "columns"))
-    if ends.dtype != np.int64 or columns.dtype != np.int32:
-        raise ValueError("its tags are no whole numbers")
-    starts = np.concatenate([[0], ends])
-    if ends.shape != (rows,) or columns.ndim != 1 or (np.diff(starts) < 0).any() or starts[-1] != len(columns):
-        raise ValueError("its tags do not fit its videos")
-    if len(columns) and not 0 <= int(columns.min()) <= int(columns.max()) < width:
-        raise ValueError("its videos have tags that it does not know")
-    return csr_array((np.ones(len(columns), np.float32), columns, starts), shape=(rows, width))
+    return tag_rows([*rows, *map(sorted, more)], width)

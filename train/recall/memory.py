@@ -16,6 +16,7 @@ from scipy.sparse import csr_array, vstack
 from torch import Tensor
 
 from .source import Scores, Summary
+from .tag_rows import row_tensors, rows_of_tensors
 
 NEIGHBOURS = 30
 
@@ -86,11 +87,12 @@ class Memory:
 
     def tensors(self) -> dict[str, Tensor]:
         """What :meth:`from_tensors` reads."""
+        ends, columns = row_tensors(self._tags)
         return {
             "memory.centre": torch.from_numpy(self._centre),
             "memory.vectors": torch.from_numpy(self._vectors).half(),
-            "memory.ends": torch.from_numpy(self._tags.indptr[1:].astype(np.int64)),
-            "memory.tags": torch.from_numpy(self._tags.indices.astype(np.int32)),
+            "memory.ends": ends,
+            "memory.tags": columns,
             **({} if self._ids is None else {"memory.ids": torch.from_numpy(self._ids)}),
         }
 
@@ -102,19 +104,13 @@ class Memory:
             tags: K.
         """
         centre, vectors = (tensors[f"memory.{name}"].float().numpy() for name in ("centre", "vectors"))
-        ends, columns = (tensors[f"memory.{name}"].numpy() for name in ("ends", "tags"))
-        starts = np.concatenate([[0], ends])
-        if len(ends) != len(vectors) or vectors.shape[1:] != centre.shape:
+        if vectors.shape[1:] != centre.shape:
             raise ValueError("the memory's tensors do not fit each other")
-        if starts[-1] != len(columns) or (np.diff(starts) < 0).any():
-            raise ValueError("the memory's tags do not fit its videos")
-        if len(columns) and not 0 <= int(columns.min()) <= int(columns.max()) < tags:
-            raise ValueError("the memory has tags that the run does not have")
+        table = rows_of_tensors(tensors["memory.ends"], tensors["memory.tags"], videos=len(vectors), tags=tags)
         ids = tensors["memory.ids"].numpy() if "memory.ids" in tensors else None
-        if ids is not None and (ids.shape != ends.shape or ids.dtype != np.int64):
+        if ids is not None and (ids.shape != (len(vectors),) or ids.dtype != np.int64):
             raise ValueError("the memory does not say whose its videos are")
-        ones = np.ones(len(columns), np.float32)
-        return cls(centre, vectors, csr_array((ones, columns, starts), shape=(len(ends), tags)), ids)
+        return cls(centre, vectors, table, ids)
 
 
 def id_digests(names: Sequence[str]) -> NDArray[np.int64]:

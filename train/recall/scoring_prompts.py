@@ -166,8 +166,9 @@ class ScoringPrompts:
         if not own:
             return None
         centre, scale = own.pop("centre").float().numpy(), float(own.pop("scale"))
-        network = PromptNetwork(reading, len(centre), embeddings.shape[1], torch.from_numpy(priors))
-        network.load_state_dict({name: value.float() for name, value in own.items()})
+        with torch.device("meta"):  # draws no weights: those that are there follow
+            network = PromptNetwork(reading, len(centre), embeddings.shape[1], torch.from_numpy(priors))
+        network.load_state_dict({name: value.float() for name, value in own.items()}, assign=True)
         return cls(network, centre, scale, embeddings, priors)
 
 

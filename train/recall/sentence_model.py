@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 
 from ...data.errors import RunError, StoreError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.store import FeatureStore
 from ..model.title_encoder import TitleEncoder
-from ..run_files import save_tensors
+from ..run_files import load_tensors, save_tensors
 
 Pooling = Literal["mean", "cls"]
 
@@ -86,10 +86,7 @@ class SentenceModel:
             RunError: the file is damaged.
         """
         try:
-            check_is_file(path)
-            with safe_open(path, "pt") as file:
-                notes = file.metadata() or {}
-                weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            weights, notes = load_tensors(path)
             if notes["pooling"] not in ("mean", "cls"):
                 raise ValueError(f"its pooling is {json.dumps(notes['pooling'])}")
             return cls(notes["config"], weights, "cls" if notes["pooling"] == "cls" else "mean")

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from scipy.sparse import csr_array
-from torch import Tensor
 
 from ...data.batching import collate, reading_ahead, sequential_batches
 from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import Modality
 from ..model.tag_head import columns_of
-from ..run_files import ADDITIONS, RECALL, SENTENCE_MODEL, save_tensors
+from ..run_files import ADDITIONS, RECALL, SENTENCE_MODEL, load_tensors, save_tensors
 from .additions import Additions
 from .linear import LinearProbe
 from .memory import Memory, id_digests
@@ -30,6 +29,7 @@ from .scoring_prompts import READINGS, ScoringPrompts
 from .sentence_model import SentenceModel
 from .source import Scores, Source, Summary
 from .summary import BATCH, Summarizer
+from .tag_rows import tag_rows
 from .text_similarity import TextSimilarity
 from .title_match import TitleMatch
 
@@ -201,7 +201,8 @@ class RecallSources:
         path = run / RECALL
         sentence_model = SentenceModel.load(run / SENTENCE_MODEL) if (run / SENTENCE_MODEL).exists() else None
         try:
-            tensors, names = _read(path)
+            tensors, texts = load_tensors(path)
+            names = parse_json(texts["ngrams"])
             summarizer = Summarizer.from_tensors(tokenizer, modality, sentence_model, names, tensors)
             linear, memory = LinearProbe.from_tensors(tensors), Memory.from_tensors(tensors, len(tag_table))
             embeddings = tensors["embeddings"].float().numpy()
@@ -224,13 +225,4 @@ def training_tags(store: FeatureStore, tag_table: TagTable, rows: NDArray[np.int
     """(videos, K) 1 where one of the store's videos ``rows`` has a training tag."""
     column_of = columns_of(tag_table, store)
     own = [(columns := column_of[store.tags(int(row))])[columns >= 0] for row in rows]
-    ends = np.cumsum([0, *map(len, own)])
-    columns = np.concatenate(own) if own else np.empty(0, np.int64)
-    return csr_array((np.ones(len(columns), np.float32), columns, ends), shape=(len(rows), len(tag_table)))
-
-
-def _read(path: Path) -> tuple[Mapping[str, Tensor], object]:
-    check_is_file(path)
-    with safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        return tensors, parse_json((file.metadata() or {})["ngrams"])
+    return tag_rows(own, len(tag_table))

@@ -114,3 +114,14 @@ def test_a_run_without_them_is_read_as_one_without() -> None:
     assert ScoringPrompts.from_tensors("chosen", kept, embeddings, priors) is None
     with pytest.raises(KeyError):
         ScoringPrompts.from_tensors("nearest", {"nearest-prompts.scale": torch.tensor(1.0)}, embeddings, priors)
+
+
+def test_opening_them_draws_nothing() -> None:
+    vectors, tags, embeddings = world()
+    priors = np.asarray(tags.sum(0) / VIDEOS, np.float32)
+    kept = ScoringPrompts.fit("chosen", vectors, tags, embeddings)
+    before = torch.get_rng_state()
+    opened = ScoringPrompts.from_tensors("chosen", kept.tensors(), embeddings, priors)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert opened is not None
+    assert opened.score(summary_of(vectors)) == pytest.approx(kept.score(summary_of(vectors)), abs=1e-6)
