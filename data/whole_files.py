@@ -34,6 +34,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise RunError(f"{path} cannot be written: {error.strerror or error}; an earlier one is kept") from error
 
 
+def keep_owner_and_mode(path: Path, temporary: Path) -> None:
+    """Gives what is to become ``path`` the owner and mode of the file that is there."""
+    now = path.stat()
+    with contextlib.suppress(PermissionError):  # only root gives files away
+        os.chown(temporary, now.st_uid, now.st_gid)
+    temporary.chmod(now.st_mode & 0o7777)
+
+
 def write_text(path: Path, chunks: Iterable[str]) -> None:
     """Writes UTF-8 text; errors as :func:`whole_file`."""
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError, RunError
 from ..foreign.json_reader import read_bounded
-from ..whole_files import whole_file
+from ..whole_files import keep_owner_and_mode, whole_file
 from .json_file import read_json_tags
 from .text import read_text_tags
 
@@ -100,18 +98,11 @@ def update_file(path: Path, change: Callable[[bytes | None], bytes]) -> bool:
         if old is not None and not backup.exists():
             with whole_file(backup) as temporary:
                 temporary.write_bytes(old)
-                _keep_owner_and_mode(real, temporary)
+                keep_owner_and_mode(real, temporary)
         with whole_file(real) as temporary:
             temporary.write_bytes(new)
             if old is not None:
-                _keep_owner_and_mode(real, temporary)
+                keep_owner_and_mode(real, temporary)
     except RunError as error:
         raise InputError(str(error)) from error
     return True
-
-
-def _keep_owner_and_mode(path: Path, temporary: Path) -> None:
-    now = path.stat()
-    with contextlib.suppress(PermissionError):  # only root gives files away
-        os.chown(temporary, now.st_uid, now.st_gid)
-    temporary.chmod(now.st_mode & 0o7777)

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InputError, reason_of
 from ..foreign.json_reader import parse_json
 from ..tags import tag_key, unique_tags
+from .text import text_of
 
 FORMS: tuple[Mapping[str, Any], ...] = tuple(
     {"indent": indent, "ensure_ascii": ensure_ascii} for indent in (4, None, 2) for ensure_ascii in (True, False)
@@ -79,7 +80,7 @@ def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, rep
         InputError: a line is no JSON object, or the tags of a row are no list of texts.
     """
     new = {str(row[FILE_NAME]): row for row in rows}
-    lines = [] if old is None else _decoded(old).splitlines()
+    lines = [] if old is None else text_of(old, "utf-8").splitlines()
     made = []
     for number, line in enumerate(lines, start=1):
         row = _row(line, number) if line.strip() else None
@@ -91,13 +92,6 @@ def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, rep
         made.append(line if tags == row.get("tags") else _text({**row, "tags": tags}, ensure_ascii=False))
     made += [_text(dict(row), ensure_ascii=False) for row in new.values()]
     return "".join(f"{line}\n" for line in made).encode("utf-8")
-
-
-def _decoded(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"it is not UTF-8 ({reason_of(error)})") from error
 
 
 def _row(line: str, number: int) -> dict[str, Any]:

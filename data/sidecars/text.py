@@ -24,7 +24,7 @@ def read_text_tags(data: bytes) -> dict[str, object]:
     Underscores between letters are spaces where no tag has a space and some have underscores.
     """
     try:
-        text = _text(data).strip()
+        text = text_of(data).strip()
     except InputError:
         return {}
     if not text:
@@ -49,7 +49,7 @@ def merged_text_tags(
     Raises:
         InputError: it is not UTF-8, or a caption, which tags would spoil.
     """
-    text = "" if old is None or replace else _text(old)
+    text = "" if old is None or replace else text_of(old)
     if text.strip() and _is_caption(text.strip()):
         raise InputError("it holds a sentence and no list of tags")
     there = _tags(text)
@@ -66,9 +66,10 @@ def merged_text_tags(
     return (", ".join([kept] * bool(kept) + spelled) + end).encode("utf-8")
 
 
-def _text(data: bytes) -> str:
+def text_of(data: bytes, encoding: str = "utf-8-sig") -> str:
+    """The text of a file; InputError where it is not UTF-8."""
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
         raise InputError(f"it is not UTF-8 (byte 0x{error.object[error.start]:02x})") from error
 

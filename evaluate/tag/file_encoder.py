@@ -1,4 +1,4 @@
-"""From files, bytes and pictures to the features that a run was trained on, through the run's own image encoder.
+"""From files, bytes and pictures to the features that a run was trained on, through the run's own image encoder, or any other.
 
 Files are decoded in processes of their own, within limits of time and memory; pictures are encoded in batches that reach
 across files, every batch of one size unless the size changes nothing, so that a file's features are the same to the bit
@@ -67,41 +67,63 @@ class Work:
 
 
 class FileEncoder:
-    """A run's image encoder with the processes that decode for it. They stay until :meth:`close`.
+    """An image encoder with the processes that decode for it. They stay until :meth:`close`.
 
     Args:
-        run: the trained run.
-        encoder: the encoder that its features came from; ``None`` where nobody knows it and only features can be used.
-        sampling: which frames it was trained on.
+        encoder: the encoder that features come from; ``None`` where nobody knows it and only features can be used.
+        sampling: which frames are taken.
         work: how many files are worked through.
+        name: of what the features are for, for messages.
+        widths: of the features of a frame and of a patch.
+        reads_patches: whether images have patches; if not, an image is a video of one frame.
+        device: its kind, which decides how many pictures the encoder is called with.
+        imported: what features were imported from whose encoder nobody knows.
 
     Attributes:
-        reads_patches: whether the run was trained on images too; if not, an image is a video of one frame.
-        frame_dim, patch_dim: widths of the features of a frame and of a patch.
+        frame_dim, patch_dim: the widths.
     """
 
-    def __init__(self, run: Run, encoder: ImageEncoder | None, sampling: Sampling, work: Work):
-        self.run, self.sampling, self.work = run, sampling, work
-        self._encoder = encoder
-        self._pictures = PICTURES_AT_A_TIME.get(run.device.type, 64)
-        self.reads_patches = run.config.inputs.patch_dim > 0
-        header = trained_header(run.config.store)
-        self.frame_dim, self.patch_dim = header.frame_dim, header.patch_dim
+    def __init__(
+        self,
+        encoder: ImageEncoder | None,
+        sampling: Sampling,
+        work: Work,
+        *,
+        name: str,
+        widths: tuple[int, int],
+        reads_patches: bool = False,
+        device: str = "cpu",
+        imported: object = None,
+    ):
+        self.sampling, self.work, self.name = sampling, work, name
+        self._encoder, self._imported = encoder, imported
+        self._pictures = PICTURES_AT_A_TIME.get(device, 64)
+        self.reads_patches = reads_patches
+        self.frame_dim, self.patch_dim = widths
         self._pool: DecodingPool | None = None
         self._opening = threading.Lock()
 
     @classmethod
-    def open(cls, run: Run, work: Work, *, device: str = "auto") -> Self:
-        """Opens the encoder that the run records.
+    def of_run(cls, run: Run, work: Work, *, device: str = "auto") -> Self:
+        """Opens the encoder that a run records.
 
         Raises:
             EncoderError: it or its weights cannot be had.
         """
         header = trained_header(run.config.store)
         spec = header.image_encoder
-        is_unknown = bool(spec.get(IMPORTED_FROM)) and spec.get("library") == UNKNOWN
-        encoder = None if is_unknown else open_image_encoder(spec, device=device)
-        return cls(run, encoder, Sampling.from_spec(header.sampling), work)
+        imported = spec.get(IMPORTED_FROM)
+        is_unknown = bool(imported) and spec.get("library") == UNKNOWN
+        return cls(
+            None if is_unknown else open_image_encoder(spec, device=device),
+            Sampling.from_spec(header.sampling),
+            work,
+            name=str(run.path),
+            widths=(header.frame_dim, header.patch_dim),
+            reads_patches=run.config.inputs.patch_dim > 0,
+            device=run.device.type,
+            imported=imported,
+        )
 
     @property
     def encoder(self) -> ImageEncoder:
@@ -115,9 +137,8 @@ class FileEncoder:
         return self._encoder
 
     def _no_encoder(self) -> EncoderError:
-        imported = trained_header(self.run.config.store).image_encoder.get(IMPORTED_FROM)
         return EncoderError(
-            f"{self.run.path} was trained on features imported from {imported}, and nothing says what made them: tag "
+            f"{self.name} was trained on features imported from {self._imported}, and nothing says what made them: tag "
             "features in place of files (optsg.Features, POST /v1/tag-features), or import them again with "
             "--image-encoder NAME and train again"
         )
@@ -186,6 +207,19 @@ class FileEncoder:
             for features in encoding.results(decoded, stop):
                 request = taken.popleft()
                 yield request, request.in_memory if isinstance(request.in_memory, VideoFeatures) else features
+
+    def groups_of(
+        self, requests: Iterable[TagRequest], stop: threading.Event | None = None
+    ) -> Iterator[list[tuple[TagRequest, VideoFeatures | Failure]]]:
+        """As :meth:`features_of`, so many at a time as are worked through together."""
+        group: list[tuple[TagRequest, VideoFeatures | Failure]] = []
+        for one in self.features_of(requests, stop):
+            group.append(one)
+            if len(group) == self.work.group:
+                yield group
+                group = []
+        if group and not (stop is not None and stop.is_set()):
+            yield group
 
     def _ready(self, request: TagRequest) -> VideoFeatures | Failure:
         """What needs no encoder."""

@@ -64,7 +64,7 @@ class FileTagger:
         """
         run = load_run(path, device=device)
         tagger = open_tagger(run, options or TaggingOptions(), device=device)
-        return cls(tagger, FileEncoder.open(run, work or Work(), device=device), evidence=evidence)
+        return cls(tagger, FileEncoder.of_run(run, work or Work(), device=device), evidence=evidence)
 
     @property
     def system(self) -> str:
@@ -129,13 +129,7 @@ class FileTagger:
         """
         wishes = wishes or VideoTags()
         self.check(wishes)
-        group: list[tuple[TagRequest, VideoFeatures | Failure]] = []
-        for one in self.files.features_of(requests, stop):
-            group.append(one)
-            if len(group) == self.files.work.group:
-                yield self.outcomes(group, wishes)
-                group = []
-        if group and not (stop is not None and stop.is_set()):
+        for group in self.files.groups_of(requests, stop):
             yield self.outcomes(group, wishes)
 
     def encode(self, path: Path) -> tuple[Features, Features]:

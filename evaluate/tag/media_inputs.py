@@ -151,7 +151,7 @@ def features_of(given: Features, title: str, files: FileEncoder, name: str) -> V
     if len(values) > MOST_VECTORS:
         raise DecodeError(f"{name}: {len(values):,} features; expected at most {MOST_VECTORS:,}")
     if not is_video and not files.reads_patches:
-        raise DecodeError(f"{name}: {files.run.path} was trained without images and knows no patches; give frames")
+        raise DecodeError(f"{name}: {files.name} was trained without images and knows no patches; give frames")
     times = np.asarray(() if given.times is None else given.times, np.float32)
     if given.times is not None and times.shape != (len(values),):
         raise DecodeError(f"{name}: {len(times)} times for {len(values)} features")

@@ -7,9 +7,7 @@ are. A file that says the same already is not touched.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from ...data.inputs.folder_input import read_info
 from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
 from ...data.json_log import JsonLog
 from ...data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from ...data.whole_files import whole_file
+from ...data.whole_files import keep_owner_and_mode, whole_file
 from ...train.writing.tag_control import VideoTags
 from ..scores.predictions import json_line
 from .requests import TagRequest
@@ -185,7 +183,7 @@ def update_info_json(tagged: TaggedFile, *, run: str, system: str) -> bool:
         with whole_file(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="\n")
             if path.exists():
-                _keep_owner_and_mode(path, temporary)
+                keep_owner_and_mode(path, temporary)
     except RunError as error:
         raise InputError(str(error)) from error
     return True
@@ -217,10 +215,3 @@ def _twins(path: str, sidecar: Path, suffixes: Iterable[str]) -> Iterator[bool]:
     stem, own = sidecar.name.removesuffix(SIDECAR_SUFFIX), PurePath(path).suffix
     for suffix in suffixes:
         yield from (sidecar.with_name(stem + one).exists() for one in (suffix, suffix.upper()) if one != own)
-
-
-def _keep_owner_and_mode(path: Path, temporary: Path) -> None:
-    now = path.stat()
-    with contextlib.suppress(PermissionError):  # only root gives files away
-        os.chown(temporary, now.st_uid, now.st_gid)
-    temporary.chmod(now.st_mode & 0o7777)

@@ -28,7 +28,7 @@ from ..options import TaggingOptions
 from .evidence import Evidence
 from .file_encoder import Work
 from .file_tagger import FileTagger
-from .group_tagger import Embedder, TaggerInput
+from .group_tagger import Embedder
 from .group_tagger import Embedding as Embedding
 from .media_inputs import Features as Features
 from .media_inputs import Media, request_of
@@ -184,13 +184,8 @@ class Tagger(ModelHubMixin):
         """
         if self._embedder is None:
             self._embedder = self._files.embedder()
-        group: list[TaggerInput] = []
-        for request, features in self._files.files.features_of(self._requests(media)):
-            group.append(self._files.input_of_good(request, features))
-            if len(group) == self._files.files.work.group:
-                yield from self._embedder.embed(group)
-                group = []
-        yield from self._embedder.embed(group)
+        for group in self._files.files.groups_of(self._requests(media)):
+            yield from self._embedder.embed([self._files.input_of_good(*one) for one in group])
 
     def _requests(self, media: Iterable[Media | tuple[Media, str | None]]) -> Iterator[TagRequest]:
         for number, one in enumerate(media):

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ....data.errors import ConfigError, DecodeError
-from ....data.media import Failure, MediaItem
+from ....data.media import Failure
 from ....data.predicted_tag import PredictedTag
 from ....data.store.schema import VideoFeatures
 from ....data.tag_hierarchy import FOUND, TagHierarchy, find_separator
 from ....data.tag_list import OPEN, TagList, read_tag_list
 from ....data.tags import tag_key
 from ....extract.decoding.sampling import Sampling
-from ....extract.encoders.image_encoder import ImageEncoder, open_image_encoder
-from ....extract.options import available_processors
-from ....extract.ordered_encoding import OrderedEncoding
-from ....extract.workers.preparation import Preparation, prepare
-from ....extract.workers.worker_pool import Decoded, WorkerPool
-from ....extract.workers.worker_process import ProcessSettings
+from ....extract.encoders.image_encoder import open_image_encoder
 from ....train.writing.tag_control import VideoTags
 from ...options import TaggingOptions
 from ...untrained.scorer import UntrainedScorer, open_scorer
-from ..file_encoder import PICTURES_AT_A_TIME, Work, one_file
+from ..file_encoder import FileEncoder, Work, one_file
 from ..file_tagger import error_of, own_wishes
 from ..requests import TagRequest
 from ..tagged_file import TaggedFile
@@ -41,11 +34,10 @@ class UntrainedTagger:
     """A list of tags with encoders that know their names.
 
     Args:
-        encoder: of the pictures.
+        files: makes features of the frames; an image is a video of one, for names are known of whole pictures.
         scorer: what gives tags.
         tags: the person's list, whose blocked tags cannot be pinned.
         name: what outputs call it.
-        work: how many files are worked through.
     """
 
     system = SYSTEM
@@ -53,17 +45,14 @@ class UntrainedTagger:
 
     def __init__(
         self,
-        encoder: ImageEncoder,
+        files: FileEncoder,
         scorer: UntrainedScorer,
         *,
         tags: TagList = OPEN,
         name: str = SYSTEM,
-        work: Work | None = None,
     ):
-        self.name = name
-        self._encoder, self._scorer, self._list = encoder, scorer, tags
-        self._preparation = Preparation(plan=encoder.plan, sampling=FRAMES, thumbnails=False)
-        self._work = work or Work()
+        self.name, self.files = name, files
+        self._scorer, self._list = scorer, tags
 
     @classmethod
     def open(
@@ -85,7 +74,9 @@ class UntrainedTagger:
         tags = list_of(options)
         paths = TagHierarchy(separator=find_separator(tags.spellings, hierarchy))
         scorer = open_scorer(tags, image_encoder, device=device, threshold=options.threshold, hierarchy=paths)
-        return cls(open_image_encoder(image_encoder, device=device), scorer, tags=tags, name=name, work=work)
+        encoder = open_image_encoder(image_encoder, device=device)
+        files = FileEncoder(encoder, FRAMES, work, name=name, widths=(encoder.frame_dim, encoder.patch_dim))
+        return cls(files, scorer, tags=tags, name=name)
 
     @property
     def listed(self) -> Sequence[str]:
@@ -102,11 +93,12 @@ class UntrainedTagger:
                 )
 
     def tag_one(self, path: Path, title: str | None = None, wishes: VideoTags | None = None) -> TaggedFile:
-        """One video or image, decoded in this process; arguments and errors as those of ``FileTagger.tag_one``."""
+        """One video or image, decoded in a process that stays for the next; arguments and errors as those of ``FileTagger.tag_one``."""
         wishes = wishes or VideoTags()
         self.check(wishes)
         request = one_file(path, title)
-        (tagged,) = self._outcomes([(request, self._features_of(request.item))], wishes)
+        (features,) = self.files.encode([self.files.read(request)])
+        (tagged,) = self._outcomes([(request, features)], wishes)
         if tagged.error is not None:
             raise DecodeError(tagged.error)
         return tagged
@@ -121,34 +113,8 @@ class UntrainedTagger:
         """Groups of outcomes, in the order of the requests, as those of ``FileTagger.tag_many``."""
         wishes = wishes or VideoTags()
         self.check(wishes)
-        taken: deque[TagRequest] = deque()
-
-        def items() -> Iterator[MediaItem | Failure]:
-            for request in requests:
-                taken.append(request)
-                yield request.item
-
-        encoding = OrderedEncoding(self._encoder, PICTURES_AT_A_TIME["cpu"])
-        settings = ProcessSettings(how=self._preparation, seconds=self._work.timeout)
-        workers = self._work.workers or available_processors()
-        group: list[tuple[TagRequest, VideoFeatures | Failure]] = []
-        with WorkerPool(items(), settings, workers=workers, may_go_on=encoding.may_go_on) as pool:
-            for features in encoding.results(map(_as_video, pool.results(stop)), stop):
-                group.append((taken.popleft(), features))
-                if len(group) == self._work.group:
-                    yield self._outcomes(group, wishes)
-                    group = []
-        if group and not (stop is not None and stop.is_set()):
+        for group in self.files.groups_of(requests, stop):
             yield self._outcomes(group, wishes)
-
-    def _features_of(self, item: MediaItem | Failure) -> VideoFeatures | Failure:
-        encoding = OrderedEncoding(self._encoder, PICTURES_AT_A_TIME["cpu"])
-        result = None
-        if isinstance(item, MediaItem):
-            assert isinstance(item.payload, Path)
-            result = prepare(item.kind, item.payload, self._preparation)
-        (features,) = encoding.results(iter([_as_video(Decoded.of(0, item, result))]))
-        return features
 
     def _outcomes(
         self, group: Sequence[tuple[TagRequest, VideoFeatures | Failure]], wishes: VideoTags
@@ -188,13 +154,6 @@ def list_of(options: TaggingOptions) -> TagList:
             f"--vocabulary {options.vocabulary} rests on the tags of a run; --untrained has none: name a list of tags"
         )
     return OPEN if options.list_file is None else read_tag_list(options.list_file)
-
-
-def _as_video(decoded: Decoded) -> Decoded:
-    """An image is a video of one frame: names are known of whole pictures."""
-    if isinstance(decoded.item, Failure) or decoded.item.kind == "video":
-        return decoded
-    return replace(decoded, item=replace(decoded.item, kind="video"))
 
 
 def _finished(tags: Sequence[PredictedTag], wishes: VideoTags) -> list[PredictedTag]:
