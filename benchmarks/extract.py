@@ -16,6 +16,8 @@ their median is printed with the least and the greatest. ``--write`` puts the ta
   encode    the forward pass alone, as many random pictures as the clips have frames
   overlap   optsg-extract, decode and encode with one worker and one thread
   writer    bytes per second of the feature store's writer
+  before    optsg-extract of another version: ``--against`` is a folder with its package ``optsg``
+            (``git archive --prefix=optsg/ COMMIT | tar x -C FOLDER``)
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ BENCHMARKS = Path(__file__).resolve().parent
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 Record = dict[str, Any]
 
+ITS_EXTRACT = "from optsg.extract.cli import main; main()"
+"""``optsg-extract`` of whatever version is found first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
@@ -58,6 +63,7 @@ class Bench:
         workers: decoding processes.
         cve_python: interpreter of clip-video-encode's environment.
         cve_frame_workers: its reading processes.
+        against: folder with another version's package.
         pictures: of the forward pass alone.
     """
 
@@ -66,6 +72,7 @@ class Bench:
     workers: int
     cve_python: Path | None
     cve_frame_workers: int
+    against: Path | None
     pictures: int
 
     @property
@@ -83,7 +90,16 @@ class Bench:
         """What clip-video-encode writes."""
         return self.work / "out" / "clip-video-encode"
 
-    def optsg(self, *options: str, environment: Mapping[str, str] | None = None) -> Record:
+    def before(self) -> Record:
+        """As :meth:`optsg`, by the other version."""
+        return self.optsg(environment={"PYTHONPATH": str(self.against)}, program=(sys.executable, "-c", ITS_EXTRACT))
+
+    def optsg(
+        self,
+        *options: str,
+        environment: Mapping[str, str] | None = None,
+        program: tuple[str | Path, ...] = (OPTSG_EXTRACT,),
+    ) -> Record:
         """optsg-extract on the clips; the seconds of its log do not count imports and the loading of encoders."""
         shutil.rmtree(self.store.parent, ignore_errors=True)
         self.store.parent.mkdir(parents=True)
@@ -91,7 +107,7 @@ class Bench:
         log.unlink(missing_ok=True)
         encoders = ["--image-encoder", self.image_encoder, "--text-encoder", self.work / "models" / "bert"]
         outputs = ["--out", self.store, "--json-log", log, "--quiet"]
-        words = map(str, (OPTSG_EXTRACT, self.clips.folder, *outputs, *encoders, *options))
+        words = map(str, (*program, self.clips.folder, *outputs, *encoders, *options))
         usage = run_measured([*words], environment=environment)
         finished = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
         if finished["event"] != "finished" or finished["frames"] != self.clips.frames:
@@ -159,12 +175,15 @@ def measurements(bench: Bench, only: list[str] | None) -> dict[str, Callable[[],
             "encode_single": lambda: bench.encode(environment=ONE_THREAD),
         },
         "writer": {"writer": bench.writer},
+        "before": {"before": bench.before},
     }
     if unknown := set(only or ()) - set(groups):
         raise SystemExit(f"--only {' '.join(sorted(unknown))}: expected some of {' '.join(groups)}")
     if bench.cve_python is None:
         del groups["cve"]
         print("clip-video-encode is left out: no --cve-python", file=sys.stderr)
+    if bench.against is None:
+        del groups["before"]
     return {name: run for group, runs in groups.items() if not only or group in only for name, run in runs.items()}
 
 
@@ -202,6 +221,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=available_processors(), help="[one per processor]")
     parser.add_argument("--cve-python", type=Path, help="compare with clip-video-encode, installed for this Python")
     parser.add_argument("--cve-frame-workers", type=int, help="its reading processes [--workers; its own default is 1]")
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="compare with the package optsg in this folder")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="some of the measurements above")
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "optsg-benchmark", help="[%(default)s]"
@@ -218,6 +238,7 @@ def main() -> None:
         workers=arguments.workers,
         cve_python=arguments.cve_python,
         cve_frame_workers=arguments.cve_frame_workers or arguments.workers,
+        against=arguments.against and arguments.against.resolve(),
         pictures=clips.frames,
     )
     runs = measurements(bench, arguments.only)

@@ -13,6 +13,7 @@ Records = dict[str, list[dict[str, Any]]]
 
 END_TO_END = {
     "optsg": "optsg-extract",
+    "before": "optsg-extract of the other version",
     "float32": "optsg-extract --precision float32",
     "cve": "clip-video-encode 1.3.0",
     "optsg_single": "optsg-extract --workers 1, one thread",
@@ -104,6 +105,13 @@ def _ratios(records: Records, cores: int) -> str:
             ("cve", "optsg"),
             lambda c, o: o["cpu"] / c["cpu"],
         ),
+        ("speed against the other version, end to end", ("before", "optsg"), lambda b, o: b["wall"] / o["wall"]),
+        (
+            "speed against the other version, without start-up",
+            ("before", "optsg"),
+            lambda b, o: b["seconds"] / o["seconds"],
+        ),
+        ("CPU seconds against the other version", ("before", "optsg"), lambda b, o: o["cpu"] / b["cpu"]),
         (
             "CPU seconds of decoding against ffmpeg",
             ("ffmpeg", "decode"),

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ...data.errors import ConfigError
 from ...data.inputs.relative_paths import printable
+from ...data.tag_hierarchy import FOUND
 from ...data.tag_list import parse_tag_list
 from ...train.system_names import Favour
 from ...train.writing.tag_control import VideoTags
@@ -24,6 +25,7 @@ FIELDS = {
     "threshold": "Tags with at least this score.",
     "favour": "rare, balanced or precise.",
     "max_tags": "At most so many tags.",
+    "hierarchy": "What separates the parts of tags such as animal/cat, whose parents are given too; none: nothing does.",
     "evidence": "true: what each tag rests on.",
     "run": "Which of several runs.",
 }
@@ -35,6 +37,9 @@ MOST_WISHES = 100
 
 MOST_TITLE = 10_000
 """Characters; the model reads fewer."""
+
+MOST_SEPARATOR = 10
+"""Characters between the parts of a tag."""
 
 LIST_NAME = "“vocabulary”"
 
@@ -113,7 +118,15 @@ def _wanted(one: Mapping[str, str]) -> Wanted:
     )
     if not lines and vocabulary not in NAMED_VOCABULARIES:
         raise ConfigError("the vocabulary lists no tag")
-    return Wanted(options=options, lines=lines, listed=parse_tag_list(lines.split("\n"), LIST_NAME) if lines else None)
+    listed = parse_tag_list(lines.split("\n"), LIST_NAME) if lines else None
+    return Wanted(options=options, lines=lines, listed=listed, hierarchy=_hierarchy(one))
+
+
+def _hierarchy(one: Mapping[str, str]) -> str:
+    given = one.get("hierarchy") or FOUND
+    if len(given) > MOST_SEPARATOR:
+        raise unusable(f"hierarchy is {printable(given)[:40]!r}; expected what separates the parts of tags, such as /")
+    return given
 
 
 def _number(one: Mapping[str, str], name: str) -> float | None:

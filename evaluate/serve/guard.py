@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
@@ -33,6 +35,11 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "Server": "optsg",
 }
+
+
+REST_BYTES = 16 << 20
+REST_SECONDS = 5.0
+"""How much of a refused request is read, and for how long: one who is still sending would lose the answer to a reset."""
 
 
 class Guard:
@@ -69,6 +76,8 @@ class Guard:
         self.under_way += 1
         try:
             refused = self._refusal(scope["path"], Headers(raw=scope["headers"]))
+            if refused is not None:
+                await _read_rest(receive)
             await (refused or self._app)(scope, receive, send_and_see)
         except Exception as error:  # noqa: BLE001 (it has been answered: what raised it says so in the log)
             LOG.debug("%s: %s", scope["path"], error)
@@ -105,6 +114,14 @@ class Guard:
             why = "the service is about to end" if self._service.is_draining else "the runs are being loaded"
             return refusal(HTTPStatus.SERVICE_UNAVAILABLE, why)
         return None
+
+
+async def _read_rest(receive: Receive) -> None:
+    read = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REST_SECONDS):
+            while read < REST_BYTES and (message := await receive()).get("more_body", False):
+                read += len(message.get("body", b""))
 
 
 def _from_elsewhere(host: str, headers: Headers) -> str | None:

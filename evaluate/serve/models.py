@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...data.errors import ConfigError, RunError
+from ...data.tag_hierarchy import FOUND
 from ...data.tag_list import TagList
 from ..options import TaggingOptions
 from ..tag.file_encoder import Work
@@ -33,11 +34,13 @@ class Wanted:
         options: what decides.
         lines: of the caller's own list of tags, ``""`` where there is none.
         listed: that list.
+        hierarchy: what separates the parts of tags (:func:`optsg.data.tag_hierarchy.find_separator`).
     """
 
     options: TaggingOptions
     lines: str = ""
     listed: TagList | None = None
+    hierarchy: str = FOUND
 
 
 class Model:
@@ -53,7 +56,7 @@ class Model:
         self.name, self.files, self.batcher = name, files, batcher
         self._device = device
         self._lock = threading.Lock()
-        self._taggers: OrderedDict[tuple[TaggingOptions, str], RunTagger] = OrderedDict()
+        self._taggers: OrderedDict[tuple[TaggingOptions, str, str], RunTagger] = OrderedDict()
 
     def tagger(self, wanted: Wanted) -> RunTagger:
         """The tagger for what a caller wants; one that was asked for lately is at hand.
@@ -61,13 +64,14 @@ class Model:
         Raises:
             OptsgError: as :func:`optsg.evaluate.tag.run_tagger.open_tagger`.
         """
-        if wanted.options == TaggingOptions():
+        if wanted == Wanted(options=TaggingOptions()):
             return self.files.tagger
-        key = (wanted.options, wanted.lines)
+        key = (wanted.options, wanted.lines, wanted.hierarchy)
         with self._lock:
             found = self._taggers.get(key)
             if found is None:
-                found = open_tagger(self.files.run, wanted.options, device=self._device, listed=wanted.listed)
+                how = {"device": self._device, "hierarchy": wanted.hierarchy}
+                found = open_tagger(self.files.run, wanted.options, listed=wanted.listed, **how)
                 self._taggers[key] = found
             self._taggers.move_to_end(key)
             while len(self._taggers) > MOST_TAGGERS:

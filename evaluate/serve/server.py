@@ -12,7 +12,7 @@ from types import TracebackType
 
 from ...data.errors import RunError
 from ...data.json_log import JsonLog
-from ..web.background_server import BackgroundServer, take_port, why_no_port
+from ..web.background_server import AnsweringServer, BackgroundServer, take_port, why_no_port
 from .app import create_app
 from .guard import Guard
 from .metrics import Metrics
@@ -50,7 +50,7 @@ class TaggingServer(BackgroundServer):
             ) from error
         self.service = service
         self._guard = Guard(create_app(service), service, log)
-        super().__init__(self._guard, listening, keep_alive=30, last_replies=LAST_REPLIES_S)
+        super().__init__(self._guard, listening, keep_alive=30, last_replies=LAST_REPLIES_S, kind=AnsweringServer)
 
     @property
     def url(self) -> str:

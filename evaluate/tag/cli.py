@@ -14,8 +14,7 @@ from rich.console import Console
 from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
 from ...data.json_log import open_json_log
 from ...data.stop_signals import StopRequest, stop_on_signals
-from ...data.tag_hierarchy import FOUND, TagHierarchy, find_separator
-from ...data.tag_list import read_tag_list
+from ...data.tag_hierarchy import FOUND
 from ..options import TaggingOptions, decoding_options, find_run, json_log_option, run_option, tagging_options
 from ..progress import progress_bar
 from .beside.options import beside_options, check_beside
@@ -229,19 +228,16 @@ def _open_tagger(
     else:
         from .file_tagger import FileTagger
 
-        tagger = FileTagger.open(source, device=device, options=options, evidence=evidence, work=work)
+        tagger = FileTagger.open(
+            source, device=device, options=options, evidence=evidence, work=work, hierarchy=hierarchy
+        )
         tagger.files.encoder  # noqa: B018 (raises where no file can be read)
     for warning in tagger.warnings:
         _warn(warning)
-    separator = find_separator(tagger.listed, hierarchy)
-    if separator is None:
-        return tagger, None
-    from .with_parents import WithParents
-
-    if hierarchy == FOUND:
+    separator = tagger.hierarchy.separator
+    if hierarchy == FOUND and separator is not None:
         _note(f"tags are paths, their parts separated by {separator}: parents are given too (--hierarchy none)")
-    blocked = () if options.list_file is None else read_tag_list(options.list_file).blocked
-    return WithParents(tagger, TagHierarchy(separator=separator), blocked), separator
+    return tagger, separator
 
 
 def _note(sentence: str) -> None:

@@ -16,6 +16,7 @@ from ...data.errors import ConfigError, DecodeError
 from ...data.media import Failure, MediaItem
 from ...data.predicted_tag import PredictedTag
 from ...data.store.schema import VideoFeatures
+from ...data.tag_hierarchy import FOUND, TagHierarchy
 from ...train.run.run import load_run
 from ...train.writing.tag_control import VideoTags
 from ..options import TaggingOptions
@@ -25,6 +26,7 @@ from .group_tagger import Embedder, Features, GroupTagger, TaggerInput, TaggerOu
 from .requests import TagRequest
 from .run_tagger import RunTagger, open_tagger
 from .tagged_file import TaggedFile
+from .with_parents import with_parents
 
 
 class FileTagger:
@@ -54,8 +56,13 @@ class FileTagger:
         options: TaggingOptions | None = None,
         evidence: bool = False,
         work: Work | None = None,
+        hierarchy: str = FOUND,
     ) -> Self:
         """Loads a run folder and opens its image encoder.
+
+        Args:
+            hierarchy: what separates the parts of tags that are paths, whose parents are given too
+                (:func:`optsg.data.tag_hierarchy.find_separator`).
 
         Raises:
             RunError: the run folder cannot be used.
@@ -63,7 +70,7 @@ class FileTagger:
             OptsgError: as :func:`open_tagger`, for the options.
         """
         run = load_run(path, device=device)
-        tagger = open_tagger(run, options or TaggingOptions(), device=device)
+        tagger = open_tagger(run, options or TaggingOptions(), device=device, hierarchy=hierarchy)
         return cls(tagger, FileEncoder.of_run(run, work or Work(), device=device), evidence=evidence)
 
     @property
@@ -77,10 +84,9 @@ class FileTagger:
         return self.run.path.resolve().name
 
     @property
-    def listed(self) -> Sequence[str]:
-        """The tags that are known beforehand: of the vocabulary, or else of training."""
-        control = self.tagger.control
-        return (control is not None and control.tags.spellings) or self.run.tag_table.spellings
+    def hierarchy(self) -> TagHierarchy:
+        """What separates the parts of tags whose parents are given too."""
+        return self.tagger.hierarchy
 
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
@@ -209,9 +215,11 @@ class FileTagger:
         found = self._groups.tag(tagger, list(good.values()), evidence=explains)
         for (place, one), output in zip(good.items(), found, strict=True):
             request = group[place][0]
-            outcomes[place] = TaggedFile(
+            tagged = TaggedFile(
                 path=request.path, title=one.title, tags=output.tags, evidence=output.evidence, sidecar=request.sidecar
             )
+            blocked = () if tagger.control is None else tagger.control.tags.blocked
+            outcomes[place] = with_parents(tagged, tagger.hierarchy, one.wishes, blocked)
         return [outcomes[place] for place in range(len(group))]
 
     def __enter__(self) -> Self:

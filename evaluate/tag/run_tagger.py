@@ -13,6 +13,7 @@ from functools import cached_property
 from ...data.batching import Batch
 from ...data.errors import ConfigError, RunError
 from ...data.predicted_tag import PredictedTag
+from ...data.tag_hierarchy import NONE, TagHierarchy, find_separator
 from ...data.tag_list import OPEN, TagList, read_tag_list
 from ...data.word_pieces import Vocabulary
 from ...train.confidence.calibration import Calibration
@@ -129,6 +130,8 @@ class RunTagger:
         substitute: what is done with the tags of every video before they are named.
         warnings: what a person should know of it, one sentence each.
         facts: what was chosen, as name and value.
+        hierarchy: what separates the parts of tags, as :func:`optsg.data.tag_hierarchy.find_separator` takes it. :meth:`predict`
+            gives no parents: whoever tags files does.
     """
 
     def __init__(
@@ -140,12 +143,19 @@ class RunTagger:
         substitute: Replacement | None = None,
         warnings: Sequence[str] = (),
         facts: Sequence[tuple[str, str]] = (),
+        hierarchy: str = NONE,
     ):
         self.run = run
         self.point = point or tuned_point(run)
         self.control = control
         self._substitute = substitute
         self.warnings, self.facts = tuple(warnings), tuple(facts)
+        self.hierarchy = TagHierarchy(separator=find_separator(self.listed, hierarchy))
+
+    @property
+    def listed(self) -> Sequence[str]:
+        """The tags that are known beforehand: of the vocabulary, or else of training."""
+        return (self.control is not None and self.control.tags.spellings) or self.run.tag_table.spellings
 
     def at(self, point: OperatingPoint) -> RunTagger:
         """The same at another operating point."""
@@ -187,12 +197,15 @@ NAMED_TAGS = 5
 """So many tags are named in a warning."""
 
 
-def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto", listed: TagList | None = None) -> RunTagger:
+def open_tagger(
+    run: Run, options: TaggingOptions, *, device: str = "auto", listed: TagList | None = None, hierarchy: str = NONE
+) -> RunTagger:
     """The tagger that the options describe.
 
     Args:
         device: for the text encoder that ``snap`` needs.
         listed: the tags of the file that ``options`` name, where they are at hand and no file is to be read.
+        hierarchy: as :class:`RunTagger` takes it.
 
     Raises:
         ConfigError: an option does not fit the system, or a list cannot be read.
@@ -212,7 +225,15 @@ def open_tagger(run: Run, options: TaggingOptions, *, device: str = "auto", list
                 f"{len(missing):,} of {len(tags.spellings):,} tags of the vocabulary cannot be produced by this run: {named}"
             )
         facts.append(("Vocabulary", options.vocabulary))
-    return RunTagger(run, point=point, control=control, substitute=substitute, warnings=warnings, facts=facts)
+    return RunTagger(
+        run,
+        point=point,
+        control=control,
+        substitute=substitute,
+        warnings=warnings,
+        facts=facts,
+        hierarchy=hierarchy,
+    )
 
 
 def _operating_point(

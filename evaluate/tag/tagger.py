@@ -93,6 +93,7 @@ class Tagger(ModelHubMixin):
         decision: float | Literal["scalar"] | None = None,
         favour: Favour | None = None,
         nil_bias: float | None = None,
+        hierarchy: str = "auto",
         evidence: bool = False,
         batch_size: int = 16,
         workers: int | None = None,
@@ -107,6 +108,8 @@ class Tagger(ModelHubMixin):
             threshold: the least score.
             min_precision: the precision that the least score promises.
             favour: which tags to be generous with: ``rare``, ``balanced`` or ``precise``.
+            hierarchy: what separates the parts of tags that are paths, whose parents are given too; ``auto`` looks for it,
+                ``none`` is nothing.
             decision, nil_bias: other dials (:class:`optsg.evaluate.options.TaggingOptions`).
             evidence: whether tags say what they rest on.
             batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_encoder.Work`).
@@ -124,7 +127,8 @@ class Tagger(ModelHubMixin):
         )
         work = Work(group=batch_size, workers=workers, timeout=timeout)
         run = fetch_run(path_or_hub_id)
-        return cls(FileTagger.open(run, device=device, options=options, evidence=evidence, work=work))
+        how: dict[str, Any] = {"device": device, "evidence": evidence, "work": work, "hierarchy": hierarchy}
+        return cls(FileTagger.open(run, options=options, **how))
 
     def tag(
         self, media: Media, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()

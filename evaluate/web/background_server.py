@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -32,6 +33,27 @@ def take_port(host: str, port: int) -> socket.socket:
 def why_no_port(error: OSError) -> str:
     """Why an address cannot be used, without the address."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+
+
+LAST_CALLERS_S = 1.0
+"""How long the request of a caller who is connected may take to arrive once the server is to end."""
+
+
+class AnsweringServer(uvicorn.Server):
+    """Answers who is connected already before it closes: uvicorn's own server hangs up on a request that is on its way."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes no new connection, waits for the first request of each that is there, and ends as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LAST_CALLERS_S
+        while self._awaits_requests() and loop.time() < until:
+            await asyncio.sleep(0.01)
+        await super().shutdown(sockets)
+
+    def _awaits_requests(self) -> bool:
+        return any(getattr(connection, "cycle", None) is None for connection in self.server_state.connections)
 
 
 class BackgroundServer:

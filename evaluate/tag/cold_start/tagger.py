@@ -11,7 +11,7 @@ from ....data.errors import ConfigError, DecodeError
 from ....data.media import Failure
 from ....data.predicted_tag import PredictedTag
 from ....data.store.schema import VideoFeatures
-from ....data.tag_hierarchy import FOUND, TagHierarchy, find_separator
+from ....data.tag_hierarchy import FLAT, FOUND, TagHierarchy, find_separator
 from ....data.tag_list import OPEN, TagList, read_tag_list
 from ....data.tags import tag_key
 from ....extract.decoding.sampling import Sampling
@@ -23,6 +23,7 @@ from ..file_encoder import FileEncoder, Work, one_file
 from ..file_tagger import error_of, own_wishes
 from ..requests import TagRequest
 from ..tagged_file import TaggedFile
+from ..with_parents import with_parents
 
 SYSTEM = "untrained"
 
@@ -38,6 +39,7 @@ class UntrainedTagger:
         scorer: what gives tags.
         tags: the person's list, whose blocked tags cannot be pinned.
         name: what outputs call it.
+        hierarchy: what separates the parts of tags that are paths, whose parents are given too.
     """
 
     system = SYSTEM
@@ -50,8 +52,9 @@ class UntrainedTagger:
         *,
         tags: TagList = OPEN,
         name: str = SYSTEM,
+        hierarchy: TagHierarchy = FLAT,
     ):
-        self.name, self.files = name, files
+        self.name, self.files, self.hierarchy = name, files, hierarchy
         self._scorer, self._list = scorer, tags
 
     @classmethod
@@ -76,12 +79,8 @@ class UntrainedTagger:
         scorer = open_scorer(tags, image_encoder, device=device, threshold=options.threshold, hierarchy=paths)
         encoder = open_image_encoder(image_encoder, device=device)
         files = FileEncoder(encoder, FRAMES, work, name=name, widths=(encoder.frame_dim, encoder.patch_dim))
-        return cls(files, scorer, tags=tags, name=name)
-
-    @property
-    def listed(self) -> Sequence[str]:
-        """The tags of the list."""
-        return self._scorer.names.tags
+        implied = TagHierarchy(separator=find_separator(scorer.names.tags, hierarchy))
+        return cls(files, scorer, tags=tags, name=name, hierarchy=implied)
 
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
@@ -134,7 +133,8 @@ class UntrainedTagger:
                 outcomes.append(TaggedFile(path=request.path, error=f"{request.path}: {error}"))
                 continue
             finished = _finished(tags, own)
-            outcomes.append(TaggedFile(path=request.path, title=features.title, tags=finished, sidecar=request.sidecar))
+            tagged = TaggedFile(path=request.path, title=features.title, tags=finished, sidecar=request.sidecar)
+            outcomes.append(with_parents(tagged, self.hierarchy, own, self._list.blocked))
         return outcomes
 
 

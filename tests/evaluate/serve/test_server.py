@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from contextlib import closing, contextmanager
@@ -123,6 +124,30 @@ def test_the_end_answers_what_was_accepted_and_takes_nothing_more(tmp_path):
         caller.join(60)
         assert [status for status, *_ in answers] == [200]
     assert list(service.uploads.iterdir()) == []
+
+
+def test_whoever_is_connected_as_it_ends_is_answered(tmp_path):
+    with served(tmp_path) as service, socket.create_connection(("127.0.0.1", service.server.port), timeout=60) as late:
+        time.sleep(0.2)  # it is accepted, and has said nothing
+        ending = threading.Thread(target=service.server.__exit__, args=(None, None, None))
+        ending.start()
+        time.sleep(0.3)
+        late.sendall(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert late.recv(100).startswith(b"HTTP/1.1 503 ")
+        ending.join(60)
+        assert not ending.is_alive()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", service.server.port))
+
+
+def test_a_refusal_reaches_who_is_still_sending(tmp_path):
+    """An answer before the body is read would be lost to the reset of the connection."""
+    with served(tmp_path, loaded=False) as service:
+        body = b"x" * (8 << 20)
+        with socket.create_connection(("127.0.0.1", service.server.port), timeout=60) as caller:
+            caller.sendall(f"POST /v1/tag HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+            caller.sendall(body)
+            assert caller.recv(100).startswith(b"HTTP/1.1 503 ")
 
 
 def test_a_full_queue_is_429_and_nothing_stays_on_disk(tmp_path):

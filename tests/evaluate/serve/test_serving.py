@@ -133,6 +133,7 @@ def test_fields_mean_what_the_options_mean(service, colour_run, media, tmp_path)
         ([("vocabulary", listed.read_text())], ["--vocabulary", listed]),
         ([("threshold", "0.01")], ["--threshold", "0.01"]),
         ([("title", "a red thing")], ["--title", "a red thing"]),
+        ([("hierarchy", "l")], ["--hierarchy", "l"]),
     ):
         assert one(service.tag(upload, fields)) == tag(colour_run, path, *words)[path.name], fields
     assert len(one(service.tag(upload, [("threshold", "0"), ("max_tags", "1")]))) == 1

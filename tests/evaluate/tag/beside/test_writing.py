@@ -23,7 +23,7 @@ from optsg.evaluate.tag.outputs.output import SEPARATORS, open_output
 from optsg.evaluate.tag.requests import TagRequests
 from optsg.evaluate.tag.tag_files import tag_files
 from optsg.evaluate.tag.tagged_file import TaggedFile
-from optsg.evaluate.tag.with_parents import WithParents
+from optsg.evaluate.tag.with_parents import with_parents
 from optsg.train.writing.tag_control import VideoTags
 
 TAGS = ("animal/cat", "red panda", "Tom & Jerry")
@@ -198,17 +198,15 @@ def test_without_a_separator_the_table_is_as_ever(media, tmp_path):
 # --- parents
 
 
-def test_parents_are_given_with_their_childrens_scores_less_what_is_blocked(media, tmp_path):
-    tagger = WithParents(OneList("animal/cat", "place/lake"), TagHierarchy(separator="/"), ["place"])
-    tag(media, tmp_path / "out.jsonl", tagger=tagger)
-    row = json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    assert [one["tag"] for one in row["tags"]] == ["animal", "animal/cat", "place/lake"]
-    (group,) = list(
-        WithParents(OneList("a/b"), TagHierarchy(separator="/")).tag_many(
-            TagRequests([media / "a.mp4"]), wishes=VideoTags(forbidden=("A",)), stop=None
-        )
-    )
-    assert [one.text for one in group[0].tags] == ["a/b"]
+def test_parents_are_given_with_their_childrens_scores_less_what_is_blocked():
+    tags = [PredictedTag(text=text, score=0.5, novel=False) for text in ("animal/cat", "place/lake")]
+    tagged, slash = TaggedFile(path="a.mp4", tags=tags, evidence=["of cat", "of lake"]), TagHierarchy(separator="/")
+    found = with_parents(tagged, slash, VideoTags(), ["place"])
+    assert [one.text for one in found.tags] == ["animal", "animal/cat", "place/lake"]
+    assert list(found.evidence) == [None, "of cat", "of lake"]
+    found = with_parents(tagged, slash, VideoTags(forbidden=("Animal",)))
+    assert [one.text for one in found.tags] == ["place", "animal/cat", "place/lake"]
+    assert with_parents(tagged, TagHierarchy(), VideoTags()) is tagged
 
 
 # --- the command line
