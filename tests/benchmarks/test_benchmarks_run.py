@@ -53,6 +53,7 @@ def rows_of(section: str, table: int = 0) -> list[list[str]]:
     return rows[2:]
 
 
+@pytest.mark.slow
 def test_reading(run: Callable[..., str]) -> None:
     sizes = ("--videos", 40, "--frames", 3, "--width", 8, "--batch-size", 4, "--batches", 3, "--workers", 0, 1)
     section = run(read_features.main, "Reading features", *sizes, "--repetitions", 1)
@@ -94,6 +95,7 @@ def test_training_step(run: Callable[..., str], feats: Path) -> None:
     assert all(float(row[3]) >= 0 for row in rows_of(section, 2))
 
 
+@pytest.mark.slow
 def test_decoding(run: Callable[..., str], feats: Path) -> None:
     sizes = ("--sizes", "small", "--batch-size", 4, "--repetitions", 1)
     section = run(decoding.main, "Decoding", "--feats", feats, *sizes, *MODEL)

@@ -365,6 +365,7 @@ def test_new_inputs_are_added_to_a_finished_store(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["feats.h5", "first.h5", "whole.h5"]
 
 
+@pytest.mark.slow
 def test_added_inputs_are_the_same_on_a_processor_with_fewer_instructions() -> None:
     """On some processors batches of other company change no bit, and a promise that holds there alone would pass."""
     test = f"{__file__}::{test_new_inputs_are_added_to_a_finished_store.__name__}[True]"

@@ -79,8 +79,8 @@ except StoreWriteError as error:
     ("command", "limit", "out", "name"),
     [
         ("merge", 100, "out.h5", "out.h5.tmp"),
-        ("merge", 60_000, "out.h5", "out.h5.tmp"),
-        ("merge", 100, "out", "out.tmp/shard-000000.tar"),
+        pytest.param("merge", 60_000, "out.h5", "out.h5.tmp", marks=pytest.mark.slow),
+        pytest.param("merge", 100, "out", "out.tmp/shard-000000.tar", marks=pytest.mark.slow),
         ("convert", 60_000, "out.h5", "out.h5.tmp"),
         ("convert", 60_000, "out", "out.tmp/shard-000000.tar"),
     ],

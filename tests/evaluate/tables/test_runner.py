@@ -69,6 +69,7 @@ def test_a_run_of_other_settings_is_an_error_that_names_one(plan: Callable[..., 
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_grid_saves_its_runs_and_goes_on(plan: Callable[..., Plan], work: Work) -> None:
     grid = plan("epochs=60", "validate_every=60")
     stop = threading.Event()
@@ -87,6 +88,7 @@ def test_a_stopped_grid_saves_its_runs_and_goes_on(plan: Callable[..., Plan], wo
     assert epochs == list(range(1, 61))
 
 
+@pytest.mark.slow
 def test_a_run_stopped_before_any_state_starts_anew(plan: Callable[..., Plan], finished: Work) -> None:
     grid = plan("epochs=1")
     folder = finished.asked.runs / "bin-seed-0"

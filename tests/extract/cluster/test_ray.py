@@ -82,6 +82,7 @@ class StopHere(Exception):  # noqa: N818 - it is no error
     pass
 
 
+@pytest.mark.slow
 def test_a_store_that_is_gone_on_with_on_workers_that_are_killed_is_that_of_one_machine(
     cluster: None,
     videos: Path,

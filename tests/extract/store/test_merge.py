@@ -45,7 +45,7 @@ def merge(*arguments: str | Path) -> Result:
     return CliRunner().invoke(store_main, ["merge", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("text_encoder", ["bert", "characters:32"])
+@pytest.mark.parametrize("text_encoder", ["bert", pytest.param("characters:32", marks=pytest.mark.slow)])
 def test_parts_merge_into_the_store_of_a_single_extraction_which_grows(
     videos: Path, tmp_path: Path, tiny_timm_folder: Path, tiny_bert_folder: Path, text_encoder: str
 ) -> None:

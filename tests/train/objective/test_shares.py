@@ -120,7 +120,13 @@ def _worker(
     os._exit(0)
 
 
-@pytest.mark.parametrize("name", ["prompt-label", "prompt-classification", "learnable-tag-embeddings"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prompt-label",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("prompt-classification", "learnable-tag-embeddings")),
+    ],
+)
 def test_an_ablation_in_two_processes_equals_one_with_the_joint_batch(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,7 +175,17 @@ def test_open_book_s_weights_are_shared_out_and_nothing_is_nan(
 def test_a_saved_run_predicts_the_same_without_the_store(feats: Path, store: FeatureStore, tmp_path: Path) -> None:
     own = tmp_path / "own.h5"
     own.write_bytes(feats.read_bytes())
-    settings = [*as_options(), "--set", "epochs=12", "--set", "ema=0.9", "--set", "neighbours=3"]
+    settings = [
+        *as_options(),
+        "--set",
+        "epochs=6",
+        "--set",
+        "validate_every=6",
+        "--set",
+        "ema=0.9",
+        "--set",
+        "neighbours=3",
+    ]
     result = train("--feats", own, "--system", "open-book", "--run", "runs/a", *settings)
     assert result.exit_code == 0, result.output
     assert json.loads(Path("runs/a/config.json").read_text())["model"]["neighbours"] == 3

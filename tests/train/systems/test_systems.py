@@ -474,7 +474,11 @@ def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) 
 
 @pytest.mark.parametrize(
     ("name", "epochs"),
-    [("frequency-first", 100), pytest.param("order-free", 120, marks=pytest.mark.slow), ("open-book", 40)],
+    [
+        pytest.param("frequency-first", 100, marks=pytest.mark.slow),
+        pytest.param("order-free", 120, marks=pytest.mark.slow),
+        ("open-book", 40),
+    ],
 )
 def test_a_generator_without_prompts_learns_and_its_end_bias_is_tuned(feats: Path, name: str, epochs: int) -> None:
     settings = [*as_options(), "--set", f"epochs={epochs}", "--set", "ema=0.9", "--set", "validate_every=40"]
