@@ -1,20 +1,22 @@
 """The tags of similar training videos.
 
-Legend: I training videos, B videos, K training tags, W width of a summary, N neighbours.
+Legend: I training videos, B videos, K training tags, W width of a summary, N neighbours, A examples.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array
 from torch import Tensor
 
+from .neighbours import Cells, Half, Neighbours, Places, directions_of, sorted_by_cell
 from .source import Scores, Summary
 from .tag_rows import row_tensors, rows_of_tensors
 
@@ -24,29 +26,63 @@ TEMPERATURE = 0.1
 """A neighbour's vote is softmax(cosine / τ) over the neighbours."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """Videos that were remembered at once.
+
+    Attributes:
+        neighbours: (I, W) their directions.
+        tags: (I, K) 1 where a video has the tag.
+        ids: (I,) :func:`id_digests` of the videos; ``None`` where nobody kept them.
+        kept: (I,) whether no later video took its place; ``None``: all are.
+    """
+
+    neighbours: Neighbours
+    tags: csr_array
+    ids: NDArray[np.int64] | None = None
+    kept: NDArray[np.bool_] | None = None
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """Those that are kept."""
+        return np.arange(len(self.neighbours)) if self.kept is None else np.flatnonzero(self.kept)
+
+    def without(self, ids: NDArray[np.int64], tags: int) -> Remembered:
+        """The same with so many tags, K' at least K, and without the videos that come again."""
+        table = csr_array((self.tags.data, self.tags.indices, self.tags.indptr), shape=(self.tags.shape[0], tags))
+        if self.ids is None:
+            return replace(self, tags=table)
+        kept = ~np.isin(self.ids, ids) if self.kept is None else self.kept & ~np.isin(self.ids, ids)
+        return replace(self, tags=table, kept=kept)
+
+
 class Memory:
     """Votes of the nearest training videos for their tags.
 
     Args:
         centre: (W,) mean summary; cosines are taken from there.
-        vectors: (I, W) of length 1.
-        tags: (I, K) 1 where a video has the tag.
-        ids: (I,) :func:`id_digests` of the videos; ``None`` where nobody kept them.
+        parts: those of training, and those that came later.
     """
 
     name: ClassVar[str] = "memory"
 
-    def __init__(self, centre: Scores, vectors: Scores, tags: csr_array, ids: NDArray[np.int64] | None = None):
-        self._centre, self._vectors, self._tags, self._ids = centre, vectors, tags, ids
+    def __init__(self, centre: Scores, parts: Sequence[Remembered]):
+        self._centre, self._parts = centre, tuple(parts)
 
     @classmethod
     def of_videos(cls, vectors: Scores, tags: csr_array, ids: NDArray[np.int64] | None = None) -> Memory:
         """Keeps (I, W) summaries, in half precision, (I, K) tags and whose they are."""
         centre = vectors.mean(0)
-        return cls(centre, _kept_directions(vectors - centre), tags, ids)
+        kept = _kept_directions(vectors - centre)
+        if (found := sorted_by_cell(kept)) is None:
+            return cls(centre, [Remembered(neighbours=Neighbours(vectors=kept), tags=tags, ids=ids)])
+        order, cells = found
+        neighbours = Neighbours(vectors=kept[order], cells=cells)
+        own = None if ids is None else ids[order]
+        return cls(centre, [Remembered(neighbours=neighbours, tags=csr_array(tags[order, :]), ids=own)])
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return sum(len(part.places) for part in self._parts)
 
     @property
     def width(self) -> int:
@@ -55,8 +91,13 @@ class Memory:
 
     def tags_of(self, name: str) -> list[int] | None:
         """Columns of the tags of a video that is remembered; ``None`` for any other."""
-        found = np.flatnonzero(self._ids == id_digests([name])) if self._ids is not None else np.empty(0, np.int64)
-        return self._tags[[int(found[-1])], :].indices.tolist() if len(found) else None
+        for part in reversed(self._parts):
+            if part.ids is None:
+                continue
+            found = part.places[part.ids[part.places] == id_digests([name])]
+            if len(found):
+                return part.tags[[int(found[-1])], :].indices.tolist()
+        return None
 
     def with_examples(self, vectors: Scores, tags: csr_array, ids: NDArray[np.int64]) -> Memory:
         """With further videos, which take the places of those of the same name.
@@ -66,51 +107,79 @@ class Memory:
             tags: (A, K') their tags, K' at least K.
             ids: (A,) of different videos.
         """
-        known = np.zeros(len(self), np.int64) if self._ids is None else self._ids
-        kept = np.ones(len(self), np.bool_) if self._ids is None else ~np.isin(known, ids)
-        old = self._tags[np.flatnonzero(kept), :]
-        wide = csr_array((old.data, old.indices, old.indptr), shape=(old.shape[0], tags.shape[1]))
-        new = _kept_directions(vectors - self._centre)
-        both = np.concatenate([self._vectors[kept], new])
-        return Memory(self._centre, both, csr_array(vstack([wide, tags])), np.concatenate([known[kept], ids]))
+        new = Neighbours(vectors=_kept_directions(vectors - self._centre))
+        old = [part.without(ids, tags.shape[1]) for part in self._parts]
+        return Memory(self._centre, [*old, Remembered(neighbours=new, tags=tags, ids=ids)])
 
     def score(self, summary: Summary) -> Scores:
         """(B, K) in [0, 1]: the neighbours' votes."""
-        similarity = _directions(summary.vectors - self._centre) @ self._vectors.T
-        nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :NEIGHBOURS]
-        votes = np.take_along_axis(similarity, nearest, axis=1)
+        asked = directions_of(summary.vectors - self._centre)
+        found = [part.neighbours.search(asked, NEIGHBOURS, part.kept) for part in self._parts]
+        cosines = np.concatenate([cosines for cosines, _ in found], axis=1)
+        nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEIGHBOURS]
+        votes = np.take_along_axis(cosines, nearest, axis=1)
         votes = np.exp((votes - votes.max(1, keepdims=True)) / TEMPERATURE)
         votes /= votes.sum(1, keepdims=True)
-        ends = np.arange(len(nearest) + 1) * nearest.shape[1]
-        weights = csr_array((votes.ravel(), nearest.ravel(), ends), shape=(len(nearest), len(self._vectors)))
-        return np.asarray((weights @ self._tags).toarray(), np.float32)
+        weights = np.zeros_like(cosines)
+        np.put_along_axis(weights, nearest, votes, axis=1)
+        ends = np.cumsum([0, *(places.shape[1] for _, places in found)])
+        cast = [
+            _votes_for_tags(weights[:, start:end], places, part.tags)
+            for part, (_, places), start, end in zip(self._parts, found, ends[:-1], ends[1:], strict=True)
+        ]
+        return np.sum(cast, axis=0, dtype=np.float32)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What :meth:`from_tensors` reads."""
-        ends, columns = row_tensors(self._tags)
+        """What :meth:`from_tensors` reads, of a memory to which nothing was added."""
+        (part,) = self._parts
+        ends, columns = row_tensors(part.tags)
+        cells = part.neighbours.cells
         return {
             "memory.centre": torch.from_numpy(self._centre),
-            "memory.vectors": torch.from_numpy(self._vectors).half(),
+            "memory.vectors": torch.from_numpy(part.neighbours.vectors),
             "memory.ends": ends,
             "memory.tags": columns,
-            **({} if self._ids is None else {"memory.ids": torch.from_numpy(self._ids)}),
+            **({} if part.ids is None else {"memory.ids": torch.from_numpy(part.ids)}),
+            **({} if cells is None else {"memory.cells": torch.from_numpy(cells.centres)}),
+            **({} if cells is None else {"memory.cell_ends": torch.from_numpy(cells.ends)}),
         }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], tags: int) -> Memory:
-        """Raises KeyError or ValueError where they are missing or do not fit each other.
+        """A memory whose vectors stay where they are: mapped from a file, where the tensors are.
 
         Args:
             tags: K.
+
+        Raises KeyError or ValueError where they are missing or do not fit each other.
         """
-        centre, vectors = (tensors[f"memory.{name}"].float().numpy() for name in ("centre", "vectors"))
+        centre, vectors = tensors["memory.centre"].float().numpy(), tensors["memory.vectors"].half().numpy()
         if vectors.shape[1:] != centre.shape:
             raise ValueError("the memory's tensors do not fit each other")
         table = rows_of_tensors(tensors["memory.ends"], tensors["memory.tags"], videos=len(vectors), tags=tags)
         ids = tensors["memory.ids"].numpy() if "memory.ids" in tensors else None
         if ids is not None and (ids.shape != (len(vectors),) or ids.dtype != np.int64):
             raise ValueError("the memory does not say whose its videos are")
-        return cls(centre, vectors, table, ids)
+        neighbours = Neighbours(vectors=vectors, cells=_cells_of(tensors, vectors))
+        return cls(centre, [Remembered(neighbours=neighbours, tags=table, ids=ids)])
+
+
+def _cells_of(tensors: Mapping[str, Tensor], vectors: Half) -> Cells | None:
+    if "memory.cells" not in tensors:
+        return None
+    centres, ends = tensors["memory.cells"].float().numpy(), tensors["memory.cell_ends"].numpy()
+    if ends.ndim != 1 or not len(ends) or ends.dtype != np.int64:
+        raise ValueError("the memory's cells are not in order")
+    cells = Cells(centres=centres, ends=ends)
+    cells.check(vectors)
+    return cells
+
+
+def _votes_for_tags(votes: Scores, places: Places, tags: csr_array) -> Scores:
+    """(B, K) of (B, N) votes of the videos at these places."""
+    ends = np.arange(len(places) + 1) * places.shape[1]
+    weights = csr_array((votes.ravel(), places.ravel(), ends), shape=(len(places), tags.shape[0]))
+    return np.asarray((weights @ tags).toarray(), np.float32)
 
 
 def id_digests(names: Sequence[str]) -> NDArray[np.int64]:
@@ -119,12 +188,6 @@ def id_digests(names: Sequence[str]) -> NDArray[np.int64]:
     return np.frombuffer(b"".join(digests), np.dtype("<i8")).astype(np.int64)
 
 
-def _kept_directions(vectors: Scores) -> Scores:
+def _kept_directions(vectors: Scores) -> Half:
     """As they are kept, so that a run predicts the same before and after it is opened again."""
-    return _directions(vectors).astype(np.float16).astype(np.float32)
-
-
-def _directions(vectors: Scores) -> Scores:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions: Scores = vectors / np.maximum(lengths, 1e-12)
-    return directions
+    return directions_of(vectors).astype(np.float16)

@@ -10,7 +10,8 @@ from optsg.data.errors import RunError
 from optsg.data.tag_table import TagRow, TagTable
 from optsg.train.recall.additions import Additions
 from optsg.train.recall.linear import RIDGE, LinearProbe
-from optsg.train.recall.memory import Memory, id_digests
+from optsg.train.recall.memory import Memory, Remembered, id_digests
+from optsg.train.recall.neighbours import Neighbours, directions_of
 from optsg.train.recall.source import Summary
 from optsg.train.run_files import ADDITIONS
 from safetensors import safe_open
@@ -94,14 +95,11 @@ def test_the_memory_holds_the_latest_tags_of_every_video(
     assert found.tags_of("v4") == np.flatnonzero(tags[4]).tolist() == memory.tags_of("v4")
     assert found.tags_of("v60") is None
     kept = [number for number in range(60) if number != 3]
-    together = Memory(
-        vectors.mean(0),
-        np.concatenate([memory._vectors[kept], found._vectors[-8:]]),
-        csr_array(np.concatenate([np.pad(tags[kept], ((0, 0), (0, 1))), more_tags])),
-    )
+    centre = vectors.mean(0)
+    directions = directions_of(np.concatenate([vectors[kept], more]) - centre).astype(np.float16)
+    table = csr_array(np.concatenate([np.pad(tags[kept], ((0, 0), (0, 1))), more_tags]))
+    together = Memory(centre, [Remembered(neighbours=Neighbours(vectors=directions), tags=table)])
     assert found.score(summary_of(more)) == pytest.approx(together.score(summary_of(more)))
-    again = Memory.from_tensors(found.tensors(), 5)
-    assert again.tags_of("v3") == found.tags_of("v3")
 
 
 TABLE = table_of("a", "b", "c")
