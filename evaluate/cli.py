@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
+from ..data.media import SPLITS
 from .options import TaggingOptions, feats_option, find_run, inputs_option, run_option, tagging_options
 from .progress import progress_bar
 
@@ -31,10 +32,10 @@ Examples:
 @feats_option("the run")
 @click.option(
     "--split",
-    type=click.Choice(["train", "val", "test"]),
+    type=click.Choice(SPLITS),
     default="test",
     show_default=True,
-    help="Which videos of the store.",
+    help="Which videos of the store; none: those without a split or tags, to be judged (optsg-judge).",
 )
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, metavar="N", help="Videos at a time."

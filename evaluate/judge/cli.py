@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from ...data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
+from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ..options import EXTRACTED, evaluation_option, feats_option, find_runs
 
@@ -15,6 +16,7 @@ Examples:
   optsg-judge --split test --videos data/sample
   optsg-judge --run runs/op-tsg --run runs/open-book --split test-min-precision-0.9 --videos videos/
   optsg-judge --run runs/op-tsg --run runs/open-book --report --csv verdicts.csv
+  optsg-judge --split train-threshold-0.05 --teach 300 && optsg-judge --split train-threshold-0.05 --apply feats.h5
 """
 
 
@@ -52,6 +54,20 @@ Examples:
     help="Ask about N videos drawn at random, the same for all annotators.  [default: all]",
 )
 @click.option(
+    "--teach",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Ask for the N tags whose answers would teach a run most, of all tags, novel or not; those first that teach most.",
+)
+@click.option(
+    "--apply",
+    "store",
+    type=click.Path(path_type=Path),
+    metavar="STORE",
+    help="Write the answers into this feature store as tags, and end.",
+)
+@device_option
+@click.option(
     "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the sample and of each annotator's order."
 )
 @click.option("--report", "only_report", is_flag=True, help="Print the results and end.")
@@ -69,6 +85,9 @@ def main(
     answers: Path | None,
     port: int,
     sample: int | None,
+    teach: int | None,
+    store: Path | None,
+    device: str,
     seed: int,
     only_report: bool,
     csv: Path | None,
@@ -82,10 +101,12 @@ def main(
     """
     if csv is not None and not only_report:
         raise click.UsageError("--csv writes the results; give it together with --report")
+    if store is not None and only_report:
+        raise click.UsageError("--apply and --report each end the command; give one of them")
     with one_sentence_errors(verbose):
         folders = find_runs(runs)
         # PyTorch takes seconds to import; --help should not wait for it.
-        from .judge import Options, report, serve
+        from .judge import Options, apply, report, serve
         from .questions import Sample
 
         options = Options(
@@ -98,9 +119,13 @@ def main(
             videos=videos,
             port=port,
             seed=seed,
+            teach=teach,
         )
+        announce: Callable[[str], None] = (lambda _: None) if quiet else click.echo
         if only_report:
-            report(options, csv, announce=(lambda _: None) if quiet else click.echo)
+            report(options, csv, announce)
+        elif store is not None:
+            apply(options, store, device, announce)
         else:
             stop = StopRequest()
             with stop_on_signals(stop):

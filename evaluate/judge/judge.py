@@ -18,13 +18,14 @@ from .questions import Questions, Sample, read_questions
 from .results import report_csv, report_text, results_of
 from .server import JudgingServer
 from .site import JudgingSite
+from .teaching import apply_answers
 
 ANSWERS = "judgements.sqlite"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line asks for; ``answers``, ``feats`` and ``videos`` are ``None`` where it says nothing."""
+    """What the command line asks for; ``answers``, ``feats``, ``videos`` and ``teach`` are ``None`` where it says nothing."""
 
     runs: tuple[Path, ...]
     split: str
@@ -35,6 +36,7 @@ class Options:
     videos: Path | None
     port: int
     seed: int
+    teach: int | None = None
 
     @property
     def answer_path(self) -> Path:
@@ -43,7 +45,19 @@ class Options:
 
     def questions(self) -> Questions:
         """What is asked; errors as :func:`read_questions`."""
-        return read_questions(self.runs, self.split, all_tags=self.all_tags, sample=self.sample)
+        every = self.all_tags or self.teach is not None
+        questions = read_questions(self.runs, self.split, all_tags=every, sample=self.sample)
+        return questions if self.teach is None else questions.most_worth(self.teach)
+
+    def answers_given(self) -> AnswerFile:
+        """The answers.
+
+        Raises:
+            RunError: there are none.
+        """
+        if not self.answer_path.is_file():
+            raise RunError(f"there are no answers at {self.answer_path}; judge first, or say where with --answers FILE")
+        return AnswerFile(self.answer_path)
 
 
 def report(options: Options, csv: Path | None, announce: Callable[[str], None]) -> None:
@@ -52,13 +66,22 @@ def report(options: Options, csv: Path | None, announce: Callable[[str], None]) 
     Raises:
         RunError: predictions or answers are missing, or a file cannot be written.
     """
-    questions = options.questions()
-    if not options.answer_path.is_file():
-        raise RunError(f"there are no answers at {options.answer_path}; judge first, or say where with --answers FILE")
-    results = results_of(questions, AnswerFile(options.answer_path))
+    results = results_of(options.questions(), options.answers_given())
     announce(report_text(results).rstrip("\n"))
     if csv is not None:
         write_text(csv, [report_csv(results)])
+
+
+def apply(options: Options, feats: Path, device: str, announce: Callable[[str], None]) -> None:
+    """Writes the answers into a store as tags, and announces what became of them.
+
+    Raises:
+        OptsgError: there are no answers or predictions, or the store cannot be read or written.
+    """
+    questions = read_questions(options.runs, options.split, all_tags=True)
+    spellings = {question.key: question.tag for question in questions.asked}
+    taught = apply_answers(feats, options.answers_given().all(), spellings, device=device)
+    announce(taught.sentence(feats))
 
 
 def serve(options: Options, announce: Callable[[str], None], stop: threading.Event) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...data.errors import RunError
@@ -23,6 +24,8 @@ class Question:
         tag: its spelling in the first run that wrote it.
         runs: numbers of the runs that wrote it.
         novel_in: numbers of the runs that wrote it and never saw it in training.
+        worth: bits that an answer tells: the entropy of the mean score of all runs, 0 of those that did not write it. It is
+            highest where a run is unsure, and where runs that are sure contradict each other.
     """
 
     video: int
@@ -30,6 +33,7 @@ class Question:
     tag: str
     runs: tuple[int, ...]
     novel_in: tuple[int, ...]
+    worth: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +53,18 @@ class Questions:
         runs: a name for each run.
         videos: every video of the split or of the sample, also those without a question; tag gain is a mean over them.
         asked: by video, and by key within a video, so that a question's number does not tell which run wrote the tag.
+        by_worth: whether those come first that teach most.
     """
 
     runs: tuple[str, ...]
     videos: tuple[JudgedVideo, ...]
     asked: tuple[Question, ...]
+    by_worth: bool = False
+
+    def most_worth(self, count: int) -> Questions:
+        """So many questions whose answers teach most, of every video."""
+        best = sorted(range(len(self.asked)), key=lambda number: (-self.asked[number].worth, number))[:count]
+        return replace(self, asked=tuple(self.asked[number] for number in sorted(best)), by_worth=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +128,13 @@ def _identity(item: ItemPrediction) -> tuple[str, frozenset[str]]:
 def _of_video(video: int, items: Sequence[ItemPrediction]) -> list[Question]:
     spelling: dict[str, str] = {}
     writers: dict[str, dict[int, bool]] = {}
+    scores: dict[str, float] = {}
     for run, item in enumerate(items):
         for tag in item.tags:
             key = tag_key(tag.text)
             spelling.setdefault(key, tag.text)
             writers.setdefault(key, {})[run] = tag.novel
+            scores[key] = scores.get(key, 0.0) + tag.score / len(items)
     return [
         Question(
             video=video,
@@ -129,9 +142,17 @@ def _of_video(video: int, items: Sequence[ItemPrediction]) -> list[Question]:
             tag=spelling[key],
             runs=tuple(novel),
             novel_in=tuple(run for run, is_novel in novel.items() if is_novel),
+            worth=entropy_in_bits(scores[key]),
         )
         for key, novel in sorted(writers.items())
     ]
+
+
+def entropy_in_bits(probability: float) -> float:
+    """Of a yes or no; 0 where it is certain."""
+    if not 0.0 < probability < 1.0:
+        return 0.0
+    return -sum(one * math.log2(one) for one in (probability, 1.0 - probability))
 
 
 def _names(runs: Sequence[Path]) -> tuple[str, ...]:
@@ -144,13 +165,18 @@ def order_for(questions: Questions, annotator: str, seed: int) -> list[int]:
     """Numbers of the questions in the annotator's own order: videos shuffled, and the tags of a video shuffled within it.
 
     The order depends on the seed, the name and the tags alone, so it is the same after a restart, and the order and
-    number of the runs do not show in it.
+    number of the runs do not show in it. Where what teaches most comes first, the video of the best question does.
     """
+    best: dict[int, float] = {}
+    for question in questions.asked if questions.by_worth else ():
+        best[question.video] = max(best.get(question.video, 0.0), question.worth)
 
-    def rank(number: int) -> tuple[bytes, bytes]:
+    def rank(number: int) -> tuple[float, bytes, float, bytes]:
         question = questions.asked[number]
         video = questions.videos[question.video].id
-        return _digest(str(seed), annotator, video), _digest(str(seed), annotator, video, question.key)
+        worths = (-best[question.video], -question.worth) if questions.by_worth else (0.0, 0.0)
+        digests = _digest(str(seed), annotator, video), _digest(str(seed), annotator, video, question.key)
+        return worths[0], digests[0], worths[1], digests[1]
 
     return sorted(range(len(questions.asked)), key=rank)
 

@@ -21,14 +21,21 @@ Tags = dict[str, bool]
 
 
 def write_run(
-    folder: Path, predicted: dict[str, Tags], true: dict[str, tuple[str, ...]], split: Split = "test"
+    folder: Path,
+    predicted: dict[str, Tags],
+    true: dict[str, tuple[str, ...]],
+    split: Split = "test",
+    scores: dict[str, dict[str, float]] | None = None,
 ) -> Path:
     items = [
         ItemPrediction(
             id=video,
             title=f"title of {video}",
             true=true[video],
-            tags=tuple(PredictedTag(text=tag, score=0.5, novel=novel, prompt=0) for tag, novel in tags.items()),
+            tags=tuple(
+                PredictedTag(text=tag, score=scores[video][tag] if scores else 0.5, novel=novel, prompt=0)
+                for tag, novel in tags.items()
+            ),
         )
         for video, tags in predicted.items()
     ]
