@@ -108,6 +108,11 @@ def row(name: str, count: int, every: Sequence[Sequence[float]]) -> list[str]:
     return [name, f"{count:,}" if count else "", *cells]
 
 
+def _in_points(run: Path) -> list[float]:
+    values = scores(run).values
+    return [100 * values[group] for group in GROUPS]
+
+
 def measure(arguments: argparse.Namespace) -> str:
     """The table."""
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -115,7 +120,7 @@ def measure(arguments: argparse.Namespace) -> str:
         start = Path(folder) / "start.h5"
         truth = take_tags_away(arguments.feats, start, arguments.share, seed=0)
         first = trained(start, Path(folder) / "first", arguments)
-        rows = [row("no answers", 0, [[100 * scores(first).values[group] for group in GROUPS]]) + [""]]
+        rows = [[*row("no answers", 0, [_in_points(first)]), ""]]
         questions = asked_about(first, arguments.threshold)
         for count in arguments.answers:
             best = questions.most_worth(count).asked
@@ -134,9 +139,7 @@ def measure(arguments: argparse.Namespace) -> str:
                 given = [answered(questions, [questions.asked[number] for number in each], truth) for each in drawn]
                 rows.append(row("drawn at random", many, [after(each, questions, start, arguments) for each in given]))
         whole = trained(arguments.feats, Path(folder) / "whole", arguments)
-        rows.append(
-            row("all tags that were taken away", 0, [[100 * scores(whole).values[group] for group in GROUPS]]) + [""]
-        )
+        rows.append([*row("all tags that were taken away", 0, [_in_points(whole)]), ""])
     header = ["asked", "answers", "full F1", "rare F1", "example-based F1", "yes, %"]
     note = f"{len(truth):,} videos without tags, {len(questions.asked):,} questions with a score of at least {arguments.threshold:g}."
     return f"{note}\n\n{table(header, rows)}"

@@ -13,6 +13,7 @@ import pytest
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.judge.cli import main as optsg_judge
 from optsg.evaluate.memory.cli import main as optsg_memory
+from optsg.evaluate.overview.cli import commands_with_purpose
 from optsg.evaluate.report.cli import main as optsg_report
 from optsg.evaluate.serve.cli import main as optsg_serve
 from optsg.evaluate.tables.cli import main as optsg_tables
@@ -79,6 +80,10 @@ def test_commands_have_the_options_that_pages_name(page: Path) -> None:
     for name, *words in command_lines(page.read_text(encoding="utf-8")):
         named = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         assert named <= options_of(COMMANDS[name], words), f"{name} {' '.join(words)}"
+
+
+def test_these_are_all_commands() -> None:
+    assert {name for name, _ in commands_with_purpose()} == set(COMMANDS)
 
 
 def test_there_are_command_lines_to_check() -> None:

@@ -1,0 +1,1 @@
+"""``optsg`` alone: what there is here, what comes next, and which commands do it."""

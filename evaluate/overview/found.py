@@ -1,0 +1,130 @@
+"""What lies in a folder that the commands work on, and what a person would do with it next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+
+from ...data.errors import OptsgError
+from ...data.inputs.media_folder import media_kind
+from ...data.store import open_store
+from ...train.run_files import CONFIG, check_finished
+from ..options import LATEST_RUN
+
+MOST = 1_000
+"""Files of a folder that are looked at: a folder of millions should not keep anybody waiting."""
+
+SHOWN = 3
+"""Stores that are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundStore:
+    """A feature store: where, and how many videos and tags it has."""
+
+    path: Path
+    videos: int
+    tags: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: a feature store of {self.videos:,} videos and {self.tags:,} tags"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What there is.
+
+    Attributes:
+        media: videos and images in the folder itself.
+        stores: feature stores.
+        run: what ``runs/latest`` stands for, ``None`` where there is no such run.
+        is_trained: whether its training came to an end.
+        evaluations: of that run, by name.
+    """
+
+    media: int = 0
+    stores: tuple[FoundStore, ...] = ()
+    run: Path | None = None
+    is_trained: bool = False
+    evaluations: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """What there is, a line each."""
+        found = []
+        if self.media:
+            many = f"{self.media:,} or more" if self.media >= MOST else f"{self.media:,}"
+            found.append(f"{many} videos and images")
+        found += [str(store) for store in self.stores[:SHOWN]]
+        if len(self.stores) > SHOWN:
+            found.append(f"{len(self.stores) - SHOWN:,} more feature stores")
+        if self.run is not None:
+            done = "trained" if self.is_trained else "not trained to the end"
+            scored = f", evaluated on {', '.join(self.evaluations)}" if self.evaluations else ""
+            found.append(f"{LATEST_RUN} → {self.run.name}: {done}{scored}")
+        return found
+
+    def next_steps(self) -> list[tuple[str, str]]:
+        """Commands, and what each is for; the first is the next one."""
+        if self.run is not None and self.is_trained:
+            after = [
+                ("optsg-tag VIDEOS --out tags.csv", "tags for other videos and images"),
+                ("optsg-report", "a page that shows where the run is right and where it errs"),
+                ("optsg-serve runs/latest", "tags over HTTP"),
+            ]
+            return after if self.evaluations else [("optsg-eval --split test", "how good is it?"), *after]
+        if self.run is not None:
+            return [(f"optsg-train --run {LATEST_RUN} --resume", "goes on with the training that was stopped")]
+        if self.stores:
+            return [(f"optsg-train --feats {self.stores[0].path}", "learn from its titles and tags")]
+        folder = "." if self.media else "VIDEOS"
+        return [
+            (f"optsg-tag {folder} --untrained", "first tags, without any training"),
+            (f"optsg-extract {folder} --out feats.h5 --dry-run", "what would be read as titles and tags"),
+            (f"optsg-extract {folder} --out feats.h5", "to learn from your own tags: decode and encode once"),
+        ]
+
+
+def look_around(folder: Path) -> Found:
+    """What lies in a folder; what cannot be read is not there."""
+    paths = sorted(_first(folder))
+    run = folder / LATEST_RUN
+    has_run = (run / CONFIG).is_file()
+    return Found(
+        media=sum(media_kind(path.name) is not None for path in paths),
+        stores=tuple(store for path in paths if (store := _store_at(path)) is not None),
+        run=run.resolve() if has_run else None,
+        is_trained=has_run and _is_finished(run),
+        evaluations=tuple(sorted(path.name for path in (run / "eval").iterdir())) if (run / "eval").is_dir() else (),
+    )
+
+
+def _first(folder: Path) -> Iterable[Path]:
+    found = []
+    for path in folder.iterdir():
+        if len(found) >= MOST:
+            break
+        if not path.name.startswith("."):
+            found.append(path)
+    return found
+
+
+def _is_finished(run: Path) -> bool:
+    try:
+        check_finished(run)
+    except OptsgError:
+        return False
+    return True
+
+
+def _store_at(path: Path) -> FoundStore | None:
+    is_store = path.is_file() and h5py.is_hdf5(path) if path.suffix == ".h5" else (path / "index.json").is_file()
+    if not is_store:
+        return None
+    try:
+        with open_store(path) as store:
+            return FoundStore(path=Path(path.name), videos=len(store), tags=len(store.tag_keys))
+    except OptsgError:
+        return None
