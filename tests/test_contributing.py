@@ -25,7 +25,7 @@ INSERTED = (
     ("train/systems/registry.py", '    "order-free": OrderFree,'),
     (
         "data/inputs/opening.py",
-        "    failures: list[Failure] = []\n    skipped: Mapping[str, int] = {}\n    if _is_there(path, stat.S_ISDIR):",
+        "    failures: list[Failure] = []\n    skipped: Mapping[str, int] = {}\n    path = _local(path)",
     ),
     ("extract/encoders/image_encoder.py", '    library, colon, name = text.partition(":")'),
     ("extract/encoders/image_encoder.py", '    raise EncoderError(f"image encoders come from'),

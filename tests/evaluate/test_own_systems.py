@@ -66,14 +66,14 @@ def called(command: object, *arguments: object) -> Result:
 
 
 def test_a_run_is_evaluated_where_its_class_is_allowed(own_run: Path) -> None:
-    options = ("--run", own_run, "--split", "test", "--device", "cpu")
+    options = ("--run", own_run, "--split", "val", "--device", "cpu")
     refused = called(optsg_eval, *options)
     assert (refused.exit_code, refused.output) == (1, f"error: {own_run} {REFUSAL}\n")
     assert NAME not in sys.modules
     result = called(optsg_eval, *options, "--allow-system", SYSTEM)
     assert result.exit_code == 0, result.output
-    assert result.output.startswith(f"{SYSTEM}: ")
-    assert json.loads((own_run / "eval" / "test" / "metrics.json").read_text())["system"] == SYSTEM
+    assert result.stdout.startswith(f"{SYSTEM}: ")
+    assert json.loads((own_run / "eval" / "val" / "metrics.json").read_text())["system"] == SYSTEM
 
 
 def test_files_are_tagged_where_its_class_is_allowed(own_run: Path, picture: Path) -> None:

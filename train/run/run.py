@@ -130,10 +130,8 @@ def read_system(path: Path, allow_systems: Collection[str] = ()) -> System:
     """The system of a finished run folder, its model float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
     check_finished(path)
     config, tokenizer, tag_table = read_config(path), read_tokenizer(path), TagTable.load(path / TAG_TABLE)
+    _check_system(path, config.system, allow_systems)
     try:
-        find_system(
-            config.system, allow_systems
-        )  # imported outside of the block below, which holds for this model alone
         with torch.device("meta"), _NothingDrawn():
             outline = open_system(config, tag_table, tokenizer, allow_systems)
         check_weights(outline.model, path / MODEL, outline.model.training_only)
@@ -145,6 +143,18 @@ def read_system(path: Path, allow_systems: Collection[str] = ()) -> System:
     system.load(path)
     system.model.eval()
     return system
+
+
+def _check_system(path: Path, name: str, allow_systems: Collection[str]) -> None:
+    """Imports a system before anything is made on the device ``meta``: its module is no part of the outline of a model.
+
+    Raises:
+        RunError: there is none of this name, or it may not be imported.
+    """
+    try:
+        find_system(name, allow_systems)
+    except ConfigError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 class _NothingDrawn(TorchFunctionMode):
