@@ -197,4 +197,9 @@ def _payload(media: object, values: Mapping[str, object], folder: Path) -> Paylo
     path = (media.get(PATH) if isinstance(media, dict) else None) or values.get(FILE_NAME)
     if not isinstance(path, str) or not path:
         raise InputError("has neither bytes nor the name of a file")
-    return folder / inside(path)
+    try:
+        return folder / inside(path)
+    except InputError as error:
+        raise InputError(
+            f"has no bytes, and {error}; write the set with Dataset.save_to_disk, which puts the bytes into it"
+        ) from error

@@ -16,6 +16,7 @@ from optsg.data.inputs import MetadataOptions, open_inputs
 from optsg.data.media import Failure, MediaItem
 from PIL import Image
 
+SAVE = "write the set with Dataset.save_to_disk, which puts the bytes into it"
 FILE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 
@@ -161,12 +162,12 @@ def test_a_row_without_bytes_is_the_file_that_it_names(tmp_path: Path) -> None:
         (
             {"image": {"bytes": None, "path": "../secret.png"}},
             "secret",
-            "x.parquet/secret.png: '../secret.png' leads outside its folder",
+            f"x.parquet/secret.png: has no bytes, and '../secret.png' leads outside its folder; {SAVE}",
         ),
         (
             {"image": {"bytes": None, "path": "/etc/passwd"}},
             "passwd",
-            "x.parquet/passwd: '/etc/passwd' is an absolute path, expected one relative to the folder",
+            f"x.parquet/passwd: has no bytes, and '/etc/passwd' is an absolute path, expected one relative to the folder; {SAVE}",
         ),
         (
             {"image": {"bytes": b"x", "path": "a.png"}, "split": "sometimes"},
