@@ -111,7 +111,7 @@ def _writer(out: Path, kinds: Sequence[str], *, overwrite: bool) -> Writer:
 
 
 def _rows(store: FeatureStore, split: Split | None) -> NDArray[np.int64]:
-    rows = np.arange(len(store)) if split is None else store.indices(split)
+    rows = np.arange(len(store), dtype=np.int64) if split is None else store.indices(split)
     if not len(rows):
         raise StoreError(f"{store.path} holds no videos, so that there is nothing to embed")
     return rows

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,8 +64,9 @@ def write_npy(path: Path, ids: Sequence[str], columns: Mapping[str, Vectors]) ->
 
 def write_npz(path: Path, ids: Sequence[str], columns: Mapping[str, Vectors]) -> None:
     """``ids`` and an array for each column."""
+    arrays: dict[str, Any] = {"ids": np.array(ids, np.str_), **columns}
     with path.open("wb") as file:
-        np.savez(file, ids=np.array(ids, np.str_), **columns)
+        np.savez(file, **arrays)
 
 
 def write_parquet(path: Path, ids: Sequence[str], columns: Mapping[str, Vectors]) -> None:

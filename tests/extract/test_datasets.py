@@ -38,7 +38,11 @@ def test_a_data_set_gives_the_store_that_a_folder_gives(
     (tmp_path / "set").mkdir()
     pq.write_table(pa.Table.from_pylist([*rows, bad, empty]), tmp_path / "set" / "part.parquet")
     for name in ("folder", "set"):
-        how = {"image_encoder": tiny_image_encoder, "text_encoder": tiny_text_encoder, "options": complete(workers=1)}
+        how: dict[str, Any] = {
+            "image_encoder": tiny_image_encoder,
+            "text_encoder": tiny_text_encoder,
+            "options": complete(workers=1),
+        }
         run_extraction(open_inputs(tmp_path / name), tmp_path / f"{name}.h5", **how)
     with open_store(tmp_path / "set.h5") as ours, open_store(tmp_path / "folder.h5") as theirs:
         assert ours.ids() == theirs.ids() == [f"p{number}" for number in range(5)]

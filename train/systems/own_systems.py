@@ -45,7 +45,8 @@ def _checked(spelling: str, found: object) -> type[System]:
         raise ConfigError(
             f"{spelling} is no whole system: its class has no scalar, a {TunedScalar.__name__} that says what is tuned"
         )
-    if not isinstance(found.settings, tuple) or not all(_is_setting(setting) for setting in found.settings):
+    settings: object = found.settings  # whatever the class puts there
+    if not isinstance(settings, tuple) or not all(map(_is_setting, settings)):
         raise ConfigError(f"{spelling} is no whole system: its settings are no tuple of texts such as 'ranking=false'")
     return found
 

@@ -70,7 +70,7 @@ def kind_of_column(schema: Any, column: str) -> MediaKind:
 
 def class_names(schema: Any) -> dict[str, Sequence[str]]:
     """Of every column of classes, what their numbers stand for."""
-    found = {}
+    found: dict[str, Sequence[str]] = {}
     for name, feature in _features(schema).items():
         inner = feature.get("feature", feature) if isinstance(feature, dict) else None
         names = inner.get("names") if _type(inner) == "ClassLabel" and isinstance(inner, dict) else None

@@ -42,6 +42,7 @@ def test_they_are_those_of_the_tagger(vectors: Path, colour_feats: Path, colour_
             features = {"frames": store.frames(row)} if is_video else {"patches": store.patches(row)}
             expected = tagger.embed(optsg.Features(**features), title=store.title(row))
             pictures, other = ("frames", "patches") if is_video else ("patches", "frames")
+            assert expected.fused is not None
             assert np.array_equal(found["fused"][row], expected.fused)
             assert np.array_equal(found[pictures][row], expected.frames)
             assert np.isnan(found[other][row]).all()
