@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import optsg
 import pytest
@@ -13,7 +14,9 @@ from click.testing import CliRunner, Result
 from optsg.data.errors import RunError
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.tables.cli import main as optsg_tables
+from optsg.evaluate.tables.one_run import Job, do
 from optsg.evaluate.tag.cli import main as optsg_tag
+from optsg.evaluate.tag.file_encoder import Work
 from PIL import Image
 
 from tests.evaluate.colour_world import shade
@@ -106,3 +109,26 @@ def test_the_tables_train_it(store_path: Path, own_run: Path, tmp_path: Path) ->
     planned = called(optsg_tables, *options, "--device", "cpu", "--dry-run", "--system", SYSTEM)
     assert planned.exit_code == 0, planned.output
     assert f"  missing      {NAME}-Mine-seed-0\n" in planned.output
+
+
+def test_a_run_of_the_tables_is_trained_and_evaluated(
+    own_run: Path, store_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "out" / "runs" / "own"
+    options = ("--feats", str(store_path), "--system", SYSTEM, "--size", "small")
+    job = Job(folder=str(run), train=options, splits=("test",), device="cpu", allow=("--allow-system", SYSTEM))
+    do(Job(**json.loads(job.to_json())))
+    assert json.loads((run / "eval" / "test" / "metrics.json").read_text())["system"] == SYSTEM
+
+
+def test_a_service_opens_it_where_its_class_is_allowed(own_run: Path) -> None:
+    pytest.importorskip("prometheus_client", reason="the extra `serve` is not installed")
+    from optsg.evaluate.serve.metrics import Metrics
+    from optsg.evaluate.serve.models import open_models
+
+    how: dict[str, Any] = {"device": "cpu", "work": Work(workers=1), "most": 4, "wait": 0.0, "metrics": Metrics()}
+    with pytest.raises(RunError, match="--allow-system"), open_models({"own": own_run}, **how):
+        pass
+    with open_models({"own": own_run}, **how, allow_systems=[SYSTEM]) as models:
+        assert models["own"].files.system == SYSTEM
