@@ -35,6 +35,15 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 """Where tensors are computed."""
 
+allow_system_option = click.option(
+    "--allow-system",
+    "allow_systems",
+    multiple=True,
+    metavar="MODULE:CLASS",
+    help="Trust this class and import it where the run was trained with it (--system MODULE:CLASS); may be repeated.",
+)
+"""Which code beside optsg's own a run folder may ask for."""
+
 new_store_option = click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="FILE.h5, or a folder for WebDataset shards."
 )

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose
+from ..data.command_line import (
+    SHORT_HELP,
+    allow_system_option,
+    device_option,
+    one_sentence_errors,
+    quiet_and_verbose,
+)
 from ..data.media import SPLITS
 from .options import TaggingOptions, feats_option, find_run, inputs_option, run_option, tagging_options
 from .progress import progress_bar
@@ -46,6 +52,7 @@ Examples:
 )
 @inputs_option()
 @tagging_options
+@allow_system_option
 @quiet_and_verbose
 @click.version_option(package_name="optsg")
 def main(
@@ -56,6 +63,7 @@ def main(
     device: str,
     evidence: bool,
     inputs: Path | None,
+    allow_systems: tuple[str, ...],
     quiet: bool,
     verbose: bool,
     **tagging: Any,
@@ -83,6 +91,7 @@ def main(
             options=TaggingOptions(**tagging),
             evidence=evidence,
             inputs=inputs,
+            allow_systems=allow_systems,
             warn=lambda line: click.echo(f"warning: {line}", err=True),
         )
     if not quiet:

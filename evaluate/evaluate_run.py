@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -52,6 +52,7 @@ def evaluate_run(
     options: TaggingOptions | None = None,
     evidence: bool = False,
     inputs: Path | None = None,
+    allow_systems: Collection[str] = (),
     warn: Callable[[str], None] = lambda _: None,
 ) -> tuple[Evaluation, Path]:
     """Evaluates a run folder and writes ``eval/SPLIT/{metrics.json,predictions.jsonl,report.html}`` into it.
@@ -64,7 +65,7 @@ def evaluate_run(
         feats: a store to use instead of the one the run was trained on.
         split: which videos of the store.
         batch_size: videos at a time.
-        device: as in :func:`optsg.train.run.run.load_run`.
+        device, allow_systems: as in :func:`optsg.train.run.run.load_run`.
         progress: shows how far prediction is.
         options: how to predict.
         evidence: whether to compute what the sample videos' tags rest on, into ``evidence.jsonl`` and the report.
@@ -77,8 +78,7 @@ def evaluate_run(
     Raises:
         OptsgError: the run or store cannot be used, or a file cannot be written.
     """
-    options = options or TaggingOptions()
-    run = load_run(path, device=device)
+    options, run = options or TaggingOptions(), load_run(path, device=device, allow_systems=allow_systems)
     validated = run.config.training.validation_videos
     with open_run_store(path, run.config.store, feats, validation_videos=validated) as store:
         predictions = predict(

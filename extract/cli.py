@@ -21,6 +21,7 @@ Examples:
   optsg-extract videos/ --out feats/              (WebDataset shards)
   optsg-extract 'shards/{00000..00012}.tar' --out feats.h5 --preset clip-zh
   optsg-extract videos/ --metadata tags.csv --out feats.h5 --dry-run
+  optsg-extract pets/data --out feats.h5 --columns title=caption,tags=label      (Parquet of Hugging Face)
   optsg-extract videos/ --out feats.h5 --columns tags=keywords --tag-separator ';'
   optsg-extract videos/ --metadata create_210k/ --out feats.h5 --preset clip-zh
   optsg-extract videos/ --out parts/$I.h5 --part $I/8     (optsg-store merge)
@@ -30,7 +31,8 @@ Examples:
 
 \b
 INPUT is a folder of videos and images (with metadata.jsonl, .csv, .tsv, .json
-or .parquet, yt-dlp's NAME.info.json, or nothing), or WebDataset shards (.tar).
+or .parquet, yt-dlp's NAME.info.json, or nothing), WebDataset shards (.tar), or
+a data set of Hugging Face (Parquet, save_to_disk, or OWNER/NAME on its hub).
 The same command again goes on where an interrupted one stopped; with a
 finished OUT it adds what is new in INPUT.
 

@@ -55,7 +55,7 @@ class ExtractionOptions(TypedDict, total=False):
         str | None,
         Option(
             None,
-            "Which columns of tables are what: tags=keywords,title=caption.",
+            "Which columns of tables are what: tags=keywords,title=caption; of data sets also media=image.",
             metavar="NAME=COLUMN,…",
         ),
     ]

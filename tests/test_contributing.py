@@ -25,7 +25,7 @@ INSERTED = (
     ("train/systems/registry.py", '    "order-free": OrderFree,'),
     (
         "data/inputs/opening.py",
-        "    failures: list[Failure] = []\n    skipped: Mapping[str, int] = {}\n    if _is_there(path, stat.S_ISDIR):",
+        "    failures: list[Failure] = []\n    skipped: Mapping[str, int] = {}\n    path = _local(path)",
     ),
     ("extract/encoders/image_encoder.py", '    library, colon, name = text.partition(":")'),
     ("extract/encoders/image_encoder.py", '    raise EncoderError(f"image encoders come from'),
@@ -54,7 +54,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("__init__.py", "py.typed", "pyproject.toml"):
         shutil.copy(ROOT / name, root)
     new = re.findall(r'(?s)`([\w/]+\.py)`[^`]*:\n\n```python\n(""".*?)```', PAGE)
-    assert len(new) == 3
+    assert len(new) == 4
     for name, code in new:
         assert not (root / name).exists()
         (root / name).write_text(code, encoding="utf-8")
@@ -75,7 +75,7 @@ def run(package: Path, tmp_path: Path) -> Run:
         program = f"from optsg.{command} import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", program, *map(str, arguments)],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(package / ".import-root")},
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{package / '.import-root'}{os.pathsep}{package}"},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
@@ -86,7 +86,7 @@ def run(package: Path, tmp_path: Path) -> Run:
 
 def test_the_code_is_as_the_checks_want_it(package: Path) -> None:
     for arguments in (("format", "--check"), ("check",)):
-        command = [sys.executable, "-m", "ruff", *arguments, "--no-cache", "data", "extract", "train"]
+        command = [sys.executable, "-m", "ruff", *arguments, "--no-cache", "data", "extract", "train", "my_systems.py"]
         done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
@@ -96,6 +96,15 @@ def test_a_system_in_one_file(run: Run) -> None:
     trained = run("train.cli", "--feats", OLD / "feats.h5", "--run", "focal", "--system", "focal", *settings)
     assert "training focal (small" in trained
     assert "per tag, all" in run("evaluate.cli", "--run", "focal", "--split", "test", "--device", "cpu")
+
+
+def test_a_system_of_ones_own(run: Run) -> None:
+    settings = [*as_options((*TINY_SETTINGS, "epochs=2")), "--device", "cpu"]
+    name = "my_systems:Adjusted"
+    trained = run("train.cli", "--feats", OLD / "feats.h5", "--run", "adjusted", "--system", name, *settings)
+    assert f"training {name} (small" in trained
+    evaluated = run("evaluate.cli", "--run", "adjusted", "--device", "cpu", "--allow-system", name)
+    assert "per tag, all" in evaluated
 
 
 @pytest.mark.slow

@@ -16,10 +16,10 @@ from optsg.evaluate.memory.cli import main as optsg_memory
 from optsg.evaluate.overview.cli import commands_with_purpose
 from optsg.evaluate.report.cli import main as optsg_report
 from optsg.evaluate.serve.cli import main as optsg_serve
+from optsg.evaluate.store.cli import main as optsg_store
 from optsg.evaluate.tables.cli import main as optsg_tables
 from optsg.evaluate.tag.cli import main as optsg_tag
 from optsg.extract.cli import main as optsg_extract
-from optsg.extract.store.cli import main as optsg_store
 from optsg.train.cli import main as optsg_train
 
 ROOT = Path(__file__).resolve().parent.parent

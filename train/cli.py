@@ -10,7 +10,14 @@ from typing import Any
 
 import click
 
-from ..data.command_line import SHORT_HELP, device_option, one_sentence_errors, quiet_and_verbose, size_option
+from ..data.command_line import (
+    SHORT_HELP,
+    allow_system_option,
+    device_option,
+    one_sentence_errors,
+    quiet_and_verbose,
+    size_option,
+)
 from .system_names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
 
 EXAMPLES = """\b
@@ -18,6 +25,7 @@ Examples:
   optsg-train --feats feats.h5
   optsg-train --feats feats.h5 --run runs/first --seed 1
   optsg-train --feats feats.h5 --system asy
+  PYTHONPATH=. optsg-train --feats feats.h5 --system mine.focal:Focal
   optsg-train --run runs/first --resume
   optsg-train --feats feats.h5 --run runs/first --resume auto
   optsg-train --feats small.h5 --init-from runs/pre --set epochs=20
@@ -30,8 +38,10 @@ Examples:
 @click.option(
     "--system",
     metavar="NAME",
-    help=f"What to train: {', '.join(SYSTEM_NAMES)}.  [default: {DEFAULT_SYSTEM}]",
+    help=f"What to train: {', '.join(SYSTEM_NAMES)}; one of an installed package; or a class of your own, MODULE:CLASS.  "
+    f"[default: {DEFAULT_SYSTEM}]",
 )
+@allow_system_option
 @click.option(
     "--init-from",
     metavar="RUN",
@@ -87,16 +97,25 @@ def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose
                     run = run or Path("runs/latest")
                     begun_config(run)
                     held.enter_context(training_alone(run, processes, resume=resume is not None))
-                train_run(run, processes=processes, resume=resume is not None, quiet=quiet)
+                allowed = (*chosen["allow_systems"], chosen["system"] or DEFAULT_SYSTEM)
+                train_run(run, processes=processes, resume=resume is not None, quiet=quiet, allow_systems=allowed)
         except TrainingInterrupted as interruption:
             sys.exit(interruption.exit_code)
         except MainProcessFailed:
             sys.exit(1)  # it has said why
 
 
-def _check_usage(run: Path | None, resume: str | None, *, feats: Path | None, size: str, **others: Any) -> None:
-    """Refuses options that contradict each other. ``size`` has a default and contradicts nothing."""
-    del size
+def _check_usage(
+    run: Path | None,
+    resume: str | None,
+    *,
+    feats: Path | None,
+    size: str,
+    allow_systems: tuple[str, ...],
+    **others: Any,
+) -> None:
+    """Refuses options that contradict each other. ``size`` has a default and ``allow_systems`` allows: they contradict nothing."""
+    del size, allow_systems
     if resume == "run" and any(choice not in (None, ()) for choice in (feats, *others.values())):
         raise click.UsageError(
             "--resume goes on with the run's own settings; leave --feats, --init-from, --system, --set and --seed out"

@@ -1,8 +1,13 @@
-"""Names of the systems, apart from the systems themselves: a command's ``--help`` does not wait for PyTorch."""
+"""Names of the systems, apart from the systems themselves: a command's ``--help`` does not wait for PyTorch.
+
+A system of one's own is named ``MODULE:CLASS``, or as the entry point of an installed package calls it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Literal, get_args
 
 from ..data.errors import ConfigError
@@ -41,10 +46,50 @@ OPTSG_SYSTEMS = ("op-tsg", "no-shuffle", "no-contrast", "learnable-tag-embedding
 """Those whose ``model.safetensors`` is the model of :mod:`optsg.train.model.op_tsg`: they differ in training alone."""
 
 
+ENTRY_POINTS = "optsg.systems"
+"""The group in which installed packages name their systems: ``NAME = "MODULE:CLASS"``."""
+
+_SPELLING = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+
+
+def is_class_spelling(name: str) -> bool:
+    """Whether a system is named by its class, ``MODULE:CLASS``."""
+    return _SPELLING.fullmatch(name) is not None
+
+
+def installed_systems() -> dict[str, str]:
+    """Name -> ``MODULE:CLASS`` of the systems of installed packages; names of optsg's own systems stay with those.
+
+    Raises:
+        ConfigError: two packages give one name to different classes.
+    """
+    found: dict[str, str] = {}
+    for point in entry_points(group=ENTRY_POINTS):
+        spelling = f"{point.module}:{point.attr}"
+        if point.name in SYSTEM_NAMES:
+            continue
+        if found.setdefault(point.name, spelling) != spelling:
+            raise ConfigError(
+                f"installed packages have two systems {point.name!r}, {found[point.name]} and {spelling}; name the class instead"
+            )
+    return found
+
+
 def check_system_name(name: str) -> None:
-    """Raises :class:`ConfigError` for a name that no system has."""
-    if name not in SYSTEM_NAMES:
-        raise ConfigError(f"there is no system {name!r}; known are {', '.join(SYSTEM_NAMES)}")
+    """Raises :class:`ConfigError` for a name that no system has; a class is looked for where it is imported."""
+    if name in SYSTEM_NAMES or is_class_spelling(name):
+        return
+    installed = installed_systems()
+    if name not in installed:
+        raise ConfigError(
+            f"there is no system {name!r}; known are {', '.join((*SYSTEM_NAMES, *installed))}; install the package that "
+            "has it, or name a class as MODULE:CLASS"
+        )
+
+
+def name_in_paths(system: str) -> str:
+    """A system's name as a part of the name of a folder: a class has a colon."""
+    return system.replace(":", ".")
 
 
 Favour = Literal["rare", "balanced", "precise"]

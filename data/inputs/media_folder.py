@@ -259,8 +259,8 @@ class DefaultIds:
     """
 
     def __init__(self, paths: PathList) -> None:
-        self._stems = _repeated(lambda: (PurePosixPath(path).stem for path in paths))
-        self._bases = _repeated(
+        self._stems = repeated_texts(lambda: (PurePosixPath(path).stem for path in paths))
+        self._bases = repeated_texts(
             lambda: (_without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
         )
 
@@ -274,7 +274,7 @@ def _without_suffix(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(""))
 
 
-def _repeated(read_texts: Callable[[], Iterator[str]]) -> frozenset[str]:
+def repeated_texts(read_texts: Callable[[], Iterator[str]]) -> frozenset[str]:
     """Texts that come more than once; read twice, so that memory holds eight bytes of each and those few."""
     hashes = np.sort(np.fromiter(map(hash, read_texts()), np.int64))
     candidates = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())

@@ -2,6 +2,7 @@
 
 - A folder: :mod:`optsg.data.inputs.folder_input` (metadata tables, yt-dlp sidecars), listed by :mod:`optsg.data.inputs.media_folder`.
 - The CREATE benchmark: :mod:`optsg.data.inputs.create_input` (annotations by video id).
+- Data sets in Parquet or Arrow, or by their name on the Hugging Face hub: :mod:`optsg.data.inputs.datasets`.
 - Shards, as a folder of ``.tar`` files, one ``.tar``, or a pattern: :mod:`optsg.data.inputs.shard_input`.
 """
 
@@ -25,9 +26,11 @@ from .create_annotations import (
     open_create_annotations,
 )
 from .create_input import CreateInput
+from .datasets.dataset_files import PARQUET_SUFFIX, DatasetFile, dataset_files, is_dataset, parquet_files
+from .datasets.hub import fetch_dataset, is_hub_name
 from .folder_input import FolderInput
 from .media_folder import SHARD_SUFFIX, MediaFolder, known_suffixes, scan_folder
-from .metadata.columns import MetadataOptions
+from .metadata.columns import MEDIA, NO_DATASET, MetadataOptions
 from .relative_paths import printable
 from .shard_input import Shard, ShardInput
 
@@ -91,7 +94,8 @@ def open_inputs(
     """Open a folder of videos and images, or WebDataset shards.
 
     Args:
-        path: a folder, a ``.tar``, or a pattern of shards (``shards/{00000..00012}.tar``, ``shards/*.tar``).
+        path: a folder, a ``.tar``, or a pattern of shards (``shards/{00000..00012}.tar``, ``shards/*.tar``); a ``.parquet`` or
+            ``.arrow`` with pictures or videos in it, a folder of them, or the name of such a data set on the hub.
         metadata: table to use instead of what lies in the folder; its file names are relative to the folder. Or
             annotations of CREATE: one of its JSON files, or a folder with those of one set.
         options: how tables are read.
@@ -217,6 +221,9 @@ def _open(
 ) -> Inputs:
     failures: list[Failure] = []
     skipped: Mapping[str, int] = {}
+    path = _local(path)
+    if rows := _rows_of(path):
+        return _dataset(path, rows, metadata, options)
     if _is_there(path, stat.S_ISDIR):
         folder = scan_folder(path)
         if folder.media and folder.shards:
@@ -224,7 +231,7 @@ def _open(
         if folder.media:
             return _folder_input(folder, metadata, options, needs_title)
         if not folder.shards:
-            raise InputError(_empty(folder))
+            return _dataset(path, _parquet_files(folder), metadata, options)
         failures, skipped = folder.failures, folder.skipped
         shards = [Shard(path=path / name, name=printable(name)) for name in folder.shards]
     else:
@@ -233,8 +240,38 @@ def _open(
         raise InputError(f"{path}: --metadata is for a folder of videos and images, shards carry their own metadata")
     if options.group_rows:
         raise ConfigError(f"{path}: --group-rows is for metadata tables, shards have one record for each video")
+    if MEDIA in options.columns:
+        raise ConfigError(f"{path}: {NO_DATASET}")
     description = f"{path}: {len(shards):,} shard{'' if len(shards) == 1 else 's'}"
     return ShardInput(shards, description=description, failures=failures, skipped=skipped, options=options)
+
+
+def _local(path: Path) -> Path:
+    """The path itself, or where the data set of that name on the hub is kept."""
+    return fetch_dataset(path.as_posix()) if not _is_there(path) and is_hub_name(path) else path
+
+
+def _rows_of(path: Path) -> list[DatasetFile]:
+    """The files of a data set that the path names by itself."""
+    return dataset_files(path) if _is_there(path) and is_dataset(path) else []
+
+
+def _parquet_files(folder: MediaFolder) -> list[DatasetFile]:
+    """Those of a folder that has neither videos, images nor shards."""
+    if not folder.skipped[PARQUET_SUFFIX]:
+        raise InputError(_empty(folder))
+    return parquet_files(folder.root)
+
+
+def _dataset(path: Path, files: list[DatasetFile], metadata: Path | None, options: MetadataOptions) -> Inputs:
+    if metadata is not None:
+        raise InputError(f"{path}: --metadata is for a folder of videos and images, a data set has its own")
+    if options.group_rows:
+        raise ConfigError(f"{path}: --group-rows is for metadata tables, a data set has one row for each video")
+    # pyarrow takes a moment to import, and few inputs are data sets.
+    from .datasets.dataset_input import DatasetInput
+
+    return DatasetInput(path, files, options)
 
 
 def _folder_input(

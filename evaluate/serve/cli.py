@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
+from ...data.command_line import SHORT_HELP, allow_system_option, device_option, one_sentence_errors
 from ...data.errors import ConfigError
 from ...data.json_log import open_json_log
 from ...data.stop_signals import StopRequest, stop_on_signals
@@ -54,6 +54,7 @@ EXTRA = "optsg-serve needs more packages ({missing} is not installed): pip insta
     "--drain", default=60.0, show_default=True, metavar="S", help="Seconds that accepted requests get at the end."
 )
 @json_log_option("request")
+@allow_system_option
 @device_option
 @click.option("-q", "--quiet", is_flag=True, help="Print warnings and errors only.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
@@ -88,6 +89,7 @@ def main(
             wait=chosen.pop("wait"),
             upload=chosen.pop("max_upload") * MIB,
             drain_seconds=chosen.pop("drain"),
+            allow_systems=chosen.pop("allow_systems"),
         )
         serve(named, settings, log=log, announce=_silent if quiet else _say, warn=_warn, stop=stop, **chosen)
     sys.exit(0)

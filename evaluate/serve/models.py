@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +109,14 @@ def named_runs(runs: Sequence[str]) -> dict[str, Path]:
 
 @contextmanager
 def open_models(
-    runs: dict[str, Path], *, device: str, work: Work, most: int, wait: float, metrics: Metrics
+    runs: dict[str, Path],
+    *,
+    device: str,
+    work: Work,
+    most: int,
+    wait: float,
+    metrics: Metrics,
+    allow_systems: Collection[str] = (),
 ) -> Iterator[dict[str, Model]]:
     """Opens runs, warmed up and ready to work; they are closed at the end of the block.
 
@@ -119,7 +126,7 @@ def open_models(
     with ExitStack() as stack:
         models: dict[str, Model] = {}
         for name, path in runs.items():
-            files = stack.enter_context(FileTagger.open(path, device=device, work=work))
+            files = stack.enter_context(FileTagger.open(path, device=device, work=work, allow_systems=allow_systems))
             batcher = stack.enter_context(Batcher(name, files, most=most, wait=wait, metrics=metrics))
             models[name] = Model(name, files, batcher, device=device)
             models[name].warm_up()

@@ -93,11 +93,11 @@ def serve(
     with ExitStack() as stack:
         uploads = stack.enter_context(tempfile.TemporaryDirectory(prefix="optsg-serve-"))
         service = Service(settings, Path(uploads), metrics)
-        limits = {"most": settings.queue, "wait": settings.wait}
+        how = {"most": settings.queue, "wait": settings.wait, "allow_systems": settings.allow_systems}
         server = stack.enter_context(TaggingServer(service, log))
         announce(f"loading {', '.join(folders)}; {server.url}/readyz says when it is done")
         log.write("started", url=server.url, runs={name: str(path) for name, path in folders.items()})
-        with open_models(folders, device=device, work=settings.work, metrics=metrics, **limits) as models:  # type: ignore[arg-type]
+        with open_models(folders, device=device, work=settings.work, metrics=metrics, **how) as models:  # type: ignore[arg-type]
             for model in models.values():
                 for warning in model.files.warnings:
                     warn(warning)

@@ -27,6 +27,7 @@ class ServeSettings:
         upload: bytes of a request.
         upload_seconds: that a request may take to arrive.
         drain_seconds: that accepted requests get after SIGTERM.
+        allow_systems: as in :func:`optsg.train.run.run.load_run`.
     """
 
     host: str = LOOPBACK[0]
@@ -39,6 +40,7 @@ class ServeSettings:
     upload: int = 512 * MIB
     upload_seconds: float = 300.0
     drain_seconds: float = 60.0
+    allow_systems: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.queue < 1:

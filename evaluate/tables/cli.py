@@ -26,6 +26,7 @@ Examples:
   optsg-tables --feats feats.h5 --out results --dry-run
   optsg-tables --feats feats.h5 --out results --only-write
   optsg-tables --feats feats.h5 --out results --tables 1 --pretrained runs/pre
+  PYTHONPATH=. optsg-tables --feats feats.h5 --out results --tables 1 --system mine.focal:Focal
 """
 
 
@@ -66,6 +67,13 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     multiple=True,
     metavar="RUN",
     help="Fine-tune this run for its system's row in Table 1's lower half; may be repeated.",
+)
+@click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    metavar="NAME",
+    help="Give this system a row in Tables 1 to 3, your own (MODULE:CLASS) or another of optsg-train; may be repeated.",
 )
 @click.option("--quick", is_flag=True, help="Fewer tables, epochs and points, one seed: a first impression.")
 @click.option(

@@ -12,7 +12,7 @@ from ...train.config import Size
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """The options of one call, by their names on the command line (``--set`` is ``settings``).
+    """The options of one call, by their names on the command line (``--set`` is ``settings``, ``--system`` is ``systems``).
 
     A plan has it with the size that ``auto`` came to.
     """
@@ -24,6 +24,7 @@ class Invocation:
     size: Size | Literal["auto"]
     settings: tuple[str, ...] = ()
     pretrained: tuple[Path, ...] = ()
+    systems: tuple[str, ...] = ()
     quick: bool = False
     jobs: int | None = None
     device: str = "auto"
@@ -41,4 +42,5 @@ class Invocation:
         words += ["--seeds", ",".join(map(str, self.seeds)), "--size", self.size]
         words += [word for setting in self.settings for word in ("--set", setting)]
         words += [word for run in self.pretrained for word in ("--pretrained", str(run))]
+        words += [word for system in self.systems for word in ("--system", system)]
         return shlex.join(words + ["--quick"] * self.quick)

@@ -37,12 +37,14 @@ class Job:
         folder: the run folder; its parent's parent is the working folder.
         train: options of ``optsg-train`` for a new run.
         splits: to evaluate on.
+        allow: options that allow what is to be trained, where it is not optsg's own.
     """
 
     folder: str
     train: tuple[str, ...]
     splits: tuple[str, ...]
     device: str
+    allow: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """For the command line."""
@@ -57,12 +59,12 @@ def do(job: Job) -> None:
     if progress is None:
         # What a training leaves that was stopped before its first saved state: nothing to go on from.
         shutil.rmtree(folder, ignore_errors=True)
-        optsg_train([*where, *job.train], standalone_mode=False)
+        optsg_train([*where, *job.train, *job.allow], standalone_mode=False)
     elif not progress.finished:
-        optsg_train([*where, "--resume"], standalone_mode=False)
+        optsg_train([*where, "--resume", *job.allow], standalone_mode=False)
     for split in job.splits:
         if not (folder / "eval" / split / "metrics.json").is_file():
-            optsg_eval([*where, "--split", split, "-q"], standalone_mode=False)
+            optsg_eval([*where, "--split", split, "-q", *job.allow], standalone_mode=False)
 
 
 def stop_with_parent() -> None:

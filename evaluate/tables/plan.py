@@ -64,11 +64,14 @@ class Plan:
         return sorted(by_name.values(), key=lambda run: order[run.seed])
 
 
-def choose_tables(keys: Sequence[str], *, quick: bool, pretrained: Mapping[str, Path]) -> tuple[Table, ...]:
+def choose_tables(
+    keys: Sequence[str], *, quick: bool, pretrained: Mapping[str, Path], systems: Sequence[str] = ()
+) -> tuple[Table, ...]:
     """The tables of these keys, all of them (``quick``: the quick ones) for none, in the paper's order.
 
     Args:
         pretrained: by system, the run whose weights fill its row of Table 1's lower half.
+        systems: that get a row beside the tables' own.
 
     Raises:
         ConfigError: there is no such table.
@@ -83,9 +86,15 @@ def choose_tables(keys: Sequence[str], *, quick: bool, pretrained: Mapping[str, 
         if table.key in wanted:
             rows = tuple(row for row in table.rows if row.quick or not quick)
             if table.kind in ("systems", "novel"):
-                rows += _finetuned_rows(pretrained)
+                rows += (*_further_rows(systems, rows), *_finetuned_rows(pretrained))
             chosen.append(replace(table, rows=rows))
     return tuple(chosen)
+
+
+def _further_rows(systems: Sequence[str], rows: Sequence[Row]) -> tuple[Row, ...]:
+    """A row for each system that has none."""
+    further = (Row(label=name, choice=Choice(system=name)) for name in dict.fromkeys(systems))
+    return tuple(row for row in further if row.choice not in {other.choice for other in rows})
 
 
 def _finetuned_rows(pretrained: Mapping[str, Path]) -> tuple[Row, ...]:
@@ -143,10 +152,17 @@ def plan_grid(store: FeatureStore, asked: Invocation, tables: Sequence[Table]) -
             check_system_name(choice.system)
             used = _without_idle_settings(choice, size, settings)
             every = (*settings, *used.settings)
-            source = None if used.pretrained is None else open_source(str(used.pretrained))
+            source = None if used.pretrained is None else open_source(str(used.pretrained), asked.systems)
             for seed in asked.seeds:
                 whole = plan_run(
-                    store, asked.feats, system=choice.system, size=size, settings=every, seed=seed, source=source
+                    store,
+                    asked.feats,
+                    system=choice.system,
+                    size=size,
+                    settings=every,
+                    seed=seed,
+                    source=source,
+                    allow_systems=asked.systems,
                 )
                 runs[choice, seed] = PlannedRun(
                     name=_name(used, seed), choice=used, seed=seed, settings=every, config=whole.config

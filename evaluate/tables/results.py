@@ -202,7 +202,7 @@ def _novel(rows: Rows, seeds: int) -> TextTable:
     )
     written = []
     for row, measured in rows:
-        matched, gain = TABLE_3[row.choice.system]
+        matched, gain = TABLE_3.get(row.choice.system, (None, None))
         cells = (
             spread_text(measured.number("novel", "predicted_per_item"), digits=2),
             spread_text(measured.number("novel", "hits")),
@@ -210,7 +210,10 @@ def _novel(rows: Rows, seeds: int) -> TextTable:
             spread_text(measured.rate("novel", "precision")),
             spread_text(measured.rate("novel", "recall")),
         )
-        paper = (NOTHING if matched is None else f"{matched:.2f}", f"{gain:.2f} %")
+        paper = (
+            NOTHING if matched is None else f"{matched:.2f}",
+            NOTHING if gain is None else f"{gain:.2f} %",
+        )
         written.append((row.label, _count(measured, seeds), *cells, *paper))
     return TextTable(columns=columns, rows=tuple(written))
 

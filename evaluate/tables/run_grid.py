@@ -12,6 +12,7 @@ from ...data.media import Split
 from ...data.store import FeatureStore, open_store
 from ...train.config import RunConfig
 from ...train.run_files import CONFIG
+from ...train.systems.registry import find_system
 from .documents import write_tables
 from .invocation import Invocation
 from .plan import Plan, choose_tables, plan_grid
@@ -31,9 +32,11 @@ def run_grid(asked: Invocation, *, announce: Announce, stop: threading.Event) ->
     Raises:
         OptsgError: the store, a table or an option cannot be used, or a run folder holds another run.
     """
+    for system in asked.systems:
+        find_system(system, asked.systems)  # what is wrong with one should be said before anything is read
     with open_store(asked.feats) as store:
         pretrained = {_system_of(run): run for run in asked.pretrained}
-        tables = choose_tables(asked.tables, quick=asked.quick, pretrained=pretrained)
+        tables = choose_tables(asked.tables, quick=asked.quick, pretrained=pretrained, systems=asked.systems)
         store.indices("test")  # its error is better now than after the trainings
         plan = plan_grid(store, asked, tables)
         splits: tuple[Split, ...] = ("val", "test") if _has_validation(store) else ("test",)

@@ -72,7 +72,8 @@ class Work:
         if run.choice.pretrained is not None:
             options += ["--init-from", str(run.choice.pretrained.resolve())]
         folder = asked.runs.resolve() / run.name
-        return Job(folder=str(folder), train=tuple(options), splits=self.splits, device=device)
+        allow = [word for system in asked.systems for word in ("--allow-system", system)]
+        return Job(folder=str(folder), train=tuple(options), splits=self.splits, device=device, allow=tuple(allow))
 
 
 @dataclass

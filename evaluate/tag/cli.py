@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 from rich.console import Console
 
-from ...data.command_line import SHORT_HELP, device_option, one_sentence_errors
+from ...data.command_line import SHORT_HELP, allow_system_option, device_option, one_sentence_errors
 from ...data.json_log import open_json_log
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ...data.tag_hierarchy import FOUND
@@ -97,6 +97,7 @@ Exit codes:
 @click.option("--batch-size", default=16, show_default=True, metavar="N", help="Files at a time.")
 @decoding_options
 @json_log_option("file")
+@allow_system_option
 @device_option
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of an error.")
@@ -153,6 +154,7 @@ def _tag(
     underscores: bool,
     hierarchy: str,
     device: str,
+    allow_systems: tuple[str, ...],
     quiet: bool,
     **chosen: Any,
 ) -> Counts:
@@ -174,7 +176,8 @@ def _tag(
         requests = TagRequests(paths, is_done=output.is_done, warn=_warn, note=_note, **how_read)
         requests.check()
         log.write("started", run=_name(source), paths=[str(path) for path in paths])
-        tagger, separator = _open_tagger(source, options, hierarchy, device=device, evidence=evidence, work=work)
+        opening: dict[str, Any] = {"device": device, "evidence": evidence, "allow_systems": allow_systems}
+        tagger, separator = _open_tagger(source, options, hierarchy, work=work, **opening)
         beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
         also = {
             "sidecars": write_sidecar,
@@ -216,21 +219,20 @@ _OF_OUTPUT = ("kind", "as_json", "overwrite", "retry_failed", "csv_separator", "
 
 
 def _open_tagger(
-    source: Path | Untrained, options: TaggingOptions, hierarchy: str, *, device: str, evidence: bool, work: Work
+    source: Path | Untrained, options: TaggingOptions, hierarchy: str, *, device: str, work: Work, **of_run: Any
 ) -> tuple[Tagging, str | None]:
     """The tagger, and what separates the parts of its tags."""
     tagger: FileTagger | UntrainedTagger
     if isinstance(source, Untrained):
         from .cold_start.tagger import UntrainedTagger
 
-        how = {"name": source.name, "hierarchy": hierarchy}
-        tagger = UntrainedTagger.open(source.image_encoder, options, device=device, work=work, **how)
+        how: dict[str, Any] = {"device": device, "work": work, "hierarchy": hierarchy}
+        tagger = UntrainedTagger.open(source.image_encoder, options, name=source.name, **how)
     else:
         from .file_tagger import FileTagger
 
-        tagger = FileTagger.open(
-            source, device=device, options=options, evidence=evidence, work=work, hierarchy=hierarchy
-        )
+        how = {"device": device, "work": work, "hierarchy": hierarchy, **of_run}
+        tagger = FileTagger.open(source, options=options, **how)
         tagger.files.encoder  # noqa: B018 (raises where no file can be read)
     for warning in tagger.warnings:
         _warn(warning)

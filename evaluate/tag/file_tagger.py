@@ -6,7 +6,7 @@ What else is in a group changes the tags of a file by no digit (:mod:`.group_tag
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -57,19 +57,21 @@ class FileTagger:
         evidence: bool = False,
         work: Work | None = None,
         hierarchy: str = FOUND,
+        allow_systems: Collection[str] = (),
     ) -> Self:
         """Loads a run folder and opens its image encoder.
 
         Args:
             hierarchy: what separates the parts of tags that are paths, whose parents are given too
                 (:func:`optsg.data.tag_hierarchy.find_separator`).
+            allow_systems: as in :func:`optsg.train.run.run.load_run`.
 
         Raises:
             RunError: the run folder cannot be used.
             EncoderError: the encoder or its weights cannot be had.
             OptsgError: as :func:`open_tagger`, for the options.
         """
-        run = load_run(path, device=device)
+        run = load_run(path, device=device, allow_systems=allow_systems)
         tagger = open_tagger(run, options or TaggingOptions(), device=device, hierarchy=hierarchy)
         return cls(tagger, FileEncoder.of_run(run, work or Work(), device=device), evidence=evidence)
 

@@ -10,7 +10,7 @@ with optsg.Tagger.from_pretrained("runs/latest") as tagger:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -98,6 +98,7 @@ class Tagger(ModelHubMixin):
         batch_size: int = 16,
         workers: int | None = None,
         timeout: float = DEFAULT_TIMEOUT,
+        allow_systems: Collection[str] = (),
     ) -> Self:
         """Opens a run folder, or a repository of the Hugging Face Hub.
 
@@ -113,6 +114,7 @@ class Tagger(ModelHubMixin):
             decision, nil_bias: other dials (:class:`optsg.evaluate.options.TaggingOptions`).
             evidence: whether tags say what they rest on.
             batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_encoder.Work`).
+            allow_systems: classes, ``MODULE:CLASS``, that are imported where the run was trained with one: code of others.
 
         Raises:
             OptsgError: the run or its encoder cannot be used, or an option does not fit it.
@@ -126,9 +128,8 @@ class Tagger(ModelHubMixin):
             nil_bias=nil_bias,
         )
         work = Work(group=batch_size, workers=workers, timeout=timeout)
-        run = fetch_run(path_or_hub_id)
-        how: dict[str, Any] = {"device": device, "evidence": evidence, "work": work, "hierarchy": hierarchy}
-        return cls(FileTagger.open(run, options=options, **how))
+        how: dict[str, Any] = {"evidence": evidence, "hierarchy": hierarchy, "allow_systems": allow_systems}
+        return cls(FileTagger.open(fetch_run(path_or_hub_id), device=device, options=options, work=work, **how))
 
     def tag(
         self, media: Media, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()

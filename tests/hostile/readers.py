@@ -127,6 +127,30 @@ def make_parquet(path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(ROWS), path)
 
 
+PICTURES = [
+    {"image": {"bytes": b"picture", "path": f"v{number}.png"}, "text": "A cat", "tags": ["cat", "the dog"]}
+    for number in range(4)
+]
+
+
+def make_dataset(path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(PICTURES), path)
+
+
+def make_saved_dataset(path: Path) -> None:
+    """A set as ``Dataset.save_to_disk`` writes it."""
+    path.mkdir()
+    table = pa.Table.from_pylist(PICTURES)
+    with pa.OSFile(str(path / "data.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data.arrow"}], "_split": "train"}))
+    (path / "dataset_info.json").write_text("{}")
+
+
+def read_dataset(path: Path) -> None:
+    list(open_inputs(path))
+
+
 def read_table(path: Path) -> None:
     list(open_metadata_table(path).rows())
     (path.parent / "v1.mp4").touch()
@@ -312,6 +336,8 @@ READERS = {
     "metadata, JSON list": Reader(make_json_list, read_table, "list.json"),
     "metadata, CSV": Reader(make_csv, read_table, "metadata.csv"),
     "metadata, Parquet": Reader(make_parquet, read_table, "metadata.parquet"),
+    "data set, Parquet": Reader(make_dataset, read_dataset, "set.parquet"),
+    "data set, Arrow": Reader(make_saved_dataset, read_dataset, "set", ("data.arrow", "state.json")),
     "info.json": Reader(make_info, read_sidecar, "v.info.json"),
     "features, npy": Reader(lambda path: np.save(path, ARRAY), read_features, "v.npy"),
     "features, npz": Reader(make_npz, read_features, "f.npz"),

@@ -6,7 +6,7 @@ It takes seconds, so an interrupted one is simply fitted again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from ...data.errors import StoreError
@@ -36,6 +36,7 @@ def fit_run(
     processes: Processes,
     *,
     announce: Callable[[str], None],
+    allow_systems: Collection[str] = (),
 ) -> float:
     """Fits the run's system, tunes it on validation and writes everything that a finished run has.
 
@@ -43,6 +44,7 @@ def fit_run(
         run: the run folder; it holds the configuration already.
         processes: the main one does it all, the others wait.
         announce: called with one line for people where something is missing.
+        allow_systems: classes, ``MODULE:CLASS``, that the system may be.
 
     Returns:
         Seconds that it took.
@@ -56,7 +58,7 @@ def fit_run(
     def fit() -> float:
         started = time.monotonic()
         alone = Processes.alone(processes.device)
-        system = start_system(store, config, tag_table, tokenizer)
+        system = start_system(store, config, tag_table, tokenizer, allow_systems)
         save_weights(run, {})
         finish_run(run, system, store, _open_validator(store, system, alone, announce), alone)
         seconds = time.monotonic() - started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -21,8 +22,8 @@ from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
 from ..run.validation_share import FEWEST_TRAINED, learned_from, too_few_to_trust, with_validation
 from ..run_files import DECISION, TAG_TABLE, find_store
-from ..system_names import FITTED_SYSTEMS, WITHOUT_TRAINING
-from ..systems.registry import find_system
+from ..system_names import WITHOUT_TRAINING
+from ..systems.registry import find_system, takes_steps
 from ..systems.tuned_scalar import TunedScalar
 from .fit_run import fit_run
 from .processes import Processes
@@ -91,10 +92,16 @@ class TrainingDisplay:
             click.echo(line, err=True)
 
 
-def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> None:
+def train_run(
+    run: Path, *, processes: Processes, resume: bool, quiet: bool, allow_systems: Collection[str] = ()
+) -> None:
     """Trains a run folder to its end, with progress on the terminal of the main process.
 
+    Args:
+        allow_systems: classes, ``MODULE:CLASS``, that the run's system may be.
+
     Raises:
+        ConfigError: its system is another class, or cannot be imported.
         RunError: there is nothing to resume, or the run's store is not what it was.
         TrainingInterrupted: it was asked to stop; that has been said.
         MainProcessFailed: as in :class:`optsg.train.loop.processes.Processes`.
@@ -106,11 +113,11 @@ def train_run(run: Path, *, processes: Processes, resume: bool, quiet: bool) -> 
         if processes.is_main:
             click.echo(f"{run} is finished: there is nothing to resume")
         return
+    work = _train if takes_steps(find_system(config.system, allow_systems)) else _fit
     with open_store(find_store(run, Path(config.store["path"]))) as stored, TrainingDisplay(quiet) as display:
         _check_same_store(stored, config, run)
         store = with_validation(stored, config.training.validation_videos)
-        work = _fit if config.system in FITTED_SYSTEMS else _train
-        done = work(store, run, config, processes, resume=resume, display=display)
+        done = work(store, run, config, processes, resume=resume, display=display, allow_systems=allow_systems)
         if not quiet:
             click.echo(f"{done.what}, {done.scalar.read(run / DECISION)}\nnext: {_next_command(run, store)}")
 
@@ -123,13 +130,28 @@ class Done(NamedTuple):
 
 
 def _train(
-    store: FeatureStore, run: Path, config: RunConfig, processes: Processes, *, resume: bool, display: TrainingDisplay
+    store: FeatureStore,
+    run: Path,
+    config: RunConfig,
+    processes: Processes,
+    *,
+    resume: bool,
+    display: TrainingDisplay,
+    allow_systems: Collection[str],
 ) -> Done:
     """Trains a network."""
     tag_table = TagTable.load(run / TAG_TABLE)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
     trainer = Trainer(
-        store, run, config, tag_table, tokenizer, processes, report=display.step, announce=display.announce
+        store,
+        run,
+        config,
+        tag_table,
+        tokenizer,
+        processes,
+        report=display.step,
+        announce=display.announce,
+        allow_systems=allow_systems,
     )
     display.follow(trainer)
     display.announce(_introduction(trainer, run))
@@ -147,7 +169,14 @@ def _train(
 
 
 def _fit(
-    store: FeatureStore, run: Path, config: RunConfig, processes: Processes, *, resume: bool, display: TrainingDisplay
+    store: FeatureStore,
+    run: Path,
+    config: RunConfig,
+    processes: Processes,
+    *,
+    resume: bool,
+    display: TrainingDisplay,
+    allow_systems: Collection[str],
 ) -> Done:
     """Fits a system without a network, from the beginning whether resumed or not."""
     del resume
@@ -162,8 +191,11 @@ def _fit(
             f"{videos} videos are too few to train a network, which takes {FEWEST_TRAINED}: tags come from similar videos (memory)"
         )
     _warn_of_few(store, display)
-    seconds = fit_run(store, run, config, tag_table, tokenizer, processes, announce=display.announce)
-    return Done(what=f"fitted {run} in {seconds:.1f} s", scalar=find_system(config.system).scalar)
+    announce = display.announce
+    seconds = fit_run(
+        store, run, config, tag_table, tokenizer, processes, announce=announce, allow_systems=allow_systems
+    )
+    return Done(what=f"fitted {run} in {seconds:.1f} s", scalar=find_system(config.system, allow_systems).scalar)
 
 
 def _warn_of_few(store: FeatureStore, display: TrainingDisplay) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
@@ -68,6 +68,7 @@ class Trainer:
         run: the run folder; it holds the configuration already.
         report: called after every step with the number of steps done and the losses.
         announce: called with one line for people after every validation.
+        allow_systems: classes, ``MODULE:CLASS``, that the run's system may be.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Trainer:
         *,
         report: Reporter = lambda _step, _losses: None,
         announce: Announcer = lambda _: None,
+        allow_systems: Collection[str] = (),
     ):
         self.config, self.training, self.run_folder = config, config.training, run
         self.processes, self.device = processes, processes.device
@@ -93,7 +95,7 @@ class Trainer:
         self.epochs = self.training.epochs or default_epochs(config.size, len(self._rows), self.training.batch_size)
         self.total_steps = self.epochs * self.steps_per_epoch
         self.validate_every = self.training.validate_every or max(1, self.epochs // VALIDATIONS)
-        self.system = start_system(store, config, tag_table, tokenizer)
+        self.system = start_system(store, config, tag_table, tokenizer, allow_systems)
         if config.init_from is not None:
             load_start(self.system.model, run)
         self.model = self.system.model.to(self.device)
@@ -118,8 +120,7 @@ class Trainer:
             seconds=self.training.state_seconds,
             keep=self.training.keep_states,
         )
-        self._validator = self._open_validator()
-        self._stop = StopRequest()
+        self._validator, self._stop = self._open_validator(), StopRequest()
 
     def _open_validator(self) -> Validator | None:
         try:

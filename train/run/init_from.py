@@ -6,7 +6,7 @@ are found by what they stand for; rows that only the new run has start as they w
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -65,10 +65,10 @@ class Source:
         return {"path": self.name, "weights": f"sha256:{file_digest(self.folder / MODEL)}"}
 
 
-def open_source(name: str) -> Source:
-    """Opens a finished run; errors as :func:`optsg.train.run_files.fetch_run` and ``read_system``."""
+def open_source(name: str, allow_systems: Collection[str] = ()) -> Source:
+    """Opens a finished run; arguments and errors as :func:`optsg.train.run_files.fetch_run` and ``read_system``."""
     folder = fetch_run(name)
-    system = read_system(folder)
+    system = read_system(folder, allow_systems)
     try:
         header = StoreHeader(**system.config.store["header"])
     except (KeyError, TypeError) as error:
@@ -83,6 +83,7 @@ def write_start(
     config: RunConfig,
     tag_table: TagTable,
     tokenizer: TitleTokenizer,
+    allow_systems: Collection[str] = (),
 ) -> None:
     """Writes the weights that the new run starts with into its folder, once and for all.
 
@@ -90,7 +91,7 @@ def write_start(
         ConfigError: the source has another model or other inputs; the message says what differs.
     """
     check_source(source, config)
-    system = start_system(store, config, tag_table, tokenizer)
+    system = start_system(store, config, tag_table, tokenizer, allow_systems)
     ours = {
         name: weight
         for name, weight in system.model.state_dict().items()

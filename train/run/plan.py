@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingC
 from ..device import choose_device
 from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, create_run, point_latest, read_config
-from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING
+from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING, name_in_paths
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
 from .schedule import fit_schedule
@@ -46,6 +46,7 @@ class RunRequest:
         device: as in :func:`optsg.train.device.choose_device`.
         init_from: a run, or a name on the hub, whose weights and sizes to start with (:mod:`optsg.train.run.init_from`).
         gpus: that train together; 1 where processors do, among which a batch is shared out.
+        allow_systems: classes, ``MODULE:CLASS``, that ``init_from`` or a run that was begun may be of.
     """
 
     feats: Path
@@ -57,6 +58,17 @@ class RunRequest:
     device: str = "auto"
     init_from: str | None = None
     gpus: int = 1
+    allow_systems: tuple[str, ...] = ()
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """The classes that may be imported: whoever asks for a system names it."""
+        return self.allow_systems if self.system is None else (*self.allow_systems, self.system)
+
+    def check_system(self) -> None:
+        """Raises :class:`ConfigError` where the system is unknown, cannot be imported or is none."""
+        if self.system is not None:
+            find_system(self.system, self.trusted)
 
 
 def new_run(request: RunRequest) -> Path:
@@ -68,19 +80,20 @@ def new_run(request: RunRequest) -> Path:
             has another model.
         RunError: the folder holds a run already, or ``init_from`` cannot be opened.
     """
+    request.check_system()
     with open_store(request.feats) as store:
         source, system = _origin(request, store)
         if source and request.size == "auto":
             size = source.config.size
         else:
             size = choose_size(request.size, store, choose_device(request.device))
-        folder = request.run if request.run is not None else _free_name(Path("runs"), f"{system}-{size}")
+        folder = request.run if request.run is not None else _free_name(Path("runs"), f"{name_in_paths(system)}-{size}")
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
         plan = _plan(request, store, source, system, size)
         if source:
             learned = with_validation(store, plan.config.training.validation_videos)
-            write_start(folder, source, learned, plan.config, plan.tag_table, plan.tokenizer)
+            write_start(folder, source, learned, plan.config, plan.tag_table, plan.tokenizer, request.trusted)
         create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
     point_latest(folder)
     return folder
@@ -95,6 +108,7 @@ def begun_run(request: RunRequest) -> Path:
     run = request.run
     if run is None or not (run / CONFIG).is_file():
         return new_run(request)
+    request.check_system()
     found = begun_config(run)
     # What `auto` chose was right then; the job may be on another device by now.
     size = found.size if request.size == "auto" else _size(request.size)
@@ -117,7 +131,7 @@ def begun_run(request: RunRequest) -> Path:
 
 def _origin(request: RunRequest, store: FeatureStore) -> tuple[Source | None, str]:
     """The run to start from, if any, and the system."""
-    source = None if request.init_from is None else open_source(request.init_from)
+    source = None if request.init_from is None else open_source(request.init_from, request.trusted)
     default = DEFAULT_SYSTEM if learned_from(store) >= FEWEST_TRAINED else WITHOUT_TRAINING
     return source, request.system or (source.config.system if source else default)
 
@@ -134,6 +148,7 @@ def _plan(
         seed=request.seed,
         source=source,
         gpus=gpus or request.gpus,
+        allow_systems=request.trusted,
     )
 
 
@@ -156,6 +171,7 @@ def plan_run(
     seed: int | None,
     source: Source | None = None,
     gpus: int = 1,
+    allow_systems: Collection[str] = (),
 ) -> RunPlan:
     """Everything that is known of a run before training; nothing is written.
 
@@ -163,17 +179,17 @@ def plan_run(
         store: opened from ``feats``.
         source: the run whose weights and sizes to start with.
         gpus: that train together, each with a batch of the size's own unless ``settings`` give the joint one.
+        allow_systems: classes, ``MODULE:CLASS``, that the system may be.
 
     Raises:
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
     """
-    fixed = find_system(system).settings
+    fixed = find_system(system, allow_systems).settings
     if source and system in FITTED_SYSTEMS:
         raise ConfigError(f"--init-from {source.name}: the system {system} has no weights to start from")
     seeds = [] if seed is None else [f"seed={seed}"]
     _check_settings(system, fixed, settings)
-    sizes, schedule = SIZES[size]
-    sizes = source.config.model if source else sizes
+    sizes, schedule = (source.config.model if source else SIZES[size][0]), SIZES[size][1]
     said = [*settings, *seeds, *fixed]
     model, training = apply_settings(sizes, schedule, said)
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from ..run_files import (
     read_tokenizer,
 )
 from ..system_names import Favour
-from ..systems.registry import open_system
+from ..systems.registry import find_system, open_system
 from ..systems.system import System
 from ..systems.tuned_scalar import Decision
 
@@ -91,13 +92,16 @@ class Run:
         return self.system.tokenizer
 
 
-def load_run(path: Path, *, device: str = "auto") -> Run:
+def load_run(path: Path, *, device: str = "auto", allow_systems: Collection[str] = ()) -> Run:
     """Opens a finished run of any system.
 
+    Args:
+        allow_systems: classes, ``MODULE:CLASS``, that may be imported where the run was trained with one.
+
     Raises:
-        RunError: a file is missing, damaged or of a newer optsg; the message says which.
+        RunError: a file is missing, damaged or of a newer optsg, or its system cannot be had; the message says which.
     """
-    system = read_system(path)
+    system = read_system(path, allow_systems)
     decision = system.scalar.read(path / DECISION)
     place = choose_device(device)
     system.model.to(place, working_dtype(place, system.config.training.precision))
@@ -122,15 +126,16 @@ def _decided(ranked: RankedSystem) -> dict[str, Any]:
     return {"system": ranked, "decision": Decision(scalar=ranked.scalar, value=ranked.tuned)}
 
 
-def read_system(path: Path) -> System:
+def read_system(path: Path, allow_systems: Collection[str] = ()) -> System:
     """The system of a finished run folder, its model float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
     check_finished(path)
     config, tokenizer, tag_table = read_config(path), read_tokenizer(path), TagTable.load(path / TAG_TABLE)
+    _check_system(path, config.system, allow_systems)
     try:
         with torch.device("meta"), _NothingDrawn():
-            outline = open_system(config, tag_table, tokenizer)
+            outline = open_system(config, tag_table, tokenizer, allow_systems)
         check_weights(outline.model, path / MODEL, outline.model.training_only)
-        system = open_system(config, tag_table, tokenizer)
+        system = open_system(config, tag_table, tokenizer, allow_systems)
     except (ConfigError, StoreError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
         # What transformers and PyTorch make of settings that fit no model.
         raise RunError(f"{path} cannot be read: {reason_of(error)}") from error
@@ -138,6 +143,18 @@ def read_system(path: Path) -> System:
     system.load(path)
     system.model.eval()
     return system
+
+
+def _check_system(path: Path, name: str, allow_systems: Collection[str]) -> None:
+    """Imports a system before anything is made on the device ``meta``: its module is no part of the outline of a model.
+
+    Raises:
+        RunError: there is none of this name, or it may not be imported.
+    """
+    try:
+        find_system(name, allow_systems)
+    except ConfigError as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
 
 
 class _NothingDrawn(TorchFunctionMode):

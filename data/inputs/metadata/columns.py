@@ -14,6 +14,10 @@ from .records import FORBIDDEN, PINNED
 FILE_NAME = "file_name"
 
 
+MEDIA = "media"
+"""What a data set that holds pictures and videos itself has in place of the names of files; for ``--columns`` alone."""
+
+
 COLUMNS = (FILE_NAME, "id", "title", "tags", "split", PINNED, FORBIDDEN)
 
 
@@ -33,6 +37,9 @@ another ``id`` would make new videos of those that a store has.
 
 
 SHOWN = 200
+
+
+NO_DATASET = f"--columns {MEDIA}=… is of data sets in Parquet or Arrow that hold pictures or videos themselves"
 
 
 class MetadataKeywords(TypedDict, total=False):
@@ -84,8 +91,8 @@ def parse_columns(text: str | None) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for pair in text.split(",") if text else []:
         name, equals, column = (part.strip().lower() for part in pair.partition("="))
-        if not (equals and column) or name not in COLUMNS or name in chosen:
-            expected = ", ".join(COLUMNS)
+        if not (equals and column) or name not in (*COLUMNS, MEDIA) or name in chosen:
+            expected = ", ".join((*COLUMNS, MEDIA))
             raise ConfigError(
                 f"--columns {text} is not understood at {pair.strip()!r}; expected NAME=COLUMN, NAME once and one of {expected}"
             )
@@ -109,19 +116,21 @@ class ColumnMap:
     def choose(
         cls, path: Path, found: Sequence[str], options: MetadataOptions, required: Sequence[str] = (FILE_NAME,)
     ) -> ColumnMap:
-        """Choose from the columns of a table, of which it needs one of ``required``.
+        """Choose from the columns of a table, of which it needs one of ``required``; a data set needs none of them.
 
         Raises:
             InputError: it has none of these, lacks a named one, or has one that is read twice.
         """
+        if required and MEDIA in options.columns:
+            raise InputError(f"{path}: {NO_DATASET}")
         source: dict[str, str] = {}
         for name in COLUMNS:
             column = _chosen(path, name, found, options)
             if column is not None:
                 source[name] = column
-        if not any(name in source for name in required):
+        if required and not any(name in source for name in required):
             raise InputError(
-                f"{path}: no column {' or '.join(map(repr, required))} (found: {_listed(found)}); if another one is meant, say "
+                f"{path}: no column {' or '.join(map(repr, required))} (found: {listed_columns(found)}); if another one is meant, say "
                 f"--columns {required[0]}=COLUMN"
             )
         for column in source.values():
@@ -146,7 +155,7 @@ class ColumnMap:
             if name not in self.source:
                 near = get_close_matches(name, unused, n=1, cutoff=0.7)
                 yield (
-                    f"{label} has no column {name} (found: {_listed(self.found)}); if another one is meant, say "
+                    f"{label} has no column {name} (found: {listed_columns(self.found)}); if another one is meant, say "
                     f"--columns {name}={near[0] if near else 'COLUMN'}"
                 )
 
@@ -160,12 +169,13 @@ def _chosen(path: Path, name: str, found: Sequence[str], options: MetadataOption
     if name in options.columns:
         if options.columns[name] not in found:
             raise InputError(
-                f"{path}: no column '{options.columns[name]}', which --columns reads as {name} (found: {_listed(found)})"
+                f"{path}: no column '{options.columns[name]}', which --columns reads as {name} (found: {listed_columns(found)})"
             )
         return options.columns[name]
     taken = set(options.columns.values())
     return next((one for one in (name, *SYNONYMS.get(name, ())) if one in found and one not in taken), None)
 
 
-def _listed(found: Sequence[str]) -> str:
+def listed_columns(found: Sequence[str]) -> str:
+    """The columns that there are, for messages."""
     return ", ".join(found)[:SHOWN] or "nothing"

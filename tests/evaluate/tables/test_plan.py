@@ -103,6 +103,15 @@ def test_pretrained_runs_fill_the_lower_half(tmp_path: Path) -> None:
             choose_tables(("1",), quick=False, pretrained={system: tmp_path})
 
 
+def test_further_systems_get_rows_of_their_own() -> None:
+    systems = ("mine:Mine", "rare-first", "asy", "mine:Mine")
+    first, third, seventh = choose_tables(("1", "3", "7"), quick=True, pretrained={}, systems=systems)
+    further = tuple(Row(label=name, choice=Choice(system=name)) for name in ("mine:Mine", "rare-first"))
+    assert first.rows == (*SYSTEMS, *INSTEAD, *further)
+    assert third.rows == (*SYSTEMS, *further)
+    assert not set(further) & set(seventh.rows)
+
+
 def test_rows_are_told_apart_by_their_labels() -> None:
     for one in TABLES:
         assert len({row.label for row in one.rows}) == len(one.rows)

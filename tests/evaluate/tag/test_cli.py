@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from optsg.data.inputs.media_folder import known_suffixes
@@ -105,6 +108,20 @@ def test_a_file_is_encoded_as_the_feature_store_holds_it(run, feats, videos):
             np.testing.assert_allclose(frames, store.frames(row), atol=2e-3)
             np.testing.assert_allclose(patches, store.patches(row), atol=2e-3)
         assert {store.kind(row) for row in range(len(store))} == {"video", "image"}
+
+
+def test_pictures_in_the_rows_of_a_data_set_are_tagged(run, tmp_path):
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 20), shade("red", 78)).save(buffer, "PNG")
+    rows = [{"image": {"bytes": buffer.getvalue(), "path": name}} for name in ("red.png", None)]
+    (tmp_path / "set").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "set" / "x.parquet")
+    result = optsg_tag(tmp_path / "set", "--run", run, "--json", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    paths = [f"{tmp_path / 'set' / 'x.parquet'}/{name}" for name in ("red.png", "2")]
+    assert [(row["path"], [tag["tag"] for tag in row["tags"]]) for row in rows_of(result)] == [
+        (path, ["Red"]) for path in paths
+    ]
 
 
 def test_a_run_that_knows_no_patches_reads_an_image_as_a_video_of_one_frame(run_path, run, unseen, monkeypatch):

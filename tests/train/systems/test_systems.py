@@ -52,6 +52,7 @@ PARTS = {
     "prompt-classification": ["contrastive", "classification"],
 }
 """Parts of a system's loss where they are not OP-TSG's."""
+REMEDY = "install the package that has it, or name a class as MODULE:CLASS"
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_names_and_systems_are_the_same_list() -> None:
 
 
 def test_an_unknown_system_is_one_sentence_that_lists_the_known_ones(feats: Path) -> None:
-    sentence = f"there is no system 'bim'; known are {', '.join(SYSTEM_NAMES)}"
+    sentence = f"there is no system 'bim'; known are {', '.join(SYSTEM_NAMES)}; {REMEDY}"
     result = train("--feats", feats, "--system", "bim")
     assert (result.exit_code, result.output) == (1, f"error: {sentence}\n")
     assert not Path("runs").exists()
@@ -95,7 +96,8 @@ def test_resuming_takes_no_system() -> None:
 
 def test_help_lists_the_systems() -> None:
     text = "".join(CliRunner().invoke(main, ["--help"]).output.split())  # lines may break at hyphens
-    assert f"Whattotrain:{','.join(SYSTEM_NAMES)}.[default:op-tsg]" in text
+    own = "oneofaninstalledpackage;oraclassofyourown,MODULE:CLASS"
+    assert f"Whattotrain:{','.join(SYSTEM_NAMES)};{own}.[default:op-tsg]" in text
 
 
 @pytest.mark.parametrize("width", ["width=32", "width=48"])
@@ -550,6 +552,7 @@ def test_a_run_of_a_system_that_this_version_does_not_know(feats: Path) -> None:
     train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
     path = Path("runs/a/config.json")
     path.write_text(path.read_text().replace('"system": "op-tsg"', '"system": "next-year"'))
-    message = f"runs/a cannot be read: there is no system 'next-year'; known are {', '.join(SYSTEM_NAMES)}"
+    known = ", ".join(SYSTEM_NAMES)
+    message = f"runs/a cannot be read: there is no system 'next-year'; known are {known}; {REMEDY}"
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         load_run(Path("runs/a"))

@@ -1,0 +1,1 @@
+"""``optsg-store`` with the commands that need a trained run."""
