@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ....data.errors import ConfigError, RunError, reason_of
+from ....data.foreign.csv_cells import as_cell, from_cell
 from ....data.foreign.json_reader import check_is_file
 from ....data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
 from ....data.inputs.relative_paths import printable
 from ....data.whole_files import lock_out, whole_file
-from ...csv_cells import as_cell, from_cell
 from ...scores.predictions import json_line
 from ..tagged_file import TaggedFile
 from .hugging_face import HuggingFaceOutput
