@@ -33,6 +33,7 @@ from .group_tagger import Embedding as Embedding
 from .media_inputs import Features as Features
 from .media_inputs import Media, request_of
 from .requests import TagRequest, TagRequests
+from .segments import Segment as Segment
 from .tagged_file import TaggedFile
 
 
@@ -45,12 +46,14 @@ class Tag:
         score: confidence in [0, 1]; 1 for a pinned tag.
         novel: not a tag of the training split.
         evidence: seconds of video and title words that it rests on; ``None`` where it was not asked for or the tag pinned.
+        segments: from when to when it holds in a video; empty where that was not asked for, and for images and pinned tags.
     """
 
     text: str
     score: float
     novel: bool
     evidence: Evidence | None = None
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,7 @@ class Tagger(ModelHubMixin):
         favour: Favour | None = None,
         nil_bias: float | None = None,
         evidence: bool = False,
+        segments: bool = False,
         batch_size: int = 16,
         workers: int | None = None,
         timeout: float = DEFAULT_TIMEOUT,
@@ -109,6 +113,7 @@ class Tagger(ModelHubMixin):
             favour: which tags to be generous with: ``rare``, ``balanced`` or ``precise``.
             decision, nil_bias: other dials (:class:`optsg.evaluate.options.TaggingOptions`).
             evidence: whether tags say what they rest on.
+            segments: whether tags of videos say from when to when they hold.
             batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_encoder.Work`).
 
         Raises:
@@ -124,7 +129,8 @@ class Tagger(ModelHubMixin):
         )
         work = Work(group=batch_size, workers=workers, timeout=timeout)
         run = fetch_run(path_or_hub_id)
-        return cls(FileTagger.open(run, device=device, options=options, evidence=evidence, work=work))
+        says = {"evidence": evidence, "segments": segments}
+        return cls(FileTagger.open(run, device=device, options=options, work=work, **says))
 
     def tag(
         self, media: Media, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
@@ -223,7 +229,8 @@ class Tagger(ModelHubMixin):
 
 def _tags(tagged: TaggedFile) -> list[Tag]:
     evidence = tagged.evidence or [None] * len(tagged.tags)
+    segments = tagged.segments or [()] * len(tagged.tags)
     return [
-        Tag(text=tag.text, score=tag.score, novel=tag.novel, evidence=found)
-        for tag, found in zip(tagged.tags, evidence, strict=True)
+        Tag(text=tag.text, score=tag.score, novel=tag.novel, evidence=found, segments=when)
+        for tag, found, when in zip(tagged.tags, evidence, segments, strict=True)
     ]

@@ -38,5 +38,14 @@ class WithParents:
 
     def _implied(self, tagged: TaggedFile, gone: frozenset[str]) -> TaggedFile:
         tags = [tag for tag in self._hierarchy.implied(tagged.tags) if tag_key(tag.text) not in gone]
-        evidence = dict(zip((tag.text for tag in tagged.tags), tagged.evidence, strict=False))
-        return replace(tagged, tags=tags, evidence=[evidence.get(tag.text) for tag in tags] if evidence else ())
+        texts = [tag.text for tag in tagged.tags]
+        evidence, segments = (
+            dict(zip(texts, tagged.evidence, strict=False)),
+            dict(zip(texts, tagged.segments, strict=False)),
+        )
+        return replace(
+            tagged,
+            tags=tags,
+            evidence=[evidence.get(tag.text) for tag in tags] if evidence else (),
+            segments=[segments.get(tag.text, ()) for tag in tags] if segments else (),
+        )
