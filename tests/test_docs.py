@@ -17,6 +17,7 @@ from optsg.evaluate.report.cli import main as optsg_report
 from optsg.evaluate.serve.cli import main as optsg_serve
 from optsg.evaluate.tables.cli import main as optsg_tables
 from optsg.evaluate.tag.cli import main as optsg_tag
+from optsg.evaluate.vocabulary.cli import main as optsg_vocabulary
 from optsg.extract.cli import main as optsg_extract
 from optsg.extract.store.cli import main as optsg_store
 from optsg.train.cli import main as optsg_train
@@ -39,6 +40,7 @@ COMMANDS: dict[str, click.Command] = {
     "optsg-judge": optsg_judge,
     "optsg-memory": optsg_memory,
     "optsg-serve": optsg_serve,
+    "optsg-vocabulary": optsg_vocabulary,
 }
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
