@@ -21,13 +21,13 @@ from .evidence import Evidence
 STRONGEST = 1 / 3
 """Share of the frames whose mean evidence is that of a frame with the tag."""
 
-LEVEL = 0.35
+LEVEL = 0.5
 """Of that mean: a frame with so much speaks neither for the tag nor against it."""
 
 MOST_CERTAIN = 2.0
 """Log-odds of one frame, at most."""
 
-CHANGE_COST = 0.5
+CHANGE_COST = 0.3
 """Log-odds that beginning or ending a span costs; the strongest frame alone is worth both."""
 
 LONGEST_GAP, SHORTEST_SPAN = 1.0, 1.0
