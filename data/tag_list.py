@@ -16,7 +16,7 @@ composed or not) and white space do not matter, all else does. The marks of this
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,6 +60,36 @@ class TagList:
 
 OPEN = TagList()
 """Every tag is allowed."""
+
+
+def tag_list_lines(tags: Iterable[str], aliases: Mapping[str, str], blocked: Iterable[str] = ()) -> Iterator[str]:
+    """Lines, without their ends, that :func:`parse_tag_list` reads as a closed list.
+
+    Args:
+        tags: spellings that are allowed.
+        aliases: other names, each with its tag.
+        blocked: tags that are never produced.
+
+    Raises:
+        ConfigError: an alias belongs to a tag with an arrow in it, which the format has no way to say.
+    """
+    for tag in tags:
+        is_plain = not tag.startswith((BLOCK, COMMENT, PLAIN)) and tag != ANY and ARROW not in tag
+        yield tag if is_plain else PLAIN + tag
+    for alias, tag in aliases.items():
+        if ARROW in tag:
+            raise ConfigError(
+                f"“{alias}” cannot become an alias of “{tag}”: a list of tags has no way to write {ARROW} there"
+            )
+        yield f"{_quoted(alias)} {ARROW} {tag}"
+    for tag in blocked:
+        yield BLOCK + tag
+
+
+def _quoted(alias: str) -> str:
+    """An alias as CSV, in quotes where it would be read as something else."""
+    is_plain = not alias.startswith((BLOCK, COMMENT, PLAIN)) and not set(',"') & set(alias)
+    return alias if is_plain else '"' + alias.replace('"', '""') + '"'
 
 
 def read_tag_list(path: Path) -> TagList:

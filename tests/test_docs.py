@@ -19,6 +19,7 @@ from optsg.evaluate.serve.cli import main as optsg_serve
 from optsg.evaluate.store.cli import main as optsg_store
 from optsg.evaluate.tables.cli import main as optsg_tables
 from optsg.evaluate.tag.cli import main as optsg_tag
+from optsg.evaluate.vocabulary.cli import main as optsg_vocabulary
 from optsg.extract.cli import main as optsg_extract
 from optsg.train.cli import main as optsg_train
 
@@ -40,6 +41,7 @@ COMMANDS: dict[str, click.Command] = {
     "optsg-judge": optsg_judge,
     "optsg-memory": optsg_memory,
     "optsg-serve": optsg_serve,
+    "optsg-vocabulary": optsg_vocabulary,
 }
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

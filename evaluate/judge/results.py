@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 
-from ..csv_cells import as_cell
+from ...data.foreign.csv_cells import as_cell
 from .answers import AnswerFile, Verdict
 from .questions import Questions
 from .statistics import Agreement, TagGain, TagVerdict, agreements, tag_gains, tag_verdicts

@@ -26,7 +26,7 @@ def render_page(
     template: str,
     *,
     styles: Sequence[str | Path] = ("report.css",),
-    script: str | None = "report.js",
+    script: str | Path | None = "report.js",
     folder: Path = TEMPLATES,
     **shown: object,
 ) -> str:
@@ -35,7 +35,7 @@ def render_page(
     Args:
         template: a file of ``folder`` that extends ``page.html``.
         styles: files, by default of ``assets/``, that make up its style sheet.
-        script: the file of ``assets/`` that is its only script.
+        script: the file, by default of ``assets/``, that is its only script.
         folder: of the template; those of ``templates/`` are found too.
         shown: what the template shows.
 

@@ -38,7 +38,7 @@ class Job:
         request: the file.
         tagger: how it is to be tagged.
         wishes: tags that it has and has not.
-        evidence: whether tags come with what they rest on.
+        evidence, segments: whether tags come with what they rest on, and when they hold.
         outcome: what became of it.
         left: whether nobody waits for it any more.
     """
@@ -47,6 +47,7 @@ class Job:
     tagger: RunTagger
     wishes: VideoTags
     evidence: bool = False
+    segments: bool = False
     outcome: Future[TaggedFile] = field(default_factory=Future)
     left: bool = False
 
@@ -183,13 +184,13 @@ class Batcher:
     def _outcomes(self, group: Sequence[Read]) -> list[TaggedFile]:
         """Encoded together, and tagged together as far as the same is asked of them."""
         features = self._files.files.encode([read for _, read in group])
-        alike: dict[tuple[RunTagger, VideoTags, bool], list[int]] = {}
+        alike: dict[tuple[RunTagger, VideoTags, bool, bool], list[int]] = {}
         for place, (job, _) in enumerate(group):
-            alike.setdefault((job.tagger, job.wishes, job.evidence), []).append(place)
+            alike.setdefault((job.tagger, job.wishes, job.evidence, job.segments), []).append(place)
         outcomes: dict[int, TaggedFile] = {}
-        for (tagger, wishes, evidence), places in alike.items():
+        for (tagger, wishes, evidence, segments), places in alike.items():
             some = [(group[place][0].request, features[place]) for place in places]
-            tagged = self._files.outcomes(some, wishes, tagger=tagger, evidence=evidence)
+            tagged = self._files.outcomes(some, wishes, tagger=tagger, evidence=evidence, segments=segments)
             outcomes.update(zip(places, tagged, strict=True))
         return [outcomes[place] for place in range(len(group))]
 

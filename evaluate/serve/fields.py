@@ -27,6 +27,7 @@ FIELDS = {
     "max_tags": "At most so many tags.",
     "hierarchy": "What separates the parts of tags such as animal/cat, whose parents are given too; none: nothing does.",
     "evidence": "true: what each tag rests on.",
+    "segments": "true: from when to when each tag of a video holds.",
     "run": "Which of several runs.",
 }
 """What each means, for the page of the addresses."""
@@ -54,6 +55,7 @@ class Ask:
         wishes: tags that they have and have not.
         max_tags: ``None``: all.
         evidence: whether tags come with what they rest on.
+        segments: whether they come with when they hold.
         run: which; ``None``: the first.
     """
 
@@ -62,6 +64,7 @@ class Ask:
     wishes: VideoTags
     max_tags: int | None
     evidence: bool
+    segments: bool
     run: str | None
 
     def title_of(self, place: int, count: int) -> str | None:
@@ -99,7 +102,8 @@ def read_fields(fields: Mapping[str, Sequence[str]]) -> Ask:
         wanted=_wanted(one),
         wishes=VideoTags(pinned=pinned, forbidden=forbidden),
         max_tags=_most(one),
-        evidence=_is_true(one),
+        evidence=_is_true(one, "evidence"),
+        segments=_is_true(one, "segments"),
         run=one.get("run"),
     )
 
@@ -145,10 +149,10 @@ def _most(one: Mapping[str, str]) -> int | None:
     return int(text)
 
 
-def _is_true(one: Mapping[str, str]) -> bool:
-    text = one.get("evidence", "").lower()
+def _is_true(one: Mapping[str, str], name: str) -> bool:
+    text = one.get(name, "").lower()
     if text not in ("", "0", "1", "false", "true"):
-        raise unusable(f"evidence is {printable(text)[:40]!r}; expected true or false")
+        raise unusable(f"{name} is {printable(text)[:40]!r}; expected true or false")
     return text in ("1", "true")
 
 

@@ -142,7 +142,10 @@ class Service:
     def _jobs(self, model: Model, ask: Ask, requests: Sequence[TagRequest]) -> list[Job]:
         tagger = model.tagger(ask.wanted)
         tagger.check(ask.wishes)
-        return [Job(request=request, tagger=tagger, wishes=ask.wishes, evidence=ask.evidence) for request in requests]
+        return [
+            Job(request=request, tagger=tagger, wishes=ask.wishes, evidence=ask.evidence, segments=ask.segments)
+            for request in requests
+        ]
 
     def _request(self, media: Upload | str, title: str | None) -> TagRequest:
         if isinstance(media, Upload):

@@ -36,6 +36,7 @@ Examples:
   optsg-tag cat.mp4
   optsg-tag cat.mp4 --title "our cat at the window" --evidence
   optsg-tag archive/ --out tags.jsonl
+  optsg-tag movie.mp4 --segments --sidecar vtt
   optsg-tag "shards/{000..099}.tar" --run runs/small-1 --out tags.parquet
   optsg-tag holiday/ --write-sidecar --min-precision 0.9
   optsg-tag cat.mp4 --vocabulary tags.txt --pin cat --forbid dog
@@ -77,6 +78,7 @@ Exit codes:
 @click.option("--forbid", "forbidden", multiple=True, metavar="TAG", help="A tag that the videos do not have.")
 @tagging_options
 @click.option("--evidence", is_flag=True, help="For each tag, the seconds of video and the title words it rests on.")
+@click.option("--segments", is_flag=True, help="For each tag of a video, from when to when it holds.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -120,13 +122,12 @@ def main(
     """
     _check_usage(paths, title=chosen["title"], metadata=chosen["metadata"])
     _check_usage_of_out(out, **{name: chosen[name] for name in ("kind", "overwrite", "retry_failed", "as_json")})
-    check_beside(**{name: chosen[name] for name in ("sidecar", "replace", "underscores", "kind")})
+    check_beside(**{name: chosen[name] for name in ("sidecar", "replace", "underscores", "segments", "kind")})
     stop = StopRequest()
     kept = _kept(out, chosen["overwrite"])
     with one_sentence_errors(verbose, on_interrupt=kept):
-        encoders = chosen_untrained(
-            untrained=untrained, preset=preset, image_encoder=image_encoder, run=run, evidence=chosen["evidence"]
-        )
+        says = {name: chosen[name] for name in ("evidence", "segments")}
+        encoders = chosen_untrained(untrained=untrained, preset=preset, image_encoder=image_encoder, run=run, **says)
         counts = _tag(encoders or find_run(run), paths, out, stop, quiet=quiet, **chosen)
     if out is not None and not quiet:
         click.echo(counts.sentence(out), err=True)
@@ -148,6 +149,7 @@ def _tag(
     metadata: Path | None,
     name_titles: bool | None,
     evidence: bool,
+    segments: bool,
     write_sidecar: bool,
     json_log: Path | None,
     sidecar: tuple[str, ...],
@@ -168,7 +170,8 @@ def _tag(
     work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
     how = {name: chosen.pop(name) for name in _OF_OUTPUT}
     options = TaggingOptions(**chosen)
-    made = _made(wishes, evidence=evidence, write_sidecar=write_sidecar, sidecar=sidecar, hierarchy=hierarchy)
+    says = {"evidence": evidence, "segments": segments}
+    made = _made(wishes, write_sidecar=write_sidecar, sidecar=sidecar, hierarchy=hierarchy, **says)
     names = name_titles if isinstance(source, Untrained) else name_titles or False
     opened = _open_output(out, source, options, made, **how)
     with stop_on_signals(stop), open_json_log(json_log) as log, opened as output:
@@ -176,7 +179,7 @@ def _tag(
         requests = TagRequests(paths, is_done=output.is_done, warn=_warn, note=_note, **how_read)
         requests.check()
         log.write("started", run=_name(source), paths=[str(path) for path in paths])
-        opening: dict[str, Any] = {"device": device, "evidence": evidence, "allow_systems": allow_systems}
+        opening: dict[str, Any] = {"device": device, "allow_systems": allow_systems, **says}
         tagger, separator = _open_tagger(source, options, hierarchy, work=work, **opening)
         beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
         also = {
@@ -221,7 +224,7 @@ _OF_OUTPUT = ("kind", "as_json", "overwrite", "retry_failed", "csv_separator", "
 def _open_tagger(
     source: Path | Untrained, options: TaggingOptions, hierarchy: str, *, device: str, work: Work, **of_run: Any
 ) -> tuple[Tagging, str | None]:
-    """The tagger, and what separates the parts of its tags."""
+    """The tagger, which says ``evidence`` and ``segments`` where it is to, and what separates the parts of its tags."""
     tagger: FileTagger | UntrainedTagger
     if isinstance(source, Untrained):
         from .cold_start.tagger import UntrainedTagger
@@ -334,6 +337,7 @@ class _Printer:
             else:
                 Console().print(tags_table(tagged.path, list(tagged.tags), system=self.system))
                 _print_evidence(tagged)
+                _print_segments(tagged)
 
     def finish(self) -> None:
         """Prints nothing more."""
@@ -351,3 +355,9 @@ def _print_evidence(tagged: TaggedFile) -> None:
             seconds = "" if found.second is None else f", at {found.second:.1f} s"
             word = "" if found.word is None else f", “{found.word}” in the title"
             click.echo(f"{tag.text}: {(seconds + word).removeprefix(', ') or 'nothing in particular'}")
+
+
+def _print_segments(tagged: TaggedFile) -> None:
+    for tag, segments in zip(tagged.tags, tagged.segments, strict=False):
+        if segments:
+            click.echo(f"{tag.text}: {', '.join(f'{one.start:.1f}–{one.end:.1f} s' for one in segments)}")

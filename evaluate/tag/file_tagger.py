@@ -25,6 +25,7 @@ from .file_encoder import FileEncoder, Work, one_file
 from .group_tagger import Embedder, Features, GroupTagger, TaggerInput, TaggerOutput
 from .requests import TagRequest
 from .run_tagger import RunTagger, open_tagger
+from .segments import segments_of
 from .tagged_file import TaggedFile
 from .with_parents import with_parents
 
@@ -36,14 +37,15 @@ class FileTagger:
         tagger: what predicts.
         files: makes features.
         evidence: whether tags come with what they rest on.
+        segments: whether tags of videos come with when they hold.
     """
 
-    def __init__(self, tagger: RunTagger, files: FileEncoder, *, evidence: bool = False):
+    def __init__(self, tagger: RunTagger, files: FileEncoder, *, evidence: bool = False, segments: bool = False):
         self.tagger, self.run, self.files = tagger, tagger.run, files
         self._groups = GroupTagger(tagger.run, files.work.group)
-        lacking = without_evidence(tagger.run.system) if evidence else None
+        lacking = without_evidence(tagger.run.system) if evidence or segments else None
         self.warnings = tagger.warnings if lacking is None else (*tagger.warnings, lacking)
-        self._evidence = evidence
+        self._evidence, self._segments = evidence, segments
         self._no_frames = np.empty((0, files.frame_dim), np.float16)
         self._no_patches = np.empty((0, files.patch_dim), np.float16)
 
@@ -55,6 +57,7 @@ class FileTagger:
         device: str = "auto",
         options: TaggingOptions | None = None,
         evidence: bool = False,
+        segments: bool = False,
         work: Work | None = None,
         hierarchy: str = FOUND,
         allow_systems: Collection[str] = (),
@@ -73,7 +76,8 @@ class FileTagger:
         """
         run = load_run(path, device=device, allow_systems=allow_systems)
         tagger = open_tagger(run, options or TaggingOptions(), device=device, hierarchy=hierarchy)
-        return cls(tagger, FileEncoder.of_run(run, work or Work(), device=device), evidence=evidence)
+        files = FileEncoder.of_run(run, work or Work(), device=device)
+        return cls(tagger, files, evidence=evidence, segments=segments)
 
     @property
     def system(self) -> str:
@@ -162,6 +166,7 @@ class FileTagger:
             patches=self._no_patches if is_video else features.patches,
             title=features.title,
             times=features.times.tolist(),
+            duration=features.duration,
             wishes=wishes or VideoTags(),
         )
 
@@ -190,13 +195,15 @@ class FileTagger:
         *,
         tagger: RunTagger | None = None,
         evidence: bool | None = None,
+        segments: bool | None = None,
     ) -> list[TaggedFile]:
         """What became of a group of files.
 
         Args:
             wishes: tags that all of them have or have not, beside their own.
             tagger: another one of the same run.
-            evidence: whether tags come with what they rest on, where that differs from the tagger's own way.
+            evidence, segments: whether tags come with what they rest on, and when they hold, where that differs from the
+                tagger's own way.
         """
         tagger = tagger or self.tagger
         outcomes: dict[int, TaggedFile] = {}
@@ -214,11 +221,17 @@ class FileTagger:
                 continue
             good[place] = self.input_of(features, own)
         explains = self._evidence if evidence is None else evidence
-        found = self._groups.tag(tagger, list(good.values()), evidence=explains)
+        places = self._segments if segments is None else segments
+        found = self._groups.tag(tagger, list(good.values()), evidence=explains or places)
         for (place, one), output in zip(good.items(), found, strict=True):
             request = group[place][0]
             tagged = TaggedFile(
-                path=request.path, title=one.title, tags=output.tags, evidence=output.evidence, sidecar=request.sidecar
+                path=request.path,
+                title=one.title,
+                tags=output.tags,
+                evidence=output.evidence if explains else (),
+                segments=[segments_of(rest, duration=one.duration) for rest in output.evidence] if places else (),
+                sidecar=request.sidecar,
             )
             blocked = () if tagger.control is None else tagger.control.tags.blocked
             outcomes[place] = with_parents(tagged, tagger.hierarchy, one.wishes, blocked)

@@ -53,6 +53,7 @@ class TaggerInput:
         patches: (Q, patch_dim).
         title: its title.
         times: (M,) seconds of the frames; empty where nobody knows them.
+        duration: seconds of the video; NaN where nobody knows it.
         wishes: tags that it has and has not.
     """
 
@@ -60,6 +61,7 @@ class TaggerInput:
     patches: Features
     title: str = ""
     times: Sequence[float] = ()
+    duration: float = float("nan")
     wishes: VideoTags = NOTHING_WISHED
 
 

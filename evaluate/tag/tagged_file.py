@@ -10,6 +10,7 @@ from typing import Any
 from ...data.predicted_tag import PredictedTag
 from ..scores.predictions import tag_rows
 from .evidence import Evidence
+from .segments import Segments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class TaggedFile:
         title: what was read beside the pictures.
         tags: pinned ones first, then best score first.
         evidence: of each tag, ``None`` for a pinned one; empty where it was not asked for.
+        segments: of each tag when it holds, none of an image and of a pinned tag; empty where they were not asked for.
         error: one sentence; ``None`` where there was none.
         sidecar: the ``.info.json`` beside the file.
     """
@@ -29,15 +31,19 @@ class TaggedFile:
     title: str = ""
     tags: Sequence[PredictedTag] = ()
     evidence: Sequence[Evidence | None] = ()
+    segments: Sequence[Segments] = ()
     error: str | None = None
     sidecar: Path | None = None
 
     def rows(self) -> list[dict[str, Any]]:
-        """The tags as they stand in JSON (:func:`optsg.evaluate.scores.predictions.tag_rows`), with ``"evidence"`` where it is known."""
+        """The tags as they stand in JSON (:func:`optsg.evaluate.scores.predictions.tag_rows`), with ``"evidence"`` and ``"segments"`` where they are known."""
         rows = tag_rows(self.tags)
         for row, found in zip(rows, self.evidence, strict=False):
             if found is not None:
                 row["evidence"] = found.to_json()
+        for row, segments in zip(rows, self.segments, strict=False):
+            if segments:
+                row["segments"] = [segment.to_json() for segment in segments]
         return rows
 
     def to_json(self) -> dict[str, Any]:

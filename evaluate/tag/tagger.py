@@ -33,6 +33,7 @@ from .group_tagger import Embedding as Embedding
 from .media_inputs import Features as Features
 from .media_inputs import Media, request_of
 from .requests import TagRequest, TagRequests
+from .segments import Segment as Segment
 from .tagged_file import TaggedFile
 
 
@@ -45,12 +46,14 @@ class Tag:
         score: confidence in [0, 1]; 1 for a pinned tag.
         novel: not a tag of the training split.
         evidence: seconds of video and title words that it rests on; ``None`` where it was not asked for or the tag pinned.
+        segments: from when to when it holds in a video; empty where that was not asked for, and for images and pinned tags.
     """
 
     text: str
     score: float
     novel: bool
     evidence: Evidence | None = None
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,7 @@ class Tagger(ModelHubMixin):
         nil_bias: float | None = None,
         hierarchy: str = "auto",
         evidence: bool = False,
+        segments: bool = False,
         batch_size: int = 16,
         workers: int | None = None,
         timeout: float = DEFAULT_TIMEOUT,
@@ -113,6 +117,7 @@ class Tagger(ModelHubMixin):
                 ``none`` is nothing.
             decision, nil_bias: other dials (:class:`optsg.evaluate.options.TaggingOptions`).
             evidence: whether tags say what they rest on.
+            segments: whether tags of videos say from when to when they hold.
             batch_size, workers, timeout: of :meth:`tag_many` (:class:`optsg.evaluate.tag.file_encoder.Work`).
             allow_systems: classes, ``MODULE:CLASS``, that are imported where the run was trained with one: code of others.
 
@@ -128,8 +133,9 @@ class Tagger(ModelHubMixin):
             nil_bias=nil_bias,
         )
         work = Work(group=batch_size, workers=workers, timeout=timeout)
-        how: dict[str, Any] = {"evidence": evidence, "hierarchy": hierarchy, "allow_systems": allow_systems}
-        return cls(FileTagger.open(fetch_run(path_or_hub_id), device=device, options=options, work=work, **how))
+        how: dict[str, Any] = {"evidence": evidence, "segments": segments, "hierarchy": hierarchy}
+        run = fetch_run(path_or_hub_id)
+        return cls(FileTagger.open(run, device=device, options=options, work=work, allow_systems=allow_systems, **how))
 
     def tag(
         self, media: Media, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
@@ -228,7 +234,8 @@ class Tagger(ModelHubMixin):
 
 def _tags(tagged: TaggedFile) -> list[Tag]:
     evidence = tagged.evidence or [None] * len(tagged.tags)
+    segments = tagged.segments or [()] * len(tagged.tags)
     return [
-        Tag(text=tag.text, score=tag.score, novel=tag.novel, evidence=found)
-        for tag, found in zip(tagged.tags, evidence, strict=True)
+        Tag(text=tag.text, score=tag.score, novel=tag.novel, evidence=found, segments=when)
+        for tag, found, when in zip(tagged.tags, evidence, segments, strict=True)
     ]

@@ -23,5 +23,12 @@ def with_parents(
         return tagged
     gone = {*blocked, *map(tag_key, wishes.forbidden)}
     tags = [tag for tag in hierarchy.implied(tagged.tags) if tag_key(tag.text) not in gone]
-    evidence = dict(zip((tag.text for tag in tagged.tags), tagged.evidence, strict=False))
-    return replace(tagged, tags=tags, evidence=[evidence.get(tag.text) for tag in tags] if evidence else ())
+    texts = [tag.text for tag in tagged.tags]
+    evidence = dict(zip(texts, tagged.evidence, strict=False))
+    segments = dict(zip(texts, tagged.segments, strict=False))
+    return replace(
+        tagged,
+        tags=tags,
+        evidence=[evidence.get(tag.text) for tag in tags] if evidence else (),
+        segments=[segments.get(tag.text, ()) for tag in tags] if segments else (),
+    )

@@ -30,6 +30,7 @@ Examples:
   optsg-store convert feats-shards feats.h5 --overwrite
   optsg-store merge parts/*.h5 --out feats.h5
   optsg-store relabel feats.h5 --metadata corrected.csv
+  optsg-store relabel feats.h5 --aliases accepted.csv
   optsg-store import-features clip/ --metadata create_210k/ --out feats.h5 --preset clip-zh
 """
 
@@ -175,9 +176,14 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
 @click.argument("path", metavar="STORE", type=click.Path(path_type=Path))
 @click.option(
     "--metadata",
-    required=True,
     type=click.Path(path_type=Path),
     help="Table with file_name or id and some of title, tags, split; or annotations of CREATE.",
+)
+@click.option(
+    "--aliases",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="In place of --metadata: proposals of optsg-vocabulary, of which those with yes in the column accept are made.",
 )
 @click_options("columns", "tag_separator", "group_rows")
 @click.option(
@@ -185,16 +191,28 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
 )
 @click.option("--device", default="auto", show_default=True, help="Device of the text encoder: auto, cpu, cuda, …")
 @quiet_and_verbose
-def relabel_command(path: Path, metadata: Path, quiet: bool, verbose: bool, **options: Any) -> None:
+def relabel_command(
+    path: Path, metadata: Path | None, aliases: Path | None, quiet: bool, verbose: bool, device: str, **reading: Any
+) -> None:
     """Give videos of STORE other titles, tags and splits: nothing is decoded.
 
-    What the table has no column for stays as it is, and so does a video without a row unless told otherwise. New tags are embedded with the store's text encoder.
+    What the table has no column for stays as it is, and so does a video without a row unless told otherwise. With --aliases tags
+    are merged, taken away and put under others in all videos. New tags are embedded with the store's text encoder.
     """
+    if (metadata is None) == (aliases is None):
+        raise click.UsageError("give --metadata, or --aliases, and not both")
+    if aliases is not None and any(reading.values()):
+        raise click.UsageError("options of tables and --clear-missing are for --metadata")
     with one_sentence_errors(verbose, on_interrupt=f"{path} is as it was before"):
+        from .accepted_changes import apply_accepted
         from .relabel import relabel
 
         with _progress("relabelling", [path], quiet) as progress:
-            done = relabel(path, metadata, progress=progress, **options)
+            if aliases is not None:
+                done = apply_accepted(path, aliases, device=device, progress=progress)
+            else:
+                assert metadata is not None
+                done = relabel(path, metadata, device=device, progress=progress, **reading)
         for note in () if quiet else done.notes:
             click.echo(f"note: {note}", err=True)
         for warning in done.warnings():

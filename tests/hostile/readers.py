@@ -33,6 +33,8 @@ from optsg.data.store import open_store
 from optsg.data.store.verification import verify_store
 from optsg.data.tag_list import read_tag_list
 from optsg.data.tag_table import TagRow, TagTable
+from optsg.data.vocabulary.decisions import read_decisions
+from optsg.data.vocabulary.proposal import COLUMNS, Proposal, csv_line
 from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.judge.answers import Answer, AnswerFile
 from optsg.evaluate.scores.predictions import read_predictions
@@ -251,6 +253,16 @@ def make_tag_list(path: Path) -> None:
     path.write_text('# tags\n*\ncat\n"a, b", dog => Dog\n!owl\n=T-shirt\n')
 
 
+def make_decisions(path: Path) -> None:
+    names = ("cta", 'a "b", c', "=1")
+    proposals = [
+        Proposal(kind="alias", tag=name, into="cat", score=0.5, evidence="x", count_tag=1, count_into=2)
+        for name in names
+    ]
+    lines = [csv_line((*proposal.cells(), "yes")) for proposal in proposals]
+    path.write_text("".join([csv_line(COLUMNS), *lines]), encoding="utf-8")
+
+
 def make_predictions(path: Path) -> None:
     tag = {"tag": "cat", "score": 0.5, "novel": False, "prompt": 3}
     path.write_text(
@@ -344,6 +356,7 @@ READERS = {
     "features, h5": Reader(make_h5, read_features, "f.h5"),
     "run folder": Reader(make_run, read_run, "run", (*RUN_FILES, "log.jsonl", "state/progress.json")),
     "additions": Reader(make_additions, read_additions, "run", ("memory_additions.safetensors",)),
+    "accepted proposals": Reader(make_decisions, read_decisions, "accepted.csv"),
     "tag list": Reader(make_tag_list, read_tag_list, "tags.txt"),
     "predictions": Reader(make_predictions, read_predictions, "predictions.jsonl"),
     "answers": Reader(make_answers, read_answers, "answers.sqlite"),

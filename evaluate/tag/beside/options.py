@@ -7,7 +7,7 @@ import click
 from ....data.command_line import together
 from ....data.tag_hierarchy import FOUND
 
-KINDS = ("txt", "xmp", "nfo", "json")
+KINDS = ("txt", "xmp", "nfo", "json", "vtt")
 """Of files beside others (:mod:`optsg.evaluate.tag.beside.sidecars`)."""
 
 CSV_SEPARATORS = ("comma", "semicolon", "tab")
@@ -19,7 +19,7 @@ beside_options = together(
         multiple=True,
         type=click.Choice(KINDS),
         help="Add the tags to a file beside each: NAME.txt (sd-scripts), NAME.jpg.xmp (digiKam, exiftool), NAME.nfo (Kodi), "
-        "NAME.json (img2dataset). What others wrote stays.",
+        "NAME.json (img2dataset); with --segments NAME.chapters.vtt (WebVTT). What others wrote stays.",
     ),
     click.option(
         "--replace",
@@ -43,7 +43,9 @@ beside_options = together(
 """``sidecar``, ``replace``, ``underscores``, ``csv_separator`` and ``hierarchy``."""
 
 
-def check_beside(*, sidecar: tuple[str, ...], replace: bool, underscores: bool, kind: str | None) -> None:
+def check_beside(
+    *, sidecar: tuple[str, ...], replace: bool, underscores: bool, segments: bool, kind: str | None
+) -> None:
     """Refuses options that are about nothing.
 
     Raises:
@@ -53,3 +55,5 @@ def check_beside(*, sidecar: tuple[str, ...], replace: bool, underscores: bool, 
         raise click.UsageError("--replace is of --sidecar, or of --format hf")
     if underscores and "txt" not in sidecar:
         raise click.UsageError("--underscores is of --sidecar txt")
+    if "vtt" in sidecar and not segments:
+        raise click.UsageError("--sidecar vtt writes when tags hold; give --segments with it")

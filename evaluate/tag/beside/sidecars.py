@@ -14,6 +14,7 @@ from ....data.sidecars.json_file import merged_json_tags
 from ....data.sidecars.text import merged_text_tags
 from ....data.tag_hierarchy import find_separator
 from ..tagged_file import TaggedFile
+from .chapters import SUFFIX, chapters
 
 Writer = Callable[[TaggedFile], bool]
 """Writes the tags of a file beside it; whether anything changed. InputError: it could not, and left all as it was."""
@@ -41,6 +42,7 @@ def writers(kinds: Sequence[str], options: SidecarOptions) -> list[Writer]:
         "xmp": _xmp_writer,
         "nfo": _nfo_writer,
         "json": _json_writer,
+        "vtt": _chapters_writer,
     }
     return [makers[kind](options) for kind in dict.fromkeys(kinds)]
 
@@ -93,6 +95,16 @@ def _nfo_writer(options: SidecarOptions) -> Writer:
             return False
         title = tagged.title or path.stem
         return update_file(path, lambda old: merged_nfo(old, _texts(tagged), replace=options.replace, title=title))
+
+    return write
+
+
+def _chapters_writer(_: SidecarOptions) -> Writer:
+    def write(tagged: TaggedFile) -> bool:
+        if media_kind(tagged.path) != "video":
+            return False
+        path = _shared_path(tagged, SUFFIX)
+        return path is not None and update_file(path, lambda old: chapters(old, tagged))
 
     return write
 

@@ -66,7 +66,7 @@ untrained_options = together(
 
 
 def chosen_untrained(
-    *, untrained: bool, preset: str | None, image_encoder: str | None, run: Path | None, evidence: bool
+    *, untrained: bool, preset: str | None, image_encoder: str | None, run: Path | None, evidence: bool, segments: bool
 ) -> Untrained | None:
     """The encoders that a command names; ``None`` where it is about a run.
 
@@ -79,7 +79,7 @@ def chosen_untrained(
             if value is not None:
                 raise click.UsageError(f"{option} is of --untrained; a run has its own encoders")
         return None
-    for option, is_given in (("--run", run is not None), ("--evidence", evidence)):
+    for option, is_given in (("--run", run is not None), ("--evidence", evidence), ("--segments", segments)):
         if is_given:
             raise click.UsageError(f"{option} needs a run, and --untrained has none; give one of them")
     return Untrained.of(preset, image_encoder)

@@ -32,7 +32,7 @@ class MadeWith:
         vocabulary, decision, favour, nil_bias, threshold, min_precision: of :class:`TaggingOptions`.
         list_digest: of the tags that ``vocabulary`` lists in a file, whatever the file is called.
         pin, forbid: tags that all files have or have not.
-        evidence, write_sidecar, sidecar, hierarchy: what is written besides tags.
+        evidence, segments, write_sidecar, sidecar, hierarchy: what is written besides tags.
         optsg_version: for people.
     """
 
@@ -48,6 +48,7 @@ class MadeWith:
     pin: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     evidence: bool = False
+    segments: bool = False
     write_sidecar: bool = False
     sidecar: tuple[str, ...] = ()
     hierarchy: str | None = None
@@ -119,6 +120,7 @@ class MadeWith:
             "pin",
             "forbid",
             "evidence",
+            "segments",
             "write_sidecar",
             "sidecar",
             "hierarchy",

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ....data.errors import ConfigError, RunError, reason_of
+from ....data.foreign.csv_cells import as_cell, from_cell
 from ....data.foreign.json_reader import check_is_file
 from ....data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
 from ....data.inputs.relative_paths import printable
 from ....data.whole_files import lock_out, whole_file
-from ...csv_cells import as_cell, from_cell
 from ...scores.predictions import json_line
 from ..tagged_file import TaggedFile
 from .hugging_face import HuggingFaceOutput
@@ -227,12 +227,27 @@ TAG = pa.struct(
 SCHEMA = pa.schema({"path": pa.string(), "title": pa.string(), "tags": pa.list_(TAG), "error": pa.string()})
 """``evidence`` is JSON; a file that could not be read has neither title nor tags."""
 
+WITH_SEGMENTS = pa.schema(
+    {
+        **{field.name: field.type for field in SCHEMA},
+        "tags": pa.list_(pa.struct([*TAG, pa.field("segments", pa.string())])),
+    }
+)
+"""The same where tags say when they hold, as JSON."""
+
+JSON_TEXTS = ("evidence", "segments")
+"""What of a tag is JSON in Parquet."""
+
 MADE_WITH = b"optsg"
 """Key of the file's metadata, which says which run and options made it."""
 
 
 class ParquetOutput(TableOutput):
-    """A Parquet file with :data:`SCHEMA`."""
+    """A Parquet file with :data:`SCHEMA`, or with segments :data:`WITH_SEGMENTS`."""
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return WITH_SEGMENTS if self._made_with.segments else SCHEMA
 
     def read(self, *, only_paths: bool = False) -> Iterator[Row]:
         """See :class:`TableOutput`."""
@@ -243,7 +258,7 @@ class ParquetOutput(TableOutput):
             raise RunError(
                 f"{self.path} is not a Parquet file ({reason_of(error)}); name another file with --out"
             ) from error
-        if not found.equals(SCHEMA):
+        if not any(found.equals(schema) for schema in (SCHEMA, WITH_SEGMENTS)):
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
         there = (found.metadata or {}).get(MADE_WITH, b"")
         check_made_with(self.path, there, self._made_with, where=f"the metadata of {self.path}")
@@ -262,13 +277,14 @@ class ParquetOutput(TableOutput):
     def from_json(self, row: dict[str, Any]) -> dict[str, Any]:
         """See :class:`TableOutput`."""
         for tag in row.get("tags", ()):
-            if "evidence" in tag:
-                tag["evidence"] = json.dumps(tag["evidence"], ensure_ascii=False)
+            for name in JSON_TEXTS:
+                if name in tag:
+                    tag[name] = json.dumps(tag[name], ensure_ascii=False)
         return row
 
     def save(self, path: Path, contents: Iterator[dict[str, Any]]) -> None:
         """See :class:`TableOutput`."""
-        schema = SCHEMA.with_metadata({MADE_WITH: self._made_with.to_json()})
+        schema = self._schema.with_metadata({MADE_WITH: self._made_with.to_json()})
         with pq.ParquetWriter(path, schema) as writer:
             while some := list(islice(contents, ROWS_AT_ONCE)):
                 writer.write_table(self._table(some, schema))

@@ -56,7 +56,7 @@ class FakeFiles:
         self.tagger = FakeRunTagger()
         self.groups: list[list[str]] = []
 
-    def outcomes(self, group: Any, wishes: Any, *, tagger: Any = None, evidence: Any = None) -> list[TaggedFile]:  # noqa: ARG002
+    def outcomes(self, group: Any, wishes: Any, *, tagger: Any = None, **says: Any) -> list[TaggedFile]:  # noqa: ARG002
         names = [request.path for request, _ in group]
         self.groups.append(names)
         if "poison" in names:

@@ -268,6 +268,37 @@ def test_a_file_of_tags_grows_and_sidecars_are_written(run, unseen, tmp_path):
     assert (tmp_path / "tags.jsonl").read_text(encoding="utf-8") == written
 
 
+def test_segments_of_a_clip_and_none_of_a_picture(run, unseen, tmp_path):
+    clip, picture = unseen
+    result = optsg_tag(clip, picture, "--run", run, "--segments", "--json", "--sidecar", "vtt")
+    of_clip, of_picture = rows_of(result)
+    assert all(not {"segments", "evidence"} & set(tag) for tag in of_picture["tags"])
+    for tag in of_clip["tags"]:
+        assert "evidence" not in tag
+        assert tag["segments"]
+        for one in tag["segments"]:
+            assert 0 <= one["start"] < one["end"] <= 2.1
+            assert 0 < one["score"] <= 1
+    written = clip.with_suffix(".chapters.vtt").read_text(encoding="utf-8")
+    assert written.startswith("WEBVTT\n\nNOTE Tags by optsg-tag\n\n00:00:0")
+    assert of_clip["tags"][0]["tag"] in written
+    assert not picture.with_suffix(".chapters.vtt").exists()
+
+
+def test_segments_in_a_table_that_is_gone_on_with(run, unseen, tmp_path):
+    clip, picture = unseen
+    out = tmp_path / "tags.parquet"
+    assert optsg_tag(clip, "--run", run, "--segments", "--out", out).exit_code == 0
+    assert optsg_tag(clip, picture, "--run", run, "--segments", "--out", out).exit_code == 0
+    of_clip, of_picture = pq.read_table(out).to_pylist()
+    printed = rows_of(optsg_tag(clip, "--run", run, "--segments", "--json"))[0]
+    assert [json.loads(tag["segments"]) for tag in of_clip["tags"]] == [tag["segments"] for tag in printed["tags"]]
+    assert [tag["segments"] for tag in of_picture["tags"]] == [None] * len(of_picture["tags"])
+    refused = optsg_tag(clip, "--run", run, "--out", out)
+    assert refused.exit_code == 1
+    assert "(there ≠ now): --segments given ≠ not given" in refused.stderr
+
+
 def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
     for options in (
         ("a.mp4", "b.mp4", "--title", "t"),
@@ -276,6 +307,8 @@ def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
         ("a.mp4", "--overwrite"),
         ("a.mp4", "--retry-failed"),
         ("a.mp4", "--out", "tags.csv", "--overwrite", "--retry-failed"),
+        ("a.mp4", "--sidecar", "vtt"),
+        ("a.mp4", "--untrained", "--segments"),
     ):
         assert optsg_tag(*options).exit_code == 2
 

@@ -13,7 +13,8 @@ from optsg.data.batching import Batch, collate
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.word_pieces import NIL, SEPARATOR, TitleTokenizer
-from optsg.evaluate.tag.evidence import explain
+from optsg.evaluate.tag.evidence import Evidence, explain
+from optsg.evaluate.tag.segments import segments_of
 from optsg.train.model.layers import Attention
 from optsg.train.model.op_tsg import OPTSG
 from optsg.train.objective.op_tsg_loss import slot_log_probs
@@ -231,9 +232,9 @@ def trained(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 def test_the_evidence_of_a_colour_lies_in_the_half_that_shows_it(
     feats: Path, trained: Callable[[str], Run], name: str
 ) -> None:
-    """Videos put together from two, one colour in either half; the title names neither."""
+    """Videos put together from two, one colour in either half; the title names neither. So do its segments, to the frame."""
     run = trained(name)
-    right = total = 0
+    right = total = placed = 0
     with open_store(feats) as store:
         rows = [int(row) for row in store.indices("train") if len(store.frames(int(row)))]
         colours = [next(key for tag in store.tags(row) if (key := store.tag_keys[tag]) in COLOURS) for row in rows]
@@ -251,6 +252,10 @@ def test_the_evidence_of_a_colour_lies_in_the_half_that_shows_it(
             ]
             for shows, one in zip((0, 1), explain(run.system, batch, [tags])[0], strict=True):
                 right += sum(one.visual[3 * shows : 3 * shows + 3]) > 0.5
+                shown = Evidence(frames=tuple((float(n), share) for n, share in enumerate(one.visual)), words=())
+                spans = [(each.start, each.end) for each in segments_of(shown, duration=6.0)]
+                placed += spans == [(3.0 * shows, 3.0 * shows + 3)]
                 total += 1
     assert total >= 20
     assert right / total > 0.8
+    assert placed / total > 0.8

@@ -1,0 +1,1 @@
+"""Health of a vocabulary: misspelt tags, aliases, one-off tags and parents that a feature store's own tags suggest."""
