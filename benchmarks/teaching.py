@@ -4,8 +4,9 @@
 
 The tags of a share of the training videos are taken away. A run that is trained without them predicts tags for these videos, all whose score
 is at least --threshold, and is asked about some of them; the tags that were taken away answer. Answers are written into
-the store (``optsg-judge --apply``), a run is trained on it, and evaluated on the test split. The store itself is never
-changed: every run has a copy.
+the store (``optsg-judge --apply``), a run is trained on it, and evaluated on the test split. Every run is judged by the same tags, whether
+it knows them or not: those of the training split before anything was taken away. ``rare`` are the half of them that are used least. The store
+itself is never changed: every run has a copy.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,19 +27,18 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 from optsg.data.store import open_store  # noqa: E402
 from optsg.data.store.relabeling import Labels, relabel_store  # noqa: E402
 from optsg.data.store.schema import StoreHeader, TextModelTables  # noqa: E402
+from optsg.data.tags import tag_key  # noqa: E402
 from optsg.evaluate.cli import main as optsg_eval  # noqa: E402
 from optsg.evaluate.judge.answers import Answer  # noqa: E402
 from optsg.evaluate.judge.questions import Question, Questions, read_questions  # noqa: E402
 from optsg.evaluate.judge.teaching import apply_answers  # noqa: E402
-from optsg.evaluate.scores.bootstrap import DrawnF1  # noqa: E402
-from optsg.evaluate.scores.saved import read_saved  # noqa: E402
+from optsg.evaluate.scores.predictions import read_predictions  # noqa: E402
 from optsg.extract.encoders.text_encoder import open_text_encoder  # noqa: E402
 from optsg.train.cli import main as optsg_train  # noqa: E402
 
 from benchmarks.options import parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 
-GROUPS = ("full", "rare", "example")
 Truth = Mapping[str, frozenset[str]]
 """Keys of the tags that were taken away, by video."""
 
@@ -65,10 +66,25 @@ def trained(feats: Path, run: Path, arguments: argparse.Namespace) -> Path:
     return run
 
 
-def scores(run: Path) -> DrawnF1:
-    """Test F1."""
+def scores(run: Path, counts: Mapping[str, int]) -> list[float]:
+    """Test F1, in points: mean over all tags and over the rare half of them, and mean over videos."""
     optsg_eval(["--run", str(run), "--split", "test", "--quiet"], standalone_mode=False)
-    return DrawnF1.of(read_saved(run, "test").evaluation)
+    items = read_predictions(run / "eval" / "test" / "predictions.jsonl")
+    given = [({tag_key(tag) for tag in item.true}, {tag_key(tag.text) for tag in item.tags}) for item in items]
+    of_tag: dict[str, Counter[str]] = {}
+    for true, found in given:
+        for name, tags in (("hit", true & found), ("true", true), ("found", found)):
+            for tag in tags:
+                of_tag.setdefault(tag, Counter())[name] += 1
+    f1 = {
+        tag: 2 * own["hit"] / (own["true"] + own["found"])
+        for tag, own in of_tag.items()
+        if own["true"] and tag in counts
+    }
+    bar = float(np.median([counts[tag] for tag in f1]))
+    rare = [value for tag, value in f1.items() if counts[tag] <= bar]
+    example = [2 * len(true & found) / max(len(true) + len(found), 1) for true, found in given if true]
+    return [100 * float(np.mean(values)) for values in (list(f1.values()), rare, example)]
 
 
 def asked_about(run: Path, threshold: float) -> Questions:
@@ -88,15 +104,21 @@ def answered(questions: Questions, asked: Sequence[Question], truth: Truth) -> l
     return found
 
 
-def after(answers: Sequence[Answer], questions: Questions, start: Path, arguments: argparse.Namespace) -> list[float]:
+def after(
+    answers: Sequence[Answer],
+    questions: Questions,
+    start: Path,
+    counts: Mapping[str, int],
+    arguments: argparse.Namespace,
+) -> list[float]:
     """Test F1 of a run that learnt from answers, and the share of them that is yes."""
     with TemporaryDirectory(dir=arguments.work) as folder:
         feats = Path(folder) / "feats.h5"
         shutil.copyfile(start, feats)
         apply_answers(feats, answers, {one.key: one.tag for one in questions.asked})
-        values = scores(trained(feats, Path(folder) / "run", arguments)).values
+        found = scores(trained(feats, Path(folder) / "run", arguments), counts)
     yes = np.mean([answer.verdict == "relevant" for answer in answers])
-    return [*(100 * values[group] for group in GROUPS), 100 * float(yes)]
+    return [*found, 100 * float(yes)]
 
 
 def row(name: str, count: int, every: Sequence[Sequence[float]]) -> list[str]:
@@ -108,19 +130,17 @@ def row(name: str, count: int, every: Sequence[Sequence[float]]) -> list[str]:
     return [name, f"{count:,}" if count else "", *cells]
 
 
-def _in_points(run: Path) -> list[float]:
-    values = scores(run).values
-    return [100 * values[group] for group in GROUPS]
-
-
 def measure(arguments: argparse.Namespace) -> str:
     """The table."""
     arguments.work.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=arguments.work) as folder:
         start = Path(folder) / "start.h5"
         truth = take_tags_away(arguments.feats, start, arguments.share, seed=0)
+        with open_store(arguments.feats) as store:
+            counts = dict(zip(store.tag_keys, store.tag_counts(store.indices("train")).tolist(), strict=True))
+        counts = {key: count for key, count in counts.items() if count}
         first = trained(start, Path(folder) / "first", arguments)
-        rows = [[*row("no answers", 0, [_in_points(first)]), ""]]
+        rows = [[*row("no answers", 0, [scores(first, counts)]), ""]]
         questions = asked_about(first, arguments.threshold)
         for count in arguments.answers:
             best = questions.most_worth(count).asked
@@ -128,7 +148,7 @@ def measure(arguments: argparse.Namespace) -> str:
                 row(
                     "those that teach most",
                     count,
-                    [after(answered(questions, best, truth), questions, start, arguments)],
+                    [after(answered(questions, best, truth), questions, start, counts, arguments)],
                 )
             )
             for many in (count, 2 * count):
@@ -137,9 +157,11 @@ def measure(arguments: argparse.Namespace) -> str:
                     for seed in arguments.seeds
                 ]
                 given = [answered(questions, [questions.asked[number] for number in each], truth) for each in drawn]
-                rows.append(row("drawn at random", many, [after(each, questions, start, arguments) for each in given]))
+                rows.append(
+                    row("drawn at random", many, [after(each, questions, start, counts, arguments) for each in given])
+                )
         whole = trained(arguments.feats, Path(folder) / "whole", arguments)
-        rows.append([*row("all tags that were taken away", 0, [_in_points(whole)]), ""])
+        rows.append([*row("all tags that were taken away", 0, [scores(whole, counts)]), ""])
     header = ["asked", "answers", "full F1", "rare F1", "example-based F1", "yes, %"]
     note = f"{len(truth):,} videos without tags, {len(questions.asked):,} questions with a score of at least {arguments.threshold:g}."
     return f"{note}\n\n{table(header, rows)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -78,14 +79,7 @@ Examples:
 @click.version_option(package_name="optsg")
 def main(
     runs: tuple[Path, ...],
-    split: str,
-    all_tags: bool,
-    videos: Path | None,
-    feats: Path | None,
-    answers: Path | None,
-    port: int,
     sample: int | None,
-    teach: int | None,
     store: Path | None,
     device: str,
     seed: int,
@@ -93,6 +87,7 @@ def main(
     csv: Path | None,
     quiet: bool,
     verbose: bool,
+    **chosen: Any,
 ) -> None:
     """Lets people judge whether predicted tags fit their videos, and computes the paper's tag gain.
 
@@ -109,18 +104,8 @@ def main(
         from .judge import Options, apply, report, serve
         from .questions import Sample
 
-        options = Options(
-            runs=folders,
-            split=split,
-            all_tags=all_tags,
-            sample=None if sample is None else Sample(videos=sample, seed=seed),
-            answers=answers,
-            feats=feats,
-            videos=videos,
-            port=port,
-            seed=seed,
-            teach=teach,
-        )
+        drawn = None if sample is None else Sample(videos=sample, seed=seed)
+        options = Options(runs=folders, sample=drawn, seed=seed, **chosen)
         announce: Callable[[str], None] = (lambda _: None) if quiet else click.echo
         if only_report:
             report(options, csv, announce)

@@ -148,8 +148,6 @@ def _tag(
     title: str | None,
     metadata: Path | None,
     name_titles: bool | None,
-    evidence: bool,
-    segments: bool,
     write_sidecar: bool,
     json_log: Path | None,
     sidecar: tuple[str, ...],
@@ -169,8 +167,8 @@ def _tag(
     wishes = VideoTags(pinned=chosen.pop("pinned"), forbidden=chosen.pop("forbidden"))
     work = Work(group=chosen.pop("batch_size"), workers=chosen.pop("workers"), timeout=chosen.pop("timeout"))
     how = {name: chosen.pop(name) for name in _OF_OUTPUT}
+    says = {name: chosen.pop(name) for name in ("evidence", "segments")}
     options = TaggingOptions(**chosen)
-    says = {"evidence": evidence, "segments": segments}
     made = _made(wishes, write_sidecar=write_sidecar, sidecar=sidecar, hierarchy=hierarchy, **says)
     names = name_titles if isinstance(source, Untrained) else name_titles or False
     opened = _open_output(out, source, options, made, **how)
@@ -179,8 +177,8 @@ def _tag(
         requests = TagRequests(paths, is_done=output.is_done, warn=_warn, note=_note, **how_read)
         requests.check()
         log.write("started", run=_name(source), paths=[str(path) for path in paths])
-        opening: dict[str, Any] = {"device": device, "allow_systems": allow_systems, **says}
-        tagger, separator = _open_tagger(source, options, hierarchy, work=work, **opening)
+        of_run: dict[str, Any] = {"allow_systems": allow_systems, **says}
+        tagger, separator = _open_tagger(source, options, hierarchy, device=device, work=work, **of_run)
         beside = SidecarOptions(replace=how["replace"], underscores=underscores, separator=separator)
         also = {
             "sidecars": write_sidecar,

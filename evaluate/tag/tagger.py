@@ -124,18 +124,12 @@ class Tagger(ModelHubMixin):
         Raises:
             OptsgError: the run or its encoder cannot be used, or an option does not fit it.
         """
-        options = TaggingOptions(
-            vocabulary=vocabulary,
-            threshold=threshold,
-            min_precision=min_precision,
-            decision=decision,
-            favour=favour,
-            nil_bias=nil_bias,
-        )
+        bar: dict[str, Any] = {"threshold": threshold, "min_precision": min_precision, "nil_bias": nil_bias}
+        options = TaggingOptions(vocabulary=vocabulary, decision=decision, favour=favour, **bar)
         work = Work(group=batch_size, workers=workers, timeout=timeout)
         how: dict[str, Any] = {"evidence": evidence, "segments": segments, "hierarchy": hierarchy}
-        run = fetch_run(path_or_hub_id)
-        return cls(FileTagger.open(run, device=device, options=options, work=work, allow_systems=allow_systems, **how))
+        how |= {"device": device, "work": work, "allow_systems": allow_systems}
+        return cls(FileTagger.open(fetch_run(path_or_hub_id), options=options, **how))
 
     def tag(
         self, media: Media, title: str | None = None, *, pin: Sequence[str] = (), forbid: Sequence[str] = ()
