@@ -39,10 +39,8 @@ class WithParents:
     def _implied(self, tagged: TaggedFile, gone: frozenset[str]) -> TaggedFile:
         tags = [tag for tag in self._hierarchy.implied(tagged.tags) if tag_key(tag.text) not in gone]
         texts = [tag.text for tag in tagged.tags]
-        evidence, segments = (
-            dict(zip(texts, tagged.evidence, strict=False)),
-            dict(zip(texts, tagged.segments, strict=False)),
-        )
+        evidence = dict(zip(texts, tagged.evidence, strict=False))
+        segments = dict(zip(texts, tagged.segments, strict=False))
         return replace(
             tagged,
             tags=tags,
