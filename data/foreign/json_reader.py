@@ -60,9 +60,8 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
         ValueError: it is no JSON, is nested more than :data:`DEEPEST` deep, has a name twice in an object, or a number that
             64 bits cannot hold; the message is one line.
     """
-    if isinstance(text, bytes):
-        text = text.decode(json.detect_encoding(text))
-    text = text.removeprefix("\ufeff")
+    # One mark is passed over, and detect_encoding knows of it.
+    text = text.decode(json.detect_encoding(text)) if isinstance(text, bytes) else text.removeprefix("\ufeff")
     _check_depth(text)
     hooks: dict[str, Any] = {"parse_constant": _refuse} if finite else {}
     if _ODD_NUMBER.search(text):  # functions for every number cost time, which hardly any text needs

@@ -23,11 +23,14 @@ LARGEST_XML, DEEPEST = 16 << 20, 64
 """Bytes, and elements inside each other."""
 
 _MARKUP = re.compile(
-    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<!(?:[^>\"']|\"[^\"]*\"|'[^']*')*>"
-    r"|<(?P<close>/?)(?P<name>[^\s/>]+)(?P<attributes>(?:[^>\"'/]|\"[^\"]*\"|'[^']*'|/(?!>))*)(?P<empty>/?)>",
+    r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)|<!(?:[^>\"']++|\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z))*+(?:>|\Z)"
+    r"|<(?P<close>/?)(?P<name>[^\s/>]++)"
+    r"(?P<attributes>(?:[^>\"'/]++|\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|/(?!>))*+)(?P<empty>/?)(?:>|\Z)",
     re.DOTALL,
 )
-_NAMESPACE = re.compile(r"xmlns(?::([^\s=]+))?\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+"""Linear in the text, whatever it is: nothing is tried twice, and what is never closed goes to the end, where it is refused."""
+
+_NAMESPACE = re.compile(r"xmlns(?::([^\s=:]++))?\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')")
 
 
 @dataclass(kw_only=True)

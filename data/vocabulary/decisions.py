@@ -41,7 +41,7 @@ class Decisions:
 
     def in_words(self) -> str:
         """How many changes there are, for people."""
-        return f"{len(self.merged):,} tags merged, {len(self.removed):,} taken away, {len(self.parents):,} put under others"
+        return f"merged {len(self.merged):,}, taken away {len(self.removed):,}, put under others {len(self.parents):,}"
 
     def tags(self, tags: Iterable[str]) -> tuple[str, ...]:
         """A video's tags as they are with these changes: each once, parents behind the first tag that implies them."""

@@ -69,7 +69,7 @@ def similarly_written(keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[n
     likeness |= _same(forms, SAME_LETTERS, by_singular=False)
     near = np.array(sorted(_neighbours(forms) - likeness.keys()), np.int64).reshape(-1, 2)
     found, alike = _slips_apart(forms, near)
-    likeness |= zip(map(tuple, found.tolist()), alike.tolist(), strict=True)
+    likeness.update(((one, other), value) for (one, other), value in zip(found.tolist(), alike.tolist(), strict=True))
     pairs = sorted(likeness)
     values = np.array([likeness[pair] for pair in pairs], np.float32)
     return np.array(pairs, np.int64).reshape(-1, 2), values

@@ -23,11 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import InputError, OptsgError, RunError, StoreError
+from optsg.data.foreign.json_reader import parse_json
 from optsg.data.inputs.metadata.metadata_table import open_metadata_table
 from optsg.data.inputs.opening import open_inputs
 from optsg.data.inputs.ready_features import open_ready_features
 from optsg.data.inputs.source_files import SourceFinder
 from optsg.data.media import Failure, MediaItem
+from optsg.data.sidecars.xml_text import read_document
 from optsg.data.store import open_store
 from optsg.evaluate.judge.answers import AnswerFile
 from optsg.extract.store.info import info_lines
@@ -376,3 +378,38 @@ def test_a_view_in_a_file_of_answers_is_not_asked(tmp_path: Path) -> None:
 
 def test_an_error_is_one_line_whatever_is_in_it() -> None:
     assert str(OptsgError("a\nb\r\n\x1b[31mc\u2028d")) == "a b [31mc d"
+
+
+MEBIBYTE = 1 << 20
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<a>" + b"<!--" * (MEBIBYTE // 4),
+        b"<a>" + b"<![CDATA[" * (MEBIBYTE // 9),
+        b"<a>" + b"<?" * (MEBIBYTE // 2),
+        b'<!"' + b'"<!' * (MEBIBYTE // 3),
+        b"<a " + b"x='" * (MEBIBYTE // 3),
+        b"<" * MEBIBYTE,
+        b"<a " + b"xmlns:" * (MEBIBYTE // 6) + b">",
+        b'<a b="' + b"xmlns='" * (MEBIBYTE // 7) + b'">',
+        b"<movie>\n    <" + b'{"a":' * (MEBIBYTE // 5),
+    ],
+    ids=lambda data: data[:24].decode(),
+)
+def test_what_looks_like_xml_is_passed_over_in_linear_time(data: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(InputError):
+        read_document(data)
+    assert time.process_time() - started < 2.0, "a mebibyte takes hundredths of a second"
+
+
+@pytest.mark.parametrize("marks", [1, 2])
+def test_a_byte_order_mark_is_passed_over_once_wherever_a_line_is_read(marks: int) -> None:
+    for text in ("\ufeff" * marks + "1", ("\ufeff" * marks + "1").encode()):
+        if marks == 1:
+            assert parse_json(text) == 1
+        else:
+            with pytest.raises(ValueError, match="BOM"):
+                parse_json(text)

@@ -137,7 +137,7 @@ class Journal:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """What the lines hold, one after the other."""
-        with self.path.open(encoding="utf-8", newline="\n") as lines:
+        with self.path.open("rb") as lines:  # as they were looked at when it was opened
             yield from map(parse_json, lines)
 
     def remove(self) -> None:

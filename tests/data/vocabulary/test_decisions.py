@@ -26,7 +26,7 @@ def test_only_accepted_rows_count(tmp_path: Path) -> None:
         f"{HEADING}spelling,cta,Cat,yes\nalias,Hund,dog,no\nalias,feline,cat,\none-off,misc,,Yes\nparent,cat,animal,YES\n",
     )
     assert found == Decisions(merged={"cta": "Cat"}, removed=frozenset({"misc"}), parents={"cat": "animal"})
-    assert found.in_words() == "1 tags merged, 1 taken away, 1 put under others"
+    assert found.in_words() == "merged 1, taken away 1, put under others 1"
 
 
 def test_a_spreadsheet_may_have_saved_it(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from optsg.data.store.verification import verify_store
 from optsg.data.tag_list import read_tag_list
 from optsg.evaluate.vocabulary.cli import main
 from optsg.extract.store.cli import main as optsg_store
+
+from tests.tiny_world import tiny_videos, write_tiny_store
 
 
 def run(*arguments: object) -> Result:
@@ -81,10 +84,16 @@ def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     assert result.output.startswith(f"error: there is no feature store at {tmp_path / 'none.h5'};")
 
 
+def test_a_store_without_tags_has_nothing_to_propose(tmp_path: Path) -> None:
+    videos = [replace(video, tags=(), split="none") for video in tiny_videos(3)]
+    result = run("check", write_tiny_store(tmp_path / "bare.h5", videos))
+    assert (result.exit_code, result.output) == (0, "nothing to propose for 0 tags\n")
+
+
 def test_accepted_changes_become_a_vocabulary(feats: Path, proposals: Path, tmp_path: Path) -> None:
     out = tmp_path / "tags.txt"
     result = run("apply", feats, "--csv", accept(proposals, "gren", "Blau", "<b>odd & new</b>"), "--out", out)
-    assert (result.exit_code, result.output) == (0, f"{out}: 2 tags merged, 1 taken away, 0 put under others\n")
+    assert (result.exit_code, result.output) == (0, f"{out}: merged 2, taken away 1, put under others 0\n")
     found = read_tag_list(out)
     assert (found.resolve("GREN"), found.resolve("blau"), found.resolve("<b>odd & new</b>")) == ("green", "blue", None)
     assert found.resolve("blacks") == "blacks"
