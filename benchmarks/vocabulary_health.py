@@ -162,7 +162,9 @@ class Found:
 
 def judged(proposals: Sequence[Proposal], variants: Mapping[str, Seeded], seconds: float) -> Found:
     """Which proposals to merge are right."""
-    right, wrong, others = set(), [], []
+    right: set[str] = set()
+    wrong: list[Proposal] = []
+    others: list[Proposal] = []
     for proposal in proposals:
         if proposal.kind not in ("spelling", "alias"):
             continue

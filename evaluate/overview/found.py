@@ -102,7 +102,7 @@ def look_around(folder: Path) -> Found:
 
 
 def _first(folder: Path) -> Iterable[Path]:
-    found = []
+    found: list[Path] = []
     for path in folder.iterdir():
         if len(found) >= MOST:
             break

@@ -53,7 +53,7 @@ def _by_company(usage: TagUsage, merged: Collection[int]) -> dict[int, Proposal]
         tags, others = start + together.coords[0].astype(np.int64), together.coords[1].astype(np.int64)
         certain = lower_bound(together.data.astype(np.float64), usage.counts[tags].astype(np.float64))
         is_parent = (certain >= LEAST_CERTAIN) & (usage.counts[others] >= TIMES_MORE_FREQUENT * usage.counts[tags])
-        tags, others, certain, both = (part[is_parent] for part in (tags, others, certain, together.data))
+        tags, others, certain, both = tags[is_parent], others[is_parent], certain[is_parent], together.data[is_parent]
         meaning = (usage.embeddings[tags] * usage.embeddings[others]).sum(axis=1)
         for row in np.lexsort((others, -meaning)).tolist():
             tag, into = int(tags[row]), int(others[row])

@@ -144,7 +144,7 @@ def slips_between(first: Sequence[str], second: Sequence[str]) -> Numbers:
                 is_swapped = (one[:, i - 1] == other[:, j - 2]) & (one[:, i - 2] == other[:, j - 1])
                 best = np.where(is_swapped, np.minimum(best, table[i - 2, j - 2] + 1), best)
             table[i, j] = best
-    return table[ends[0], ends[1], np.arange(len(first))].astype(np.int64)
+    return np.asarray(table[ends[0], ends[1], np.arange(len(first))], np.int64)
 
 
 def _codes(texts: Sequence[str]) -> NDArray[np.uint32]:

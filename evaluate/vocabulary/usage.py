@@ -52,8 +52,7 @@ class View:
     @cached_property
     def is_known(self) -> NDArray[np.float32]:
         """(V,) 1 where it is known, else 0."""
-        known: NDArray[np.float32] = self.vectors.any(axis=1).astype(np.float32)
-        return known
+        return np.asarray(self.vectors.any(axis=1), np.float32)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

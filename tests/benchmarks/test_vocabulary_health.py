@@ -45,7 +45,7 @@ def test_what_joins_a_variant_with_its_tag_is_right_whichever_is_the_more_freque
         proposal("parent", "hund", "animal"),
     ]
     found = judged(proposals, variants, 1.0)
-    assert (found.right, found.wrong, found.others) == ({"hund"}, (proposals[1],), (proposals[2],))
+    assert (found.right, found.wrong, found.others) == (frozenset({"hund"}), (proposals[1],), (proposals[2],))
 
 
 def test_where_segments_lie() -> None:

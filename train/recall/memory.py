@@ -123,11 +123,11 @@ class Memory:
         weights = np.zeros_like(cosines)
         np.put_along_axis(weights, nearest, votes, axis=1)
         ends = np.cumsum([0, *(places.shape[1] for _, places in found)])
-        cast = [
+        cast: list[Scores] = [
             _votes_for_tags(weights[:, start:end], places, part.tags)
             for part, (_, places), start, end in zip(self._parts, found, ends[:-1], ends[1:], strict=True)
         ]
-        return np.sum(cast, axis=0, dtype=np.float32)
+        return np.asarray(sum(cast), np.float32)
 
     def tensors(self) -> dict[str, Tensor]:
         """What :meth:`from_tensors` reads, of a memory to which nothing was added."""

@@ -60,7 +60,7 @@ def media_columns(schema: Any) -> list[str]:
 def has_names(schema: Any, column: str) -> bool:
     """Whether the column has names of files beside their bytes."""
     kind = schema.field(column).type
-    return pa.types.is_struct(kind) and kind.get_field_index(PATH) >= 0
+    return bool(pa.types.is_struct(kind)) and int(kind.get_field_index(PATH)) >= 0
 
 
 def kind_of_column(schema: Any, column: str) -> MediaKind:
@@ -96,7 +96,7 @@ def _is_struct(kind: Any) -> bool:
 
 
 def _is_binary(kind: Any) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _features(schema: Any) -> Mapping[str, object]:

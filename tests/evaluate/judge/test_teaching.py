@@ -26,7 +26,7 @@ def test_entropy_is_highest_in_the_middle() -> None:
 
 
 def test_those_are_asked_that_are_unsure_or_that_runs_do_not_agree_on(tmp_path: Path) -> None:
-    true = {"a": ("x",), "b": ("y",)}
+    true: dict[str, tuple[str, ...]] = {"a": ("x",), "b": ("y",)}
     first = {"a": {"sure": 0.99, "unsure": 0.6}, "b": {"alone": 0.95, "no": 0.02}}
     second = {"a": {"sure": 0.98, "unsure": 0.5}, "b": {}}
     runs = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optsg
@@ -39,7 +40,7 @@ def test_they_are_those_of_the_tagger(vectors: Path, colour_feats: Path, colour_
         assert found["ids"].tolist() == store.ids()
         for row in range(len(store)):
             is_video = store.kind(row) == "video"
-            features = {"frames": store.frames(row)} if is_video else {"patches": store.patches(row)}
+            features: dict[str, Any] = {"frames": store.frames(row)} if is_video else {"patches": store.patches(row)}
             expected = tagger.embed(optsg.Features(**features), title=store.title(row))
             pictures, other = ("frames", "patches") if is_video else ("patches", "frames")
             assert expected.fused is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optsg.data.errors import InputError
@@ -29,7 +30,8 @@ def write(one: TaggedFile) -> bool:
 
 
 def test_a_cue_for_each_span_of_the_same_tags(tmp_path: Path) -> None:
-    one = tagged(tmp_path, cat=[(0, 4), (3700.5, 3701)], **{"R&D <b> -->": [(2, 4)]}, nothing=[])
+    odd: dict[str, Any] = {"R&D <b> -->": [(2, 4)]}
+    one = tagged(tmp_path, cat=[(0, 4), (3700.5, 3701)], **odd, nothing=[])
     assert write(one)
     assert (tmp_path / "v.chapters.vtt").read_text(encoding="utf-8") == (
         "WEBVTT\n\nNOTE Tags by optsg-tag\n"

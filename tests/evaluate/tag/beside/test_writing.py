@@ -18,6 +18,7 @@ from optsg.data.tag_hierarchy import TagHierarchy
 from optsg.evaluate.tag.beside.options import CSV_SEPARATORS, KINDS
 from optsg.evaluate.tag.beside.sidecars import SidecarOptions, writers
 from optsg.evaluate.tag.cli import main
+from optsg.evaluate.tag.evidence import Evidence
 from optsg.evaluate.tag.outputs.made_with import MadeWith
 from optsg.evaluate.tag.outputs.output import SEPARATORS, open_output
 from optsg.evaluate.tag.requests import TagRequests
@@ -198,12 +199,15 @@ def test_without_a_separator_the_table_is_as_ever(media, tmp_path):
 # --- parents
 
 
+CAT, LAKE = (Evidence(frames=((0.0, 1.0),), words=((word, 1.0),)) for word in ("cat", "lake"))
+
+
 def test_parents_are_given_with_their_childrens_scores_less_what_is_blocked():
     tags = [PredictedTag(text=text, score=0.5, novel=False) for text in ("animal/cat", "place/lake")]
-    tagged, slash = TaggedFile(path="a.mp4", tags=tags, evidence=["of cat", "of lake"]), TagHierarchy(separator="/")
+    tagged, slash = TaggedFile(path="a.mp4", tags=tags, evidence=[CAT, LAKE]), TagHierarchy(separator="/")
     found = with_parents(tagged, slash, VideoTags(), ["place"])
     assert [one.text for one in found.tags] == ["animal", "animal/cat", "place/lake"]
-    assert list(found.evidence) == [None, "of cat", "of lake"]
+    assert list(found.evidence) == [None, CAT, LAKE]
     found = with_parents(tagged, slash, VideoTags(forbidden=("Animal",)))
     assert [one.text for one in found.tags] == ["place", "animal/cat", "place/lake"]
     assert with_parents(tagged, TagHierarchy(), VideoTags()) is tagged
