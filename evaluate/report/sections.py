@@ -11,12 +11,43 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from ...data.metrics import GroupRates, Rates, TagScore
+from ...data.tags import tag_key
+from ...train.confidence.rated_tags import ReliabilityBin
 from ..scores.bootstrap import DrawnF1, Group
 from ..scores.confidence import Confidence, thinned
 from ..scores.evaluation import Evaluation
 from ..scores.saved import TrainingHistory
-from .charts import Axis, Chart, Mark, Series, line_chart, long_tail_chart
+from .charts import Axis, Chart, Mark, Point, Series, line_chart, long_tail_chart
 from .tables import Cell, SortableTable, between, percent
+
+SURE = 0.9
+"""The score from which a report says that a run is sure of a tag."""
+
+FEW = 20
+"""Tags of which a share is said as it was counted: of fewer, tenths would say more than there is."""
+
+
+def headline(evaluation: Evaluation) -> str:
+    """What there is to say in one sentence: how many tags are right, and of those that the run is sure of."""
+    given = [
+        (tag.score, tag_key(tag.text) in {tag_key(true) for true in item.true})
+        for item in evaluation.items
+        for tag in item.tags
+    ]
+    if not given:
+        return "No tag was predicted."
+    sure = [is_right for score, is_right in given if score >= SURE]
+    every = f"{_of_all([is_right for _, is_right in given])} tags that it gave are right"
+    if not sure:
+        return f"{every}; it is sure of none (a score of {SURE:g} or more)."
+    return f"{every}; of those it is sure of (a score of {SURE:g} or more), {_of_all(sure)}."
+
+
+def _of_all(right: Sequence[bool]) -> str:
+    if len(right) < FEW:
+        return f"{sum(right):,} of {len(right):,}"
+    tenths = round(10 * sum(right) / len(right))
+    return f"{tenths} of 10"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +173,8 @@ def confidence_charts(confidence: Confidence) -> list[Chart]:
 
 
 def _reliability(confidence: Confidence) -> Chart:
-    after = Series("calibrated", [(each.score, each.precision) for each in confidence.reliability])
-    before = Series("as the model gives it", [(each.score, each.precision) for each in confidence.reliability_before])
+    after = Series("calibrated", _shares(confidence.reliability))
+    before = Series("as the model gives it", _shares(confidence.reliability_before))
     ideal = Series("a score that is a chance", [(0.0, 0.0), (1.0, 1.0)])
     return line_chart(
         [before, ideal] if confidence.calibration is None else [after, before, ideal],
@@ -152,6 +183,10 @@ def _reliability(confidence: Confidence) -> Chart:
         y_label="share that is right",
         axes=(UNIT, UNIT),
     )
+
+
+def _shares(bins: Sequence[ReliabilityBin]) -> list[Point]:
+    return [(each.score, each.precision) for each in bins if each.tags >= ENOUGH]
 
 
 def _precision_recall(confidence: Confidence) -> Chart:
@@ -180,6 +215,22 @@ def calibration_rows(confidence: Confidence) -> list[tuple[str, ...]]:
         scaled = "–" if after is None else percent(after)
         rows.append((name, f"{shown['tags']:,}", percent(shown["precision"]), percent(before), scaled))
     return rows
+
+
+ENOUGH = 10
+"""Tags of a bin of scores of which a share says something."""
+
+
+def reliability_rows(confidence: Confidence) -> list[tuple[str, ...]]:
+    """Scores, how many tags have one in between, and the share of them that is right."""
+    return [
+        (
+            f"{each.low:.2f}–{each.high:.2f}",
+            f"{each.tags:,}",
+            percent(each.precision) if each.tags >= ENOUGH else "too few",
+        )
+        for each in confidence.reliability
+    ]
 
 
 BEST_BY = "val_full_f1"

@@ -60,6 +60,7 @@ for (const form of document.querySelectorAll("form.videofilter")) {
       card.hidden = !(fits.length || (hasVerdict && about.includes(wanted)));
       shown += card.hidden ? 0 : 1;
       for (const each of tags) each.tag.classList.toggle("found", wanted !== "" && fits.includes(each));
+      if (wanted || verdict) for (const { tag } of fits) tag.closest("details")?.setAttribute("open", "");
     }
     for (const group of section.querySelectorAll(".samples")) group.hidden = !group.querySelector(".card:not([hidden])");
     output.textContent = counted(shown, "video");
