@@ -31,8 +31,8 @@ from optsg.train.run.run import Run, load_run
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
-from benchmarks.options import publish  # noqa: E402
-from benchmarks.results_file import RESULTS, table  # noqa: E402
+from benchmarks.options import parser, publish  # noqa: E402
+from benchmarks.results_file import table  # noqa: E402
 
 JOINT = " and "
 BATCH = 16
@@ -146,15 +146,19 @@ def report(runs: Sequence[Path], feats: Path | None, pairs: int, seed: int) -> s
     return table(["run", "composed videos", *kinds], rows)
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    """Prints the table as Markdown."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def composed_options(description: str | None) -> argparse.ArgumentParser:
+    """What is asked of videos that are put together."""
+    options = parser(description, repetitions=None)
     options.add_argument("--run", type=Path, action="append", required=True, help="a trained run; may be repeated")
     options.add_argument("--feats", type=Path, help="its store, where that has moved")
     options.add_argument("--pairs", type=int, default=300, help="composed videos [%(default)s]")
     options.add_argument("--seed", type=int, default=0, help="[%(default)s]")
-    options.add_argument("--write", action="store_true", help="put the table into the results")
-    options.add_argument("--results", type=Path, default=RESULTS, help="where --write puts it [benchmarks/RESULTS.md]")
+    return options
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Prints the table as Markdown."""
+    options = composed_options(__doc__)
     arguments = options.parse_args(words)
     publish(arguments, "Evidence", report(arguments.run, arguments.feats, arguments.pairs, arguments.seed))
 

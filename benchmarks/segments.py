@@ -10,7 +10,6 @@ of the segments' time lies in that half, and how much of the half they cover, is
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,9 +28,9 @@ from optsg.evaluate.tag.run_tagger import RunTagger  # noqa: E402
 from optsg.evaluate.tag.segments import Segment, segments_of  # noqa: E402
 from optsg.train.run.run import Run, load_run  # noqa: E402
 
-from benchmarks.evidence import BATCH, Composed, compose  # noqa: E402
+from benchmarks.evidence import BATCH, Composed, compose, composed_options  # noqa: E402
 from benchmarks.options import publish  # noqa: E402
-from benchmarks.results_file import RESULTS, table  # noqa: E402
+from benchmarks.results_file import table  # noqa: E402
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +93,7 @@ def report(runs: Sequence[Path], feats: Path | None, pairs: int, seed: int) -> s
 
 def main(words: Sequence[str] | None = None) -> None:
     """Prints the table as Markdown."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--run", type=Path, action="append", required=True, help="a trained run; may be repeated")
-    options.add_argument("--feats", type=Path, help="its store, where that has moved")
-    options.add_argument("--pairs", type=int, default=300, help="composed videos [%(default)s]")
-    options.add_argument("--seed", type=int, default=0, help="[%(default)s]")
-    options.add_argument("--write", action="store_true", help="put the table into the results")
-    options.add_argument("--results", type=Path, default=RESULTS, help="where --write puts it [benchmarks/RESULTS.md]")
+    options = composed_options(__doc__)
     arguments = options.parse_args(words)
     publish(arguments, "Segments", report(arguments.run, arguments.feats, arguments.pairs, arguments.seed))
 
