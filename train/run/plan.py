@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ... import __version__
-from ...data.errors import ConfigError, RunError
+from ...data.errors import ConfigError, RunError, StoreError
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
@@ -183,6 +183,7 @@ def plan_run(
 
     Raises:
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's.
+        StoreError: no video of the store is for training.
     """
     fixed = find_system(system, allow_systems).settings
     if source and system in FITTED_SYSTEMS:
@@ -194,6 +195,7 @@ def plan_run(
     model, training = apply_settings(sizes, schedule, said)
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
     store, training = _choose_sets(store, training, said)
+    _check_has_training(store, feats)
     training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
@@ -211,6 +213,16 @@ def plan_run(
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+def _check_has_training(store: FeatureStore, feats: Path) -> None:
+    counts = {split: int((store.splits == SPLITS.index(split)).sum()) for split in SPLITS}
+    if not counts["train"]:
+        found = ", ".join(f"{split} {count:,}" for split, count in counts.items() if count) or "it is empty"
+        raise StoreError(
+            f"{feats} has no tagged videos for training ({found}); give some the split “train” in a table, and apply it: "
+            f"optsg-store relabel {feats} --metadata TABLE"
+        )
 
 
 def _choose_sets(

@@ -158,3 +158,16 @@ def test_forty_two_videos_train_and_are_evaluated_on_what_validated(tmp_path: Pa
     said = train("--feats", feats, "--run", "runs/said", *TINY, "--set", "epochs=1", "--set", "validation_videos=4")
     assert said.exit_code == 0, said.output
     assert read_config(Path("runs/said")).training.validation_videos == 4
+
+
+@pytest.mark.parametrize("system", ["op-tsg", "sources"])
+def test_a_store_without_training_videos_is_refused_before_anything_is_made(tmp_path: Path, system: str) -> None:
+    videos = [replace(video, split="test") for video in tiny_videos(12)]
+    feats = write_tiny_store(tmp_path / "s.h5", videos)
+    result = train("--feats", feats, "--system", system)
+    assert result.exit_code == 1
+    assert result.output == (
+        f"error: {feats} has no tagged videos for training (test 12); give some the split “train” in a table, and apply it: "
+        f"optsg-store relabel {feats} --metadata TABLE\n"
+    )
+    assert not Path("runs").exists()
