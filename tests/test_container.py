@@ -51,7 +51,7 @@ def last_stage() -> list[Instruction]:
 
 def environment() -> dict[str, str]:
     words = [word for name, rest in last_stage() if name == "ENV" for word in shlex.split(rest)]
-    return dict(word.split("=", 1) for word in words)
+    return {name: value for name, _, value in (word.partition("=") for word in words)}
 
 
 def steps_of(run: str) -> list[list[str]]:

@@ -89,7 +89,8 @@ def _compared(comparison: Comparison) -> str:
     for name, places in SHOWN:
         run, exported = (_f1(scores, places) for scores in (comparison.run, comparison.exported))
         shown.append(f"{name} {100 * run:.1f} → {100 * exported:.1f}")
-    return f"F1 on {comparison.videos:,} test videos, the run → its export: {', '.join(shown)}"
+    novel = f"right novel tags {comparison.run['novel']['hits']:,} → {comparison.exported['novel']['hits']:,}"
+    return f"F1 on {comparison.videos:,} test videos, the run → its export: {', '.join(shown)}; {novel}"
 
 
 def _f1(scores: object, places: tuple[str, ...]) -> float:

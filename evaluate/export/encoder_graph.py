@@ -120,7 +120,7 @@ def _batch(
     patches: Tensor | None,
     patch_mask: Tensor | None,
 ) -> Batch:
-    count = len(title_tokens)
+    count = title_tokens.shape[0]
     return Batch(
         frames=frames,
         frame_mask=frame_mask,

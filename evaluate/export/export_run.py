@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ... import __version__
+from ...data.batching import Batch
 from ...data.errors import ConfigError, RunError
 from ...data.media import SPLITS, Split
 from ...data.store import FeatureStore
@@ -165,7 +167,7 @@ class _Export:
             "comparison": comparison,
         }
 
-    def _rows(self, split: Split) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _rows(self, split: Split) -> NDArray[np.int64]:
         return np.flatnonzero(self._store.splits == SPLITS.index(split))
 
     @torch.no_grad()
@@ -187,7 +189,7 @@ class _Export:
         scaling = Calibration.fit(rated).known
         return RankerGraph(table.counts, ranker.known, ranker.bars[self._favour], scaling).eval()
 
-    def _inputs(self, batch: Any) -> dict[str, Tensor]:
+    def _inputs(self, batch: Batch) -> dict[str, Tensor]:
         return graph_inputs(batch, self._texts, patches=self._patches)
 
     def _example_inputs(self) -> dict[str, Tensor]:
@@ -213,7 +215,7 @@ class _Export:
             write_text(folder / name, [json.dumps(values, ensure_ascii=False), "\n"])
         write_text(folder / TOKENIZER, [self._run.tokenizer.to_json()])
         shutil.copyfile(TEMPLATES / f"{EXAMPLE}.txt", folder / EXAMPLE)
-        arrays = {"frames": store.frames(sample), "title_tokens": store.title_tokens(sample)}
+        arrays: dict[str, Any] = {"frames": store.frames(sample), "title_tokens": store.title_tokens(sample)}
         if self._patches:
             arrays["patches"] = store.patches(sample)
         np.savez(folder / SAMPLE, **arrays)

@@ -43,7 +43,7 @@ class PairFeatures(nn.Module):
         proposed = ((ranks < PROPOSED) & (sources > 0)).any(1)
         kinds = [sources, sources.sqrt(), (1 + ranks).log(), sources * self.log_counts]
         by_source = torch.stack(kinds, dim=2).flatten(1, 2).transpose(1, 2)
-        counts = self.log_counts[None, :, None].expand(len(sources), -1, 1)
+        counts = self.log_counts[None, :, None].expand(sources.shape[0], -1, 1)
         return torch.cat([counts, by_source], dim=2), proposed
 
     @torch.no_grad()

@@ -32,7 +32,7 @@ SMALL = 0.02
 
 def sigmoid(x: Tensor) -> Tensor:
     """σ(x), to all digits of small values too: the runtime's own operation is a rational approximation."""
-    return 1 / (1 + (-x).exp())
+    return (1 + (-x).exp()).reciprocal()
 
 
 def noisy_or(chances: Tensor) -> Tensor:
@@ -86,7 +86,8 @@ class PictureGraph(nn.Module):
 
     def forward(self, pictures: Sequence[Pictured]) -> Tensor:
         """(B, P); of runs that read no patches those of the training videos are all alike, and carry nothing."""
-        parts, start = [], 0
+        parts: list[Tensor] = []
+        start = 0
         for values, mask in pictures:
             place = slice(start, start + values.shape[2])
             standard = (mean_over_valid(values, mask) - self.mean[place]) * self.scale[place]
@@ -163,7 +164,7 @@ class MemoryGraph(nn.Module):
         votes = (nearest.values / TEMPERATURE).softmax(1)
         columns = self.columns[nearest.indices]
         wide = votes[..., None].expand(columns.shape)
-        empty = votes.new_zeros(len(summaries), self.tags + 1)
+        empty = votes.new_zeros(votes.shape[0], self.tags + 1)
         return empty.scatter_add(1, columns.flatten(1), wide.flatten(1))[:, : self.tags]
 
 

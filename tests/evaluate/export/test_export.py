@@ -89,11 +89,13 @@ def test_onnx_is_pytorch_for_any_batch(
         assert found[name] == pytest.approx(values, abs=1e-4), name
 
 
-def tagged(folder: Path, *files: Path) -> list[dict[str, Any]]:
-    """What the example says, in a process that cannot import optsg or PyTorch."""
+def tagged(
+    folder: Path, *files: Path, without: tuple[str, ...] = ("torch", "optsg", "tokenizers")
+) -> list[dict[str, Any]]:
+    """What the example says, in a process that cannot import these."""
     script = (
         "import runpy, sys\n"
-        "for name in ('torch', 'optsg', 'tokenizers'): sys.modules[name] = None\n"
+        f"for name in {without}: sys.modules[name] = None\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
@@ -116,7 +118,7 @@ def test_the_example_gives_the_tags_of_the_graphs(
         assert any(len(store.patches(int(row))) for row in rows)
         for row in map(int, rows):
             files.append(tmp_path / f"{row}.npz")
-            arrays = {
+            arrays: dict[str, Any] = {
                 "frames": store.frames(row),
                 "patches": store.patches(row),
                 "title_tokens": store.title_tokens(row),
@@ -134,6 +136,17 @@ def test_the_example_gives_the_tags_of_the_graphs(
         assert [tag["score"] for tag in answer["tags"]] == pytest.approx([scores[column] for column in best], abs=2e-4)
 
 
+def test_the_example_reads_titles_too(exported: tuple[Path, str], feats: Path, tmp_path: Path) -> None:
+    folder, _ = exported
+    with open_store(feats) as store:
+        row = int(store.indices("test")[0])
+        frames = store.frames(row)
+        np.savez(tmp_path / "text.npz", frames=frames, title=store.title(row))
+        np.savez(tmp_path / "tokens.npz", frames=frames, title_tokens=store.title_tokens(row))
+    text, tokens = tagged(folder, tmp_path / "text.npz", tmp_path / "tokens.npz", without=("torch", "optsg"))
+    assert text["tags"] == tokens["tags"] != []
+
+
 def test_most_of_what_the_run_gives_the_export_gives(exported: tuple[Path, str]) -> None:
     test = json.loads((exported[0] / "meta.json").read_text())["test"]
     run, found = (test[name]["label_based"]["full"]["f1"] for name in ("run", "exported"))
@@ -148,6 +161,7 @@ def test_the_command_says_what_it_did(exported: tuple[Path, str]) -> None:
     assert first == f"exported 14 tags and 8 sources to {folder}, without what the decoder writes"
     assert second.startswith("greatest difference from PyTorch on 32 videos: features ")
     assert third.startswith("F1 on 52 test videos, the run → its export: all ")
+    assert third.endswith("→ 0")
     assert last == f"try it: python {folder}/tag_with_onnxruntime.py {folder}/sample.npz"
     assert tagged(folder, folder / "sample.npz")[0]["tags"]
 
@@ -248,12 +262,12 @@ def test_an_export_that_differs_is_not_kept(
             self._is_encoder = path.name == "encoder.onnx"
 
         def run(self, inputs: dict[str, torch.Tensor]) -> dict[str, np.ndarray[Any, Any]]:
-            count, tags = inputs["title_match"].shape if self._is_encoder else (1, 14)
-            shapes = {"features": 1, "prompts": 1, "logits": 1, "sources": (count, 8, tags)}
-            return {
-                name: np.full(shape, 9, np.float32)
-                for name, shape in (shapes if self._is_encoder else {"scores": 1}).items()
-            }
+            if not self._is_encoder:
+                return {"scores": np.full(1, 9, np.float32)}
+            count, tags = inputs["title_match"].shape
+            shapes: dict[str, tuple[int, ...]] = {"features": (1,), "prompts": (1,), "logits": (1,)}
+            shapes["sources"] = (count, 8, tags)
+            return {name: np.full(shape, 9, np.float32) for name, shape in shapes.items()}
 
     monkeypatch.setattr("optsg.evaluate.export.export_run.write_graph", lambda *_: None)
     monkeypatch.setattr("optsg.evaluate.export.export_run.OnnxGraph", Wrong)
