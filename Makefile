@@ -38,7 +38,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip setuptools
 	$(BIN)/python -m pip install -c constraints.txt --no-deps $(PIP_OPTIONS) torch torchvision
-	$(BIN)/python -m pip install -c constraints.txt $(PIP_OPTIONS) --no-build-isolation -e '.[small,ray,serve,dev]'
+	$(BIN)/python -m pip install -c constraints.txt $(PIP_OPTIONS) --no-build-isolation -e '.[small,ray,serve,onnx,dev]'
 	touch $(READY)
 
 demo: $(READY)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from optsg.evaluate.cli import main as optsg_eval
+from optsg.evaluate.export.cli import main as optsg_export
 from optsg.evaluate.judge.cli import main as optsg_judge
 from optsg.evaluate.memory.cli import main as optsg_memory
 from optsg.evaluate.overview.cli import commands_with_purpose
@@ -42,6 +43,7 @@ COMMANDS: dict[str, click.Command] = {
     "optsg-memory": optsg_memory,
     "optsg-serve": optsg_serve,
     "optsg-vocabulary": optsg_vocabulary,
+    "optsg-export": optsg_export,
 }
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -27,7 +27,7 @@ class PromptEncoder(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """F (B, S, D) with mask (B, S) -> order prompts P (B, N, E)."""
-        prompts = self.queries.expand(len(features), -1, -1)
+        prompts = self.queries.expand(features.shape[0], -1, -1)
         memory_mask = mask_for_layers(attention_mask(mask), features)
         for layer in self.layers:
             assert isinstance(layer, CrossLayer)

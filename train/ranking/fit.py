@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.batching import Batch
+from ...data.tag_table import TagTable
 from ...data.tags import tag_key
 from ..confidence.rated_tags import MOST_CANDIDATES, RatedTags
 from ..recall.sources import RecallSources
@@ -22,7 +23,7 @@ from .favour import RankedPairs, choose_bar
 from .logistic import LogisticModel, cross_fitted
 from .novel import NovelCandidate, features_of
 from .pairs import Pairs, feature_columns
-from .ranked_system import Proposals, Proposer, RankedSystem
+from .ranked_system import Proposer, RankedSystem
 from .ranker import OfAddedTags, Ranker
 
 FEWEST_VIDEOS = 20
@@ -56,13 +57,24 @@ def fit_ranking(
         batches: of the validation split, on the model's device, with the keys of every video's annotated tags.
     """
     proposer = Proposer(system, sources)
-    examples = _Examples(system)
+    examples = Examples(system.tag_table)
     names: tuple[str, ...] = ()
     of_any_tag: tuple[str, ...] = ()
     for batch, truth in batches:
         proposals = proposer.propose(batch)
         names, of_any_tag = proposals.sources, proposals.of_any_tag
-        examples.add(proposals, truth)
+        examples.add(proposals.pairs, proposals.novel, truth)
+    ranker, rated = fit_ranker(examples, names, of_any_tag)
+    return FittedRanking(system=RankedSystem(system, sources, ranker), rated=rated)
+
+
+def fit_ranker(examples: Examples, names: tuple[str, ...], of_any_tag: tuple[str, ...]) -> tuple[Ranker, RatedTags]:
+    """The ranker of some examples, and what its proposals are worth, each judged by one that has not seen its video.
+
+    Args:
+        names: of the sources whose scores the examples' pairs have, in order.
+        of_any_tag: those of them that also score tags which the system was not trained on.
+    """
     pairs = examples.pairs()
     right = examples.right(pairs)
     held_out = cross_fitted(pairs.features, right, pairs.videos)
@@ -79,11 +91,7 @@ def fit_ranking(
     )
     videos = np.array([each.video for each in examples.novel], np.int64)
     novel_held_out = cross_fitted(novel, novel_right, videos) if len(novel) else np.empty(0)
-    ranked_system = RankedSystem(system, sources, ranker)
-    return FittedRanking(
-        system=ranked_system,
-        rated=examples.rated(pairs, right, held_out, videos, novel_right, novel_held_out),
-    )
+    return ranker, examples.rated(pairs, right, held_out, videos, novel_right, novel_held_out)
 
 
 def _fit_added(pairs: Pairs, right: NDArray[np.bool_], names: Sequence[str], some: tuple[str, ...]) -> OfAddedTags:
@@ -92,20 +100,24 @@ def _fit_added(pairs: Pairs, right: NDArray[np.bool_], names: Sequence[str], som
     return OfAddedTags(sources=some, model=LogisticModel.fit(features, right))
 
 
-class _Examples:
-    """Proposals of all batches, with the videos numbered through."""
+class Examples:
+    """Proposals of all batches, with the videos numbered through.
 
-    def __init__(self, system: System):
-        self._table = system.tag_table
+    Args:
+        tag_table: the training tags.
+    """
+
+    def __init__(self, tag_table: TagTable):
+        self._table = tag_table
         self._pairs: list[Pairs] = []
         self.novel: list[NovelCandidate] = []
         self._truth: list[frozenset[str]] = []
 
-    def add(self, proposals: Proposals, truth: Sequence[frozenset[str]]) -> None:
-        """Of one batch."""
-        first, pairs = len(self._truth), proposals.pairs
+    def add(self, pairs: Pairs, novel: Sequence[NovelCandidate], truth: Sequence[frozenset[str]]) -> None:
+        """What is proposed for one batch, and the keys of its videos' annotated tags."""
+        first = len(self._truth)
         self._pairs.append(Pairs(videos=pairs.videos + first, columns=pairs.columns, features=pairs.features))
-        self.novel += [each._replace(video=each.video + first) for each in proposals.novel]
+        self.novel += [each._replace(video=each.video + first) for each in novel]
         self._truth += truth
 
     def pairs(self) -> Pairs:

@@ -103,6 +103,11 @@ class ScoringPrompts:
         self._bias = torch.cat([network.bias.detach(), later])
 
     @property
+    def reading(self) -> Reading:
+        """Of the prompts."""
+        return self._network.reading
+
+    @property
     def name(self) -> str:
         """In the ranker's file, for people."""
         return f"{self._network.reading}-prompts"

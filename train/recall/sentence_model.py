@@ -52,6 +52,16 @@ class SentenceModel:
         return cls(store.title_encoder_config, weights, pooling)
 
     @property
+    def encoder(self) -> TitleEncoder:
+        """All layers of it, frozen."""
+        return self._model
+
+    @property
+    def pooling(self) -> Pooling:
+        """What becomes of a title's outputs."""
+        return self._pooling
+
+    @property
     def width(self) -> int:
         """E."""
         return self._model.text_width

@@ -1,0 +1,1 @@
+"""``optsg-export``: a run for software without PyTorch."""
