@@ -119,7 +119,9 @@ def compare(
     by_export: list[list[str]] = []
     for _, batch in batches_of(store, rows):
         by_run += [[tag_key(tag.text) for tag in tags] for tags in predictor.predict(batch)]
-        by_export += [[keys[column] for column in np.flatnonzero(given).tolist()] for given in graphs.run(batch)["given"]]
+        by_export += [
+            [keys[column] for column in np.flatnonzero(given).tolist()] for given in graphs.run(batch)["given"]
+        ]
     true = [[store.tag_keys[tag] for tag in store.tags(int(row))] for row in rows]
     run, exported = (score_predictions(true, found, train_counts) for found in (by_run, by_export))
     return Comparison(videos=len(rows), run=run, exported=exported)
