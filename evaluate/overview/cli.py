@@ -15,7 +15,14 @@ FIRST = ("optsg-extract", "optsg-train", "optsg-eval", "optsg-tag")
 """Commands in the order in which they are used; the others follow by their names."""
 
 
-@click.command(context_settings=SHORT_HELP)
+EXAMPLES = """\b
+Examples:
+  optsg
+  cd videos && optsg
+"""
+
+
+@click.command(epilog=EXAMPLES, context_settings=SHORT_HELP)
 @click.version_option(package_name="optsg")
 def main() -> None:
     """Says what there is in this folder and what to do with it next, and lists all commands."""

@@ -188,14 +188,12 @@ def plan_run(
     fixed = find_system(system, allow_systems).settings
     if source and system in FITTED_SYSTEMS:
         raise ConfigError(f"--init-from {source.name}: the system {system} has no weights to start from")
-    seeds = [] if seed is None else [f"seed={seed}"]
     _check_settings(system, fixed, settings)
     sizes, schedule = (source.config.model if source else SIZES[size][0]), SIZES[size][1]
-    said = [*settings, *seeds, *fixed]
+    said = [*settings, *([] if seed is None else [f"seed={seed}"]), *fixed]
     model, training = apply_settings(sizes, schedule, said)
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
     store, training = _choose_sets(store, training, said)
-    _check_has_training(store, feats)
     training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
     tag_table = TagTable.from_store(store)
     tokenizer = TitleTokenizer.from_json(store.tokenizer_json)
@@ -215,13 +213,13 @@ def plan_run(
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
 
 
-def _check_has_training(store: FeatureStore, feats: Path) -> None:
+def _check_has_training(store: FeatureStore) -> None:
     counts = {split: int((store.splits == SPLITS.index(split)).sum()) for split in SPLITS}
     if not counts["train"]:
         found = ", ".join(f"{split} {count:,}" for split, count in counts.items() if count) or "it is empty"
         raise StoreError(
-            f"{feats} has no tagged videos for training ({found}); give some the split “train” in a table, and apply it: "
-            f"optsg-store relabel {feats} --metadata TABLE"
+            f"{store.path} has no tagged videos for training ({found}); give some the split “train” in a table, and apply it: "
+            f"optsg-store relabel {store.path} --metadata TABLE"
         )
 
 
@@ -231,7 +229,9 @@ def _choose_sets(
     """The store with the videos that validate, as a person's settings say or as their number wants it."""
     if not any(setting.startswith("validation_videos=") for setting in said):
         training = dataclasses.replace(training, validation_videos=choose_validation(store))
-    return with_validation(store, training.validation_videos), training
+    chosen = with_validation(store, training.validation_videos)
+    _check_has_training(chosen)
+    return chosen, training
 
 
 def _fit_to_videos(

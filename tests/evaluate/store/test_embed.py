@@ -35,7 +35,8 @@ def vectors(colour_feats: Path, colour_run: Path, tmp_path_factory: pytest.TempP
 
 
 def test_they_are_those_of_the_tagger(vectors: Path, colour_feats: Path, colour_run: Path) -> None:
-    found = np.load(vectors)
+    with np.load(vectors) as file:
+        found = dict(file)
     with open_store(colour_feats) as store, optsg.Tagger.from_pretrained(colour_run, device="cpu") as tagger:
         assert found["ids"].tolist() == store.ids()
         for row in range(len(store)):
@@ -54,7 +55,9 @@ def test_they_are_those_of_the_tagger(vectors: Path, colour_feats: Path, colour_
 def test_parquet_holds_the_same(vectors: Path, colour_feats: Path, colour_run: Path, tmp_path: Path) -> None:
     result = embedded(colour_feats, "--run", colour_run, "--out", tmp_path / "new" / "vectors.parquet")
     assert result.exit_code == 0, result.output
-    table, expected = pq.read_table(tmp_path / "new" / "vectors.parquet"), np.load(vectors)
+    table = pq.read_table(tmp_path / "new" / "vectors.parquet")
+    with np.load(vectors) as file:
+        expected = dict(file)
     assert table.column_names == ["id", "fused", "title", "frames", "patches"]
     assert table["id"].to_pylist() == expected["ids"].tolist()
     for kind in ("fused", "title", "frames", "patches"):
@@ -64,7 +67,8 @@ def test_parquet_holds_the_same(vectors: Path, colour_feats: Path, colour_run: P
 
 
 def test_one_kind_of_one_split(vectors: Path, colour_feats: Path, colour_run: Path, tmp_path: Path) -> None:
-    expected = np.load(vectors)
+    with np.load(vectors) as file:
+        expected = dict(file)
     with open_store(colour_feats) as store:
         rows = np.flatnonzero(store.splits == SPLITS.index("val"))
     for kind, options in (("fused", ()), ("title", ("--vectors", "title"))):
@@ -109,7 +113,8 @@ def test_what_cannot_be_is_one_sentence(
 def test_without_a_network_nothing_is_fused(colour_feats: Path, train_run: Callable[..., Path], tmp_path: Path) -> None:
     run = train_run(colour_feats, "linear")
     assert embedded(colour_feats, "--run", run, "--out", tmp_path / "all.npz").exit_code == 0
-    assert sorted(np.load(tmp_path / "all.npz")) == ["frames", "ids", "patches", "title"]
+    with np.load(tmp_path / "all.npz") as file:
+        assert sorted(file) == ["frames", "ids", "patches", "title"]
     result = embedded(colour_feats, "--run", run, "--out", tmp_path / "fused.npy")
     sentence = "there are no fused vectors, for linear has no network; choose --vectors from title, frames, patches"
     assert (result.exit_code, result.output) == (1, f"error: {sentence}\n")
