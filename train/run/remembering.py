@@ -20,6 +20,7 @@ from ...data.store import FeatureStore
 from ...data.tag_table import TagRow, TagTable
 from ...data.whole_files import lock_out
 from ..config import RunConfig
+from ..ranking.fit import FEWEST_VIDEOS
 from ..recall.additions import Additions, Round
 from ..recall.sources import RecallSources
 from ..recall.summary import BATCH
@@ -60,7 +61,7 @@ def check_remembers(run: Path) -> RunConfig:
     if not (run / RECALL).is_file() or (config.system not in FITTED_SYSTEMS and not (run / RANKER).is_file()):
         raise RunError(
             f"{run} has no ranker that would read a memory, so that it cannot be given examples; train it on a store "
-            "with a validation split, or train --system memory"
+            f"with at least {FEWEST_VIDEOS} validation videos, or train --system memory"
         )
     return config
 
