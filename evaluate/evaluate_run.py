@@ -41,6 +41,10 @@ Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(what is done, how many) -> a context that yields a function to be told how many more are done."""
 
 
+AS_TUNED = TaggingOptions()
+"""A run predicts as it was tuned."""
+
+
 def evaluate_run(
     path: Path,
     *,
@@ -49,7 +53,7 @@ def evaluate_run(
     batch_size: int,
     device: str,
     progress: Progress,
-    options: TaggingOptions | None = None,
+    options: TaggingOptions = AS_TUNED,
     evidence: bool = False,
     inputs: Path | None = None,
     allow_systems: Collection[str] = (),
@@ -78,7 +82,7 @@ def evaluate_run(
     Raises:
         OptsgError: the run or store cannot be used, or a file cannot be written.
     """
-    options, run = options or TaggingOptions(), load_run(path, device=device, allow_systems=allow_systems)
+    run = load_run(path, device=device, allow_systems=allow_systems)
     validated = run.config.training.validation_videos
     with open_run_store(path, run.config.store, feats, validation_videos=validated) as store:
         predictions = predict(

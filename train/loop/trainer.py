@@ -108,10 +108,7 @@ class Trainer:
             compile_parts(self.model, self.device)
         self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
-        self._average = None
-        if self.training.ema:
-            every = average_interval(self.steps_per_epoch)
-            self._average = AveragedWeights(self._weights.masters, self.training.ema, every=every)
+        self._average = self._open_average()
         self._states = StateSaver(
             run,
             self._weights,
@@ -120,7 +117,14 @@ class Trainer:
             seconds=self.training.state_seconds,
             keep=self.training.keep_states,
         )
-        self._validator, self._stop = self._open_validator(), StopRequest()
+        self._validator = self._open_validator()
+        self._stop = StopRequest()
+
+    def _open_average(self) -> AveragedWeights | None:
+        if not self.training.ema:
+            return None
+        every = average_interval(self.steps_per_epoch)
+        return AveragedWeights(self._weights.masters, self.training.ema, every=every)
 
     def _open_validator(self) -> Validator | None:
         try:

@@ -189,9 +189,9 @@ def plan_run(
     if source and system in FITTED_SYSTEMS:
         raise ConfigError(f"--init-from {source.name}: the system {system} has no weights to start from")
     _check_settings(system, fixed, settings)
-    sizes, schedule = (source.config.model if source else SIZES[size][0]), SIZES[size][1]
-    said = [*settings, *([] if seed is None else [f"seed={seed}"]), *fixed]
-    model, training = apply_settings(sizes, schedule, said)
+    said = [*settings, *_seeded(seed), *fixed]
+    sizes, schedule = SIZES[size]
+    model, training = apply_settings(source.config.model if source else sizes, schedule, said)
     learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
     store, training = _choose_sets(store, training, said)
     training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
@@ -211,6 +211,11 @@ def plan_run(
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+def _seeded(seed: int | None) -> list[str]:
+    """The seed as a setting, where one is given."""
+    return [] if seed is None else [f"seed={seed}"]
 
 
 def _check_has_training(store: FeatureStore) -> None:
