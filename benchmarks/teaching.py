@@ -15,7 +15,7 @@ import argparse
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,14 +26,13 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from optsg.data.store import open_store  # noqa: E402
 from optsg.data.store.relabeling import Labels, relabel_store  # noqa: E402
-from optsg.data.store.schema import StoreHeader, TextModelTables  # noqa: E402
 from optsg.data.tags import tag_key  # noqa: E402
 from optsg.evaluate.cli import main as optsg_eval  # noqa: E402
 from optsg.evaluate.judge.answers import Answer  # noqa: E402
 from optsg.evaluate.judge.questions import Question, Questions, read_questions  # noqa: E402
 from optsg.evaluate.judge.teaching import apply_answers  # noqa: E402
 from optsg.evaluate.scores.predictions import read_predictions  # noqa: E402
-from optsg.extract.encoders.text_encoder import open_text_encoder  # noqa: E402
+from optsg.extract.encoders.text_encoder import text_maker  # noqa: E402
 from optsg.train.cli import main as optsg_train  # noqa: E402
 
 from benchmarks.options import parser, publish  # noqa: E402
@@ -52,10 +51,7 @@ def take_tags_away(feats: Path, out: Path, share: float, seed: int) -> Truth:
         truth = {store.id(row): frozenset(store.tag_keys[tag] for tag in store.tags(row)) for row in chosen}
         changes = {store.id(row): Labels(title=store.title(row), tags=(), split="none") for row in chosen}
 
-    def make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
-        return open_text_encoder(header.text_encoder).tables(corpus)
-
-    relabel_store(out, changes, make_text=make_text)
+    relabel_store(out, changes, make_text=text_maker())
     return truth
 
 

@@ -15,7 +15,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,11 +28,10 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 from optsg.data.media import SPLITS  # noqa: E402
 from optsg.data.store import FeatureStore, open_store  # noqa: E402
 from optsg.data.store.relabeling import Labels, relabel_store  # noqa: E402
-from optsg.data.store.schema import StoreHeader, TextModelTables  # noqa: E402
 from optsg.data.vocabulary.proposal import Proposal  # noqa: E402
 from optsg.evaluate.vocabulary.proposals import propose  # noqa: E402
 from optsg.evaluate.vocabulary.usage import read_usage  # noqa: E402
-from optsg.extract.encoders.text_encoder import open_text_encoder  # noqa: E402
+from optsg.extract.encoders.text_encoder import text_maker  # noqa: E402
 
 from benchmarks.options import publish  # noqa: E402
 from benchmarks.results_file import RESULTS, table  # noqa: E402
@@ -136,10 +135,7 @@ def seed_store(feats: Path, variants: Mapping[str, Seeded], rng: np.random.Gener
             if any(tag in variants for tag in own)
         }
 
-    def make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
-        return open_text_encoder(header.text_encoder, device="cpu").tables(corpus)
-
-    relabel_store(feats, changes, make_text=make_text)
+    relabel_store(feats, changes, make_text=text_maker("cpu"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,3 +76,8 @@ class RunError(OptsgError):
 
 class ConfigError(OptsgError):
     """A setting is unknown or out of range."""
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 tag``, ``1,200 tags``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, counted
 from ..foreign.json_reader import read_json
 from ..media import Failure, MediaItem
 from ..sidecars.files import read_beside
@@ -192,11 +192,11 @@ class FolderInput:
 
     def _describe(self) -> str:
         videos = sum(1 for path in self._folder.media if media_kind(path) == "video")
-        counts = f"{_plural(videos, 'video')}, {_plural(len(self._folder.media) - videos, 'image')}"
+        counts = f"{counted(videos, 'video')}, {counted(len(self._folder.media) - videos, 'image')}"
         thumbnails = len(self._folder.thumbnails)
         unless = " unless a row names them" if self._tables else ""
         left_out = (
-            f" ({_plural(thumbnails, 'picture')} beside a video of that name: thumbnails, left out{unless})"
+            f" ({counted(thumbnails, 'picture')} beside a video of that name: thumbnails, left out{unless})"
             if thumbnails
             else ""
         )
@@ -209,19 +209,15 @@ class FolderInput:
             for table in self._tables[:1]
         ]
         if self._folder.sidecars:
-            found.append(_plural(len(self._folder.sidecars), "info.json file"))
+            found.append(counted(len(self._folder.sidecars), "info.json file"))
         if self._folder.beside:
             kinds = sorted({PurePosixPath(path).suffix for path in self._folder.beside})
-            found.append(f"{_plural(len(self._folder.beside), 'file')} beside ({', '.join(kinds)})")
+            found.append(f"{counted(len(self._folder.beside), 'file')} beside ({', '.join(kinds)})")
         return f"with {' and '.join(found)}" if found else "without metadata"
 
 
 def _failure(path: str, failure_id: str, error: str) -> Failure:
     return Failure(id=failure_id, source=printable(path), stage="read", error=error)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 LARGEST_INFO = 512 << 20

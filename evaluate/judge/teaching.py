@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...data.errors import RunError, StoreWriteError
+from ...data.errors import RunError, StoreWriteError, counted
 from ...data.media import SPLITS, Split
 from ...data.store import FeatureStore, open_store
 from ...data.store.files import recover_store
 from ...data.store.relabeling import Labels, relabel_store
-from ...data.store.schema import StoreHeader, TextModelTables
 from ...data.whole_files import lock_out
-from ...extract.encoders.text_encoder import open_text_encoder
+from ...extract.encoders.text_encoder import text_maker
 from .answers import Answer, Verdict
 
 
@@ -40,10 +39,10 @@ class Taught:
     def sentence(self, store: Path) -> str:
         """What was done, and what is next."""
         if not self.changes:
-            return f"{_counted(self.answered, 'answer')}, and {store} says the same already; it was left as it was"
-        joined = f"; {_counted(self.joined, 'video')} without tags to be learnt from" if self.joined else ""
+            return f"{counted(self.answered, 'answer')}, and {store} says the same already; it was left as it was"
+        joined = f"; {counted(self.joined, 'video')} without tags to be learnt from" if self.joined else ""
         return (
-            f"{_counted(self.answered, 'answer')}: {_counted(self.added, 'tag')} added to videos, {self.removed:,} taken "
+            f"{counted(self.answered, 'answer')}: {counted(self.added, 'tag')} added to videos, {self.removed:,} taken "
             f"away, {self.new_tags:,} new to {store}{joined}\nnext:    optsg-train --feats {store}"
         )
 
@@ -66,10 +65,6 @@ def apply_answers(
         StoreError: it is no store, or cannot be written, or another process is writing it.
         EncoderError: the store's text encoder cannot be had.
     """
-
-    def make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
-        return open_text_encoder(header.text_encoder, device=device).tables(corpus)
-
     with lock_out(path, StoreWriteError):
         recover_store(path)
         with open_store(path) as store:
@@ -77,12 +72,8 @@ def apply_answers(
         if not taught.answered:
             raise RunError(f"no answer is about a video of {path}; give the store whose videos were judged")
         if taught.changes:
-            taught.new_tags = relabel_store(path, taught.changes, make_text=make_text)
+            taught.new_tags = relabel_store(path, taught.changes, make_text=text_maker(device))
     return taught
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 Said = Mapping[str, Counter[Verdict]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
+from ...data.errors import counted
 from ..options import find_run
 from ..progress import progress_bar
 
@@ -79,7 +80,7 @@ def _said(done: Remembered, run: Path, feats: Path, seconds: float) -> list[str]
         (done.known, "remembered with the same tags already"),
         (done.untagged, "without tags"),
     ]
-    lines = [f"left out: {_counted(count, 'video')} {why}" for count, why in left_out if count]
+    lines = [f"left out: {counted(count, 'video')} {why}" for count, why in left_out if count]
     if not done.videos:
         return [*lines, f"nothing was added to {run}"]
     replaced = (
@@ -88,13 +89,9 @@ def _said(done: Remembered, run: Path, feats: Path, seconds: float) -> list[str]
     new = f"; new tags: {_named(done.tags)}" if done.tags else ""
     return [
         *lines,
-        f"added {_counted(done.videos, 'video')} of {feats} to {run} in {seconds:.1f} s{replaced}{new}",
+        f"added {counted(done.videos, 'video')} of {feats} to {run} in {seconds:.1f} s{replaced}{new}",
         f"back: optsg-memory undo {run}",
     ]
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _named(tags: tuple[str, ...]) -> str:
@@ -113,8 +110,8 @@ def undo(run: Path, quiet: bool, verbose: bool) -> None:
 
         last = undo_addition(folder)
         if not quiet:
-            tags = f" and {_counted(last.tags, 'new tag')}" if last.tags else ""
-            click.echo(f"took {_counted(last.videos, 'video')}{tags} of {last.source} back from {folder}")
+            tags = f" and {counted(last.tags, 'new tag')}" if last.tags else ""
+            click.echo(f"took {counted(last.videos, 'video')}{tags} of {last.source} back from {folder}")
 
 
 @main.command()
@@ -130,7 +127,7 @@ def show(run: Path, verbose: bool) -> None:
 
         check_finished(folder)
         trained, additions = len(TagTable.load(folder / TAG_TABLE)), Additions.load(folder)
-        click.echo(f"{folder}: {_counted(trained, 'tag')} from training")
+        click.echo(f"{folder}: {counted(trained, 'tag')} from training")
         if additions is None:
             click.echo("nothing was added")
             return
@@ -140,5 +137,5 @@ def show(run: Path, verbose: bool) -> None:
             tags = range(first, first + each.tags)
             shown = tuple(f"{table.spellings[tag]} ({table.counts[tag]})" for tag in tags)
             new = f", new tags: {', '.join(shown) if verbose else _named(shown)}" if each.tags else ""
-            click.echo(f"{number}. {_counted(each.videos, 'video')} of {each.source}{new}")
+            click.echo(f"{number}. {counted(each.videos, 'video')} of {each.source}{new}")
             first += each.tags

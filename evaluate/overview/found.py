@@ -11,6 +11,7 @@ import h5py
 from ...data.errors import OptsgError
 from ...data.inputs.media_folder import media_kind
 from ...data.store import open_store
+from ...data.store.files import INDEX_NAME, is_file_name
 from ...train.run_files import CONFIG, check_finished
 from ..options import LATEST_RUN
 
@@ -120,7 +121,7 @@ def _is_finished(run: Path) -> bool:
 
 
 def _store_at(path: Path) -> FoundStore | None:
-    is_store = path.is_file() and h5py.is_hdf5(path) if path.suffix == ".h5" else (path / "index.json").is_file()
+    is_store = path.is_file() and h5py.is_hdf5(path) if is_file_name(path) else (path / INDEX_NAME).is_file()
     if not is_store:
         return None
     try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...data.errors import EncoderError
-from ...data.store.schema import TextModelTables
+from ...data.store.schema import StoreHeader, TextModelTables
+
+if TYPE_CHECKING:
+    from ...data.store.merging.merge import TextMaker
 
 CHARACTERS = "characters"
 """What ``--text-encoder`` calls the encoder that needs no text model."""
@@ -77,3 +80,12 @@ def open_text_encoder(spec: Mapping[str, Any], *, device: str = "auto") -> TextE
     from .hf_text_encoder import HfTextEncoder
 
     return HfTextEncoder(spec, device=device)
+
+
+def text_maker(device: str = "auto") -> TextMaker:
+    """What gives a finished store's text model new titles and tags; it is opened where there are any, and errors are those of that."""
+
+    def make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
+        return open_text_encoder(header.text_encoder, device=device).tables(corpus)
+
+    return make_text

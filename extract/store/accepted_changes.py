@@ -13,12 +13,11 @@ from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.store.files import recover_store
 from ...data.store.relabeling import Labels, relabel_store
-from ...data.store.schema import StoreHeader, TextModelTables
 from ...data.store.writing import Progress
 from ...data.tags import tag_key
 from ...data.vocabulary.decisions import Decisions, read_decisions
 from ...data.whole_files import lock_out
-from ..encoders.text_encoder import open_text_encoder
+from ..encoders.text_encoder import text_maker
 from .relabel import Relabelled
 
 ROWS_AT_ONCE = 1 << 14
@@ -43,9 +42,6 @@ def apply_accepted(path: Path, accepted: Path, *, device: str = "auto", progress
     if not decisions:
         raise InputError(f"{accepted} accepts nothing; write yes into the column accept of the rows that are right")
 
-    def make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
-        return open_text_encoder(header.text_encoder, device=device).tables(corpus)
-
     with lock_out(path, StoreWriteError):
         recover_store(path)
         with open_store(path) as store:
@@ -53,7 +49,7 @@ def apply_accepted(path: Path, accepted: Path, *, device: str = "auto", progress
             changes = changed_labels(store, decisions)
         if changes:
             done.changed = done.counts["tags"] = len(changes)
-            done.new_tags = relabel_store(path, changes, make_text=make_text, progress=progress)
+            done.new_tags = relabel_store(path, changes, make_text=text_maker(device), progress=progress)
     return done
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...data.command_line import SHORT_HELP, new_store_option, one_sentence_errors, quiet_and_verbose
+from ...data.errors import counted
 from ..api import kept_parts
 from ..encoders.presets import DEFAULT_PRESET, PRESETS
 from ..options import click_options
@@ -86,7 +87,7 @@ def verify(path: Path, sources: Path | None, quiet: bool, verbose: bool, **readi
             if not quiet:
                 print_check(check)
         if problems:
-            click.echo(f"error: {path} is not whole: {_counted(len(problems), 'problem')}", err=True)
+            click.echo(f"error: {path} is not whole: {counted(len(problems), 'problem')}", err=True)
             sys.exit(1)
         if not quiet:
             click.echo(f"{path} is whole")
@@ -108,14 +109,10 @@ def _source_check(
 
 def print_check(check: Check) -> None:
     """A line for a check, and one for each of its problems."""
-    verdict = _counted(len(check.problems), "problem") if check.problems else "ok"
+    verdict = counted(len(check.problems), "problem") if check.problems else "ok"
     click.echo(f"{check.name:<{CHECK_WIDTH}}{verdict} ({check.looked_at})")
     for problem in check.problems:
         click.echo(f"  {problem}")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 @main.command()
@@ -169,7 +166,7 @@ def merge(parts: tuple[Path, ...], out: Path, quiet: bool, verbose: bool, **opti
         if not quiet:
             with open_store(out) as store:
                 sizes = f"{len(store):,} videos, {len(store.failures):,} failed, {size_bytes(store) / 2**20:.1f} MiB"
-                click.echo(f"{out}: {sizes}, out of {_counted(len(parts), 'store')}")
+                click.echo(f"{out}: {sizes}, out of {counted(len(parts), 'store')}")
 
 
 @main.command("relabel")

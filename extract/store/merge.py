@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -10,11 +10,10 @@ from ...data.errors import ConfigError, StoreWriteError
 from ...data.inputs import MetadataOptions, open_inputs
 from ...data.inputs.metadata.columns import MetadataKeywords
 from ...data.store.merging.merge import merge_stores
-from ...data.store.schema import StoreHeader, TextModelTables
 from ...data.store.writing import Progress
 from ...data.whole_files import lock_out
 from ..api import check_out
-from ..encoders.text_encoder import open_text_encoder
+from ..encoders.text_encoder import text_maker
 
 
 def join_stores(
@@ -42,8 +41,6 @@ def join_stores(
     check_out(out)
     order = None if inputs is None else (item.id for item in open_inputs(inputs, metadata=metadata, options=options))
     with lock_out(out, StoreWriteError):
-        return merge_stores(paths, out, make_text=_make_text, input_order=order, overwrite=overwrite, progress=progress)
-
-
-def _make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
-    return open_text_encoder(header.text_encoder, device="cpu").tables(corpus)
+        return merge_stores(
+            paths, out, make_text=text_maker("cpu"), input_order=order, overwrite=overwrite, progress=progress
+        )

@@ -19,11 +19,10 @@ from ...data.media import Failure
 from ...data.store import FeatureStore, open_store
 from ...data.store.files import recover_store
 from ...data.store.relabeling import relabel_store
-from ...data.store.schema import StoreHeader, TextModelTables
 from ...data.store.writing import Progress
 from ...data.whole_files import lock_out
 from ..corrections import Corrections, KnownLabels, NewLabels
-from ..encoders.text_encoder import open_text_encoder
+from ..encoders.text_encoder import text_maker
 
 SHOWN = 5
 
@@ -111,9 +110,6 @@ def relabel(
     options = MetadataOptions.of(**reading)
     annotations = open_annotations(metadata, options, by_path=True)
 
-    def make_text(header: StoreHeader, corpus: Iterable[str]) -> TextModelTables:
-        return open_text_encoder(header.text_encoder, device=device).tables(corpus)
-
     with lock_out(path, StoreWriteError):
         recover_store(path)
         done = Relabelled(notes=annotations.notes(needs_all=False))
@@ -128,7 +124,7 @@ def relabel(
             spellings = corrections.spellings()
             done.counts.update({"spellings": len(spellings)} if spellings else {})
             done.new_tags = relabel_store(
-                path, corrections.changes, make_text=make_text, spellings=spellings, progress=progress
+                path, corrections.changes, make_text=text_maker(device), spellings=spellings, progress=progress
             )
     return done
 

@@ -11,7 +11,6 @@ N neighbours.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -151,9 +150,7 @@ def directions_of(vectors: Scores) -> Scores:
 
 
 def _in_32_bits(vectors: Half) -> Scores:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a mapped file cannot be written to, and is not
-        converted: Scores = torch.from_numpy(vectors).float().numpy()  # several times as fast as NumPy's astype
+    converted: Scores = torch.from_numpy(vectors).float().numpy()  # several times as fast as NumPy's astype
     return converted
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .neighbours import directions_of
 from .source import Scores, Summary
 
 
@@ -20,8 +21,7 @@ class TextSimilarity:
     name: ClassVar[str] = "text-similarity"
 
     def __init__(self, embeddings: NDArray[np.float32]):
-        lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        self._embeddings = (embeddings / np.maximum(lengths, 1e-12)).astype(np.float32)
+        self._embeddings = directions_of(embeddings)
 
     def score(self, summary: Summary) -> Scores:
         """(B, K) in [0, 1]."""
