@@ -17,7 +17,8 @@ COPY constraints.txt ./
 RUN pip install --no-cache-dir --constraint constraints.txt pip setuptools \
     && pip install --no-cache-dir --constraint constraints.txt --no-deps --index-url "$TORCH_INDEX" torch torchvision
 
-COPY pyproject.toml README.md LICENSE __init__.py py.typed ./
+COPY pyproject.toml LICENSE __init__.py py.typed ./
+COPY docs/installing.md docs/installing.md
 COPY data data
 COPY extract extract
 COPY train train

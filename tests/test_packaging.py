@@ -180,6 +180,22 @@ def files_in_packages() -> list[Path]:
     return [path for path in files if path.suffix != ".md" or path.name in ("model_card.md", "NOTICE.md")]
 
 
+def test_the_page_of_the_package_index_stands_by_itself(wheel: Path) -> None:
+    """It is shown far from the repository, where a relative link leads nowhere."""
+    [metadata] = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA")]
+    page = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "Description-Content-Type: text/markdown" in page
+    targets = re.findall(r"\]\(([^)]*)\)|\]:\s*(\S+)|(?:src|href)=[\"']([^\"']*)", page.split("\n\n", 1)[1])
+    assert [target for found in targets for target in found if target and not target.startswith("https://")] == []
+    assert sorted(re.findall(r"(?m)^\| `optsg\[(\w+)\]` \|", page)) == sorted(PYPROJECT["project"]["optional-dependencies"])
+    assert sorted({"optsg", *re.findall(r"(?m)^\| `(optsg-\w+)` \|", page)}) == sorted(SCRIPTS)
+
+
+def test_addresses_of_the_project_are_absolute() -> None:
+    urls = PYPROJECT["project"].get("urls", {})
+    assert {label: url for label, url in urls.items() if not url.startswith("https://")} == {}
+
+
 RENDER = """
 from pathlib import Path
 import optsg
