@@ -32,9 +32,14 @@ from benchmarks.results_file import table  # noqa: E402
 FAVOURED = ("rare", "balanced")
 
 
+def trained_run(feats: Path, system: str, seed: int, work: Path) -> Path:
+    """Where the run lies, or will."""
+    return work / "rivals" / feats.stem / f"{system}-{seed}"
+
+
 def evaluated(feats: Path, system: str, seed: int, settings: Sequence[str], work: Path) -> dict[str, DrawnF1]:
     """By what is favoured, test F1 of a run, which is trained where it is not there yet."""
-    run = work / "rivals" / feats.stem / f"{system}-{seed}"
+    run = trained_run(feats, system, seed, work)
     if not (run / RANKER).is_file():
         chosen = [word for setting in settings for word in ("--set", setting)]
         words = ["--feats", str(feats), "--run", str(run), "--system", system, "--seed", str(seed), "--quiet", *chosen]
