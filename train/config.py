@@ -285,9 +285,9 @@ class RunConfig:
                     raise ValueError(f"{name} is no {'text' if kind is str else 'object'}")
             if not isinstance(values.get("init_from"), dict | None):
                 raise ValueError("init_from is no object")
-            before = {"book_entry": "memory"} if values.get("system") == "open-book" else {}
+            earlier = {"book_entry": "memory"} if values.get("system") == "open-book" else {}
             return cls(
-                model=_build(ModelConfig, {**before, **values.pop("model")}),
+                model=_build(ModelConfig, {**earlier, **values.pop("model")}),
                 training=_build(TrainingConfig, values.pop("training")),
                 inputs=_build(InputConfig, inputs),
                 **values,
