@@ -41,6 +41,9 @@ Precision = Literal["auto", "bf16", "fp32"]
 Decoding = Literal["sequential", "parallel"]
 
 
+BookEntry = Literal["copy", "memory"]
+
+
 def _require(condition: bool, name: str, value: object, expected: str) -> None:
     if not condition:
         raise ConfigError(f"{name}={value} is out of range; expected {expected}")
@@ -74,6 +77,8 @@ class ModelConfig:
         frozen_title_layers: how many of the title encoder's layers, from below and after its word embeddings, keep
             their pre-trained weights: 0 trains all, -1 trains all and the word embeddings too, as the paper does.
         neighbours: similar training items whose tags ``open-book`` reads.
+        book_entry: how it reads them: ``copy``, through the copy gate alone, or ``memory``, where they also stand beside F in
+            what the decoder attends to. Runs of version 0.1.0 have the latter.
     """
 
     width: int = 768
@@ -92,6 +97,7 @@ class ModelConfig:
     modality: Modality = "both"
     frozen_title_layers: int = -1
     neighbours: int = 5
+    book_entry: BookEntry = "copy"
 
     def __post_init__(self) -> None:
         for name, most in MOST.items():
@@ -134,7 +140,8 @@ class TrainingConfig:
         learning_rate: peak; pre-trained parts use ``pretrained_learning_rate``.
         warmup: share of all steps in which the learning rate rises.
         nil_weight: λ of Eq. 8.
-        copy_weight: of the loss that trains the copy gate where a target stands in the title (``copy_title``).
+        copy_weight: of the loss that trains the copy gate where a target stands in what can be copied: the title
+            (``copy_title``), and with ``book_entry`` copy the neighbours' tags.
         head_weight: of the tag head's binary cross-entropy (``tag_head``).
         match_nil: whether matching weighs a tag against NIL (Eq. 2) or ignores NIL (DETR's habit).
         shuffle: whether the prompts' order is drawn anew per video and step.
@@ -278,8 +285,9 @@ class RunConfig:
                     raise ValueError(f"{name} is no {'text' if kind is str else 'object'}")
             if not isinstance(values.get("init_from"), dict | None):
                 raise ValueError("init_from is no object")
+            earlier = {"book_entry": "memory"} if values.get("system") == "open-book" else {}
             return cls(
-                model=_build(ModelConfig, values.pop("model")),
+                model=_build(ModelConfig, {**earlier, **values.pop("model")}),
                 training=_build(TrainingConfig, values.pop("training")),
                 inputs=_build(InputConfig, inputs),
                 **values,

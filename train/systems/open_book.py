@@ -1,7 +1,9 @@
 """``open-book``: retrieve–copy–generate (Zhang et al., CVPR 2021) for tags, written from frequent to rare.
 
-The writer reads the tags of similar training items: their word pieces, encoded, join the memory that the decoder attends to,
-and a copy gate lets it take them over.
+The writer reads the tags of similar training items through a copy gate that lets it take them over. In training the neighbours
+are drawn from more of the nearest ones than are read later, or the few training items' neighbours give their tags away. With
+``book_entry`` memory, as version 0.1.0 had it, the tags' word pieces also join what the decoder attends to; it then hardly
+looks at title and frames, and all nearest neighbours are read in training too.
 
 Legend: B videos, S title tokens, K neighbours, J word pieces of their tags, T target tokens, D width, V vocabulary.
 """
@@ -77,15 +79,25 @@ class OpenBook(FrequencyFirst):
         self._index = self._index.to(device)
         return self._index
 
-    def pages(self, batch: Batch, *, exclude_own: bool) -> OpenPages:
-        """Tags of the neighbours of every video."""
-        index = self._index_on(batch.title_tokens.device)
-        items, similarity = index.neighbours(batch, self.config.model.neighbours, exclude_own=exclude_own)
-        return open_pages(index, items, similarity, self._pieces)
+    def pages(self, batch: Batch, *, exclude_own: bool, rng: np.random.Generator | None = None) -> OpenPages:
+        """Tags of the neighbours of every video.
+
+        Args:
+            exclude_own: a video of the index does not find itself.
+            rng: draws the neighbours from :data:`DRAWN_FROM` times as many nearest ones; without it the nearest are taken.
+        """
+        index, count = self._index_on(batch.title_tokens.device), self.config.model.neighbours
+        if rng is None:
+            return open_pages(index, *index.neighbours(batch, count, exclude_own=exclude_own), self._pieces)
+        items, similarity = index.neighbours(batch, DRAWN_FROM * count, exclude_own=exclude_own)
+        drawn = np.sort(rng.random(items.shape).argsort(axis=1)[:, :count], axis=1)
+        places = torch.from_numpy(drawn).to(similarity.device)
+        return open_pages(index, np.take_along_axis(items, drawn, 1), similarity.gather(1, places), self._pieces)
 
     def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
-        """One part, ``generation``; a video of the index does not find itself."""
-        pages = self.pages(batch, exclude_own=True)
+        """One part, ``generation``."""
+        draws = self.model.training and self.config.model.book_entry == "copy"
+        pages = self.pages(batch, exclude_own=True, rng=rng if draws else None)
         loss = self.model.open_loss(batch, self.sequences(batch, rng), pages, self.config.training, exchange)
         return StepLosses(parts={"generation": loss})
 
@@ -99,6 +111,10 @@ class OpenBook(FrequencyFirst):
         """Nothing is excluded: what is tagged is no training item."""
         pages = self.pages(batch, exclude_own=False)
         return self.model.open_write(batch, pages, eos_bias=eos_bias, use_cache=use_cache, control=control)
+
+
+DRAWN_FROM = 3
+"""Times as many neighbours as are read, among which training draws them."""
 
 
 MAX_TAGS = 32
@@ -172,11 +188,12 @@ def _read(
 
 
 class OpenBookWriter(TagWriter):
-    """A writer with an encoder of retrieved tags and a copy gate."""
+    """A writer with an encoder of retrieved tags and a copy gate over them."""
 
     def __init__(self, model: ModelConfig, inputs: InputConfig):
         super().__init__(model, inputs)
         width = model.width
+        self._book_entry = model.book_entry
         # The pieces' encoder is one projection: a neighbour's tags have no order that layers could read.
         self.page_projection = nn.Linear(width, width)
         self.page_position = nn.Embedding(POSITIONS, width)
@@ -207,9 +224,15 @@ class OpenBookWriter(TagWriter):
         return (pages.owners * weights[:, None]).sum(dim=2)
 
     def read(self, batch: Batch, pages: OpenPages) -> tuple[Tensor, Tensor, CopySource]:
-        """F and the pages' encoded pieces (B, S + J, D), their mask (B, S + J), and what can be copied."""
+        """What the decoder attends to, its mask, and what can be copied.
+
+        Returns:
+            F (B, S, D), with ``book_entry`` memory F and the pages' encoded pieces (B, S + J, D); mask (B, S or S + J).
+        """
         source = self.source(pages)
         features, mask = self.encode(batch)
+        if self._book_entry == "copy":
+            return features, mask, source
         return torch.cat([features, source.keys], dim=1), torch.cat([mask, source.usable], dim=1), source
 
     def open_loss(
@@ -220,18 +243,21 @@ class OpenBookWriter(TagWriter):
         training: TrainingConfig,
         exchange: Exchange,
     ) -> Tensor:
-        """Mean cross-entropy of the tokens under the mixture."""
+        """Mean cross-entropy of the tokens under the mixture, and in training with ``book_entry`` copy the copy loss."""
         memory, mask, source = self.read(batch, pages)
-        return self.sequence_loss(memory, mask, sequences, training, exchange, self._copying_loss(source))
+        weight = training.copy_weight if self.training and self._book_entry == "copy" else 0.0
+        return self.sequence_loss(memory, mask, sequences, training, exchange, self._copying_loss(source, weight))
 
     def open_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int, pages: OpenPages) -> Tensor:
         """:meth:`tag_log_probs` under the mixture."""
         memory, mask, source = self.read(batch, pages)
         return self.tag_log_probs(memory, mask, sequences, tags, self._copying_loss(source))
 
-    def _copying_loss(self, source: CopySource) -> TokenLoss:
+    def _copying_loss(self, source: CopySource, weight: float = 0.0) -> TokenLoss:
         def token_loss(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
-            return self.copy_gate.cross_entropy(hidden, logits, targets, source, places, label_smoothing=smoothing)
+            return self.copy_gate.cross_entropy(
+                hidden, logits, targets, source, places, label_smoothing=smoothing, copy_weight=weight
+            )
 
         return token_loss
 

@@ -15,11 +15,13 @@ from optsg.data.errors import RunError
 from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
 from optsg.evaluate.tag.run_tagger import RunTagger
+from optsg.train.config import RunConfig
+from optsg.train.objective.shares import ALONE
 from optsg.train.run.run import load_run
-from optsg.train.systems.open_book import MAX_TAGS, OpenBookWriter, open_pages
+from optsg.train.systems.open_book import DRAWN_FROM, MAX_TAGS, OpenBook, OpenBookWriter, open_pages
 from optsg.train.systems.retrieval import PICTURE_WEIGHT, RetrievalIndex
 
-from tests.tiny_world import as_options, tiny_videos, write_tiny_store
+from tests.tiny_world import TINY_SETTINGS, as_options, tiny_videos, write_tiny_store
 from tests.train.command import train
 
 
@@ -170,6 +172,80 @@ def test_open_book_s_weights_are_shared_out_and_nothing_is_nan(
     source = model.source(open_pages(index, items, similarity, pieces))
     source.log_weight[0][source.usable[0]].sum().backward()
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())
+
+
+def trained_open_book(feats: Path, name: str, *settings: str) -> tuple[OpenBook, Batch]:
+    """An untrained ``open-book`` in training mode, and a batch of training videos."""
+    run = f"runs/{name}"
+    result = train("--feats", feats, "--system", "open-book", "--run", run, *as_options([*TINY_SETTINGS, *settings]))
+    assert result.exit_code == 0, result.output
+    system = load_run(Path(run), device="cpu").system
+    assert isinstance(system, OpenBook)
+    system.model.train()
+    with open_store(feats) as store:
+        system.prepare(store, torch.device("cpu"))
+        return system, collate(store, store.indices("train")[:12])
+
+
+def test_training_draws_neighbours_among_more_of_the_nearest(feats: Path) -> None:
+    system, batch = trained_open_book(feats, "drawn", "epochs=1", "neighbours=2", "ranking=false")
+    assert system._index is not None
+    _, likeness = system._index.neighbours(batch, DRAWN_FROM * 2, exclude_own=True)
+    drawn = [system.pages(batch, exclude_own=True, rng=np.random.default_rng(seed)) for seed in range(20)]
+    for row in range(len(batch)):
+        found = {tuple(pages.similarity[row].tolist()) for pages in drawn}
+        assert len(found) > 1
+        assert {value for pair in found for value in pair} <= {*likeness[row].tolist()}
+        assert all(first >= second for first, second in found)
+    assert torch.equal(system.pages(batch, exclude_own=True).similarity, likeness[:, :2])
+    again = system.pages(batch, exclude_own=True, rng=np.random.default_rng(3))
+    assert torch.equal(again.ids, drawn[3].ids)
+
+
+def test_evaluation_reads_the_nearest_alone(feats: Path) -> None:
+    system, batch = trained_open_book(feats, "read", "epochs=1", "dropout=0.0", "ranking=false")
+
+    def losses(training: bool) -> set[float]:
+        system.model.train(training)
+        with torch.no_grad():
+            found = [system.losses(batch, np.random.default_rng(seed)).parts["generation"] for seed in range(5)]
+        return {float(loss) for loss in found}
+
+    assert len(losses(training=True)) > 1
+    assert len(losses(training=False)) == 1
+
+
+@pytest.mark.parametrize(("entry", "more"), [("copy", False), ("memory", True)])
+def test_the_book_is_read_by_the_gate_alone_or_also_by_the_decoder(feats: Path, entry: str, more: bool) -> None:
+    system, batch = trained_open_book(feats, entry, "epochs=1", f"book_entry={entry}", "ranking=false")
+    pages = system.pages(batch, exclude_own=True)
+    features, _ = system.model.encode(batch)
+    memory, mask, source = system.model.read(batch, pages)
+    assert memory.shape[1] == mask.shape[1] == features.shape[1] + more * pages.ids.shape[1]
+    assert bool(source.usable.any())
+
+
+def test_the_copy_loss_is_part_of_training_alone(feats: Path) -> None:
+    system, batch = trained_open_book(feats, "weighed", "epochs=1", "dropout=0.0", "ranking=false")
+    sequences = system.sequences(batch, np.random.default_rng(0))
+    pages = system.pages(batch, exclude_own=True)
+
+    def loss(weight: float) -> float:
+        training = dataclasses.replace(system.config.training, copy_weight=weight)
+        with torch.no_grad():
+            return float(system.model.open_loss(batch, sequences, pages, training, ALONE))
+
+    assert loss(0.5) > loss(0.25) > loss(0.0)
+    system.model.eval()
+    assert loss(0.5) == loss(0.0)
+
+
+def test_runs_of_before_read_their_book_as_they_did(feats: Path) -> None:
+    system, _ = trained_open_book(feats, "earlier", "epochs=1", "ranking=false")
+    values = json.loads(system.config.to_json())
+    del values["model"]["book_entry"]
+    assert RunConfig.from_json(json.dumps(values)).model.book_entry == "memory"
+    assert RunConfig.from_json(json.dumps({**values, "system": "bin"})).model.book_entry == "copy"
 
 
 def test_a_saved_run_predicts_the_same_without_the_store(feats: Path, store: FeatureStore, tmp_path: Path) -> None:
