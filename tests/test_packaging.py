@@ -187,7 +187,9 @@ def test_the_page_of_the_package_index_stands_by_itself(wheel: Path) -> None:
     assert "Description-Content-Type: text/markdown" in page
     targets = re.findall(r"\]\(([^)]*)\)|\]:\s*(\S+)|(?:src|href)=[\"']([^\"']*)", page.split("\n\n", 1)[1])
     assert [target for found in targets for target in found if target and not target.startswith("https://")] == []
-    assert sorted(re.findall(r"(?m)^\| `optsg\[(\w+)\]` \|", page)) == sorted(PYPROJECT["project"]["optional-dependencies"])
+    assert sorted(re.findall(r"(?m)^\| `optsg\[(\w+)\]` \|", page)) == sorted(
+        PYPROJECT["project"]["optional-dependencies"]
+    )
     assert sorted({"optsg", *re.findall(r"(?m)^\| `(optsg-\w+)` \|", page)}) == sorted(SCRIPTS)
 
 

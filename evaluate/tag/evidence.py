@@ -64,6 +64,8 @@ def explain(system: System, batch: Batch, tags: Sequence[Sequence[PredictedTag]]
     with torch.enable_grad(), _in_evaluation_mode(model), _traced(model) as trace:
         scores = system.tag_log_scores(batch, tags)
         assert trace.features is not None
+        if not scores.requires_grad:  # no tag rests on the model: all come from titles and from what is remembered
+            scores = scores + 0.0 * trace.features.sum()
         evidence: list[list[TagEvidence]] = [[] for _ in tags]
         for number in range(max((len(video) for video in tags), default=0)):
             # Videos do not influence each other: one pass back serves a tag of each of them.

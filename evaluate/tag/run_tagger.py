@@ -110,7 +110,10 @@ def known_tags(run: Run) -> TagList:
 
 
 def out_of_reach(run: Run, control: TagControl) -> list[str]:
-    """Listed tags that this run cannot produce: it neither writes their word pieces nor has them among its tags."""
+    """Listed tags that this run cannot produce: it neither writes their word pieces nor has them among its tags.
+
+    Where titles are read for new tags, it can where they stand there.
+    """
     system = run.system
     reached = {
         spelling
@@ -221,8 +224,10 @@ def open_tagger(
         missing = out_of_reach(run, control) if substitute is None else []
         if missing:
             named = ", ".join(f"“{tag}”" for tag in missing[:NAMED_TAGS]) + (" …" if len(missing) > NAMED_TAGS else "")
+            unless = " unless they stand in the title" if run.system.reads_titles else ""
             warnings.append(
-                f"{len(missing):,} of {len(tags.spellings):,} tags of the vocabulary cannot be produced by this run: {named}"
+                f"{len(missing):,} of {len(tags.spellings):,} tags of the vocabulary cannot be produced by this run{unless}: "
+                f"{named}"
             )
         facts.append(("Vocabulary", options.vocabulary))
     return RunTagger(

@@ -60,12 +60,13 @@ class Proposer:
     Args:
         system: the run's own.
         sources: beside it.
+        from_titles: whether titles propose novel tags.
     """
 
-    def __init__(self, system: System, sources: RecallSources):
+    def __init__(self, system: System, sources: RecallSources, *, from_titles: bool = True):
         self._system, self._sources = system, sources
         self._table = sources.tag_table
-        self._novel = NovelTags(self._table)
+        self._novel = NovelTags(self._table, sources.summarizer.word_frequency, from_titles=from_titles)
         self._embeddings = torch.from_numpy(sources.embeddings)
 
     def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
@@ -125,12 +126,17 @@ class RankedSystem(System):
         self.plain, self.sources, self.ranker, self.favour = system, sources, ranker, favour
         self.model = system.model
         self.scalar = BAR
-        self._proposer = Proposer(system, sources)
+        self._proposer = Proposer(system, sources, from_titles=ranker.reads_titles)
 
     @property
     def writes(self) -> bool:  # type: ignore[override]
-        """As the system alone, where the ranker has seen novel tags."""
+        """As the system alone."""
         return self.plain.writes
+
+    @property
+    def reads_titles(self) -> bool:  # type: ignore[override]
+        """As the ranker can judge them, and where titles are read."""
+        return self.ranker.reads_titles and self.config.model.modality != "video"
 
     @property
     def recognises(self) -> bool:
@@ -210,7 +216,8 @@ class RankedSystem(System):
     def _unseen(self, proposals: Proposals, value: float) -> list[tuple[int, PredictedTag]]:
         if self.ranker.novel is None or not proposals.novel:
             return []
-        probabilities = self.ranker.novel.probabilities(features_of(proposals.novel))
+        features = features_of(proposals.novel)[:, : len(self.ranker.novel.weights)]
+        probabilities = self.ranker.novel.probabilities(features)
         # The bar of novel tags goes along with that of the others.
         least = self.ranker.novel_bars[self.favour] if value >= self.tuned else 0.0
         return _passing(proposals.novel, probabilities, least)

@@ -16,7 +16,7 @@ from ..run_files import write_json
 from ..system_names import FAVOURS, Favour
 from .favour import Bar
 from .logistic import LogisticModel
-from .novel import FEATURES
+from .novel import FEATURES, WRITTEN_FEATURES
 from .pairs import Pairs, feature_columns, feature_names
 
 
@@ -54,7 +54,7 @@ class Ranker:
         known: of pairs with a training tag.
         added: of pairs with a tag that was added after training, which the system itself cannot score; ``None`` in runs
             of systems whose sources can all score it, and in older ones.
-        novel: of novel tags; ``None`` where the system wrote none on validation: then none is given.
+        novel: of novel tags; ``None`` where none was proposed on validation: then none is given.
         bars: by what is favoured.
         novel_bars: the least probability of a novel tag, likewise.
     """
@@ -65,6 +65,11 @@ class Ranker:
     novel: LogisticModel | None
     bars: Mapping[Favour, Bar]
     novel_bars: Mapping[Favour, float]
+
+    @property
+    def reads_titles(self) -> bool:
+        """Whether it can judge novel tags that stand in titles alone; those of earlier versions cannot."""
+        return self.novel is not None and len(self.novel.weights) == len(FEATURES)
 
     def probabilities(self, pairs: Pairs, trained: int) -> NDArray[np.float64]:
         """(T,) how likely each pair is right.
@@ -110,9 +115,15 @@ class Ranker:
                 sources=sources,
                 known=LogisticModel.from_json(values["known"], len(feature_names(sources))),
                 added=None if added is None else OfAddedTags.from_json(added, sources),
-                novel=None if novel is None else LogisticModel.from_json(novel, len(FEATURES)),
+                novel=None if novel is None else _novel_from_json(novel),
                 bars={favour: Bar.from_json(values["bars"][favour]) for favour in FAVOURS},
                 novel_bars={favour: float(values["novel_bars"][favour]) for favour in FAVOURS},
             )
         except JSON_DAMAGE as error:
             raise RunError(f"{path} is not a readable ranker ({reason_of(error)}); train the run again") from error
+
+
+def _novel_from_json(values: Mapping[str, Any]) -> LogisticModel:
+    """Raises as :meth:`LogisticModel.from_json`; rankers of earlier versions have fewer features."""
+    is_earlier = len(values["weights"]) == len(WRITTEN_FEATURES)
+    return LogisticModel.from_json(values, len(WRITTEN_FEATURES if is_earlier else FEATURES))

@@ -88,6 +88,11 @@ class Ngrams:
     def _column_of(self) -> dict[str, int]:
         return {gram: column for column, gram in enumerate(self.names)}
 
+    def frequency(self, gram: str) -> float:
+        """Natural logarithm of how many times as many titles have an n-gram as have the rarest kept ones; 0 for one that was not kept."""
+        column = self._column_of.get(gram)
+        return 0.0 if column is None else float(self.idf.max() - self.idf[column])
+
     def weigh(self, titles: Sequence[Sequence[str]]) -> csr_array:
         """(B, G) rows of length 1, or 0 for a title with none of the n-grams."""
         columns: list[int] = []

@@ -73,6 +73,10 @@ class Summarizer:
         ngrams = Ngrams.of_corpus(titles, rng)
         return cls(tokenizer, modality, sentence_model, ngrams, Pictures.of_corpus(MeanPictures.joined(pictures), rng))
 
+    def word_frequency(self, word: str) -> float:
+        """In the titles of training, as :meth:`Ngrams.frequency`."""
+        return self._ngrams.frequency(word)
+
     def summarize(self, batch: Batch) -> Summary:
         """What is known of every video of a batch."""
         titles = _titles(batch, self._specials, self._modality)

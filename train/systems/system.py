@@ -62,12 +62,14 @@ class System(ABC):
     Attributes:
         settings: ``key=value`` settings that make the system what it is; they go into ``config.json``.
         writes: whether it writes tags in word pieces, so that new ones can come out.
+        reads_titles: whether words of the title that are no training tags can come out as they stand.
         scalar: what is tuned on validation.
         model: random until :meth:`start` or until a checkpoint is loaded.
     """
 
     settings: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[bool] = False
+    reads_titles: ClassVar[bool] = False
     scalar: TunedScalar
     model: VideoTitleModel
 

@@ -151,6 +151,14 @@ def test_no_tags_no_evidence(feats: Path, store: FeatureStore) -> None:
     assert explain(started(feats, store, "op-tsg"), batch, [[], []]) == [[], []]
 
 
+def test_tags_that_the_model_says_nothing_of_have_none(feats: Path, store: FeatureStore) -> None:
+    """A new word of the title rests on the title alone."""
+    batch = collate(store, store.indices("train")[:2])
+    new = PredictedTag(text="zebra", score=0.5, novel=True)
+    for video in explain(started(feats, store, "op-tsg"), batch, [[new], [new, new]]):
+        assert all(not any((*tag.visual, *tag.tokens)) for tag in video)
+
+
 @pytest.mark.parametrize("name", ["bin", "asy"])
 def test_a_classifier_s_log_scores_are_the_logarithms_of_its_scores(
     feats: Path, store: FeatureStore, name: str

@@ -19,10 +19,11 @@ from optsg.evaluate.options import TaggingOptions
 from optsg.evaluate.tag.run_tagger import RunTagger, open_tag_control, open_tagger
 from optsg.train.ranking.favour import WEIGHTS, Bar, RankedPairs, choose_bar
 from optsg.train.ranking.logistic import PENALTY, LogisticModel, cross_fitted
-from optsg.train.ranking.novel import NovelTags
+from optsg.train.ranking.novel import FEATURES, WRITTEN_FEATURES, NovelTags
 from optsg.train.ranking.pairs import PROPOSED, RANKED, feature_names, make_pairs
 from optsg.train.ranking.ranked_system import RankedSystem
 from optsg.train.ranking.ranker import Ranker
+from optsg.train.recall.ngrams import Ngrams
 from optsg.train.run.run import Run, load_run
 from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING
 from optsg.train.system_names import FAVOURS
@@ -153,9 +154,37 @@ def tag_table_of(*keys: str) -> TagTable:
 )
 def test_novel_tags_are_of_whole_words(text: str, title: list[str], kept: bool) -> None:
     tags = [[PredictedTag(text=text, score=0.5, novel=True), PredictedTag(text="red", score=0.5, novel=False)]]
-    finder = NovelTags(tag_table_of("red", "blue sky"))
+    finder = NovelTags(tag_table_of("red", "blue sky"), lambda _: 0.0, from_titles=False)
     assert [each.tag.text for each in finder.candidates(tags, [title])] == [text] * kept
     assert [each.tag.text for each in finder.candidates(tags, [title], any_words=True)] == [text]
+
+
+def test_a_title_s_new_words_and_phrases_are_proposed_once() -> None:
+    finder = NovelTags(tag_table_of("red", "blue sky"), lambda word: 1.5 * (word == "kite"))
+    written = [PredictedTag(text="Kite", score=0.5, novel=True), PredictedTag(text="red", score=0.9, novel=False)]
+    found = finder.candidates([written, []], [["a", "red", "kite"], ["blue", "sky", "sky"]])
+    assert [(each.video, each.tag.text, each.tag.score) for each in found] == [
+        (0, "Kite", 0.5),  # as it was written, though the title has it too
+        (0, "a red", 0.0),
+        (0, "red kite", 0.0),
+        (0, "a red kite", 0.0),
+        (1, "blue", 0.0),
+        (1, "sky", 0.0),
+        (1, "sky sky", 0.0),  # "blue sky" is known
+        (1, "blue sky sky", 0.0),
+    ]
+    named = [dict(zip(FEATURES, each.features, strict=True)) for each in found]
+    assert [values["from the title alone"] for values in named] == [0.0, *[1.0] * 7]
+    assert [values["whole title"] for values in named] == [0, 0, 0, 1, 0, 0, 0, 1]
+    assert [values["frequency in titles"] for values in named] == [1.5, 0, 1.5, 1.5, 0, 0, 0, 0]
+
+
+def test_how_frequent_a_word_is_in_titles() -> None:
+    titles = [["cat", "one"], ["cat", "dog"], ["cat", "dog"], ["cat"], ["owl"]]
+    ngrams = Ngrams.of_corpus(titles, np.random.default_rng(0))
+    assert ngrams.frequency("owl") == ngrams.frequency("emu") == 0
+    assert ngrams.frequency("dog") == 0  # as rare as any that is kept
+    assert ngrams.frequency("cat") == pytest.approx(np.log((1 + 4) / (1 + 2)), rel=1e-5)
 
 
 # A run with a ranker.
@@ -195,6 +224,28 @@ def test_a_run_has_what_its_ranker_needs(run_folder: Path, run: Run) -> None:
         "linear", "memory", "title-match", "text-similarity", "nearest-prompts", "chosen-prompts",
         "written", "prompts", "recognised",
     ]  # fmt: skip
+
+
+def test_titles_give_new_tags_where_the_ranker_can_judge_them(
+    run: Run, run_folder: Path, batch: Batch, tmp_path: Path
+) -> None:
+    """Rankers of before know written tags alone; theirs are read, and propose no more than they did."""
+    path = tmp_path / RANKER
+    values = json.loads((run_folder / RANKER).read_text())
+    assert isinstance(run.system, RankedSystem)
+    assert len(values["novel"]["weights"]) == len(FEATURES)
+    for name in ("mean", "scale", "weights"):
+        values["novel"][name] = values["novel"][name][: len(WRITTEN_FEATURES)]
+    path.write_text(json.dumps(values))
+    earlier = RankedSystem(run.system.plain, run.system.sources, Ranker.load(path))
+    titles = [{*words} for words in run.system.sources.summarizer.summarize(batch).words]
+    found, before = (each.predict(batch, 0.0) for each in (run.system, earlier))
+    new = [{tag.text for tag in tags} - {tag.text for tag in own} for tags, own in zip(found, before, strict=True)]
+    assert any(new)
+    assert all({*text.split(" ")} <= title for texts, title in zip(new, titles, strict=True) for text in texts)
+    assert not any(
+        {tag.text for tag in own} - {tag.text for tag in tags} for tags, own in zip(found, before, strict=True)
+    )
 
 
 def test_scores_are_probabilities_best_first(run: Run, batch: Batch) -> None:

@@ -162,11 +162,13 @@ def test_the_ranker_of_sources_reads_the_sources_alone(runs: Mapping[str, Path],
     run = load_run(runs["sources"], device="cpu")
     assert run.ranked is not None
     assert run.ranked.ranker.sources == ("linear", "memory", "title-match", "text-similarity")
-    assert run.ranked.ranker.novel is None
+    assert run.ranked.ranker.reads_titles
     assert run.ranked.sources is system_of(run).own_sources
     found = RunTagger(run).predict(batch)
     assert any(found)
-    assert all(not tag.novel for tags in found for tag in tags)
+    titles = run.ranked.sources.summarizer.summarize(batch).words
+    for tags, title in zip(found, titles, strict=True):
+        assert all({*tag.text.split(" ")} <= {*title} for tag in tags if tag.novel)
     assert len(RunTagger(run.favouring("precise")).predict(batch)) == len(batch)
     for name in ("linear", "memory", "title-match"):
         assert load_run(runs[name], device="cpu").ranked is None
