@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from ...train.recall.neighbours import directions_of
 from ...train.recall.ngrams import main_directions
-from .usage import TagUsage, Vectors, of_length_1
+from .usage import TagUsage, Vectors
 
 AT_ONCE = 512
 """Tags whose neighbours are looked for together."""
@@ -46,8 +47,8 @@ def use_vectors(usage: TagUsage) -> Vectors:
         sums = usage.table @ view.vectors
         if view.own is not None:
             sums = sums - usage.counts[:, None] * view.own
-        parts.append(of_length_1(sums))
-    return of_length_1(np.concatenate(parts, axis=1))
+        parts.append(directions_of(sums))
+    return directions_of(np.concatenate(parts, axis=1))
 
 
 def _near(usage: TagUsage, vectors: Vectors, tags: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -71,7 +72,7 @@ def _narrow(vectors: Vectors) -> Vectors:
         return vectors
     rng = np.random.default_rng(0)
     some = rng.choice(len(vectors), min(MOST_FITTED, len(vectors)), replace=False)
-    return of_length_1(vectors @ main_directions(vectors[np.sort(some)], DIMENSIONS, rng))
+    return directions_of(vectors @ main_directions(vectors[np.sort(some)], DIMENSIONS, rng))
 
 
 def largest(values: Vectors, count: int) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array, diags_array
 
 from ...data.batching import collate, reading_ahead, sequential_batches
 from ...data.store import FeatureStore
+from ...train.recall.neighbours import directions_of
 from ...train.recall.ngrams import Ngrams, main_directions
 from ...train.recall.pictures import MeanPictures, Pictures
 from ...train.recall.tag_rows import tag_rows
@@ -101,7 +102,7 @@ def read_usage(store: FeatureStore, advance: Advance = lambda _: None, *, seed: 
         keys=tuple(store.tag_keys[tag] for tag in used),
         spellings=tuple(store.tag_spellings[tag] for tag in used),
         table=table,
-        embeddings=of_length_1(store.finite_embeddings()[0][used]),
+        embeddings=directions_of(store.finite_embeddings()[0][used]),
         views=(pictures, titles, company(table, rng)),
     )
 
@@ -131,7 +132,7 @@ def _placed(name: str, found: dict[str, Vectors], seen: NDArray[np.int64], video
     vectors = np.zeros((videos, values.shape[1]), np.float32)
     is_known = values.any(axis=1)
     if is_known.any():
-        vectors[seen[is_known]] = of_length_1(values[is_known] - values[is_known].mean(axis=0))
+        vectors[seen[is_known]] = directions_of(values[is_known] - values[is_known].mean(axis=0))
     return View(name=name, vectors=vectors)
 
 
@@ -145,10 +146,3 @@ def company(table: csr_array, rng: np.random.Generator) -> View:
         fitted = weighed[np.sort(rng.choice(weighed.shape[0], MOST_FITTED, replace=False))]
     directions = main_directions(fitted, COMPANY_DIMENSIONS, rng)
     return View(name="tags beside it", vectors=weighed @ directions, own=rarity[:, None] * directions)
-
-
-def of_length_1(vectors: Vectors) -> Vectors:
-    """Rows of length 1; those of 0 stay."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return unit

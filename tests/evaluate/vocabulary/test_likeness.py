@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from optsg.evaluate.vocabulary.likeness import LEAST_COHERENCE, evidence_of
 from optsg.evaluate.vocabulary.nearest import GROUP, candidate_pairs, largest
-from optsg.evaluate.vocabulary.usage import TagUsage, View, company, of_length_1
+from optsg.evaluate.vocabulary.usage import TagUsage, View, company
+from optsg.train.recall.neighbours import directions_of
 from scipy.sparse import csr_array
 
 
@@ -23,8 +24,8 @@ def random_usage(tags: int = 9, videos: int = 60, *, seed: int = 0) -> TagUsage:
         keys=names,
         spellings=names,
         table=table,
-        embeddings=of_length_1(rng.normal(size=(tags, 4)).astype(np.float32)),
-        views=(View(name="pictures", vectors=of_length_1(pictures)), company(table, rng)),
+        embeddings=directions_of(rng.normal(size=(tags, 4)).astype(np.float32)),
+        views=(View(name="pictures", vectors=directions_of(pictures)), company(table, rng)),
     )
 
 

@@ -11,7 +11,8 @@ from optsg.data.store import open_store
 from optsg.data.vocabulary.proposal import Proposal
 from optsg.evaluate.vocabulary.parents import lower_bound, parents
 from optsg.evaluate.vocabulary.proposals import propose
-from optsg.evaluate.vocabulary.usage import TagUsage, company, of_length_1, read_usage
+from optsg.evaluate.vocabulary.usage import TagUsage, company, read_usage
+from optsg.train.recall.neighbours import directions_of
 from scipy.sparse import csr_array
 from scipy.stats import binomtest
 
@@ -56,7 +57,7 @@ def crafted(rows: dict[str, str], meaning: dict[str, int]) -> TagUsage:
     embeddings = np.eye(9, dtype=np.float32)[[meaning[tag] for tag in rows]] + 0.01
     names = tuple(rows)
     views = (company(table, np.random.default_rng(0)),)
-    return TagUsage(keys=names, spellings=names, table=table, embeddings=of_length_1(embeddings), views=views)
+    return TagUsage(keys=names, spellings=names, table=table, embeddings=directions_of(embeddings), views=views)
 
 
 def test_parents_stand_where_the_tag_does_and_mean_something_like_it() -> None:
