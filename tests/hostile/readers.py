@@ -207,7 +207,7 @@ def make_run(path: Path) -> None:
     write_json(path / DECISION, system.scalar.not_tuned())
     counts = np.ones(STEPS, np.int64)
     scaling = Scaling(temperature=1.0, offset=0.0)
-    curve = PrecisionCurve(tags=counts, right=counts, true_tags=STEPS)
+    curve = PrecisionCurve(tags=counts, right=counts, effect=np.ones(STEPS), true_tags=STEPS)
     Calibration(known=scaling, novel=scaling, curve=curve, ece_before=0.0, ece_after=0.0).save(
         path / "calibration.json"
     )

@@ -29,6 +29,7 @@ class RatedTags:
         scores: (T,) in [0, 1].
         novel: (T,) outside the training tags.
         right: (T,) among the video's annotated tags. Novel tags are seldom annotated even where they fit.
+        owners: (T,) which video each is of: tags of one video stand and fall together.
         true_tags: annotated tags of all videos.
         videos: number of videos.
     """
@@ -36,6 +37,7 @@ class RatedTags:
     scores: NDArray[np.float64]
     novel: NDArray[np.bool_]
     right: NDArray[np.bool_]
+    owners: NDArray[np.int64]
     true_tags: int
     videos: int
 
@@ -49,6 +51,7 @@ class RatedTags:
             scores=self.scores[chosen],
             novel=self.novel[chosen],
             right=self.right[chosen],
+            owners=self.owners[chosen],
             true_tags=self.true_tags,
             videos=self.videos,
         )
@@ -63,16 +66,17 @@ def rate_tags(true: Sequence[Collection[str]], predicted: Iterable[Sequence[Pred
     """
     key = cache(tag_key)
     rows = [
-        (tag.score, tag.novel, key(tag.text) in truth)
-        for truth, tags in zip(map(frozenset, true), predicted, strict=True)
+        (tag.score, tag.novel, key(tag.text) in truth, owner)
+        for owner, (truth, tags) in enumerate(zip(map(frozenset, true), predicted, strict=True))
         for tag in tags[:MOST_CANDIDATES]
         if not tag.pinned
     ]
-    scores, novel, right = zip(*rows, strict=True) if rows else ((), (), ())
+    scores, novel, right, owners = zip(*rows, strict=True) if rows else ((), (), (), ())
     return RatedTags(
         scores=np.array(scores, np.float64),
         novel=np.array(novel, np.bool_),
         right=np.array(right, np.bool_),
+        owners=np.array(owners, np.int64),
         true_tags=sum(map(len, true)),
         videos=len(true),
     )

@@ -171,6 +171,7 @@ class Examples:
             scores=scores[kept],
             novel=novel[kept],
             right=hits[kept],
+            owners=videos[kept],
             true_tags=sum(map(len, self._truth)),
             videos=len(self._truth),
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from optsg.data.errors import RunError
 from optsg.data.predicted_tag import PredictedTag
+from optsg.train.confidence import precision_curve
 from optsg.train.confidence.calibration import (
     MIN_TAGS,
     OFFSETS,
@@ -21,7 +22,7 @@ from optsg.train.confidence.calibration import (
     fit_scaling,
     read_calibration,
 )
-from optsg.train.confidence.precision_curve import CurvePoint, PrecisionCurve
+from optsg.train.confidence.precision_curve import STEPS, PrecisionCurve, assured
 from optsg.train.confidence.rated_tags import (
     MOST_CANDIDATES,
     RatedTags,
@@ -35,12 +36,16 @@ from sklearn.metrics import precision_recall_curve
 from statsmodels.stats.proportion import proportion_confint
 
 
-def rated(scores: object, right: object, novel: object = None, true_tags: int = 100) -> RatedTags:
+def rated(
+    scores: object, right: object, novel: object = None, true_tags: int = 100, owners: object = None
+) -> RatedTags:
+    """Each tag of a video of its own, where nothing else is said."""
     values = np.array(scores, np.float64)
     return RatedTags(
         scores=values,
         novel=np.zeros(len(values), bool) if novel is None else np.array(novel, bool),
         right=np.array(right, bool),
+        owners=np.arange(len(values)) if owners is None else np.array(owners, np.int64),
         true_tags=true_tags,
         videos=10,
     )
@@ -155,8 +160,44 @@ def test_the_lowest_score_with_a_precision_and_where_there_is_none() -> None:
 
 
 def test_what_tags_vouch_for_is_wilson_s_bound() -> None:
-    point = CurvePoint(threshold=0.5, tags=60, precision=0.9, recall=0.3)
-    assert point.assured == pytest.approx(proportion_confint(54, 60, method="wilson")[0], abs=1e-5)
+    assert assured(0.9, 60) == pytest.approx(proportion_confint(54, 60, method="wilson")[0], abs=1e-5)
+
+
+def test_tags_that_stand_and_fall_together_vouch_for_less() -> None:
+    """Against the formula, video by video; and copies of one tag say as much as the tag alone."""
+    dice = np.random.default_rng(0)
+    scores, right, owners = dice.random(600), dice.random(600) < 0.8, dice.integers(0, 90, 600)
+    curve = PrecisionCurve.of(rated(scores, right, owners=owners))
+    for point in curve.points()[: -60 : len(curve.points()) // 7]:  # of the highest ones all may be right
+        inside = scores >= point.threshold
+        share = right[inside].mean()
+        moved = [(right[inside & (owners == own)] - share).sum() ** 2 for own in range(90)]
+        expected = max(1.0, sum(moved) / (share * (1 - share) * inside.sum()))
+        assert curve.assured(point) == pytest.approx(assured(point.precision, point.tags / expected), abs=1e-6)
+    once = PrecisionCurve.of(rated(scores, right))
+    thrice = PrecisionCurve.of(rated(np.repeat(scores, 3), np.repeat(right, 3), owners=np.repeat(np.arange(600), 3)))
+    assert once.effect == pytest.approx(np.ones(STEPS))
+    some = [round(1000 * point.threshold) for point in thrice.points() if 0 < point.precision < 1]
+    assert thrice.effect[some] == pytest.approx(3 * np.ones(len(some)))
+    least, same = once.points()[0], thrice.points()[0]
+    assert thrice.assured(same) == pytest.approx(once.assured(least))
+    assert PrecisionCurve.from_json(json.loads(json.dumps(thrice.to_json()))).effect == pytest.approx(
+        thrice.effect, abs=1e-3
+    )
+
+
+def test_many_videos_are_gone_through_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = np.random.default_rng(0)
+    tags = rated(dice.random(300), dice.random(300) < 0.5, owners=dice.integers(0, 50, 300))
+    whole = PrecisionCurve.of(tags)
+    monkeypatch.setattr(precision_curve, "VIDEOS_AT_ONCE", 7)
+    assert PrecisionCurve.of(tags).effect == pytest.approx(whole.effect)
+
+
+def test_a_curve_of_before_takes_tags_for_independent() -> None:
+    values = PrecisionCurve.of(rated([0.5, 0.7], [True, False], owners=[0, 0])).to_json()
+    del values["effect"]
+    assert PrecisionCurve.from_json(values).effect.tolist() == [1.0] * STEPS
 
 
 def test_a_wanted_precision_is_vouched_for_where_there_are_enough_tags() -> None:
@@ -165,9 +206,9 @@ def test_a_wanted_precision_is_vouched_for_where_there_are_enough_tags() -> None
     curve = PrecisionCurve.of(rated(scores, dice.random(4000) < scores, true_tags=2000))
     found = curve.lowest(0.8)
     assert found is not None
-    assert found.assured >= 0.8
+    assert curve.assured(found) >= 0.8
     lower = max((point for point in curve.points() if point.threshold < found.threshold), key=lambda p: p.threshold)
-    assert lower.assured < 0.8
+    assert curve.assured(lower) < 0.8
 
 
 def test_known_and_novel_tags_are_scaled_apart_where_there_are_enough() -> None:
