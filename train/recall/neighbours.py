@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans
 
 from .source import Scores
 
@@ -130,6 +129,8 @@ def sorted_by_cell(vectors: Half, *, seed: int = 0) -> tuple[Places, Cells] | No
     """The order that brings (I, W) vectors into cells, and these; ``None`` where there are few enough to look at all."""
     if len(vectors) <= EXACT:
         return None
+    from sklearn.cluster import MiniBatchKMeans  # takes longer to import than tagging a video
+
     rng = np.random.default_rng(seed)
     wanted = math.ceil(len(vectors) / CELL)
     sample = np.sort(rng.choice(len(vectors), min(len(vectors), SAMPLED * wanted), replace=False))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ...data.errors import ConfigError, RunError, StoreError, reason_of
@@ -135,7 +137,8 @@ def read_system(path: Path, allow_systems: Collection[str] = ()) -> System:
         with torch.device("meta"), _NothingDrawn():
             outline = open_system(config, tag_table, tokenizer, allow_systems)
         check_weights(outline.model, path / MODEL, outline.model.training_only)
-        system = open_system(config, tag_table, tokenizer, allow_systems)
+        with nullcontext() if outline.model.training_only else _NothingDrawn():
+            system = open_system(config, tag_table, tokenizer, allow_systems)
     except (ConfigError, StoreError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
         # What transformers and PyTorch make of settings that fit no model.
         raise RunError(f"{path} cannot be read: {reason_of(error)}") from error
@@ -158,10 +161,19 @@ def _check_system(path: Path, name: str, allow_systems: Collection[str]) -> None
 
 
 class _NothingDrawn(TorchFunctionMode):
-    """Leaves normally distributed weights as they are, where they have no memory: PyTorch imports its compiler to "draw" those."""
+    """Leaves parameters as they are that would be drawn at random: a file is read into them.
+
+    Drawing takes longer than reading, and for what has no memory (device ``meta``) PyTorch imports its compiler to "draw" it.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") == "normal_":
-            return args[0] if args else kwargs["tensor"]
+        if getattr(func, "__name__", "") in _DRAWS:
+            tensor = args[0] if args else kwargs["tensor"]
+            if isinstance(tensor, nn.Parameter) or tensor.is_meta:
+                return tensor
         return func(*args, **kwargs)
+
+
+_DRAWS = frozenset({"normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "xavier_uniform_"})
+"""Functions of PyTorch and of ``torch.nn.init`` that draw."""
