@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ...data.store.schema import WIDEST
 from ...data.torchvision_compat import ensure_torchvision_importable
 from .bert import Bert, BertSettings
 from .layers import Dropout, added_mask, has_fused_kernels
+from .undrawn import NothingDrawn
 
 MOST = {
     "num_hidden_layers": 256,
@@ -69,15 +70,33 @@ class TitleEncoder(nn.Module):
         if self.text_width != width:
             self.projection = nn.Sequential(nn.Linear(self.text_width, width), nn.LayerNorm(width))
 
+    @classmethod
+    def of_weights(cls, config_json: str, width: int, weights: Mapping[str, Tensor]) -> Self:
+        """Without dropout, of weights that are there, none of which is drawn or copied. They are float32, but word embeddings may be of half precision.
+
+        Raises:
+            StoreError: as the class and :meth:`load_pretrained`.
+        """
+        if BertSettings.of(check_text_config(config_json)) is None:  # others have numbers that are not among their weights
+            encoder = cls(config_json, width, 0.0)
+            encoder.load_pretrained({name: value.float().numpy() for name, value in weights.items()})
+            return encoder
+        with torch.device("meta"), NothingDrawn():
+            encoder = cls(config_json, width, 0.0)
+        encoder._load(weights, assign=True)
+        return encoder
+
     def load_pretrained(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Loads the store's weights.
 
         Raises:
             StoreError: they do not fit the configuration.
         """
-        state = {name: torch.from_numpy(np.asarray(weight)) for name, weight in weights.items()}
+        self._load({name: torch.from_numpy(np.asarray(weight)) for name, weight in weights.items()})
+
+    def _load(self, state: Mapping[str, Tensor], *, assign: bool = False) -> None:
         try:
-            self.model.load_state_dict(state, strict=True)
+            self.model.load_state_dict(state, strict=True, assign=assign)
         except RuntimeError as error:
             raise StoreError(f"the store's title encoder does not fit its configuration: {reason_of(error)}") from error
 
