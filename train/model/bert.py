@@ -83,11 +83,14 @@ class Bert(nn.Module):
     Args:
         settings: its sizes.
         dropout: rate of the embeddings and of what each half of a layer adds; attention weights are not dropped.
+
+    Attributes:
+        config: the settings, under transformers' name for them.
     """
 
     def __init__(self, settings: BertSettings, dropout: float):
         super().__init__()
-        self.settings = settings
+        self.config = settings
         self.embeddings = _Embeddings(settings, dropout)
         self.encoder = _Layers(settings, dropout)
         self.apply(self._draw)  # a second time, as transformers does: what is drawn behind it is then the same too
@@ -115,7 +118,7 @@ class Bert(nn.Module):
     @torch.no_grad()
     def _draw(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, std=self.settings.initializer_range)
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
         if isinstance(module, nn.Embedding) and module.padding_idx is not None:

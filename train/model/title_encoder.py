@@ -124,12 +124,6 @@ def hidden_states(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
     return found
 
 
-def padding_token(model: nn.Module) -> int:
-    """What stands where a text has ended."""
-    settings: Any = model.settings if isinstance(model, Bert) else model.config
-    return int(settings.pad_token_id or 0)
-
-
 def _drawn(settings: dict[str, Any], dropout: float) -> tuple[Any, int]:
     """A text model of these settings, its weights drawn at random, and its width; whatever transformers makes of wrong ones."""
     own = BertSettings.of(settings)

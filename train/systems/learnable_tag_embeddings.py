@@ -21,7 +21,7 @@ from ...data.tags import NIL_TEXT
 from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer, WholeText
 from ..config import InputConfig, ModelConfig
 from ..model.op_tsg import OPTSG
-from ..model.title_encoder import TitleEncoder, hidden_states, padding_token
+from ..model.title_encoder import TitleEncoder, hidden_states
 from ..model.video_title_model import freeze_layers
 from ..objective.tag_targets import TagTargets
 from .op_tsg import PAPER_SETTINGS, OpTsg
@@ -95,7 +95,7 @@ class TagLanguageModel(nn.Module):
         """Embeddings (n, E) of n texts."""
         device = next(self.parameters()).device
         longest = max(len(text.ids) for text in texts)
-        ids = torch.full((len(texts), longest), padding_token(self.model))
+        ids = torch.full((len(texts), longest), int(self.model.config.pad_token_id or 0))
         mask, words = torch.zeros(len(texts), longest, dtype=torch.bool), torch.zeros(len(texts), longest)
         for row, text in enumerate(texts):
             ids[row, : len(text.ids)] = torch.tensor(text.ids)
