@@ -137,9 +137,7 @@ def fetch_run(path_or_hub_id: str | Path) -> Path:
         ) from error
 
 
-def load_weights(
-    model: nn.Module, path: Path, training_only: tuple[str, ...] = (), *, mapped: bool = False
-) -> None:
+def load_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = (), *, mapped: bool = False) -> None:
     """Loads a file of weights into a model of the same configuration.
 
     Args:

@@ -62,7 +62,9 @@ class BertSettings:
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self | None:
         """``None`` for a text model that is none of these, or that says something odd: transformers knows what to make of it."""
-        if settings.get("model_type") != "bert" or any(settings.get(name, plain) != plain for name, plain in PLAIN.items()):
+        if settings.get("model_type") != "bert" or any(
+            settings.get(name, plain) != plain for name, plain in PLAIN.items()
+        ):
             return None
         found = cls(**{name: settings[name] for name in cls.__dataclass_fields__ if name in settings})
         whole = all(type(getattr(found, name)) is int and getattr(found, name) > 0 for name in SIZES)

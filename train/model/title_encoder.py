@@ -77,7 +77,9 @@ class TitleEncoder(nn.Module):
         Raises:
             StoreError: as the class and :meth:`load_pretrained`.
         """
-        if BertSettings.of(check_text_config(config_json)) is None:  # others have numbers that are not among their weights
+        if (
+            BertSettings.of(check_text_config(config_json)) is None
+        ):  # others have numbers that are not among their weights
             encoder = cls(config_json, width, 0.0)
             encoder.load_pretrained({name: value.float().numpy() for name, value in weights.items()})
             return encoder

@@ -74,7 +74,9 @@ class TitleCopier(nn.Module):
         super().__init__()
         self.key = nn.Linear(width, width)
         self.gate = CopyGate(width)
-        decoder_ids = np.full(max(inputs.pieces) + 1, PAD)  # PyTorch would import its compiler for it, where a model is outlined
+        decoder_ids = np.full(
+            max(inputs.pieces) + 1, PAD
+        )  # PyTorch would import its compiler for it, where a model is outlined
         decoder_ids[np.array(inputs.pieces)] = np.arange(len(inputs.pieces)) + MARKS
         self.register_buffer("_decoder_ids", torch.from_numpy(decoder_ids), persistent=False)
         self._decoder_ids: Tensor

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .source import Scores
+from .source import Scores, product
 
 Half = NDArray[np.float16]
 Places = NDArray[np.int64]
@@ -101,7 +101,7 @@ class Neighbours:
     def _among_all(self, directions: Scores, count: int, kept: NDArray[np.bool_] | None) -> tuple[Scores, Places]:
         best = np.empty((len(directions), 0), np.float32), np.empty((len(directions), 0), np.int64)
         for start in range(0, len(self), BLOCK):
-            cosines = directions @ _in_32_bits(self.vectors[start : start + BLOCK]).T
+            cosines = product(directions, _in_32_bits(self.vectors[start : start + BLOCK]).T)
             if kept is not None:
                 cosines[:, ~kept[start : start + BLOCK]] = -np.inf
             nearest = _highest(cosines, count)
