@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from optsg.data.torchvision_compat import ensure_torchvision_importable
 from optsg.train.model.bert import Bert, BertSettings
 from optsg.train.model.title_encoder import TitleEncoder, use_quick_dropout
+from torch import Tensor, nn
 
 SETTINGS: dict[str, Any] = {
     "model_type": "bert",
