@@ -137,21 +137,24 @@ def fetch_run(path_or_hub_id: str | Path) -> Path:
         ) from error
 
 
-def load_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = ()) -> None:
+def load_weights(model: nn.Module, path: Path, training_only: tuple[str, ...] = (), *, mapped: bool = False) -> None:
     """Loads a file of weights into a model of the same configuration.
 
     Args:
         model: takes them, float32 or not.
         path: ``model.safetensors`` of a run folder, or a file like it.
         training_only: what the names of weights begin with that only training needs; they are not in the file and stay.
+        mapped: weights stay in the file, from which pages are read as they are needed, in place of those that the model has.
 
     Raises:
         RunError: the file is missing, damaged or of another model.
     """
     check_weights(model, path, training_only)
-    own = {name: value for name, value in model.state_dict().items() if name.startswith(training_only)}
+    had = model.state_dict()
+    own = {name: value for name, value in had.items() if name.startswith(training_only)}
     try:
-        model.load_state_dict({**own, **load_file(path)}, strict=True)
+        found = {name: value.to(had[name].dtype) for name, value in load_file(path).items()}
+        model.load_state_dict({**own, **found}, strict=True, assign=mapped)
     except (SafetensorError, OSError, RuntimeError) as error:
         raise RunError(f"{path} does not hold this run's weights: {reason_of(error)}") from error
 

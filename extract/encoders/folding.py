@@ -20,7 +20,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         return model
-    folded = copy.deepcopy(model).eval()
+    folded = _copied(model).eval()
     for parent in folded.modules():
         for (_, convolution), (name, norm) in pairwise(list(parent.named_children())):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -36,7 +36,7 @@ def fuse_activations(model: nn.Module) -> nn.Module:
     """
     if not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
         return model
-    fused, found = copy.deepcopy(model), False
+    fused, found = _copied(model), False
     for parent in fused.modules():
         for (name, convolution), (after, activation) in pairwise(list(parent.named_children())):
             if _can_fuse(convolution) and type(activation) in (nn.ReLU, nn.ReLU6):
@@ -70,6 +70,14 @@ class _FusedConvolution(nn.Module):
             pixels, self.weight, self.bias, *self._geometry, *self._activation, ""
         )
         return found
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    """A copy whose layers can be replaced and whose weights can be moved; until then they lie where the model's lie."""
+    shared = {id(each): nn.Parameter(each.data, requires_grad=each.requires_grad) for each in model.parameters()}
+    shared |= {id(each): each.detach() for each in model.buffers()}
+    copied: nn.Module = copy.deepcopy(model, shared)
+    return copied
 
 
 def _can_fuse(module: nn.Module) -> bool:

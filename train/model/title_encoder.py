@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from ...data.errors import StoreError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.store.schema import WIDEST
 from ...data.torchvision_compat import ensure_torchvision_importable
+from .bert import Bert, BertSettings
 from .layers import Dropout, added_mask, has_fused_kernels
+from .undrawn import NothingDrawn
 
 MOST = {
     "num_hidden_layers": 256,
@@ -25,10 +27,6 @@ MOST = {
     "embedding_size": WIDEST,
 }
 """Sizes of text models that there are; a configuration that announces more was made to take memory and time."""
-
-
-ADDED_MASK_MODELS = ("bert",)
-"""Kinds of text models that take a mask (B, 1, 1, S) that is added to the scores."""
 
 
 def check_text_config(config_json: str) -> dict[str, Any]:
@@ -61,19 +59,34 @@ class TitleEncoder(nn.Module):
     def __init__(self, config_json: str, width: int, dropout: float):
         super().__init__()
         try:
-            self.model = _drawn(check_text_config(config_json), dropout)
+            self.model, self.text_width = _drawn(check_text_config(config_json), dropout)
         except StoreError:
             raise
         except (
             Exception
         ) as error:  # transformers, its validation and PyTorch raise many kinds, AssertionError among them
             raise StoreError(f"the title encoder's configuration cannot be used: {reason_of(error)}") from error
-        use_quick_dropout(self.model)
-        self._takes_added_masks = self.model.config.model_type in ADDED_MASK_MODELS
-        self.text_width = int(self.model.config.hidden_size)
         self.projection: nn.Module = nn.Identity()
         if self.text_width != width:
             self.projection = nn.Sequential(nn.Linear(self.text_width, width), nn.LayerNorm(width))
+
+    @classmethod
+    def of_weights(cls, config_json: str, width: int, weights: Mapping[str, Tensor]) -> Self:
+        """Without dropout, of weights that are there, none of which is drawn or copied. They are float32, but word embeddings may be of half precision.
+
+        Raises:
+            StoreError: as the class and :meth:`load_pretrained`.
+        """
+        if (
+            BertSettings.of(check_text_config(config_json)) is None
+        ):  # others have numbers that are not among their weights
+            encoder = cls(config_json, width, 0.0)
+            encoder.load_pretrained({name: value.float().numpy() for name, value in weights.items()})
+            return encoder
+        with torch.device("meta"), NothingDrawn():
+            encoder = cls(config_json, width, 0.0)
+        encoder._load(weights, assign=True)
+        return encoder
 
     def load_pretrained(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Loads the store's weights.
@@ -81,9 +94,11 @@ class TitleEncoder(nn.Module):
         Raises:
             StoreError: they do not fit the configuration.
         """
-        state = {name: torch.from_numpy(np.asarray(weight)) for name, weight in weights.items()}
+        self._load({name: torch.from_numpy(np.asarray(weight)) for name, weight in weights.items()})
+
+    def _load(self, state: Mapping[str, Tensor], *, assign: bool = False) -> None:
         try:
-            self.model.load_state_dict(state, strict=True)
+            self.model.load_state_dict(state, strict=True, assign=assign)
         except RuntimeError as error:
             raise StoreError(f"the store's title encoder does not fit its configuration: {reason_of(error)}") from error
 
@@ -94,19 +109,30 @@ class TitleEncoder(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """(B, S) tokens and mask -> (B, S, D)."""
-        given = mask.long()
-        if has_fused_kernels(tokens.device) and self._takes_added_masks:
-            if self.model.config._attn_implementation != "sdpa":
-                self.model.set_attn_implementation("sdpa")
-            # Made of a mask (B, S), the library's own would ask the device whether anything is masked at all, and wait.
-            given = added_mask(mask[:, None, None, :], next(self.model.parameters()).dtype)
-        hidden = self.model(input_ids=tokens, attention_mask=given).last_hidden_state
+        hidden = hidden_states(self.model, tokens, mask)
         projected: Tensor = self.projection(hidden)
         return projected
 
 
-def _drawn(settings: dict[str, Any], dropout: float) -> Any:
-    """A text model of these settings, its weights drawn at random; whatever transformers makes of wrong ones."""
+def hidden_states(model: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
+    """What a title encoder's text model makes of tokens (B, S) and a boolean mask (B, S): (B, S, its width)."""
+    if isinstance(model, Bert):
+        fused = has_fused_kernels(tokens.device)
+        # Made of a mask (B, S), attention would ask the device whether anything is masked at all, and wait.
+        given = added_mask(mask[:, None, None, :], next(model.parameters()).dtype) if fused else mask
+        own: Tensor = model(tokens, given, plain=not fused)
+        return own
+    found: Tensor = model(input_ids=tokens, attention_mask=mask.long()).last_hidden_state
+    return found
+
+
+def _drawn(settings: dict[str, Any], dropout: float) -> tuple[Any, int]:
+    """A text model of these settings, its weights drawn at random, and its width; whatever transformers makes of wrong ones."""
+    own = BertSettings.of(settings)
+    return (Bert(own, dropout), own.hidden_size) if own else _of_transformers(settings, dropout)
+
+
+def _of_transformers(settings: dict[str, Any], dropout: float) -> tuple[Any, int]:
     ensure_torchvision_importable()
     from transformers import AutoConfig, AutoModel
 
@@ -116,9 +142,11 @@ def _drawn(settings: dict[str, Any], dropout: float) -> Any:
     # The fused CPU kernel's backward pass is slow at a title's length (see layers.Attention).
     options = {"attn_implementation": "eager"}
     try:
-        return AutoModel.from_config(config, add_pooling_layer=False, **options)
+        model = AutoModel.from_config(config, add_pooling_layer=False, **options)
     except TypeError:  # a model that never has a pooler
-        return AutoModel.from_config(config, **options)
+        model = AutoModel.from_config(config, **options)
+    use_quick_dropout(model)
+    return model, int(config.hidden_size)
 
 
 def read_word_embeddings(config_json: str, weights: Mapping[str, NDArray[Any]]) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,10 +74,11 @@ class TitleCopier(nn.Module):
         super().__init__()
         self.key = nn.Linear(width, width)
         self.gate = CopyGate(width)
-        pieces = torch.tensor(inputs.pieces)
-        decoder_ids = torch.full((max(inputs.pieces) + 1,), PAD)
-        decoder_ids[pieces] = torch.arange(len(pieces)) + MARKS
-        self.register_buffer("_decoder_ids", decoder_ids, persistent=False)
+        decoder_ids = np.full(
+            max(inputs.pieces) + 1, PAD
+        )  # PyTorch would import its compiler for it, where a model is outlined
+        decoder_ids[np.array(inputs.pieces)] = np.arange(len(inputs.pieces)) + MARKS
+        self.register_buffer("_decoder_ids", torch.from_numpy(decoder_ids), persistent=False)
         self._decoder_ids: Tensor
 
     def source(self, batch: Batch, features: Tensor) -> CopySource:

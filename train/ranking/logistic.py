@@ -45,7 +45,8 @@ class LogisticModel:
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """(T,) of examples (T, F)."""
-        found: NDArray[np.float64] = ((features - self.mean) / self.scale) @ self.weights + self.bias
+        # Example by example: a product of matrices would round one differently with others beside it.
+        found: NDArray[np.float64] = ((features - self.mean) / self.scale * self.weights).sum(1) + self.bias
         return found
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

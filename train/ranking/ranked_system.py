@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from ...data.batching import Batch
 from ...data.predicted_tag import PredictedTag
@@ -67,12 +68,12 @@ class Proposer:
         self._system, self._sources = system, sources
         self._table = sources.tag_table
         self._novel = NovelTags(self._table, sources.summarizer.word_frequency, from_titles=from_titles)
-        self._embeddings = torch.from_numpy(sources.embeddings)
+        self._directions = functional.normalize(torch.from_numpy(sources.embeddings), dim=-1)
 
     def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
         """All that any of them proposes; a tag that the vocabulary does not allow has no score."""
         summary = self._sources.summarizer.summarize(batch)
-        evidence = self._system.evidence(batch, self._embeddings, control)
+        evidence = self._system.evidence(batch, self._directions, control)
         recalled = self._sources.score(summary)
         of_any_tag = {*recalled, *evidence.of_any_tag}
         tags = [[self._named(tag) for tag in video] for video in evidence.tags]

@@ -15,7 +15,7 @@ from scipy.linalg import solve
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from .source import Scores, Summary
+from .source import Scores, Summary, product
 
 RIDGE = 0.5
 """λ beside a video's summary, whose length is about 1.5: what a tag's weights may cost."""
@@ -91,7 +91,7 @@ class LinearProbe:
 
     def score(self, summary: Summary) -> Scores:
         """(B, K)."""
-        found = (summary.vectors - self._mean) @ self._weights + self._priors
+        found = product(summary.vectors - self._mean, self._weights) + self._priors
         return np.maximum(found, 0.0, dtype=np.float32)
 
     def tensors(self) -> dict[str, Tensor]:

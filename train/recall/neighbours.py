@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans
 
-from .source import Scores
+from .source import Scores, product
 
 Half = NDArray[np.float16]
 Places = NDArray[np.int64]
@@ -102,7 +101,7 @@ class Neighbours:
     def _among_all(self, directions: Scores, count: int, kept: NDArray[np.bool_] | None) -> tuple[Scores, Places]:
         best = np.empty((len(directions), 0), np.float32), np.empty((len(directions), 0), np.int64)
         for start in range(0, len(self), BLOCK):
-            cosines = directions @ _in_32_bits(self.vectors[start : start + BLOCK]).T
+            cosines = product(directions, _in_32_bits(self.vectors[start : start + BLOCK]).T)
             if kept is not None:
                 cosines[:, ~kept[start : start + BLOCK]] = -np.inf
             nearest = _highest(cosines, count)
@@ -130,6 +129,8 @@ def sorted_by_cell(vectors: Half, *, seed: int = 0) -> tuple[Places, Cells] | No
     """The order that brings (I, W) vectors into cells, and these; ``None`` where there are few enough to look at all."""
     if len(vectors) <= EXACT:
         return None
+    from sklearn.cluster import MiniBatchKMeans  # takes longer to import than tagging a video
+
     rng = np.random.default_rng(seed)
     wanted = math.ceil(len(vectors) / CELL)
     sample = np.sort(rng.choice(len(vectors), min(len(vectors), SAMPLED * wanted), replace=False))

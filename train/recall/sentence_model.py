@@ -24,32 +24,42 @@ from ..run_files import load_tensors, save_tensors
 Pooling = Literal["mean", "cls"]
 
 
+WORDS = "embeddings.word_embeddings.weight"
+"""The largest table of a BERT, of which a title needs some rows: these become float32 when they are read."""
+
+
 class SentenceModel:
     """Titles to vectors, as the text encoder makes embeddings of tags.
 
     Args:
         config_json: the text model's settings, as Hugging Face names them.
-        weights: of it; they are rounded to half precision, in which they are kept.
+        model: of it.
         pooling: mean over the word pieces, or the first token.
-
-    Raises:
-        StoreError: the weights do not fit the settings.
     """
 
-    def __init__(self, config_json: str, weights: Mapping[str, Tensor], pooling: Pooling):
+    def __init__(self, config_json: str, model: TitleEncoder, pooling: Pooling):
         self._config_json, self._pooling = config_json, pooling
+        self._model = model.eval().requires_grad_(False)
+
+    @classmethod
+    def of_weights(cls, config_json: str, weights: Mapping[str, Tensor], pooling: Pooling) -> SentenceModel:
+        """From weights of the text model, rounded to half precision, in which they are kept.
+
+        Raises:
+            StoreError: they do not fit the settings.
+        """
         width = int(parse_json(config_json)["hidden_size"])
-        self._model = TitleEncoder(config_json, width=width, dropout=0.0).eval().requires_grad_(False)
-        self._model.load_pretrained({name: value.half().float().numpy() for name, value in weights.items()})
+        rounded = {name: value.half() if name == WORDS else value.half().float() for name, value in weights.items()}
+        return cls(config_json, TitleEncoder.of_weights(config_json, width, rounded), pooling)
 
     @classmethod
     def from_store(cls, store: FeatureStore) -> SentenceModel | None:
-        """``None`` where the store's text model has not been trained; errors as the class."""
+        """``None`` where the store's text model has not been trained; errors as :meth:`of_weights`."""
         if store.header.title_encoder_is_untrained:
             return None
         weights = {name: torch.from_numpy(value) for name, value in store.title_encoder_weights().items()}
         pooling: Pooling = "cls" if store.header.text_encoder.get("pooling") == "cls" else "mean"
-        return cls(store.title_encoder_config, weights, pooling)
+        return cls.of_weights(store.title_encoder_config, weights, pooling)
 
     @property
     def encoder(self) -> TitleEncoder:
@@ -99,6 +109,6 @@ class SentenceModel:
             weights, notes = load_tensors(path)
             if notes["pooling"] not in ("mean", "cls"):
                 raise ValueError(f"its pooling is {json.dumps(notes['pooling'])}")
-            return cls(notes["config"], weights, "cls" if notes["pooling"] == "cls" else "mean")
+            return cls.of_weights(notes["config"], weights, "cls" if notes["pooling"] == "cls" else "mean")
         except (SafetensorError, OSError, StoreError, *JSON_DAMAGE, RuntimeError) as error:
             raise RunError(f"{path} is not a readable text model ({reason_of(error)}); train the run again") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Scores = NDArray[np.float32]
@@ -34,6 +35,15 @@ class Summary:
 
     def __len__(self) -> int:
         return len(self.titles)
+
+
+def product(left: Scores, right: Scores) -> Scores:
+    """(B, W) @ (W, K), by the threads that compute the model.
+
+    NumPy has threads of its own, which would wait for work beside those.
+    """
+    found: Scores = (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
+    return found
 
 
 class Source(Protocol):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
+from torch import nn
 
 from ...data.errors import ConfigError, RunError, StoreError, reason_of
 from ...data.tag_table import TagTable
@@ -16,6 +17,7 @@ from ...data.word_pieces import TitleTokenizer
 from ..confidence.calibration import Calibration, read_calibration
 from ..config import RunConfig
 from ..device import choose_device, working_dtype
+from ..model.undrawn import NothingDrawn
 from ..model.video_title_model import VideoTitleModel
 from ..ranking.ranked_system import RankedSystem
 from ..ranking.ranker import Ranker
@@ -101,10 +103,10 @@ def load_run(path: Path, *, device: str = "auto", allow_systems: Collection[str]
     Raises:
         RunError: a file is missing, damaged or of a newer optsg, or its system cannot be had; the message says which.
     """
-    system = read_system(path, allow_systems)
+    system = read_system(path, allow_systems, mapped=True)
     decision = system.scalar.read(path / DECISION)
     place = choose_device(device)
-    system.model.to(place, working_dtype(place, system.config.training.precision))
+    _place(system.model, place, working_dtype(place, system.config.training.precision))
     calibration = read_calibration(path)
     plain = Run(
         path=path, config=system.config, system=system, device=place, decision=decision, calibration=calibration
@@ -126,20 +128,34 @@ def _decided(ranked: RankedSystem) -> dict[str, Any]:
     return {"system": ranked, "decision": Decision(scalar=ranked.scalar, value=ranked.tuned)}
 
 
-def read_system(path: Path, allow_systems: Collection[str] = ()) -> System:
-    """The system of a finished run folder, its model float32 on the CPU, in evaluation mode; errors as :func:`load_run`."""
+def _place(model: nn.Module, place: torch.device, dtype: torch.dtype) -> None:
+    """Weights where they are computed with, none left in a file: there they lie at addresses that kernels like less."""
+    model.to(place, dtype)
+    if (place.type, dtype) == ("cpu", torch.float32):
+        for parameter in model.parameters():
+            parameter.data = parameter.data.clone()
+
+
+def read_system(path: Path, allow_systems: Collection[str] = (), *, mapped: bool = False) -> System:
+    """The system of a finished run folder, its model float32 on the CPU, in evaluation mode; errors as :func:`load_run`.
+
+    Args:
+        allow_systems: as there.
+        mapped: its weights stay in the file.
+    """
     check_finished(path)
     config, tokenizer, tag_table = read_config(path), read_tokenizer(path), TagTable.load(path / TAG_TABLE)
     _check_system(path, config.system, allow_systems)
     try:
-        with torch.device("meta"), _NothingDrawn():
+        with torch.device("meta"), NothingDrawn():
             outline = open_system(config, tag_table, tokenizer, allow_systems)
         check_weights(outline.model, path / MODEL, outline.model.training_only)
-        system = open_system(config, tag_table, tokenizer, allow_systems)
+        with nullcontext() if outline.model.training_only else NothingDrawn():
+            system = open_system(config, tag_table, tokenizer, allow_systems)
     except (ConfigError, StoreError, ValueError, TypeError, RuntimeError, KeyError, AttributeError) as error:
         # What transformers and PyTorch make of settings that fit no model.
         raise RunError(f"{path} cannot be read: {reason_of(error)}") from error
-    load_weights(system.model, path / MODEL, system.model.training_only)
+    load_weights(system.model, path / MODEL, system.model.training_only, mapped=mapped)
     system.load(path)
     system.model.eval()
     return system
@@ -155,13 +171,3 @@ def _check_system(path: Path, name: str, allow_systems: Collection[str]) -> None
         find_system(name, allow_systems)
     except ConfigError as error:
         raise RunError(f"{path} cannot be read: {error}") from error
-
-
-class _NothingDrawn(TorchFunctionMode):
-    """Leaves normally distributed weights as they are, where they have no memory: PyTorch imports its compiler to "draw" those."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__name__", "") == "normal_":
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)

@@ -21,7 +21,7 @@ from ...data.tags import NIL_TEXT
 from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer, WholeText
 from ..config import InputConfig, ModelConfig
 from ..model.op_tsg import OPTSG
-from ..model.title_encoder import TitleEncoder
+from ..model.title_encoder import TitleEncoder, hidden_states
 from ..model.video_title_model import freeze_layers
 from ..objective.tag_targets import TagTargets
 from .op_tsg import PAPER_SETTINGS, OpTsg
@@ -96,17 +96,16 @@ class TagLanguageModel(nn.Module):
         device = next(self.parameters()).device
         longest = max(len(text.ids) for text in texts)
         ids = torch.full((len(texts), longest), int(self.model.config.pad_token_id or 0))
-        mask, words = torch.zeros(len(texts), longest), torch.zeros(len(texts), longest)
+        mask, words = torch.zeros(len(texts), longest, dtype=torch.bool), torch.zeros(len(texts), longest)
         for row, text in enumerate(texts):
             ids[row, : len(text.ids)] = torch.tensor(text.ids)
-            mask[row, : len(text.ids)] = 1.0
+            mask[row, : len(text.ids)] = True
             words[row, : len(text.ids)] = torch.tensor(text.is_word, dtype=torch.float32)
-        output = self.model(input_ids=ids.to(device), attention_mask=mask.long().to(device))
-        hidden: Tensor = output.last_hidden_state.float()
+        hidden = hidden_states(self.model, ids.to(device), mask.to(device)).float()
         if self.pooling == "cls":
             return hidden[:, 0]
         # A text of which the tokenizer leaves nothing still gets an embedding.
-        weights = torch.where(words.any(dim=1, keepdim=True), words, mask)[..., None].to(device)
+        weights = torch.where(words.any(dim=1, keepdim=True), words, mask.float())[..., None].to(device)
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1)
 
 

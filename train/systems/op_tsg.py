@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -202,14 +202,15 @@ class OpTsg(System):
         return [[[tag for tag in tags if tag.score >= value] for tags in fused] for value in values]
 
     @torch.no_grad()
-    def evidence(self, batch: Batch, embeddings: Tensor, control: BatchControl | None = None) -> Evidence:
+    def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:
         """What the decoder writes, what the tag head recognises, and how near the order prompts are to each tag."""
         features, mask = self.model.encode(batch)
         bias = self.permissive if self.model.tag_head is None else self.writing_bias
-        tags = self._read(write_from(self.model, features, mask, batch, nil_bias=bias, control=control), control)
-        scores = {"written": self.scores_of(tags)}
         prompts = self.model.order_prompts(features, mask)
-        nearness = prompt_nearness(prompts, embeddings.to(prompts.device), self.model.inverse_temperature)
+        how: dict[str, Any] = {"nil_bias": bias, "control": control, "prompts": prompts}
+        tags = self._read(write_from(self.model, features, mask, batch, **how), control)
+        scores = {"written": self.scores_of(tags)}
+        nearness = prompt_nearness(prompts, directions.to(prompts.device), self.model.inverse_temperature)
         scores["prompts"] = nearness.cpu().numpy()
         if self.model.tag_head is not None:
             scores["recognised"] = self.model.tag_head.score(features, mask).sigmoid().cpu().numpy()
@@ -219,21 +220,20 @@ class OpTsg(System):
         return self._reader.read(written, control.names if control else None)
 
 
-def prompt_nearness(prompts: Tensor, embeddings: Tensor, inverse_temperature: Tensor) -> Tensor:
+def prompt_nearness(prompts: Tensor, directions: Tensor, inverse_temperature: Tensor) -> Tensor:
     """How likely some prompt means each tag, if each of them means one of the tags (the softmax of Eq. 3).
 
     Args:
         prompts: (B, N, E).
-        embeddings: (K, E) of the tags.
+        directions: (K, E) the tags' embeddings, of length 1.
         inverse_temperature: scalar 1/τ, the model's.
 
     Returns:
         (B, K) 1 − Π_n (1 − softmax_k(cos(p_n, e_k) / τ)).
     """
-    tags = functional.normalize(embeddings.float(), dim=-1)
-    none = torch.zeros(len(prompts), len(tags), device=prompts.device)
+    none = torch.zeros(len(prompts), len(directions), device=prompts.device)
     for prompt in functional.normalize(prompts.float(), dim=-1).unbind(1):  # (B, N, K) at once would be large
-        none += torch.log1p(-(inverse_temperature * prompt @ tags.T).softmax(-1).clamp(max=1 - 1e-6))
+        none += torch.log1p(-(inverse_temperature * prompt @ directions.T).softmax(-1).clamp(max=1 - 1e-6))
     return -torch.expm1(none)
 
 

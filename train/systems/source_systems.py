@@ -194,7 +194,7 @@ class AllSources(SourceSystem):
         """Those that know the training tags' use."""
         return (sources.linear, sources.memory, sources.title_match)
 
-    def evidence(self, batch: Batch, embeddings: Tensor, control: BatchControl | None = None) -> Evidence:
+    def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:
         """None of its own: a ranker asks the sources themselves."""
-        del embeddings, control
+        del directions, control
         return Evidence(scores={}, tags=[[] for _ in range(len(batch))])

@@ -154,13 +154,13 @@ class System(ABC):
         With a control, decoding is steered by it; :meth:`BatchControl.finish` makes its last word of what comes out.
         """
 
-    def evidence(self, batch: Batch, embeddings: Tensor, control: BatchControl | None = None) -> Evidence:
+    def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:
         """What is known of a batch before any decision.
 
         Args:
-            embeddings: (K', E) of the training tags, and of tags added since behind them.
+            directions: (K', E) embeddings of length 1 of the training tags, and of tags added since behind them.
         """
-        del embeddings
+        del directions
         tags = self.predict(batch, self.permissive, control)
         return Evidence(scores={"predicted": self.scores_of(tags)}, tags=tags)
 

@@ -40,6 +40,15 @@ class WrittenTokens:
     prompts: Tensor | None = None
 
 
+FEW_ROWS = 4
+"""Videos of a batch that are written to its end together: what one writes then depends on no other's end."""
+
+
+def is_worth_keeping(going: int, rows: int) -> bool:
+    """Whether a batch of ``rows`` is to become one of those alone that have not ended."""
+    return rows > FEW_ROWS and going <= rows // 2
+
+
 @torch.no_grad()
 def greedy_decode(
     decoder: TagDecoder,
@@ -86,7 +95,7 @@ def greedy_decode(
         reading.take(rows.taken())
         # Fewer rows means copying every layer's cache, worth it when they are halved. Until then ended videos write PAD.
         going = torch.nonzero(~rows.ended).squeeze(1)
-        if len(going) <= len(rows.numbers) // 2:
+        if not len(going) or is_worth_keeping(len(going), len(rows.numbers)):
             rows.keep(going)
             reading.keep(going)
             output = output.keep(going)

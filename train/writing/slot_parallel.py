@@ -16,7 +16,7 @@ from ...data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import MAX_STEPS
 from ..model.token_output import PlainOutput, TokenOutput
-from .greedy import WrittenTokens, likeliest, spread
+from .greedy import WrittenTokens, is_worth_keeping, likeliest, spread
 from .steering import Steering
 
 
@@ -33,7 +33,7 @@ def slot_parallel_decode(
 ) -> WrittenTokens:
     """Writes the likeliest piece of every tag at each step until all have ended.
 
-    Whenever half of the videos have ended, the others go on alone.
+    Whenever half of the videos have ended, the others go on alone, but for batches of few videos.
 
     Args:
         prompts: (B, N, E).
@@ -77,7 +77,7 @@ def slot_parallel_decode(
         open_ = open_ & (token != SEPARATOR) & (token != NIL)
         tokens = token
         going = torch.nonzero(open_.any(dim=1)).squeeze(1)
-        if len(going) <= len(rows) // 2:
+        if is_worth_keeping(len(going), len(rows)):
             rows, tokens, open_, own, earlier = (values[going] for values in (rows, tokens, open_, own, earlier))
             state.keep(going)
             output = output.keep(going)

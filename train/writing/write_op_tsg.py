@@ -52,9 +52,10 @@ def write_from(
     use_cache: bool = True,
     order: Tensor | None = None,
     control: BatchControl | None = None,
+    prompts: Tensor | None = None,
 ) -> WrittenTokens:
-    """:func:`write` from features F (B, S, D) with mask (B, S) of the batch."""
-    prompts = model.order_prompts(features, mask)
+    """:func:`write` from features F (B, S, D) with mask (B, S) of the batch, and order prompts where they are at hand."""
+    prompts = model.order_prompts(features, mask) if prompts is None else prompts
     if order is not None:
         prompts = prompts[:, order]
     output = None if model.title_copier is None else model.title_copier.output(model.decoder, batch, features)
