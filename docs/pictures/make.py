@@ -34,7 +34,8 @@ ROOM = 20
 NAVIGATION = 40
 """Height of the line of links that stays in sight."""
 QUALITY = 88
-TERMINAL_COLUMNS = 84
+TERMINAL_COLUMNS = 70
+"""Few, so that a phone shows letters that can be read."""
 WEB_FONTS = re.compile(r"(?s)@font-face \{.*?\}")
 """Rich's picture would fetch them."""
 
