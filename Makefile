@@ -5,6 +5,7 @@
 # make test-slow   the slow tests
 # make measures    what the tree looks like: lines, files, circles, long functions, and what a command goes through
 # make docs        the documentation as a site in site/
+# make pictures    the documentation's pictures, of what `make demo` made; some minutes
 # make bench       the benchmarks of training, into benchmarks/RESULTS.md; half an hour, 37 GB of disk, with READ_VIDEOS=20000 5 GB
 # make bench-quick the same with small sizes, printed only: do they run? some minutes
 # make bench-gpu   training, decoding, image tower and two processes on the CUDA devices, into benchmarks/RESULTS.md; one sentence where there is none
@@ -25,7 +26,7 @@ BENCH_WORK ?= /tmp/optsg-benchmark
 READ_VIDEOS ?= 200000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types imports docs test test-slow measures bench bench-quick bench-gpu clean
+.PHONY: help setup demo check format lint types imports docs pictures test test-slow measures bench bench-quick bench-gpu clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -68,6 +69,11 @@ imports: $(READY)
 # Fails on any warning: a dead link, an argument that a docstring names and a function lacks.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Evidence is part of a report only where it was asked for.
+pictures: $(READY)
+	$(BIN)/optsg-eval --run $(DEMO)/run --split test --evidence --inputs data/sample --quiet
+	$(BIN)/python docs/pictures/make.py --run $(DEMO)/run --feats $(DEMO)/feats.h5 --inputs data/sample
 
 test: check docs
 	$(BIN)/pytest -m "not slow" -n auto --dist loadfile

@@ -144,3 +144,25 @@ def test_the_architecture_names_every_folder_and_the_files_of_the_model() -> Non
     assert sorted(folder for folder in folders if f"| `{folder}/` |" not in page) == []
     files = {path.name for name in ("model", "objective", "writing") for path in (ROOT / "train" / name).glob("*.py")}
     assert sorted(file for file in files - {"__init__.py"} if f"| ⤷ `{file}` |" not in page) == []
+
+
+PICTURES = sorted(path for path in (ROOT / "docs" / "pictures").iterdir() if path.suffix != ".py")
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
+def test_pictures_are_small_have_a_text_and_name_no_folder_of_a_machine(picture: Path) -> None:
+    assert picture.stat().st_size < 150_000
+    assert f'"{picture.name}"' in (picture.parent / "make.py").read_text(encoding="utf-8")
+    told = [
+        text
+        for page in PAGES
+        for text in re.findall(
+            rf"!\[([^\]]*)\]\(pictures/{re.escape(picture.name)}\)", page.read_text(encoding="utf-8")
+        )
+    ]
+    assert told
+    assert all(len(text) > 20 for text in told)
+    if picture.suffix == ".svg":
+        drawn = picture.read_text(encoding="utf-8")
+        assert "@font-face" not in drawn
+        assert not re.search(r"/(tmp|home|work|root)\b", drawn)

@@ -90,8 +90,8 @@ class Frame:
         return self.base - axis.place(value) * (self.base - self.top)
 
 
-FRAME = Frame(width=480.0, height=270.0, left=46.0, end=466.0, top=16.0, base=228.0)
-WIDE_FRAME = Frame(width=960.0, height=300.0, left=46.0, end=950.0, top=22.0, base=254.0)
+FRAME = Frame(width=480.0, height=270.0, left=60.0, end=466.0, top=16.0, base=228.0)
+WIDE_FRAME = Frame(width=960.0, height=300.0, left=60.0, end=950.0, top=22.0, base=254.0)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def sweep_plot(title: str, x_label: str, values: Sequence[str], lines: Sequence[
         for place, value in enumerate(values):
             _write(axes, value, (place, axis.low), (0, -17), QUIET)
         _write(axes, x_label, ((left + right) / 2, axis.low), (0, -38), QUIET)
-        _write(axes, "F1, percent", (left, axis.high), (-42, 8), QUIET, align="left")
+        _write(axes, "F1, percent", (left, axis.high), (-42, 11), QUIET, align="left")
         for number, line in enumerate(lines):
             _draw_line(axes, line, (number - 1) * SHIFT, *LINES[number])
 

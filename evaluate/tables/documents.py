@@ -74,9 +74,11 @@ def pictures(results: Results) -> Mapping[str, str]:
 
 def html(results: Results) -> str:
     """``tables.html``: the same results as one page that opens from disk."""
-    links = [(f"table-{section.key}", section.title) for section in results.sections]
+    links = [(f"table-{section.key}", section.title.partition(":")[0]) for section in results.sections]
     links += [("figure-3", "Figure 3")] if results.orders is not None else []
     links += [("figure-4", "Figure 4")] if results.cases else []
+    links += [("about", "What was compared")]
+    links += [("missing", "What is missing")] if results.missing else []
     return render_page(
         "tables.html",
         styles=("report.css", "tables.css"),

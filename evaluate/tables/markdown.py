@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from ..report.page import legal
 from .case_studies import CHOSEN_BY, MEANINGS, SIGNS, Case, JudgedTag
 from .prompt_orders import PromptOrders
-from .results import NO_TITLE, READING, Results, Section, TextTable
+from .results import NO_TITLE, READING, Results, Section
+from .text_tables import TextTable
 
 FIGURE_3 = "figure-3.svg"
 
@@ -23,11 +25,8 @@ def markdown(results: Results) -> Iterator[str]:
     yield "# The paper's tables\n\n"
     yield from (f"- {escape(name)}: {escape(value)}\n" for name, value in results.facts)
     yield f"\n{READING}\n"
-    if results.missing:
-        yield "\n## What is missing\n\n"
-        yield from (f"- {escape(line)}\n" for line in results.missing)
     for section in results.sections:
-        yield f"\n## {section.title}\n\n{_fenced(section.command)}\n\n{section.note}\n"
+        yield f"\n## {section.title}\n\n{escape(section.headline)}\n\n{_fenced(section.command)}\n\n{section.note}\n"
         for table in section.tables:
             yield from _table(table)
         if section.plot is not None:
@@ -36,6 +35,9 @@ def markdown(results: Results) -> Iterator[str]:
         yield from _orders(results.orders)
     if results.cases:
         yield from _cases(results.cases)
+    if results.missing:
+        yield "\n## What is missing\n\n"
+        yield from (f"- {escape(line)}\n" for line in results.missing)
 
 
 def _table(table: TextTable) -> Iterator[str]:
@@ -43,11 +45,15 @@ def _table(table: TextTable) -> Iterator[str]:
         yield f"\n**{table.caption}**\n"
     yield "\n" + _row(table.columns)
     yield "| --- " + "| ---: " * (len(table.columns) - 1) + "|\n"
-    yield from (_row(row) for row in table.rows)
+    yield from (
+        _row(row, {column for line, column in table.best if line == number}) for number, row in enumerate(table.rows)
+    )
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(escape(cell.strip()) for cell in cells)} |\n"
+def _row(cells: Sequence[str], best: AbstractSet[int] = frozenset()) -> str:
+    """A line of a table; the best cells are strong."""
+    written = [escape(cell.strip()) for cell in cells]
+    return f"| {' | '.join(f'**{cell}**' if place in best else cell for place, cell in enumerate(written))} |\n"
 
 
 def _fenced(command: str) -> str:

@@ -14,6 +14,7 @@ from optsg.evaluate.judge.answers import Answer, AnswerFile
 from playwright.sync_api import Browser, Page, Response, ViewportSize, expect
 
 from tests.evaluate.judge.conftest import Serve
+from tests.evaluate.legible import Scheme, every_look, every_width, flaws, shown
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE_S = 30.0
@@ -194,6 +195,22 @@ def test_a_reload_and_a_restart_in_the_middle(
         expect(page.locator("#tag")).to_have_text(tag)  # taken back after the restart
         page.close()
     assert len(answers.all()) == 2
+
+
+@every_width
+@every_look
+def test_it_can_be_read(browser: Browser, serve: Serve, media: dict[int, MediaBytes], width: int, scheme: Scheme):
+    with serve(media) as server, shown(browser, server.url, width, scheme) as page:
+        assert flaws(page) == []
+        sign_in(page, server.url, "Ann")
+        for verdict in range(1, 4):
+            assert flaws(page) == []
+            press(page, str(verdict), f"{verdict} of 5 judged")
+        page.keyboard.press("ArrowLeft")
+        assert flaws(page) == []
+        page.goto(server.url + "results")
+        expect(page.locator("svg[role=img]").first).to_be_visible()
+        assert flaws(page) == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

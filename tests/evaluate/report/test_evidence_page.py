@@ -18,6 +18,8 @@ from optsg.evaluate.scores.saved import remember_inputs, remembered_inputs
 from optsg.extract.encoders.pixel_plan import PixelPlan
 from playwright.sync_api import Browser, Page, expect
 
+from tests.evaluate.legible import Scheme, every_look, every_width, flaws, shown
+
 
 @pytest.fixture(scope="module")
 def explained_run(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -211,5 +213,9 @@ def test_tables_are_sorted_and_searched(page: Page):
     )
 
 
-def test_the_page_is_no_wider_than_a_phone(page: Page):
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
+@every_width
+@every_look
+def test_the_page_can_be_read(browser: Browser, explained_run: Path, width: int, scheme: Scheme):
+    with shown(browser, (explained_run / "eval/test/report.html").as_uri(), width, scheme) as opened:
+        assert opened.locator(".chart").count() > 3
+        assert flaws(opened) == []

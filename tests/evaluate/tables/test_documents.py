@@ -25,7 +25,8 @@ from optsg.evaluate.tables.markdown import escape, markdown
 from optsg.evaluate.tables.measures import Measures, RowMeasures, RunMeasures, Spread, margin
 from optsg.evaluate.tables.plan import Plan
 from optsg.evaluate.tables.prompt_orders import Decoded, PromptOrders
-from optsg.evaluate.tables.results import Results, Section, TextTable, spread_text, table_texts
+from optsg.evaluate.tables.results import Results, Section
+from optsg.evaluate.tables.text_tables import TextTable, headline, spread_text, table_texts
 from optsg.train.loop.saved_states import TrainingProgress, finish_state
 from optsg.train.systems.op_tsg import NIL_BIAS
 from optsg.train.systems.tuned_scalar import Decision
@@ -113,6 +114,66 @@ def test_novel_tags_for_given_measures(measures: tuple[Measures, tuple[Table, ..
         "2 of 2", "0.33 ± 0.00", "1.0 ± 0.0", "1 ± 0", "100.0 ± 0.0", "100.0 ± 0.0", "0.30", "7.04 %"
     )  # fmt: skip
     assert rows["asy"][1:] == ("0.33 ± 0.00", "0.0 ± 0.0", "1 ± 0", "0.0 ± 0.0", "0.0 ± 0.0", "–", "0.00 %")
+
+
+def rates_table(*rows: tuple[str, ...]) -> TextTable:
+    return TextTable(columns=("system", "runs", "full P", "full R", "full F1", "training minutes"), rows=rows)
+
+
+def test_the_best_of_a_column_is_marked_and_the_paper_does_not_compete() -> None:
+    table = rates_table(
+        ("bin", "3 of 3", "35.6 ± 0.3", "–", "45.0 ± 0.5 (34.7–42.6)", "4.1 ± 1.1"),
+        ("  paper, CREATE-210K", "", "99.0", "99.0", "99.0", ""),
+        ("asy", "3 of 3", "35.1", "44.6", "36.9", "4.4"),
+        ("op-tsg", "3 of 3", "35.6", "–", "45.0 ± 0.9", "10.5"),
+    )
+    # Two are best as they are shown; one value alone is not better than another.
+    assert table.best == {(0, 2), (3, 2), (0, 4), (3, 4), (0, 5)}
+    assert table.detailed == {2, 3}
+    assert rates_table(("bin", "", "1.0", "1.0", "1.0", "1.0"), ("asy", "", "1.0", "1.0", "1.0", "1.0")).best == set()
+
+
+def test_what_tables_say_in_a_sentence(measures: tuple[Measures, tuple[Table, ...]]) -> None:
+    systems, novel, sweep = (headline(table, measures[0]) for table in measures[1])
+    assert systems == (
+        "op-tsg reaches a full F1 of 100.0 %, level with the best other system, bin; "
+        "the interval of the difference, +0.0 to +0.0, includes 0."
+    )
+    assert novel == ("bin finds 100.0 % of the true tags that training never saw, and so does op-tsg.")
+    assert sweep == "There is nothing to compare: 0 of 7 rows have finished runs."
+
+
+def test_a_difference_says_whether_its_interval_excludes_nothing(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    grid = plan(tables=[table for table in TABLES if table.key in ("1", "3", "4", "7")])
+    sweep = ("op-tsg-paper-prompts-5-seed-0", "op-tsg-paper-prompts-50-seed-0")
+    others = ("asy-seed-0", "frequency-first-seed-0", sweep[0])
+    for name, items in (("op-tsg-seed-0", GOOD), (sweep[1], GOOD), *((name, POOR) for name in others)):
+        write_run(tmp_path / name, items)
+
+    def said(key: str, *names: str) -> str:
+        table = next(table for table in grid.tables if table.key == key)
+        return headline(table, Measures(grid, tmp_path, set(names)))
+
+    beaten = said("1", "op-tsg-seed-0", "asy-seed-0")
+    assert beaten.startswith("op-tsg reaches a full F1 of 100.0 %, 73.3 points above the best other system, asy; the")
+    assert beaten.endswith(" excludes 0.")
+    assert said("1", "op-tsg-seed-0") == (
+        "op-tsg reaches a full F1 of 100.0 %; no other system has a finished run to compare it with."
+    )
+    assert said("1", "asy-seed-0") == "There is nothing to compare: op-tsg has no finished run."
+    ablations = said("7", "op-tsg-seed-0", "frequency-first-seed-0")
+    assert ablations.startswith(
+        "Of 10 rows 2 have finished runs; of these “op-tsg, beyond the paper” has the highest full F1, 100.0 %, "
+        "73.3 points above the next, “B frequency-first”; the interval of the difference, "
+    )
+    assert said("4", *sweep).startswith(
+        "Of 7 rows 2 have finished runs; of these “prompts 50” has the highest full F1, "
+    )
+    assert said("3", "op-tsg-seed-0", "asy-seed-0") == (
+        "op-tsg finds 100.0 % of the true tags that training never saw; next comes asy with 0.0 %."
+    )
+    assert said("3", "asy-seed-0") == "No system finds a true tag that training never saw."
+    assert said("3") == "There is nothing to compare: no system has a finished run."
 
 
 def test_the_margin_is_to_the_best_other_row(tmp_path: Path) -> None:
@@ -213,7 +274,7 @@ def some_results() -> Results:
     text = TextTable(columns=("system", "F1 | x"), rows=(("op-tsg", "38.6"), ("  paper", "32.2")))
     plot = sweep_plot("N", "prompts", ["5", "8"], [Line("full", [Spread(1, None), Spread(2, 0.5)])] * 3)
     sections = [
-        Section(key=table.key, title=table.title, command=f"optsg-tables --tables {table.key}", note="n", tables=[text], plot=plot if table.kind == "sweep" else None)
+        Section(key=table.key, title=table.title, headline=f"{table.key} says < it", command=f"optsg-tables --tables {table.key}", note="n", tables=[text], plot=plot if table.kind == "sweep" else None)
         for table in TABLES
     ]  # fmt: skip
     case = Case("v", "<script>alert(1)</script>", [JudgedTag("cat", "common")], {"asy": [JudgedTag("dog", "wrong")]})
@@ -254,20 +315,26 @@ def test_the_page_is_whole_and_holds_every_table() -> None:
     assert "<script" not in document
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in document
     assert "prefers-color-scheme: dark" in document
+    assert document.count('<p class="verdict">') == document.count(" says &lt; it") == len(TABLES)
+    main = document.partition("<main>")[2]
+    assert 'id="figure-4"' in main.partition('id="about"')[0]
+    missing = main.partition('id="missing"')[2]
+    assert "<details>" in missing.partition("x: not trained")[0]
 
 
 def test_markdown_holds_every_table_and_shows_pictures_that_are_written() -> None:
     results = some_results()
     text = "".join(markdown(results))
     for table in TABLES:
-        assert f"## {table.title}\n\n```sh\noptsg-tables --tables {table.key}\n```" in text
+        assert f"## {table.title}\n\n{table.key} says \\< it\n\n```sh\noptsg-tables --tables {table.key}\n```" in text
     assert "| system | F1 \\| x |\n| --- | ---: |\n| op-tsg | 38.6 |\n| paper | 32.2 |\n" in text
     assert set(pictures(results)) == {"table-4.svg", "table-5.svg", "table-6.svg", "figure-3.svg"}
     for name in pictures(results):
         assert f"]({name})" in text
     assert "- natural order: 3: ✓ cat, 0: ✦ \\<b\\>\n- shuffled, 1: no tags\n" in text
     assert "- asy: ✗ dog\n" in text
-    assert "- x: not trained\n" in text
+    assert text.endswith("\n## What is missing\n\n- x: not trained\n")
+    assert text.count(" says \\< it\n") == len(TABLES)
 
 
 def test_text_cannot_become_markup() -> None:

@@ -25,7 +25,8 @@ from optsg.evaluate.tables.markdown import escape, markdown
 from optsg.evaluate.tables.measures import Measures, Spread
 from optsg.evaluate.tables.plan import Plan
 from optsg.evaluate.tables.prompt_orders import Decoded, PromptOrders
-from optsg.evaluate.tables.results import Results, Section, TextTable
+from optsg.evaluate.tables.results import Results, Section
+from optsg.evaluate.tables.text_tables import TextTable
 from playwright.sync_api import Browser, Dialog
 
 from tests.evaluate.tables.test_documents import write_run
@@ -84,6 +85,7 @@ def results_of(text: str) -> Results:
     section = Section(
         key="4",
         title="Table 4",
+        headline=f"the best other system, {text}",
         command=invocation.command("4"),
         note="n",
         tables=[TextTable(columns=("run", text), rows=((text, text), (f"  {text}", text)), caption="Cost")],

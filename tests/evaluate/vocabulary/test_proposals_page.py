@@ -11,6 +11,8 @@ from optsg.data.vocabulary.proposal import Proposal, csv_lines
 from optsg.evaluate.vocabulary.page import proposals_page
 from playwright.sync_api import Browser, Page, expect
 
+from tests.evaluate.legible import Scheme, every_look, every_width, flaws, shown
+
 HOSTILE = '<img src=x onerror="document.title=1">", =1'
 PROPOSALS = [
     Proposal(kind="spelling", tag="cta", into="cat", score=0.98, evidence="written alike 0.80", count_tag=1, count_into=1200),
@@ -93,6 +95,16 @@ def test_nothing_is_cut_off_on_a_phone(browser: Browser, page_file: Path, scheme
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(250, 249, 247)", "dark": "rgb(21, 23, 26)"}[scheme]
     page.close()
+
+
+@every_width
+@every_look
+def test_it_can_be_read(browser: Browser, page_file: Path, width: int, scheme: Scheme) -> None:
+    with shown(browser, page_file.as_uri(), width, scheme) as page:
+        assert flaws(page) == []
+        for button in page.locator("tbody button").all():
+            button.click()
+        assert flaws(page) == []
 
 
 def test_a_page_without_proposals(browser: Browser, tmp_path: Path) -> None:
