@@ -74,7 +74,9 @@ class _FusedConvolution(nn.Module):
 
 def _copied(model: nn.Module) -> nn.Module:
     """A copy whose layers can be replaced and whose weights can be moved; until then they lie where the model's lie."""
-    shared = {id(each): nn.Parameter(each.data, requires_grad=each.requires_grad) for each in model.parameters()}
+    shared: dict[int, torch.Tensor] = {
+        id(each): nn.Parameter(each.data, requires_grad=each.requires_grad) for each in model.parameters()
+    }
     shared |= {id(each): each.detach() for each in model.buffers()}
     copied: nn.Module = copy.deepcopy(model, shared)
     return copied

@@ -211,4 +211,5 @@ class _SelfAttention(nn.Module):
             attended = weights @ value
         else:
             attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=added, scale=self._scale)
-        return attended.transpose(1, 2).flatten(2)
+        joined: Tensor = attended.transpose(1, 2).flatten(2)
+        return joined

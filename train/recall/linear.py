@@ -92,7 +92,8 @@ class LinearProbe:
     def score(self, summary: Summary) -> Scores:
         """(B, K)."""
         found = product(summary.vectors - self._mean, self._weights) + self._priors
-        return np.maximum(found, 0.0, dtype=np.float32)
+        positive: Scores = np.maximum(found, 0.0, dtype=np.float32)
+        return positive
 
     def tensors(self) -> dict[str, Tensor]:
         """What :meth:`from_tensors` reads."""
