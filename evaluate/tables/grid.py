@@ -82,7 +82,11 @@ SYSTEMS = (
 )
 
 
-INSTEAD = tuple(Row(label=f"instead: {name}", choice=Choice(system=name)) for name in FITTED_SYSTEMS)
+INSTEAD_OF = "instead: "
+"""Before the names of :data:`INSTEAD`."""
+
+
+INSTEAD = tuple(Row(label=f"{INSTEAD_OF}{name}", choice=Choice(system=name)) for name in FITTED_SYSTEMS)
 """What one would pick instead of training a network: rows that the paper does not have."""
 
 

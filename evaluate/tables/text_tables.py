@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .grid import OURS, Row, Table
+from .grid import INSTEAD_OF, OURS, Row, Table
 from .measures import Margin, Measures, RowMeasures, Spread, margin
 from .paper_figures import (
     MARGIN_FULL,
@@ -155,7 +155,8 @@ def _margins(rows: Rows) -> list[TextTable]:
 def _ours_and_others(rows: Rows) -> tuple[RowMeasures, dict[str, RowMeasures]]:
     """The row that the others are compared with, and those of other systems by their names."""
     ours = next(measured for row, measured in rows if row.choice == OURS)
-    return ours, {row.label: measured for row, measured in rows if row.choice.system != OURS.system}
+    others = {row.label.removeprefix(INSTEAD_OF): rates for row, rates in rows if row.choice.system != OURS.system}
+    return ours, others
 
 
 def _novel(rows: Rows, seeds: int) -> TextTable:
