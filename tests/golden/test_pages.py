@@ -84,6 +84,7 @@ def test_the_comparison_of_runs(old: Path) -> None:
 def test_the_tables(old: Path) -> None:
     options = ["--seeds", "0,1", "--size", "small", "--device", "cpu", *as_options(GRID)]
     which = ["--feats", "feats.h5", "--out", "tables", "--tables", "1,3,4,7,8", "--only-write"]
+    which += ["--set", "book_entry=memory"]  # as open-book read its book then
     command(optsg_tables, *which, *options)
     page = Path("tables/tables.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 1  # Figure 3

@@ -344,8 +344,12 @@ def begun_config(run: Path) -> RunConfig:
     return config
 
 
-BESIDE = ("state_seconds", "keep_states", "ranking")
+BESIDE = frozenset({"state_seconds", "keep_states", "ranking"})
 """Settings that change nothing about the model: how states are kept, and what decides beside it."""
+
+
+OF_THE_BOOK = frozenset({"neighbours", "book_entry"})
+"""Settings that ``open-book`` alone reads."""
 
 
 def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
@@ -353,7 +357,8 @@ def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str
     rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
     for part in ("model", "training"):
         have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
-        rows += [(name, have[name], want[name]) for name in want if name not in BESIDE]
+        idle = BESIDE if wanted.system == "open-book" else BESIDE | OF_THE_BOOK
+        rows += [(name, have[name], want[name]) for name in want if name not in idle]
     had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
     rows.append(("the pre-trained weights", had, wants))
     have, want = found.store["header"], wanted.store["header"]
