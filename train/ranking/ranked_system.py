@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from ...data.batching import Batch
 from ...data.predicted_tag import PredictedTag
@@ -68,7 +67,7 @@ class Proposer:
         self._system, self._sources = system, sources
         self._table = sources.tag_table
         self._novel = NovelTags(self._table, sources.summarizer.word_frequency, from_titles=from_titles)
-        self._directions = functional.normalize(torch.from_numpy(sources.embeddings), dim=-1)
+        self._directions = sources.directions
 
     def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
         """All that any of them proposes; a tag that the vocabulary does not allow has no score."""

@@ -60,6 +60,11 @@ class RecallSources:
         similarity = () if self.text_similarity is None else (self.text_similarity,)
         return (self.linear, self.memory, self.title_match, *similarity, *self.prompts)
 
+    @property
+    def directions(self) -> torch.Tensor:
+        """(K, E) the embeddings in length 1, as systems compare prompts with them."""
+        return torch.nn.functional.normalize(torch.from_numpy(self.embeddings), dim=-1)
+
     @classmethod
     def fit(
         cls,
