@@ -1,10 +1,10 @@
 """CPU seconds of ``optsg-tag`` of one clip in a process of its own, with and without what is kept of earlier ones.
 
     python benchmarks/first_tag.py --run RUN --clip CLIP --write
-    python benchmarks/first_tag.py --run RUN --clip CLIP --before CHECKOUT
+    python benchmarks/first_tag.py --run RUN --clip CLIP --before CHECKOUT/.import-root [--run-before RUN]
 
 In turn: with nothing kept (``OPTSG_CACHE`` empty), with what an earlier command kept, and, with ``--before``, by
-another checkout of optsg, whose ``.import-root`` or parent is put on the path. Seconds are of the process and its decoding process together.
+another version, whose folder is put on the path, with a run that it can open. Seconds are of the process and its decoding process together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from benchmarks.alternating import Timing, Timings  # noqa: E402
 from benchmarks.options import parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 
-PROGRAM = "from optsg.evaluate.tag.cli import main; main()"
+PROGRAM = """
+try:
+    from optsg.evaluate.tag.cli import main
+except ImportError:
+    from optsg.evaluate.tag_cli import main
+main()
+"""
+"""The command, wherever a version has it."""
 
 
 def main() -> None:
@@ -34,18 +41,21 @@ def main() -> None:
     options.add_argument("--run", type=Path, required=True)
     options.add_argument("--clip", type=Path, required=True)
     options.add_argument("--before", type=Path, help="folder that holds another optsg package")
+    options.add_argument("--run-before", type=Path, help="run that the other version opens  [default: --run]")
     arguments = options.parse_args()
-    words = [sys.executable, "-W", "ignore", "-c", PROGRAM, "--json", "--workers", "1"]
-    words += ["--run", str(arguments.run.resolve()), str(arguments.clip.resolve())]
+    words = [sys.executable, "-W", "ignore", "-c", PROGRAM, "--json", "--workers", "1", str(arguments.clip.resolve())]
     with tempfile.TemporaryDirectory() as cache:
         ways: dict[str, Mapping[str, str]] = {"nothing kept": {"OPTSG_CACHE": ""}, "kept": {"OPTSG_CACHE": cache}}
         if arguments.before is not None:
             ways["before"] = {"PYTHONPATH": str(arguments.before.resolve())}
-        _run(words, ways["kept"])
+        runs = {name: [*words, "--run", str(arguments.run.resolve())] for name in ways}
+        if arguments.run_before is not None:
+            runs["before"] = [*words, "--run", str(arguments.run_before.resolve())]
+        _run(runs["kept"], ways["kept"])
         found: dict[str, list[Timing]] = {name: [] for name in ways}
         for _ in range(arguments.repetitions):
             for name, environment in ways.items():
-                found[name].append(_run(words, environment))
+                found[name].append(_run(runs[name], environment))
     timings = Timings(found)
     rows = [[name, f"{timings.cpu(name):.2f}", f"{timings.wall(name):.2f}", _share(timings, name)] for name in ways]
     header = ["one clip, one process", "CPU s", "wall s", "CPU share of “before”"]
