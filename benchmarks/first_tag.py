@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from benchmarks.alternating import Timing, Timings  # noqa: E402
-from benchmarks.options import parser, publish  # noqa: E402
+from benchmarks.options import add_clip_options, parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 
 PROGRAM = """
@@ -38,10 +38,7 @@ main()
 def main() -> None:
     """Measures and prints a table."""
     options = parser(__doc__, repetitions=5)
-    options.add_argument("--run", type=Path, required=True)
-    options.add_argument("--clip", type=Path, required=True)
-    options.add_argument("--before", type=Path, help="folder that holds another optsg package")
-    options.add_argument("--run-before", type=Path, help="run that the other version opens  [default: --run]")
+    add_clip_options(options)
     arguments = options.parse_args()
     words = [sys.executable, "-W", "ignore", "-c", PROGRAM, "--json", "--workers", "1", str(arguments.clip.resolve())]
     with tempfile.TemporaryDirectory() as cache:

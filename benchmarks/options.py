@@ -34,6 +34,14 @@ def add_model_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of our models")
 
 
+def add_clip_options(options: argparse.ArgumentParser) -> None:
+    """``--run``, ``--clip``, ``--before``, ``--run-before``: one clip tagged by this version, and by another beside it."""
+    options.add_argument("--run", type=Path, required=True)
+    options.add_argument("--clip", type=Path, required=True)
+    options.add_argument("--before", type=Path, help="folder that holds another optsg package")
+    options.add_argument("--run-before", type=Path, help="run that the other version opens  [default: --run]")
+
+
 def publish(
     arguments: argparse.Namespace, heading: str, body: str, *, note: str = "", packages: Sequence[str] = ("torch",)
 ) -> None:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from benchmarks.alternating import Timing, Timings  # noqa: E402
-from benchmarks.options import parser, publish  # noqa: E402
+from benchmarks.options import add_clip_options, parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 
 CLIPS = 10
@@ -50,10 +50,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 def main() -> None:
     """Measures and prints a table."""
     options = parser(__doc__, repetitions=5)
-    options.add_argument("--run", type=Path, required=True)
-    options.add_argument("--clip", type=Path, required=True)
-    options.add_argument("--before", type=Path, help="folder that holds another optsg package")
-    options.add_argument("--run-before", type=Path, help="run that the other version opens  [default: --run]")
+    add_clip_options(options)
     arguments = options.parse_args()
     ways: dict[str, tuple[Path, Mapping[str, str]]] = {"this version": (arguments.run, {})}
     if arguments.before is not None:
