@@ -21,8 +21,8 @@ from optsg.train.run.run import load_run
 from optsg.train.systems.open_book import DRAWN_FROM, MAX_TAGS, OpenBook, OpenBookWriter, open_pages
 from optsg.train.systems.retrieval import PICTURE_WEIGHT, RetrievalIndex
 
-from tests.tiny_world import TINY_SETTINGS, as_options, tiny_videos, write_tiny_store
-from tests.train.command import train
+from tests.tiny_world import as_options, tiny_videos, write_tiny_store
+from tests.train.command import started, train
 
 
 @pytest.fixture(scope="module")
@@ -174,21 +174,17 @@ def test_open_book_s_weights_are_shared_out_and_nothing_is_nan(
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())
 
 
-def trained_open_book(feats: Path, name: str, *settings: str) -> tuple[OpenBook, Batch]:
+def open_book(feats: Path, *settings: str) -> tuple[OpenBook, Batch]:
     """An untrained ``open-book`` in training mode, and a batch of training videos."""
-    run = f"runs/{name}"
-    result = train("--feats", feats, "--system", "open-book", "--run", run, *as_options([*TINY_SETTINGS, *settings]))
-    assert result.exit_code == 0, result.output
-    system = load_run(Path(run), device="cpu").system
-    assert isinstance(system, OpenBook)
-    system.model.train()
     with open_store(feats) as store:
-        system.prepare(store, torch.device("cpu"))
+        system = started(feats, store, "open-book", *settings)
+        assert isinstance(system, OpenBook)
+        system.model.train()
         return system, collate(store, store.indices("train")[:12])
 
 
 def test_training_draws_neighbours_among_more_of_the_nearest(feats: Path) -> None:
-    system, batch = trained_open_book(feats, "drawn", "epochs=1", "neighbours=2", "ranking=false")
+    system, batch = open_book(feats, "neighbours=2")
     assert system._index is not None
     _, likeness = system._index.neighbours(batch, DRAWN_FROM * 2, exclude_own=True)
     drawn = [system.pages(batch, exclude_own=True, rng=np.random.default_rng(seed)) for seed in range(20)]
@@ -203,7 +199,7 @@ def test_training_draws_neighbours_among_more_of_the_nearest(feats: Path) -> Non
 
 
 def test_evaluation_reads_the_nearest_alone(feats: Path) -> None:
-    system, batch = trained_open_book(feats, "read", "epochs=1", "dropout=0.0", "ranking=false")
+    system, batch = open_book(feats, "dropout=0.0")
 
     def losses(training: bool) -> set[float]:
         system.model.train(training)
@@ -217,7 +213,7 @@ def test_evaluation_reads_the_nearest_alone(feats: Path) -> None:
 
 @pytest.mark.parametrize(("entry", "more"), [("copy", False), ("memory", True)])
 def test_the_book_is_read_by_the_gate_alone_or_also_by_the_decoder(feats: Path, entry: str, more: bool) -> None:
-    system, batch = trained_open_book(feats, entry, "epochs=1", f"book_entry={entry}", "ranking=false")
+    system, batch = open_book(feats, f"book_entry={entry}")
     pages = system.pages(batch, exclude_own=True)
     features, _ = system.model.encode(batch)
     memory, mask, source = system.model.read(batch, pages)
@@ -226,7 +222,7 @@ def test_the_book_is_read_by_the_gate_alone_or_also_by_the_decoder(feats: Path, 
 
 
 def test_the_copy_loss_is_part_of_training_alone(feats: Path) -> None:
-    system, batch = trained_open_book(feats, "weighed", "epochs=1", "dropout=0.0", "ranking=false")
+    system, batch = open_book(feats, "dropout=0.0")
     sequences = system.sequences(batch, np.random.default_rng(0))
     pages = system.pages(batch, exclude_own=True)
 
@@ -241,7 +237,7 @@ def test_the_copy_loss_is_part_of_training_alone(feats: Path) -> None:
 
 
 def test_runs_of_before_read_their_book_as_they_did(feats: Path) -> None:
-    system, _ = trained_open_book(feats, "earlier", "epochs=1", "ranking=false")
+    system, _ = open_book(feats)
     values = json.loads(system.config.to_json())
     del values["model"]["book_entry"]
     assert RunConfig.from_json(json.dumps(values)).model.book_entry == "memory"
