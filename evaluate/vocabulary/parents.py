@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from ...data.tag_hierarchy import TagHierarchy, find_separator
 from ...data.vocabulary.proposal import Proposal
+from ...train.confidence.precision_curve import assured
 from .usage import TagUsage
 
 LEAST_CERTAIN = 0.6
@@ -24,8 +24,6 @@ LEAST_MEANING = 0.3
 AT_ONCE = 2048
 """Tags whose neighbours are counted together."""
 
-Z_95 = 1.96
-
 
 def parents(usage: TagUsage, merged: Collection[int]) -> Iterator[tuple[int, Proposal]]:
     """One parent at most for every tag, the nearest in meaning, with the number of the tag; most certain first.
@@ -37,21 +35,13 @@ def parents(usage: TagUsage, merged: Collection[int]) -> Iterator[tuple[int, Pro
     yield from sorted(found.items(), key=lambda item: (-item[1].score, item[0]))
 
 
-def lower_bound(some: NDArray[np.float64], of: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The lower end of Wilson's 95 % interval of a share."""
-    share, square = some / of, Z_95**2
-    spread = Z_95 * np.sqrt(share * (1 - share) / of + square / (4 * of**2))
-    found: NDArray[np.float64] = (share + square / (2 * of) - spread) / (1 + square / of)
-    return found
-
-
 def _by_company(usage: TagUsage, merged: Collection[int]) -> dict[int, Proposal]:
     across = csr_array(usage.table.T.tocsr())
     found: dict[int, Proposal] = {}
     for start in range(0, len(usage), AT_ONCE):
         together = (usage.table[start : start + AT_ONCE] @ across).tocoo()
         tags, others = start + together.coords[0].astype(np.int64), together.coords[1].astype(np.int64)
-        certain = lower_bound(together.data.astype(np.float64), usage.counts[tags].astype(np.float64))
+        certain = assured(together.data / usage.counts[tags], usage.counts[tags])
         is_parent = (certain >= LEAST_CERTAIN) & (usage.counts[others] >= TIMES_MORE_FREQUENT * usage.counts[tags])
         tags, others, certain, both = tags[is_parent], others[is_parent], certain[is_parent], together.data[is_parent]
         meaning = (usage.embeddings[tags] * usage.embeddings[others]).sum(axis=1)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .rated_tags import RatedTags
 
@@ -36,11 +35,13 @@ class CurvePoint:
     recall: float
 
 
-def assured(precision: float, tags: float) -> float:
-    """The lower end of a precision's 95 % interval (Wilson, 1927): what so many independent tags can vouch for."""
-    square = CONFIDENCE**2 / tags
-    spread = CONFIDENCE * sqrt(precision * (1 - precision) / tags + square / (4 * tags))
-    return (precision + square / 2 - spread) / (1 + square)
+def assured(share: ArrayLike, count: ArrayLike) -> NDArray[np.float64]:
+    """The lower end of a share's 95 % interval (Wilson, 1927): what so many independent cases can vouch for."""
+    shares, counts = np.asarray(share, np.float64), np.asarray(count, np.float64)
+    square = CONFIDENCE**2 / counts
+    spread = CONFIDENCE * np.sqrt(shares * (1 - shares) / counts + square / (4 * counts))
+    found: NDArray[np.float64] = (shares + square / 2 - spread) / (1 + square)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,16 +66,13 @@ class PrecisionCurve:
         """The curve of rated tags: all of them, and the right ones, by score."""
         # A nudge: 0.29 is 289.99… thousandths in floating point.
         place = np.clip((rated.scores * STEPS + 1e-9).astype(np.int64), 0, STEPS - 1)
-        return cls(
-            tags=np.bincount(place, minlength=STEPS),
-            right=np.bincount(place[rated.right], minlength=STEPS),
-            effect=_design_effect(place, rated),
-            true_tags=rated.true_tags,
-        )
+        tags, right = np.bincount(place, minlength=STEPS), np.bincount(place[rated.right], minlength=STEPS)
+        effect = _design_effect(place, rated, _from_each_step_on(tags), _from_each_step_on(right))
+        return cls(tags=tags, right=right, effect=effect, true_tags=rated.true_tags)
 
     def points(self) -> list[CurvePoint]:
         """One for every threshold that leaves other tags than the next one, from the lowest to the highest."""
-        tags, right = self.tags[::-1].cumsum()[::-1], self.right[::-1].cumsum()[::-1]
+        tags, right = _from_each_step_on(self.tags), _from_each_step_on(self.right)
         return [
             CurvePoint(
                 threshold=step / STEPS,
@@ -102,7 +100,7 @@ class PrecisionCurve:
 
     def assured(self, point: CurvePoint) -> float:
         """What the tags of one of the points can vouch for, each for as much as it says."""
-        return assured(point.precision, point.tags / float(self.effect[round(point.threshold * STEPS)]))
+        return float(assured(point.precision, point.tags / self.effect[round(point.threshold * STEPS)]))
 
     def to_json(self) -> dict[str, Any]:
         """The counts in JSON types, for :meth:`from_json`."""
@@ -132,29 +130,38 @@ def _counts(values: Sequence[int]) -> NDArray[np.int64]:
     return counts
 
 
+def _from_each_step_on(counts: NDArray[Any]) -> NDArray[Any]:
+    """(…, 1000) of the tags of a score: how many have at least this score."""
+    return counts[..., ::-1].cumsum(axis=-1)[..., ::-1]
+
+
 VIDEOS_AT_ONCE = 1_000
 
 
-def _design_effect(place: NDArray[np.int64], rated: RatedTags) -> NDArray[np.float64]:
+def _design_effect(
+    place: NDArray[np.int64], rated: RatedTags, tags: NDArray[np.int64], right: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """(1000,) variance of the precision where videos are drawn, over that where tags are, of all tags from each step on.
 
     With r of its n tags right, a video moves the precision p by r − p · n; tags are drawn one by one where each has its own video.
+
+    Args:
+        place: (T,) the step of each rated tag.
+        tags, right: (1000,) all tags from each step on, and those that are right.
     """
     moments = np.zeros((3, STEPS))  # Σ n², Σ n · r, Σ r² over videos
     order = np.argsort(rated.owners, kind="stable")
-    owners, places, right = rated.owners[order], place[order], rated.right[order]
+    owners, places, is_right = rated.owners[order], place[order], rated.right[order]
     numbers, start = np.unique(owners, return_index=True)
     for first in range(0, len(numbers), VIDEOS_AT_ONCE):
         some = slice(start[first], start[first + VIDEOS_AT_ONCE] if first + VIDEOS_AT_ONCE < len(numbers) else None)
         rows = np.searchsorted(numbers[first : first + VIDEOS_AT_ONCE], owners[some])
         counts = np.zeros((2, min(VIDEOS_AT_ONCE, len(numbers) - first), STEPS))
         np.add.at(counts[0], (rows, places[some]), 1)
-        np.add.at(counts[1], (rows, places[some]), right[some])
-        tags, hits = counts[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
-        moments += np.stack([(tags * tags).sum(0), (tags * hits).sum(0), (hits * hits).sum(0)])
-    tags = np.bincount(place, minlength=STEPS)[::-1].cumsum()[::-1]
-    hits = np.bincount(place[rated.right], minlength=STEPS)[::-1].cumsum()[::-1]
-    precision = hits / np.maximum(tags, 1)
+        np.add.at(counts[1], (rows, places[some]), is_right[some])
+        own, hits = _from_each_step_on(counts)
+        moments += np.stack([(own * own).sum(0), (own * hits).sum(0), (hits * hits).sum(0)])
+    precision = right / np.maximum(tags, 1)
     of_videos = moments[2] - 2 * precision * moments[1] + precision**2 * moments[0]
     of_tags = precision * (1 - precision) * tags
     effect: NDArray[np.float64] = np.divide(of_videos, of_tags, out=np.ones(STEPS), where=of_tags > 0)

@@ -91,7 +91,12 @@ class Ngrams:
     def frequency(self, gram: str) -> float:
         """Natural logarithm of how many times as many titles have an n-gram as have the rarest kept ones; 0 for one that was not kept."""
         column = self._column_of.get(gram)
-        return 0.0 if column is None else float(self.idf.max() - self.idf[column])
+        return 0.0 if column is None else float(self._rarest - self.idf[column])
+
+    @cached_property
+    def _rarest(self) -> np.float32:
+        """The idf of those that the fewest titles have."""
+        return np.max(self.idf)
 
     def weigh(self, titles: Sequence[Sequence[str]]) -> csr_array:
         """(B, G) rows of length 1, or 0 for a title with none of the n-grams."""

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from optsg.data.store import open_store
 from optsg.data.vocabulary.proposal import Proposal
-from optsg.evaluate.vocabulary.parents import lower_bound, parents
+from optsg.evaluate.vocabulary.parents import parents
 from optsg.evaluate.vocabulary.proposals import propose
 from optsg.evaluate.vocabulary.usage import TagUsage, company, read_usage
+from optsg.train.confidence.precision_curve import assured
 from optsg.train.recall.neighbours import directions_of
 from scipy.sparse import csr_array
 from scipy.stats import binomtest
@@ -82,7 +83,7 @@ def test_a_path_has_the_parent_that_it_begins_with() -> None:
 def test_the_lower_bound_is_wilsons() -> None:
     some, of = np.array([3.0, 50.0, 9.0]), np.array([10.0, 50.0, 12.0])
     expected = [binomtest(int(k), int(n)).proportion_ci(method="wilson").low for k, n in zip(some, of, strict=True)]
-    np.testing.assert_allclose(lower_bound(some, of), expected, atol=1e-4)
+    np.testing.assert_allclose(assured(some / of, of), expected, atol=1e-4)
 
 
 def test_other_numbers_are_other_tags() -> None:
