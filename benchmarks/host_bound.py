@@ -4,11 +4,11 @@
 
 Batches of 256 videos of 60 frames × 512 from a store made once (in ``--work``); N = 30. ``collate`` reads and pads a batch.
 ``targets`` draws the videos' tags, puts the tokens together that the decoder is to write, and finds their places.
-``matching`` is the rest of :func:`optsg.train.model.matching.assign_tags`. ``launching`` is a step of a model with all layers of ``base``, 24
-wide, on two videos, with the operations of a GPU (``launches.py``): what Python, PyTorch's dispatcher and autograd cost, and
-kernels so small that they stand for launches. ``compiled`` is the same with the model's parts compiled, each part's
-forward and backward pass replayed as one operation as a CUDA graph is; what the graphs' own launches cost is not in
-it. Operations and the host's waits for the device are counted by a pretended GPU (``pretended_device.py``), the reading of the
+``matching`` is the rest of :func:`optsg.train.model.matching.assign_tags`, but for the cosines, which the device computes.
+``launching`` is a step of a model with all layers of ``base``, 24 wide, on two videos, with the operations of a GPU
+(``launches.py``): what Python, PyTorch's dispatcher and autograd cost, and kernels so small that they stand for launches.
+``compiled`` is the same with the model's parts compiled, each part's forward and backward pass replayed as one operation as
+a CUDA graph is; what the graphs' own launches cost is not in it. Operations and the host's waits for the device are counted by a pretended GPU (``pretended_device.py``), the reading of the
 losses left out, which training does every 64 steps.
 
 All times are processor seconds, medians. ``--against`` measures another version too, in turn: a folder with a package
@@ -35,9 +35,11 @@ import torch
 from numpy.typing import NDArray
 from optsg.data.batching import Batch, bucketed_batches, collate, video_lengths
 from optsg.data.store import FeatureStore, open_store
-from optsg.train.model.matching import assign_tags
+from optsg.train.model import matching
+from optsg.train.model.matching import prompt_tag_gain
 from optsg.train.model.tag_sequence import target_batch, written_places
 from optsg.train.objective.tag_targets import TagTargets
+from torch import Tensor
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
@@ -95,7 +97,9 @@ class BatchParts:
         torch.manual_seed(0)
         self._prompts = torch.randn(len(rows), PROMPTS, targets.embeddings.shape[1])
         self._chosen = targets.choose_all(self._batch, PROMPTS, np.random.default_rng(0))
-        self._assignment = assign_tags(self._prompts, self._chosen, targets.embeddings, targets.nil)
+        self._gain = torch.empty(0)
+        with mock.patch.object(matching, "prompt_tag_gain", self._remember):
+            self._assignment = self._assign()
         # What an earlier version does on the device is no work of the host.
         self._finds_places = hasattr(targets, "table")
 
@@ -110,8 +114,16 @@ class BatchParts:
         return wanted.flatten()[written_places(wanted)] if self._finds_places else wanted
 
     def matching(self) -> object:
-        """The assignment."""
-        return assign_tags(self._prompts, self._chosen, self._targets.embeddings, self._targets.nil)
+        """The assignment, its cosines given: they are the device's work."""
+        with mock.patch.object(matching, "prompt_tag_gain", return_value=self._gain):
+            return self._assign()
+
+    def _assign(self) -> NDArray[np.int64]:
+        return matching.assign_tags(self._prompts, self._chosen, self._targets.embeddings, self._targets.nil)
+
+    def _remember(self, prompts: Tensor, tags: Tensor, nil: Tensor | None) -> Tensor:
+        self._gain = prompt_tag_gain(prompts, tags, nil)
+        return self._gain
 
 
 def measure(feats: Path, narrow: Path, *, batch_size: int, repetitions: int) -> HostCost:

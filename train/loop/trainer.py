@@ -210,6 +210,7 @@ class Trainer:
         share = slice(self.processes.index, None, self.processes.count)
         remaining = reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share)
         ahead = steps_ahead(self.device)
+        self.model.train()  # here and not in every step: going through all modules takes a host longer than to launch one
         with closing(prepared_ahead(remaining, self._joint_step.prepare, ahead=ahead)) as steps:
             for prepared in steps:
                 losses = self._step(progress.step, prepared)
@@ -218,7 +219,6 @@ class Trainer:
                 yield losses
 
     def _step(self, step: int, prepared: PreparedStep) -> StepLosses:
-        self.model.train()
         set_learning_rate(self._optimiser, learning_rate_factor(step, self.total_steps, self.training.warmup))
         losses = self._joint_step.gradients(step, prepared)
         clip_gradients(self._weights.masters, self.training.gradient_norm)

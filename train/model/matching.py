@@ -51,17 +51,18 @@ def match_prompts(gain: NDArray[np.float32]) -> NDArray[np.int64]:
     Returns:
         (N,) index of each prompt's tag, :data:`NO_TAG` for NIL; each of the L tags occurs exactly once.
     """
-    from scipy.optimize import linear_sum_assignment  # takes long to import, and predicting does without
-
-    assignment = np.full(len(gain), NO_TAG, np.int64)
-    prompts, tags = linear_sum_assignment(gain, maximize=True)
-    assignment[prompts] = tags
-    return assignment
+    return match_batch(gain[None], [gain.shape[1]])[0]
 
 
 def match_batch(gain: NDArray[np.float32], lengths: Sequence[int]) -> NDArray[np.int64]:
-    """Assignments of a batch: gain (B, N, L) and the number of tags of each video -> (B, N)."""
-    return np.stack([match_prompts(video[:, :length]) for video, length in zip(gain, lengths, strict=True)])
+    """Assignments of a batch: gain (B, N, L) and the number of tags of each video -> (B, N), as :func:`match_prompts`."""
+    from scipy.optimize import linear_sum_assignment  # takes long to import, and predicting does without
+
+    found = np.full(gain.shape[:2], NO_TAG, np.int64)
+    for assignment, video, length in zip(found, gain, lengths, strict=True):
+        prompts, tags = linear_sum_assignment(video[:, :length], maximize=True)
+        assignment[prompts] = tags
+    return found
 
 
 def assign_tags(
