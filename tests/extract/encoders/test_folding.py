@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from optsg.extract.encoders.folding import SamePadding, fuse_activations
 from torch import Tensor, nn
 from torch.nn import functional
-
-from optsg.extract.encoders.folding import SamePadding, fuse_activations
 
 CHANNELS = 16
 
@@ -22,7 +21,9 @@ def pictures(side: int, count: int = 2) -> Tensor:
 
 
 @pytest.mark.parametrize("groups", [1, CHANNELS])
-@pytest.mark.parametrize(("kernel", "side", "missing"), [(3, 28, (0, 1)), (5, 28, (1, 2)), (3, 27, (1, 1)), (5, 7, (2, 2))])
+@pytest.mark.parametrize(
+    ("kernel", "side", "missing"), [(3, 28, (0, 1)), (5, 28, (1, 2)), (3, 27, (1, 1)), (5, 7, (2, 2))]
+)
 def test_same_padding_has_its_greater_half_behind_and_is_fused_to_the_bit(
     kernel: int, side: int, missing: tuple[int, int], groups: int
 ) -> None:
