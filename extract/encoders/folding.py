@@ -7,7 +7,7 @@ and TensorFlow's uneven padding becomes even.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -49,7 +49,7 @@ def fuse_activations(model: nn.Module) -> nn.Module:
         for (name, convolution), (after, activation) in pairwise(list(parent.named_children())):
             if _can_fuse(convolution) and type(activation) in (nn.ReLU, nn.ReLU6):
                 assert isinstance(convolution, nn.Conv2d)
-                setattr(parent, name, _FusedConvolution(convolution, _ACTIVATIONS[type(activation)]))
+                setattr(parent, name, _FusedConvolution(convolution, type(activation)))
                 setattr(parent, after, nn.Identity())
                 found = True
     if not found:
@@ -59,7 +59,7 @@ def fuse_activations(model: nn.Module) -> nn.Module:
             if _can_fuse(convolution):
                 assert isinstance(convolution, nn.Conv2d)
                 if convolution.weight.dtype != torch.float32:  # whose sums would come in another order
-                    setattr(parent, name, _FusedConvolution(convolution, _ACTIVATIONS[nn.Identity]))
+                    setattr(parent, name, _FusedConvolution(convolution, nn.Identity))
     return fused
 
 
@@ -69,10 +69,10 @@ def is_same(found: Tensor, expected: Tensor) -> bool:
     return torch.allclose(found, expected, rtol=0, atol=RELATIVE_TOLERANCE * scale)
 
 
-_ACTIVATIONS = {
-    nn.ReLU: ("relu", []),
-    nn.ReLU6: ("hardtanh", [0.0, 6.0]),
-    nn.Identity: ("none", []),
+_ACTIVATIONS: Mapping[type[nn.Module], tuple[str, Sequence[float]]] = {
+    nn.ReLU: ("relu", ()),
+    nn.ReLU6: ("hardtanh", (0.0, 6.0)),
+    nn.Identity: ("none", ()),
 }
 """oneDNN's names for what becomes of a result while it is in registers, and their numbers."""
 
@@ -118,7 +118,7 @@ class _Packed:
 class _FusedConvolution(nn.Module):
     """A convolution whose result passes an activation while it is in registers."""
 
-    def __init__(self, convolution: nn.Conv2d, activation: tuple[str, list[float]]):
+    def __init__(self, convolution: nn.Conv2d, activation: type[nn.Module]):
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
         self._is_same = isinstance(convolution, SamePadding)
@@ -126,7 +126,9 @@ class _FusedConvolution(nn.Module):
             [int(number) for number in numbers]
             for numbers in (convolution.padding, convolution.stride, convolution.dilation)
         )
-        self._groups, self._activation = convolution.groups, activation
+        self._groups = convolution.groups
+        name, numbers = _ACTIVATIONS[activation]
+        self._activation = name, list(numbers)
         self._packed: _Packed | None = None
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -142,12 +144,12 @@ class _FusedConvolution(nn.Module):
         return found
 
     def _pack(self, pixels: Tensor) -> _Packed:
-        """For the shape of these pixels; other numbers of them find the same order, or the operator brings them into its own."""
+        """For one picture of this size: what is computed must not depend on how many came first."""
         size = pixels.shape[-2:]
         weight, padding, filled = self._padded(size) if self._is_same else (self.weight, self._padding, list[int]())
-        shape = (functional.pad(pixels, filled) if filled else pixels).shape
+        one = functional.pad(pixels[:1], filled) if filled else pixels[:1]
         geometry = (padding, self._stride, self._dilation, self._groups)
-        ordered = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, list(shape))
+        ordered = torch.ops.mkldnn._reorder_convolution_weight(weight, *geometry, list(one.shape))
         return _Packed(size=tuple(size), weight=ordered, padding=padding, filled=filled)
 
     def _padded(self, size: Sequence[int]) -> tuple[Tensor, list[int], list[int]]:

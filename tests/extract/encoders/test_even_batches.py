@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_one_size_of_chunk_with_other_digits_is_found(
         found = torch.stack([tower(module, picture[None])[0] for picture in pixels])
         return found * (1 + 2**-7) if len(pixels) == odd else found
 
-    monkeypatch.setattr(encoder, "_loaded", type(encoder._loaded)(**{**vars(encoder._loaded), "pooled": pooled}))
+    monkeypatch.setattr(encoder, "_loaded", replace(encoder._loaded, pooled=pooled))
     assert not encoder.is_even(16, patches=False)
     assert max(sizes) <= PICTURES
 
@@ -63,7 +64,7 @@ def test_a_place_with_other_digits_is_found(encoder: ImageEncoder, monkeypatch: 
         found[PICTURES - 1 :] *= 1 + 2**-7
         return found
 
-    monkeypatch.setattr(encoder, "_loaded", type(encoder._loaded)(**{**vars(encoder._loaded), "pooled": pooled}))
+    monkeypatch.setattr(encoder, "_loaded", replace(encoder._loaded, pooled=pooled))
     assert not encoder.is_even(16, patches=False)
 
 
@@ -73,7 +74,7 @@ def test_what_was_found_is_kept(encoder: ImageEncoder, monkeypatch: pytest.Monke
     def pooled(module: torch.nn.Module, pixels: Tensor) -> Tensor:
         return torch.stack([tower(module, picture[None])[0] for picture in pixels])
 
-    monkeypatch.setattr(encoder, "_loaded", type(encoder._loaded)(**{**vars(encoder._loaded), "pooled": pooled}))
+    monkeypatch.setattr(encoder, "_loaded", replace(encoder._loaded, pooled=pooled))
     assert encoder.is_even(16, patches=False)
     monkeypatch.setattr(encoder, "encode_frames", lambda _: pytest.fail("tried again"))
     assert encoder.is_even(16, patches=False)

@@ -28,8 +28,8 @@ def test_same_padding_has_its_greater_half_behind_and_is_fused_to_the_bit(
     kernel: int, side: int, missing: tuple[int, int], groups: int
 ) -> None:
     torch.manual_seed(0)
-    module = activated(SamePadding(CHANNELS, CHANNELS, kernel, 2, groups=groups))
-    convolution = module[0]  # type: ignore[index]
+    convolution = SamePadding(CHANNELS, CHANNELS, kernel, 2, groups=groups)
+    module = activated(convolution)
     pixels = pictures(side)
     padded = functional.pad(pixels, (*missing, *missing))
     expected = functional.conv2d(padded, convolution.weight, convolution.bias, 2, groups=groups).clamp(0, 6)
