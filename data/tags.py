@@ -31,6 +31,8 @@ def clean_tag(raw: str) -> str:
     spaces, soft hyphens, marks of direction), control characters and runs of white space to one space, trimmed. Joiners stay
     where they join: in emoji, and between letters of scripts that write with them.
     """
+    if raw.isascii() and raw.isprintable() and "&" not in raw:  # there is nothing but blanks to clean
+        return " ".join(raw.split())
     text = unicodedata.normalize("NFKC", raw)
     for _ in range(MOST_ROUNDS):
         if _AFFECTED.search(text) is None:

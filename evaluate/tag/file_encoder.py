@@ -262,7 +262,7 @@ class FileEncoder:
 
     @cached_property
     def _is_even(self) -> bool:
-        return self.encoder.is_even(self._pictures)
+        return self.encoder.is_even(self._pictures, patches=self.reads_patches)
 
     def _as_read(self, decoded: Decoded) -> Decoded:
         if self.reads_patches or isinstance(decoded.item, Failure) or decoded.item.kind == "video":

@@ -39,6 +39,19 @@ class ChunkPlan:
     pictures: int
     threads: int = 1
 
+    def chunk_size(self, count: int) -> int:
+        """Pictures of every chunk of a batch of so many, at most; few pictures are spread over the threads."""
+        return max(1, min(self.pictures, -(-count // self.threads)))
+
+    def batches_of_every_chunk(self, most: int) -> list[int]:
+        """Sizes of batches that between them have every chunk that batches of up to so many pictures have.
+
+        A batch of one is one chunk, computed by all threads of PyTorch. Larger ones have chunks of :meth:`chunk_size`, and one
+        of what is left over, which is the size of a smaller batch's chunks.
+        """
+        sizes = range(1, self.chunk_size(most) + 1)
+        return sorted({1, *(min(size * self.threads, most) for size in sizes)})
+
 
 class ChunkedForward:
     """Runs a function of (n, …) tensors chunk by chunk.
@@ -51,9 +64,8 @@ class ChunkedForward:
         self._pool = _one_thread_each(plan.threads) if plan.threads > 1 else None
 
     def __call__(self, forward: Forward, pixels: Tensor) -> Tensor:
-        """The rows of ``forward`` on all pictures; few pictures are spread over the threads."""
-        size = min(self.plan.pictures, -(-len(pixels) // self.plan.threads))
-        chunks = pixels.split(max(1, size))
+        """The rows of ``forward`` on all pictures."""
+        chunks = pixels.split(self.plan.chunk_size(len(pixels)))
         if len(chunks) == 1:
             return forward(pixels)
         return torch.cat(list(self._pool.map(forward, chunks) if self._pool else map(forward, chunks)))

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ...data.errors import EncoderError
+from .folding import SamePadding
 from .pixel_plan import PixelPlan
 from .tower import CONVOLUTIONAL_FEATURES, LoadedTower
 
@@ -81,18 +81,10 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _depthwise(channels: int, kernel: int, stride: int) -> nn.Conv2d:
-    padding = kernel // 2 if stride == 1 else 0
-    return nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels, bias=False)
-
-
-def _padded(convolution: nn.Module, x: Tensor, kernel: int, stride: int) -> Tensor:
-    """TensorFlow's "same": an odd number of missing pixels has the greater half after the last one."""
-    if stride > 1:
-        missing = [max(0, (-(-side // stride) - 1) * stride + kernel - side) for side in x.shape[-2:]]
-        (top, left), (bottom, right) = ((m // 2 for m in missing), (m - m // 2 for m in missing))
-        x = functional.pad(x, (left, right, top, bottom))
-    found: Tensor = convolution(x)
-    return found
+    how: dict[str, Any] = {"groups": channels, "bias": False}
+    if stride == 1:
+        return nn.Conv2d(channels, channels, kernel, padding=kernel // 2, **how)
+    return SamePadding(channels, channels, kernel, stride, **how)
 
 
 class _FirstBlock(nn.Module):
@@ -110,14 +102,13 @@ class _InvertedResidual(nn.Module):
     def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int):
         super().__init__()
         wide = channels * expansion
-        self._kernel, self._stride, self._is_residual = kernel, stride, stride == 1 and channels == out
+        self._is_residual = stride == 1 and channels == out
         self.conv_pw, self.bn1 = nn.Conv2d(channels, wide, 1, bias=False), _ClampedNorm(wide)
         self.conv_dw, self.bn2 = _depthwise(wide, kernel, stride), _ClampedNorm(wide)
         self.conv_pwl, self.bn3 = nn.Conv2d(wide, out, 1, bias=False), _norm(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = self.bn1(self.conv_pw(x))
-        wide = self.bn2(_padded(self.conv_dw, wide, self._kernel, self._stride))
+        wide = self.bn2(self.conv_dw(self.bn1(self.conv_pw(x))))
         found: Tensor = self.bn3(self.conv_pwl(wide))
         return found + x if self._is_residual else found
 
@@ -127,7 +118,7 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_stem, self.bn1 = nn.Conv2d(3, 32, 3, 2, bias=False), _ClampedNorm(32)
+        self.conv_stem, self.bn1 = SamePadding(3, 32, 3, 2, bias=False), _ClampedNorm(32)
         channels, stages = 32, []
         for out, count, kernel, stride, expansion in STAGES:
             blocks: list[nn.Module] = []
@@ -147,7 +138,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, 3, H, W) normalised pixels to (n, 1280, H / 32, W / 32)."""
-        x = self.blocks(self.bn1(_padded(self.conv_stem, pixels, kernel=3, stride=2)))
+        x = self.blocks(self.bn1(self.conv_stem(pixels)))
         cells: Tensor = self.bn2(self.conv_head(x))
         return cells
 

@@ -6,7 +6,7 @@ Legend: n pictures, P patches of a picture, H and W the tower's picture size.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +75,27 @@ class ImageEncoder:
         """Features (n, P, patch_dim) of the patches of pictures (n, H, W, 3), waited for."""
         return self.submit_patches(pixels).result()
 
-    def is_even(self, batch_size: int) -> bool:
+    def is_even(self, batch_size: int, *, patches: bool = True) -> bool:
         """Whether a picture's features are the same to the bit in every batch of up to so many pictures, wherever in it.
 
-        Tried on a CPU alone, every size once, and kept: it depends on the number format and on the processor.
+        Tried on a CPU alone, once, and kept: it depends on the number format and on the processor. The tower sees a batch chunk
+        by chunk and nothing of a chunk but its size decides the order of its sums, so one batch for each size of chunk is tried
+        (:meth:`.chunks.ChunkPlan.batches_of_every_chunk`): a few pictures in place of every size of batch.
+
+        Args:
+            batch_size: the largest batch.
+            patches: whether features of patches matter, beside those of whole pictures.
         """
-        if self._tower.device.type != "cpu":
+        plan = self._tower.findings.plan
+        if plan is None:
             return False
-        key = {**self._key, "even": batch_size}
+        key = {**self._key, "even": batch_size, "patches": patches}
         found = (read_kept(key) or {}).get("even")
         if not isinstance(found, bool):
-            found = all(
-                _is_even(encode, self._examples(batch_size)) for encode in (self.encode_frames, self.encode_patches)
-            )
+            sizes = plan.batches_of_every_chunk(batch_size)
+            pictures = self._examples(sizes[-1])
+            ways = (self.encode_frames, self.encode_patches) if patches else (self.encode_frames,)
+            found = all(_is_even(encode, pictures, sizes) for encode in ways)
             keep(key, {"even": found})
         return found
 
@@ -112,10 +120,10 @@ class ImageEncoder:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in preprocessing.items()}
 
 
-def _is_even(encode: Callable[[Tensor], Tensor], pictures: Tensor) -> bool:
-    """Whether the last pictures have in a batch of their own the features that they have behind all others."""
-    whole = encode(pictures)
-    return all(torch.equal(encode(pictures[-count:]), whole[-count:]) for count in range(1, len(pictures)))
+def _is_even(encode: Callable[[Tensor], Tensor], pictures: Tensor, sizes: Sequence[int]) -> bool:
+    """Whether pictures have in the reverse order, so many at a time, the features that they have together."""
+    backwards, whole = pictures.flip(0), encode(pictures).flip(0)
+    return all(torch.equal(encode(backwards[:count]), whole[:count]) for count in sizes)
 
 
 def _check(loaded: LoadedTower, device: torch.device, precision: Precision) -> CheckedTower:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-CHECKS = 1
+CHECKS = 2
 """Counts up when other things are checked, or in another way."""
 
 LIBRARIES = ("torch", "torchvision", "timm", "open_clip_torch", "pillow", "numpy")

@@ -220,6 +220,10 @@ class OpTsg(System):
         return self._reader.read(written, control.names if control else None)
 
 
+ROWS_AT_ONCE = 64
+"""Prompts of all videos that are compared with the tags together: with a few, reading the tags' embeddings would be all the time."""
+
+
 def prompt_nearness(prompts: Tensor, directions: Tensor, inverse_temperature: Tensor) -> Tensor:
     """How likely some prompt means each tag, if each of them means one of the tags (the softmax of Eq. 3).
 
@@ -232,8 +236,11 @@ def prompt_nearness(prompts: Tensor, directions: Tensor, inverse_temperature: Te
         (B, K) 1 − Π_n (1 − softmax_k(cos(p_n, e_k) / τ)).
     """
     none = torch.zeros(len(prompts), len(directions), device=prompts.device)
-    for prompt in functional.normalize(prompts.float(), dim=-1).unbind(1):  # (B, N, K) at once would be large
-        none += torch.log1p(-(inverse_temperature * prompt @ directions.T).softmax(-1).clamp(max=1 - 1e-6))
+    scaled = inverse_temperature * functional.normalize(prompts.float(), dim=-1)
+    for some in scaled.split(max(1, ROWS_AT_ONCE // len(prompts)), dim=1):  # (B, N, K) at once would be large
+        chosen = (some.flatten(0, 1) @ directions.T).softmax(-1).clamp(max=1 - 1e-6)
+        for absent in torch.log1p(-chosen).unflatten(0, some.shape[:2]).unbind(1):
+            none += absent
     return -torch.expm1(none)
 
 
