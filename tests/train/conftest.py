@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from optsg.data.store import FeatureStore, open_store
+from optsg.train.systems import order_free
+from optsg.train.writing import greedy
 
 from tests.tiny_world import as_options
 from tests.train.command import train
@@ -41,3 +43,10 @@ def one_epoch(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def short_run(one_epoch: Path, own_folder: None) -> Path:
     """A copy of it in the test's own folder: ``runs/a``."""
     return Path(shutil.copytree(one_epoch, "runs/a"))
+
+
+@pytest.fixture
+def short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written ends after 40 tokens: a decoder that has learnt little writes to the end."""
+    for module in (greedy, order_free):
+        monkeypatch.setattr(module, "MAX_TARGET_TOKENS", 40)

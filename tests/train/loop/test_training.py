@@ -400,7 +400,9 @@ def test_validation_begins_where_the_settings_say(feats: Path) -> None:
     assert [e["epoch"] for e in read_log(Path("runs/a")) if e["event"] == "validation"] == [4, 5]
 
 
-def test_a_configuration_that_leaves_the_schedule_open_trains_as_version_0_1_0_did(feats: Path, short_run: Path) -> None:
+def test_a_configuration_that_leaves_the_schedule_open_trains_as_version_0_1_0_did(
+    feats: Path, short_run: Path
+) -> None:
     """Runs that it began, and whose ``config.json`` names no numbers, go on with its choices."""
     config = json.loads((short_run / "config.json").read_text())
     config["training"] |= {"epochs": 0, "validate_every": 0, "batch_size": 64}
