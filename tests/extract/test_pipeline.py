@@ -294,7 +294,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("after", [1, 4, 9, 12])
+@pytest.mark.parametrize("after", [1, pytest.param(4, marks=pytest.mark.slow), 9, 12])
 def test_resuming_gives_the_store_of_an_uninterrupted_run(
     run, clips: list[MediaItem], gone: MediaItem, whole_but_one: Path, tmp_path: Path, after: int
 ) -> None:

@@ -102,7 +102,7 @@ def test_help_lists_the_systems() -> None:
     assert f"Whattotrain:{','.join(SYSTEM_NAMES)};{own}.[default:op-tsg]" in text
 
 
-@pytest.mark.parametrize("width", ["width=32", "width=48"])
+@pytest.mark.parametrize("width", ["width=32", pytest.param("width=48", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "op-tsg"])
 def test_the_shared_encoder_starts_the_same_in_every_system(
     feats: Path, store: FeatureStore, name: str, width: str
