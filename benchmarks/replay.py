@@ -12,13 +12,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.backends.common import aot_autograd
 
 _compile = torch.compile
 
 
 def replaying_compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """``torch.compile`` with this backend in place of the mode that was asked for."""
+    from torch._dynamo.backends.common import aot_autograd  # seconds of imports, for whoever compiles
+
     options.pop("mode", None)
     backend = aot_autograd(fw_compiler=_replayed, bw_compiler=_replayed)
     return _compile(function, backend=backend, **options)

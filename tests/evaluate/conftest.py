@@ -73,6 +73,15 @@ def write_titled_store(path: Path, splits: Sequence[Split] = ("train", "val", "t
     return write_tiny_store(path, videos, **values)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_decoding_process() -> Iterator[None]:
+    """Where a test asks for no other number: starting a process costs more than decoding the few files of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("optsg.extract.options", "optsg.evaluate.tag.file_encoder"):
+            patch.setattr(f"{module}.available_processors", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def store_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 videos to train on, 6 for validation, 9 to test."""

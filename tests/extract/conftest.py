@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ from optsg.extract.encoders.text_encoder import TextEncoder, open_text_encoder, 
 
 from tests.extract.decoding.painted_clips import ClipMaker
 from tests.extract.tiny_encoders import TINY_VISION, save_bert, save_open_clip, save_timm
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_decoding_process() -> Iterator[None]:
+    """Where a test asks for no other number: starting a process costs more than decoding the few clips of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("optsg.extract.options.available_processors", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

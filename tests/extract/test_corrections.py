@@ -26,20 +26,38 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture
-def videos(make_clip: ClipMaker, tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    for name in ("a", "b", "c"):
-        shutil.copy(make_clip(f"{name}.mp4", frames=12), folder / f"{name}.mp4")
-    write(folder, *ROWS)
-    return folder
-
-
-@pytest.fixture(params=["bert", "characters"])
+@pytest.fixture(scope="module", params=["bert", "characters"])
 def tiny(request: pytest.FixtureRequest, tiny_timm_folder: Path, tiny_bert_folder: Path) -> list[str]:
     text = "characters:32" if request.param == "characters" else str(tiny_bert_folder)
     return ["--image-encoder", str(tiny_timm_folder), "--text-encoder", text, "--device", "cpu", "--workers", "1"]
+
+
+@pytest.fixture
+def videos(make_clip: ClipMaker, tmp_path: Path) -> Path:
+    return make_videos(tmp_path, make_clip)
+
+
+@pytest.fixture(scope="module")
+def first(make_clip: ClipMaker, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the videos and their store, extracted once."""
+    folder = tmp_path_factory.mktemp("first")
+    extract(make_videos(folder, make_clip), folder / "feats.h5", *tiny)
+    return folder
+
+
+@pytest.fixture
+def out(first: Path, videos: Path, tmp_path: Path) -> Path:
+    """A copy of the store, beside ``videos``."""
+    return Path(shutil.copy2(first / "feats.h5", tmp_path))
+
+
+def make_videos(folder: Path, make_clip: ClipMaker) -> Path:
+    videos = folder / "videos"
+    videos.mkdir()
+    for name in ("a", "b", "c"):
+        shutil.copy(make_clip(f"{name}.mp4", frames=12), videos / f"{name}.mp4")
+    write(videos, *ROWS)
+    return videos
 
 
 def write(folder: Path, *rows: dict[str, Any] | str) -> None:
@@ -58,8 +76,15 @@ def labels(store: FeatureStore) -> list[tuple[str, str, tuple[str, ...], str]]:
     return [(row.id, row.title, row.tags, row.split) for row in rows]
 
 
-@pytest.mark.parametrize("form", ["feats.h5", "feats"])
-@pytest.mark.parametrize("retry", [[], ["--retry-failed"]])
+@pytest.mark.parametrize(
+    ("form", "retry"),
+    [
+        ("feats.h5", []),
+        ("feats", ["--retry-failed"]),
+        pytest.param("feats.h5", ["--retry-failed"], marks=pytest.mark.slow),
+        pytest.param("feats", [], marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_corrected_is_applied_and_counted(
     videos: Path, tmp_path: Path, tiny: list[str], form: str, retry: list[str]
 ) -> None:
@@ -135,10 +160,8 @@ def test_items_of_create_that_are_mended_are_read_and_their_failures_go(
     assert extract(videos, out, *tiny)[-1] == f"{out}: nothing new, left as it was"
 
 
-def test_what_metadata_says_nothing_of_stays(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
+def test_what_metadata_says_nothing_of_stays(videos: Path, out: Path, tiny: list[str]) -> None:
     """A command without its --metadata, or with a table of titles alone, takes no tags away."""
-    out = tmp_path / "feats.h5"
-    extract(videos, out, *tiny)
     with open_store(out) as store:
         before = labels(store)
     (videos / "metadata.jsonl").unlink()
@@ -156,9 +179,7 @@ def test_what_metadata_says_nothing_of_stays(videos: Path, tmp_path: Path, tiny:
         assert labels(store) == [before[0], (*before[1][:3], "test"), before[2]]
 
 
-def test_a_spelling_changes_where_nobody_uses_the_old_one(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
-    out = tmp_path / "feats.h5"
-    extract(videos, out, *tiny)
+def test_a_spelling_changes_where_nobody_uses_the_old_one(videos: Path, out: Path, tiny: list[str]) -> None:
     write(videos, {**ROWS[0], "tags": ["Cat", "Animal"]}, ROWS[1], ROWS[2])
     lines = extract(videos, out, *tiny)
     assert lines[1] == "changed          1  corrected in the metadata: spellings of tags 1"
@@ -168,10 +189,8 @@ def test_a_spelling_changes_where_nobody_uses_the_old_one(videos: Path, tmp_path
 
 
 def test_new_videos_and_corrections_at_once(
-    videos: Path, tmp_path: Path, tiny: list[str], make_clip: ClipMaker
+    videos: Path, out: Path, tmp_path: Path, tiny: list[str], make_clip: ClipMaker
 ) -> None:
-    out = tmp_path / "feats.h5"
-    extract(videos, out, *tiny)
     shutil.copy(make_clip("d.mp4", frames=12), videos / "d.mp4")
     write(
         videos, *ROWS[:2], {**ROWS[2], "tags": ["red fox"]}, {"file_name": "d.mp4", "tags": ["bird"], "split": "train"}
@@ -187,9 +206,7 @@ def test_new_videos_and_corrections_at_once(
     assert_same_store(out, anew)
 
 
-def test_a_store_of_the_other_form_is_the_same(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
-    out = tmp_path / "feats.h5"
-    extract(videos, out, *tiny)
+def test_a_store_of_the_other_form_is_the_same(videos: Path, out: Path, tmp_path: Path, tiny: list[str]) -> None:
     convert_store(out, tmp_path / "shards")
     write(videos, {**ROWS[0], "tags": ["lynx"]}, *ROWS[1:])
     extract(videos, out, *tiny)
@@ -220,9 +237,7 @@ def test_a_table_that_is_put_beside_info_json_corrects_the_same_videos(
         assert labels(store)[0][:3] == ("dQw4w9WgXcQ", "A", ("lynx",))
 
 
-def test_a_file_that_the_store_has_under_another_id_is_refused(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
-    out = tmp_path / "feats.h5"
-    extract(videos, out, *tiny)
+def test_a_file_that_the_store_has_under_another_id_is_refused(videos: Path, out: Path, tiny: list[str]) -> None:
     write(videos, {**ROWS[0], "id": "other"}, *ROWS[1:])
     lines = extract(videos, out, *tiny)
     assert lines[:3] == [
@@ -235,9 +250,7 @@ def test_a_file_that_the_store_has_under_another_id_is_refused(videos: Path, tmp
     assert extract(videos, out, *tiny)[-1] == f"{out}: nothing new, left as it was"
 
 
-def test_inputs_that_another_process_reads_are_compared_here(videos: Path, tmp_path: Path, tiny: list[str]) -> None:
-    out = tmp_path / "feats.h5"
-    extract(videos, out, *tiny)
+def test_inputs_that_another_process_reads_are_compared_here(videos: Path, out: Path) -> None:
     write(videos, {**ROWS[0], "title": "Lynx"}, *ROWS[1:])
     with open_store(out) as store:
         known = KnownLabels()

@@ -18,12 +18,14 @@ import numpy as np
 import PIL
 import pytest
 import torch
+from click.testing import CliRunner
 from optsg.data.errors import InputError, StoreError, StoreWriteError
 from optsg.data.inputs import open_inputs
 from optsg.data.media import Failure, MediaItem
 from optsg.data.store import open_store
 from optsg.data.store.schema import DECODING, FIRST_DECODING
 from optsg.extract import ordered_encoding, pipeline
+from optsg.extract.cli import main
 from optsg.extract.decoding import decode_image, decode_video
 from optsg.extract.decoding.sampling import Sampling
 from optsg.extract.encoders.image_encoder import ImageEncoder
@@ -41,6 +43,7 @@ from tests.extract.decoding.painted_clips import ClipMaker
 from tests.extract.run_extraction import run_extraction
 from tests.extract.same_store import assert_rows_kept, assert_same_store
 from tests.extract.workers.misbehaving_worker import PROGRAM
+from tests.full_disk import full_disk
 
 SAMPLE = 12
 
@@ -89,18 +92,18 @@ def item(name: str, path: Path | bytes, *, kind: str = "video", title: str = "",
 OPTIONS = ExtractionOptions.__annotations__.keys()
 
 
-@pytest.fixture
-def run(tmp_path: Path, tiny_image_encoder: ImageEncoder, tiny_text_encoder: TextEncoder):
-    """Extracts a list into ``feats.h5`` with the tiny encoders."""
+@pytest.fixture(scope="module")
+def extract(tiny_image_encoder: ImageEncoder, tiny_text_encoder: TextEncoder):
+    """Extracts a list into a store with the tiny encoders."""
 
-    def start(items: Sequence[MediaItem | Failure], name: str = "feats.h5", **settings) -> ExtractSummary:
+    def start(items: Sequence[MediaItem | Failure], out: Path, **settings) -> ExtractSummary:
         options = {key: settings.pop(key) for key in OPTIONS & settings.keys()}
         summary: ExtractSummary = run_extraction(
             Listed(items),
-            tmp_path / name,
+            out,
             image_encoder=settings.pop("image_encoder", tiny_image_encoder),
             text_encoder=tiny_text_encoder,
-            options=complete(**{"batch_size": 16, "workers": 2, **options}),
+            options=complete(**{"batch_size": 16, "workers": 1, **options}),
             **settings,
         )
         return summary
@@ -108,10 +111,38 @@ def run(tmp_path: Path, tiny_image_encoder: ImageEncoder, tiny_text_encoder: Tex
     return start
 
 
+@pytest.fixture
+def run(tmp_path: Path, extract):
+    """The same, into a file of the test's own: ``feats.h5``."""
+    return lambda items, name="feats.h5", **settings: extract(items, tmp_path / name, **settings)
+
+
+@pytest.fixture(scope="module")
+def whole(extract, clips: list[MediaItem], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of all clips out of one run that nothing interrupted."""
+    out: Path = tmp_path_factory.mktemp("whole") / "whole.h5"
+    extract(clips, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def gone(tmp_path_factory: pytest.TempPathFactory) -> MediaItem:
+    """An input that is not there."""
+    return item("gone", tmp_path_factory.mktemp("gone") / "gone.mp4")
+
+
+@pytest.fixture(scope="module")
+def whole_but_one(extract, clips: list[MediaItem], gone: MediaItem, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a failure."""
+    out: Path = tmp_path_factory.mktemp("whole") / "whole.h5"
+    extract([*clips, gone], out)
+    return out
+
+
 def test_the_store_holds_what_the_encoders_give(
     run, clips: list[MediaItem], tiny_image_encoder: ImageEncoder, tmp_path: Path
 ) -> None:
-    summary = run(clips)
+    summary = run(clips, workers=2)
     assert (summary.videos, summary.images, summary.failed) == (10, 2, 0)
     with open_store(tmp_path / "feats.h5") as store:
         assert store.ids() == [clip.id for clip in clips]
@@ -148,11 +179,10 @@ def assert_close(stored: np.ndarray, expected: torch.Tensor) -> None:
 
 
 def test_titles_tags_and_tables_reach_the_store(
-    run, clips: list[MediaItem], tiny_text_encoder: TextEncoder, tmp_path: Path
+    whole: Path, clips: list[MediaItem], tiny_text_encoder: TextEncoder
 ) -> None:
-    run(clips)
     tables = tiny_text_encoder.tables()
-    with open_store(tmp_path / "feats.h5") as store:
+    with open_store(whole) as store:
         assert store.tag_keys[:3] == ["cat", "tag 0", "tag 1"]
         np.testing.assert_allclose(store.tag_embeddings, tables.tag_embeddings(store.tag_keys), rtol=1e-4, atol=1e-5)
         assert store.title_tokens(0).tolist() == tables.title_tokens([clips[0].title])[0]
@@ -171,19 +201,18 @@ def test_thumbnails_are_small_jpegs_of_the_middle_frame_or_left_out(
         assert store.thumbnail(0) == b""
 
 
-def test_the_batch_size_changes_no_more_than_rounding(run, clips: list[MediaItem], tmp_path: Path) -> None:
-    for size in (1, 7, 64):
+def test_the_batch_size_changes_no_more_than_rounding(run, clips: list[MediaItem], whole: Path, tmp_path: Path) -> None:
+    for size in (1, 64):
         run(clips, f"batch{size}.h5", batch_size=size)
-    for size in (7, 64):
-        assert_same_store(tmp_path / f"batch{size}.h5", tmp_path / "batch1.h5")
+        assert_same_store(tmp_path / f"batch{size}.h5", whole)
 
 
-def test_the_same_input_gives_the_same_store(run, clips: list[MediaItem], tmp_path: Path) -> None:
+def test_the_same_input_gives_the_same_store(run, clips: list[MediaItem], whole: Path, tmp_path: Path) -> None:
     """One worker decodes in the order of the inputs, which makes the same batches; several share them out as they come."""
-    for name, workers in (("first.h5", 1), ("second.h5", 1), ("third.h5", 4)):
+    for name, workers in (("second.h5", 1), ("third.h5", 3)):
         run(clips, name, workers=workers)
-    assert_same_store(tmp_path / "second.h5", tmp_path / "first.h5", same_batches=True)
-    assert_same_store(tmp_path / "third.h5", tmp_path / "first.h5")
+    assert_same_store(tmp_path / "second.h5", whole, same_batches=True)
+    assert_same_store(tmp_path / "third.h5", whole)
 
 
 def test_bytes_out_of_shards_give_the_features_of_the_file(run, clips: list[MediaItem], tmp_path: Path) -> None:
@@ -265,12 +294,11 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("after", [1, 4, 9, 12])
+@pytest.mark.parametrize("after", [1, pytest.param(4, marks=pytest.mark.slow), 9, 12])
 def test_resuming_gives_the_store_of_an_uninterrupted_run(
-    run, clips: list[MediaItem], tmp_path: Path, after: int
+    run, clips: list[MediaItem], gone: MediaItem, whole_but_one: Path, tmp_path: Path, after: int
 ) -> None:
-    items = [*clips, item("gone", tmp_path / "gone.mp4")]
-    run(items, "whole.h5")
+    items = [*clips, gone]
     reports = 0
 
     def stop(_: ExtractSummary) -> None:
@@ -286,7 +314,7 @@ def test_resuming_gives_the_store_of_an_uninterrupted_run(
     summary = run(items)
     assert summary.resumed == 3 * kept
     assert summary.resumed + summary.videos + summary.images + summary.failed == len(items)
-    assert_same_store(tmp_path / "feats.h5", tmp_path / "whole.h5")
+    assert_same_store(tmp_path / "feats.h5", whole_but_one)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -350,9 +378,8 @@ def test_what_an_interrupted_run_had_done_is_kept_even_if_its_input_is_gone(
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_new_inputs_are_added_to_a_finished_store(
-    run, clips: list[MediaItem], tmp_path: Path, interrupted: bool
+    run, clips: list[MediaItem], whole: Path, tmp_path: Path, interrupted: bool
 ) -> None:
-    run(clips, "whole.h5")
     run(clips[:5])
     shutil.copy(tmp_path / "feats.h5", tmp_path / "first.h5")
     if interrupted:
@@ -360,9 +387,9 @@ def test_new_inputs_are_added_to_a_finished_store(
     summary = run(clips)
     assert summary.resumed == 5 + 3 * interrupted
     assert summary.videos + summary.images == len(clips) - summary.resumed
-    assert_same_store(tmp_path / "feats.h5", tmp_path / "whole.h5")
+    assert_same_store(tmp_path / "feats.h5", whole)
     assert_rows_kept(tmp_path / "feats.h5", tmp_path / "first.h5")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["feats.h5", "first.h5", "whole.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["feats.h5", "first.h5"]
 
 
 @pytest.mark.slow
@@ -446,9 +473,8 @@ def test_two_processes_on_one_output_are_refused(run, clips: list[MediaItem], tm
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop_what_was_done_is_kept(
-    run, clips: list[MediaItem], tmp_path: Path, asked: signal.Signals
+    run, clips: list[MediaItem], whole: Path, tmp_path: Path, asked: signal.Signals
 ) -> None:
-    run(clips, "whole.h5")
 
     def stop(summary: ExtractSummary) -> None:
         if summary.done == 4:
@@ -460,17 +486,16 @@ def test_asked_to_stop_what_was_done_is_kept(
     summary = run(clips)
     assert summary.resumed >= 4
     assert summary.done == len(clips)
-    assert_same_store(tmp_path / "feats.h5", tmp_path / "whole.h5")
+    assert_same_store(tmp_path / "feats.h5", whole)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_hangs_and_crashes_are_recorded_and_cost_nothing_else(
-    run, clips: list[MediaItem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run, clips: list[MediaItem], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(clips, "whole.h5")
     monkeypatch.setattr(worker_process, "_PROGRAM", PROGRAM)
     bad = [item("hang", b"hang"), item("crash", b"crash"), item("exit", b"exit")]
-    summary = run([bad[0], *clips[:4], bad[1], *clips[4:], bad[2]], timeout=3.0)
+    summary = run([bad[0], *clips[:4], bad[1], *clips[4:], bad[2]], timeout=3.0, workers=2)
     assert [(status, count) for (status, _, _), count in summary.failures.items()] == [("timeout", 1), ("crashed", 2)]
     with open_store(tmp_path / "feats.h5") as store:
         assert [(f.id, f.stage, f.status, f.digest) for f in store.failures] == [
@@ -478,7 +503,7 @@ def test_hangs_and_crashes_are_recorded_and_cost_nothing_else(
             for b, status in zip(bad, ("timeout", "crashed", "crashed"), strict=True)
         ]
         assert store.failures[0].seconds == 3.0
-    assert_same_store(tmp_path / "feats.h5", tmp_path / "whole.h5", other_failures=True)
+    assert_same_store(tmp_path / "feats.h5", whole, other_failures=True)
 
 
 def test_a_damaged_video_is_partial_and_says_what_was_kept(run, make_clip: ClipMaker, tmp_path: Path) -> None:
@@ -515,9 +540,8 @@ def test_a_slow_input_is_waited_for_within_bounds(
 
 @pytest.mark.usefixtures("small_parts")
 def test_a_full_disk_is_one_sentence_and_keeps_complete_parts(
-    run, clips: list[MediaItem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run, clips: list[MediaItem], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(clips, "whole.h5")
     fill_disk_after(monkeypatch, appends=8)
     parts = tmp_path / "feats.h5.parts"
     message = (
@@ -529,7 +553,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_complete_parts(
     monkeypatch.undo()
     monkeypatch.setattr(pipeline, "INPUTS_PER_PART", 3)
     assert run(clips).resumed == 6
-    assert_same_store(tmp_path / "feats.h5", tmp_path / "whole.h5")
+    assert_same_store(tmp_path / "feats.h5", whole)
 
 
 def fill_disk_after(monkeypatch: pytest.MonkeyPatch, *, appends: int) -> None:
@@ -547,17 +571,6 @@ def fill_disk_after(monkeypatch: pytest.MonkeyPatch, *, appends: int) -> None:
     monkeypatch.setattr(columns.RaggedWriter, "append", fails)
 
 
-LIMITED = """
-import resource, signal, sys
-from pathlib import Path
-sys.path[:0] = [{root!r}]
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-from optsg.extract.cli import main
-main({arguments!r})
-"""
-
-
 def test_a_file_system_that_refuses_to_grow_a_file_is_one_sentence(
     clips: list[MediaItem], tiny_timm_folder: Path, tiny_bert_folder: Path, tmp_path: Path
 ) -> None:
@@ -567,10 +580,10 @@ def test_a_file_system_that_refuses_to_grow_a_file_is_one_sentence(
         shutil.copy(clip.payload, folder)  # type: ignore[arg-type]
     out = tmp_path / "feats.h5"
     arguments = [str(folder), "--out", str(out), "--image-encoder", str(tiny_timm_folder), "--text-encoder"]
-    program = LIMITED.format(root=str(Path(__file__).parents[2]), arguments=[*arguments, str(tiny_bert_folder), "-q"])
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert "Traceback" not in result.stderr
+    with full_disk(200_000):
+        result = CliRunner().invoke(main, [*arguments, str(tiny_bert_folder), "-q", "--workers", "1"])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
     assert re.search(
         r"^error: .*\.tmp cannot be written: .*; what was finished before is kept$", result.stderr, re.MULTILINE
     )

@@ -196,13 +196,20 @@ class Killed(BaseException):
     """Stands for the end of the process: nothing after it runs."""
 
 
+@pytest.fixture(scope="module")
+def old_and_new(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store, ``out``, and one that is to replace it, ``out.tmp``."""
+    folder = tmp_path_factory.mktemp("replaced")
+    write_tiny_store(folder / "out", tiny_videos(4))
+    write_tiny_store(folder / "new", tiny_videos(7)).rename(folder / "out.tmp")
+    return folder
+
+
 @pytest.mark.parametrize("moment", range(12))
 def test_a_folder_can_be_replaced_by_a_process_that_is_killed_at_any_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
+    old_and_new: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:
-    out = write_tiny_store(tmp_path / "out", tiny_videos(4))
-    new = write_tiny_store(tmp_path / "new", tiny_videos(7))
-    new.rename(tmp_path / "out.tmp")
+    out = shutil.copytree(old_and_new, tmp_path, dirs_exist_ok=True) / "out"
     steps = 0
 
     def killing(function):

@@ -290,7 +290,7 @@ def test_a_flipped_bit_anywhere_is_found_and_never_a_traceback(tmp_path: Path, n
     with open_store(store) as opened:
         before = [str(opened.features(row)) for row in range(len(opened))]
     rng = np.random.default_rng(3)
-    for place in rng.choice(len(whole), size=min(30, len(whole)), replace=False).tolist():
+    for place in rng.choice(len(whole), size=min(20, len(whole)), replace=False).tolist():
         flip(path, place)
         report = verify_store(store)
         if not report.problems:  # a byte that means nothing: room that HDF5 keeps, the name of a file in an index

@@ -116,6 +116,7 @@ def test_a_failed_run_is_told_with_the_end_of_its_log_and_the_others_go_on(
     assert run_state(others[0], work.asked.runs, work.splits) == "finished"
 
 
+@pytest.mark.slow
 def test_a_run_that_somebody_else_trains_is_left_to_them(plan: Callable[..., Plan], work: Work) -> None:
     grid = plan("epochs=1")
     lines: list[str] = []

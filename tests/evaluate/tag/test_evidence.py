@@ -35,7 +35,7 @@ from tests.tiny_world import (
 )
 from tests.train.command import started, train
 
-EPOCHS = ("dropout=0", "epochs=30", "batch_size=8", "ema=0", "validate_every=15", "patience=0")
+EPOCHS = ("dropout=0", "epochs=20", "batch_size=8", "ema=0", "validate_every=20", "patience=0")
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,11 @@ from PIL import Image
 from tests.evaluate.colour_world import shade, write_clip
 from tests.evaluate.untrained.test_text_tower import checkpoint  # noqa: F401
 
+MOSTLY_CLIP = pytest.mark.parametrize(
+    "checkpoint", ["clip", pytest.param("siglip", marks=pytest.mark.slow)], indirect=True
+)
+"""For what has little to do with the kind of the text tower."""
+
 
 def optsg_tag(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
@@ -60,6 +65,7 @@ def test_a_checkpoint_with_a_text_tower_tags_by_a_list(by_clip, folder):
     assert all(0 <= tag["score"] <= 1 and not tag["novel"] for row in rows.values() for tag in row.get("tags", ()))
 
 
+@MOSTLY_CLIP
 def test_what_is_taken_from_names_and_what_comes_next_is_said(by_clip, folder):
     result = optsg_tag(*by_clip, "--vocabulary", folder.parent / "tags.txt")
     assert result.stderr.count("titles are taken from file names") == 1
@@ -72,6 +78,7 @@ def test_what_is_taken_from_names_and_what_comes_next_is_said(by_clip, folder):
     assert "file names" not in without.stderr
 
 
+@MOSTLY_CLIP
 def test_names_give_no_titles_where_metadata_names_some(by_clip, folder):
     (folder / "metadata.csv").write_text("file_name,title\nIMG_0001.png,by the lake\n", encoding="utf-8")
     rows = rows_of(optsg_tag(*by_clip))
@@ -80,6 +87,7 @@ def test_names_give_no_titles_where_metadata_names_some(by_clip, folder):
     assert (rows["a_red-panda.mp4"]["title"], rows["IMG_0001.png"]["title"]) == ("a red panda", "by the lake")
 
 
+@MOSTLY_CLIP
 def test_first_tags_are_a_table_to_correct_and_extract_with(by_clip, folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     arguments = [argument for argument in by_clip if argument != "--json"]
@@ -98,6 +106,7 @@ def test_first_tags_are_a_table_to_correct_and_extract_with(by_clip, folder, mon
     assert again.exit_code == 0
 
 
+@MOSTLY_CLIP
 def test_another_list_does_not_go_on_with_the_same_output(by_clip, folder):
     out = folder.parent / "out.jsonl"
     arguments = [argument for argument in by_clip if argument != "--json"]
@@ -107,6 +116,7 @@ def test_another_list_does_not_go_on_with_the_same_output(by_clip, folder):
     assert "was made with other options" in result.stderr
 
 
+@MOSTLY_CLIP
 def test_pinned_tags_come_first_and_forbidden_ones_go(by_clip, folder):
     options = ("--vocabulary", folder.parent / "tags.txt", "--threshold", "0")
     rows = rows_of(optsg_tag(*by_clip, *options, "--pin", "holiday", "--forbid", "lake"))
@@ -160,6 +170,7 @@ def test_the_preset_that_ships_knows_a_cat_by_its_classifier(tmp_path, monkeypat
     assert by_title[0].score < 0.9
 
 
+@MOSTLY_CLIP
 def test_one_file_is_tagged_from_python(checkpoint, folder):  # noqa: F811
     from optsg.evaluate.options import TaggingOptions
     from optsg.evaluate.tag.file_encoder import Work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,22 @@ def test_a_second_opening_checks_nothing(cache: Path, tiny_timm_folder: Path, mo
     assert torch.equal(again.encode_frames(pixels), first.encode_frames(pixels))
 
 
+@pytest.fixture(scope="module")
+def found_once(tiny_timm_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A cache folder with what was found out about the tower, and the tower's description."""
+    folder = tmp_path_factory.mktemp("found") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPTSG_CACHE", str(folder))
+        opened = open_image_encoder(parse_image_encoder(str(tiny_timm_folder)), device="cpu")
+    return folder, opened.spec()
+
+
 @pytest.mark.parametrize("damage", [b"", b"[" * 100_000, b"[]", b"null", b"\xff", b'{"key": 1, "found": {}}'])
-def test_a_damaged_file_is_as_none_and_is_replaced(cache: Path, tiny_timm_folder: Path, damage: bytes) -> None:
-    spec = parse_image_encoder(str(tiny_timm_folder))
-    expected = open_image_encoder(spec, device="cpu").spec()
+def test_a_damaged_file_is_as_none_and_is_replaced(
+    found_once: tuple[Path, dict[str, Any]], cache: Path, tiny_timm_folder: Path, damage: bytes
+) -> None:
+    spec, (folder, expected) = parse_image_encoder(str(tiny_timm_folder)), found_once
+    shutil.copytree(folder, cache)
     (path,) = cache.rglob("*.json")
     whole = json.loads(path.read_bytes())
     path.write_bytes(damage)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import random
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -40,8 +41,8 @@ def whole(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def train_until(monkeypatch: pytest.MonkeyPatch, step: int, feats: Path, run: str, *settings: str) -> None:
-    """A run that is asked to stop after so many steps, having saved a state after every one."""
+def stop_after(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Trainings are asked to stop after so many steps, and save a state after every one."""
     original = Trainer._step
     steps = iter(range(1, 1000))
 
@@ -51,16 +52,30 @@ def train_until(monkeypatch: pytest.MonkeyPatch, step: int, feats: Path, run: st
             self._stop.set()
         return original(self, *arguments)  # type: ignore[arg-type]
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stopping)
-        assert train("--feats", feats, "--run", run, *as_options(), *SETTINGS, *settings).exit_code == 130
+    patch.setattr(Trainer, "_step", stopping)
+
+
+@pytest.fixture(scope="module")
+def stopped(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was asked to stop after 8 steps."""
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
+        stop_after(patch, 8)
+        assert train("--feats", feats, "--run", "runs/a", *as_options(), *SETTINGS).exit_code == 130
+    return folder / "runs" / "a"
+
+
+@pytest.fixture
+def stopped_run(stopped: Path, own_folder: None) -> Path:
+    """A copy of it in the test's own folder: ``runs/a``."""
+    return Path(shutil.copytree(stopped, "runs/a"))
 
 
 # --- states ---
 
 
-def test_the_newest_states_are_kept_each_with_its_digest(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train_until(monkeypatch, 8, feats, "runs/a")
+@pytest.mark.usefixtures("stopped_run")
+def test_the_newest_states_are_kept_each_with_its_digest() -> None:
     states = state_files(Path("runs/a"))
     assert [state.name for state in states] == [f"step-{step:09d}.safetensors" for step in (8, 7, 6)]
     for state in states:
@@ -99,10 +114,9 @@ def lose_digest(state: Path) -> None:
     ],
 )
 def test_a_damaged_state_gives_way_to_the_one_before(
-    feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, damage: object, reason: str
+    whole: Path, stopped_run: Path, damage: object, reason: str
 ) -> None:
-    train_until(monkeypatch, 8, feats, "runs/a")
-    newest, *_ = state_files(Path("runs/a"))
+    newest, *_ = state_files(stopped_run)
     assert callable(damage)
     damage(newest)
     resumed = train("--run", "runs/a", "--resume")
@@ -111,8 +125,8 @@ def test_a_damaged_state_gives_way_to_the_one_before(
     assert_same_run(whole, Path("runs/a"))
 
 
-def test_when_all_states_are_damaged_resuming_is_refused(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train_until(monkeypatch, 8, feats, "runs/a")
+@pytest.mark.usefixtures("stopped_run")
+def test_when_all_states_are_damaged_resuming_is_refused() -> None:
     for state in state_files(Path("runs/a")):
         flip_a_bit(state)
     resumed = train("--run", "runs/a", "--resume")
@@ -127,7 +141,10 @@ def test_when_all_states_are_damaged_resuming_is_refused(feats: Path, monkeypatc
 
 
 def test_a_state_of_an_earlier_version_is_resumed(feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train_until(monkeypatch, 8, feats, "runs/a", "--set", "keep_states=1")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 8)
+        settings = (*SETTINGS, "--set", "keep_states=1")
+        assert train("--feats", feats, "--run", "runs/a", *as_options(), *settings).exit_code == 130
     [state] = state_files(Path("runs/a"))
     progress = read_progress(Path("runs/a"))
     # Then there was no digest, no header in the tensors, and a file that points at them.
@@ -247,7 +264,7 @@ def kill_at_random(trainings: Trainings, feats: Path, kills: int, *settings: str
 
 
 def test_a_killed_run_ends_with_the_weights_of_the_uninterrupted_one(trainings: Trainings, feats: Path) -> None:
-    kill_at_random(trainings, feats, 3, *SETTINGS)
+    kill_at_random(trainings, feats, 2, *SETTINGS)
 
 
 @pytest.mark.slow

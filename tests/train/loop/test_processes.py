@@ -93,7 +93,7 @@ def test_two_processes_with_micro_batches_equal_one_with_the_whole_batch(
 @pytest.mark.parametrize(
     ("processes", "settings"),
     [
-        (2, ()),
+        pytest.param(2, (), marks=pytest.mark.slow),
         (3, ("normalisation=sum", "gradient_norm=100")),
         pytest.param(1, ("micro_batch=4",), marks=pytest.mark.slow),
         (2, ("batch_size=83",)),  # the last batch has one video
@@ -112,6 +112,7 @@ def test_any_number_of_processes_trains_the_same(
     assert_equal_up_to_rounding(Path(command[-1]), reference(command, *as_options(plain)))
 
 
+@pytest.mark.slow
 def test_bfloat16_in_processes_and_micro_batches(command: list[str], trainings: Trainings) -> None:
     codes, _ = trainings.run(*command, *as_options(("precision=bf16", "micro_batch=4")), processes=2)
     assert codes == [0, 0]

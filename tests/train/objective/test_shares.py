@@ -143,7 +143,13 @@ def test_an_ablation_in_two_processes_equals_one_with_the_joint_batch(
         assert torch.allclose(parts[key], value, rtol=1e-3, atol=1e-5), key
 
 
-@pytest.mark.parametrize("shares", [[[0, 1, 2, 3], [4, 5, 6, 7]], [[0, 1, 2, 3, 4], [5, 6, 7]]])
+@pytest.mark.parametrize(
+    "shares",
+    [
+        pytest.param([[0, 1, 2, 3], [4, 5, 6, 7]], marks=pytest.mark.slow),
+        [[0, 1, 2, 3, 4], [5, 6, 7]],
+    ],
+)
 def test_two_processes_equal_one_with_the_joint_batch(tmp_path: Path, shares: list[list[int]]) -> None:
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(16))
     joint = losses_and_gradients(feats, [*shares[0], *shares[1]])

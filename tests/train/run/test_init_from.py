@@ -72,7 +72,7 @@ def pretrained(world: Path) -> Callable[[str], Path]:
     def run_of(system: str) -> Path:
         run = world / f"pre-{system}"
         if not run.exists():
-            options = as_options([*TINY_SETTINGS, *FAST, "epochs=40"])
+            options = as_options([*TINY_SETTINGS, *FAST, "epochs=20"])
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(world)
                 result = train("--feats", world / "big.h5", "--system", system, "--run", run, *options)

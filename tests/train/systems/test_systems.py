@@ -36,10 +36,12 @@ from optsg.train.systems.prompt_label import (
 )
 from optsg.train.systems.registry import SYSTEMS, find_system
 from optsg.train.systems.system import System
-from safetensors.torch import load_file
 
 from tests.tiny_world import as_options, read_log, tiny_text_tables, tiny_videos, write_tiny_store
 from tests.train.command import started, train
+from tests.train.trainings import assert_same_run
+
+pytestmark = pytest.mark.usefixtures("short_texts")
 
 NETWORKS = [name for name in SYSTEMS if name not in FITTED_SYSTEMS]
 """Systems that are trained step by step."""
@@ -100,7 +102,7 @@ def test_help_lists_the_systems() -> None:
     assert f"Whattotrain:{','.join(SYSTEM_NAMES)};{own}.[default:op-tsg]" in text
 
 
-@pytest.mark.parametrize("width", ["width=32", "width=48"])
+@pytest.mark.parametrize("width", ["width=32", pytest.param("width=48", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "op-tsg"])
 def test_the_shared_encoder_starts_the_same_in_every_system(
     feats: Path, store: FeatureStore, name: str, width: str
@@ -161,16 +163,15 @@ def test_the_paper_s_model_trains_as_it_did(first_feats: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_run_folder_from_before_there_were_systems_opens_as_op_tsg(feats: Path, store: FeatureStore) -> None:
-    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=2")
+def test_a_run_folder_from_before_there_were_systems_opens_as_op_tsg(short_run: Path, store: FeatureStore) -> None:
     batch = collate(store, store.indices("test"))
-    before = RunTagger(load_run(Path("runs/a"), device="cpu")).predict(batch)
-    path = Path("runs/a/config.json")
+    before = RunTagger(load_run(short_run, device="cpu")).predict(batch)
+    path = short_run / "config.json"
     config = json.loads(path.read_text())
     assert config.pop("system") == "op-tsg"
     del config["training"]["contrastive"]
     path.write_text(json.dumps(config))
-    run = load_run(Path("runs/a"), device="cpu")
+    run = load_run(short_run, device="cpu")
     assert run.config.system == "op-tsg"
     assert isinstance(run.model, OPTSG)
     assert RunTagger(run).predict(batch) == before
@@ -300,7 +301,7 @@ def test_the_decoder_writes_for_the_prompts_above_the_threshold_alone(feats: Pat
 
 
 def test_prompt_label_learns_and_tunes_its_threshold(feats: Path) -> None:
-    settings = [*as_options(), "--set", "epochs=30", "--set", "ema=0", "--set", "validate_every=15"]
+    settings = [*as_options(), "--set", "epochs=20", "--set", "ema=0", "--set", "validate_every=10"]
     result = train("--feats", feats, "--system", "prompt-label", *settings)
     assert result.exit_code == 0, result.output
     decision = json.loads(Path("runs/prompt-label-small-1/decision.json").read_text())
@@ -374,7 +375,7 @@ def test_each_prompt_gives_its_likeliest_tag_unless_nil_is_likelier(feats: Path,
 
 
 def test_prompt_classification_learns(feats: Path) -> None:
-    settings = [*as_options(), "--set", "epochs=30", "--set", "ema=0", "--set", "validate_every=15"]
+    settings = [*as_options(), "--set", "epochs=20", "--set", "ema=0", "--set", "validate_every=10"]
     result = train("--feats", feats, "--system", "prompt-classification", *settings)
     assert result.exit_code == 0, result.output
     decision = json.loads(Path("runs/prompt-classification-small-1/decision.json").read_text())
@@ -453,7 +454,7 @@ def test_scores_are_probabilities_and_tags_are_those_at_the_threshold(feats: Pat
 
 @pytest.mark.parametrize("name", ["bin", "asy"])
 def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) -> None:
-    settings = [*as_options(), "--set", "epochs=40", "--set", "ema=0.9", "--set", "validate_every=10"]
+    settings = [*as_options(), "--set", "epochs=30", "--set", "ema=0.9", "--set", "validate_every=15"]
     result = train("--feats", feats, "--system", name, *settings)
     assert result.exit_code == 0, result.output
     run = Path(f"runs/{name}-small-1")
@@ -479,11 +480,11 @@ def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) 
     [
         pytest.param("frequency-first", 100, marks=pytest.mark.slow),
         pytest.param("order-free", 120, marks=pytest.mark.slow),
-        ("open-book", 40),
+        ("open-book", 20),
     ],
 )
 def test_a_generator_without_prompts_learns_and_its_end_bias_is_tuned(feats: Path, name: str, epochs: int) -> None:
-    settings = [*as_options(), "--set", f"epochs={epochs}", "--set", "ema=0.9", "--set", "validate_every=40"]
+    settings = [*as_options(), "--set", f"epochs={epochs}", "--set", "ema=0.9", "--set", "validate_every=20"]
     result = train("--feats", feats, "--system", name, *settings)
     assert result.exit_code == 0, result.output
     run = Path(f"runs/{name}-small-1")
@@ -518,7 +519,7 @@ RESUMED = ("bin", "no-contrast", "order-free", "prompt-label", "prompt-classific
 def test_resumed_training_equals_uninterrupted(
     feats: Path, monkeypatch: pytest.MonkeyPatch, name: str, precision: str
 ) -> None:
-    settings = [*as_options(), "--set", "epochs=3", "--set", "validate_every=1", "--set", f"precision={precision}"]
+    settings = [*as_options(), "--set", "epochs=2", "--set", "validate_every=1", "--set", f"precision={precision}"]
     assert train("--feats", feats, "--system", name, "--run", "runs/whole", *settings).exit_code == 0
     original, steps = Trainer._step, iter(range(1, 1000))
 
@@ -534,11 +535,7 @@ def test_resumed_training_equals_uninterrupted(
     resumed = train("--run", "runs/parts", "--resume")
     assert resumed.exit_code == 0, resumed.output
     assert resumed.output.startswith(f"training {name} (small, ")
-    whole, parts = (load_file(f"runs/{run}/model.safetensors") for run in ("whole", "parts"))
-    assert all(torch.equal(whole[key], parts[key]) for key in whole)
-    assert Path("runs/whole/decision.json").read_text() == Path("runs/parts/decision.json").read_text()
-    events = [[{**event, "seconds": 0} for event in read_log(Path(f"runs/{run}"))] for run in ("whole", "parts")]
-    assert events[0] == events[1]
+    assert_same_run(Path("runs/whole"), Path("runs/parts"))
 
 
 def test_from_pretrained_is_for_op_tsg_and_says_so(feats: Path) -> None:
@@ -548,11 +545,10 @@ def test_from_pretrained_is_for_op_tsg_and_says_so(feats: Path) -> None:
         OPTSG.from_pretrained("runs/a")
 
 
-def test_a_run_of_a_system_that_this_version_does_not_know(feats: Path) -> None:
-    train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
-    path = Path("runs/a/config.json")
+def test_a_run_of_a_system_that_this_version_does_not_know(short_run: Path) -> None:
+    path = short_run / "config.json"
     path.write_text(path.read_text().replace('"system": "op-tsg"', '"system": "next-year"'))
     known = ", ".join(SYSTEM_NAMES)
     message = f"runs/a cannot be read: there is no system 'next-year'; known are {known}; {REMEDY}"
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
-        load_run(Path("runs/a"))
+        load_run(short_run)

@@ -88,6 +88,7 @@ def test_a_video_without_usable_tags_is_asked_for_nothing(feats: Path, store: Fe
     assert system.sequences(untagged, np.random.default_rng(0))[0] == [EOS]
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("name", NAMES)
 def test_cached_decoding_equals_uncached(feats: Path, store: FeatureStore, name: str) -> None:
     system, batch = started(feats, store, name), collate(store, np.arange(6))
@@ -98,6 +99,7 @@ def test_cached_decoding_equals_uncached(feats: Path, store: FeatureStore, name:
     assert not bool(((cached.tokens == NIL) | (cached.tokens == BOS)).any())
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("name", NAMES)
 def test_tags_do_not_depend_on_the_batch_around_a_video(feats: Path, store: FeatureStore, name: str) -> None:
     system = started(feats, store, name)
@@ -121,6 +123,7 @@ def test_more_bias_on_the_end_writes_more(feats: Path, store: FeatureStore) -> N
 # --- no tag twice ---
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_order_free_never_repeats_a_tag(feats: Path, store: FeatureStore, seed: int) -> None:
     system, batch = started(feats, store, "order-free", seed), collate(store, np.arange(60))

@@ -140,6 +140,7 @@ def steering(kind: str, videos: int) -> Steering | None:
     return Steering([Allowance(trie) for _ in range(videos)], forced, repeats=kind != "once")
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("kind", ["free", "closed", "pinned", "once"])
 @pytest.mark.parametrize("entry", ["slot", "prefix", "memory", "prefix+slot", NO_PROMPTS])
 @pytest.mark.parametrize("seed", [0, 1])

@@ -130,6 +130,7 @@ def checked(videos: list[list[PredictedTag]]) -> list[list[PredictedTag]]:
     return videos
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_with_known_every_tag_is_a_training_tag(make: Make, batch: Batch, kind: str) -> None:
     run = make(kind)
@@ -143,11 +144,13 @@ def test_with_known_every_tag_is_a_training_tag(make: Make, batch: Batch, kind: 
     assert predict(run, batch, listed) == known
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("kind", CLASSIFIERS)
 def test_a_list_of_all_tags_changes_nothing_for_a_classifier(make: Make, batch: Batch, kind: str) -> None:
     assert predict(make(kind), batch, known_tags(make(kind))) == predict(make(kind), batch, None)
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_forbidden_tags_never_appear_and_pinned_ones_do_once(make: Make, batch: Batch, kind: str) -> None:
     run = make(kind)
@@ -170,6 +173,7 @@ def test_forbidden_tags_never_appear_and_pinned_ones_do_once(make: Make, batch: 
                 assert not any(tag.novel for tag in found[2:])
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize(
     "kind", [kind for kind in KINDS if kind.startswith("op-tsg") or kind in ("random", "prompt-label")]
 )
@@ -190,6 +194,7 @@ def test_pinned_tags_are_written_by_the_model_and_change_what_it_writes_beside_t
             assert len(numbers) == len(set(numbers))
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("kind", ["order-free", "frequency-first", "bin", "prompt-classification"])
 def test_where_the_order_means_something_pinned_tags_change_nothing_else(make: Make, batch: Batch, kind: str) -> None:
     run = make(kind)
@@ -198,6 +203,7 @@ def test_where_the_order_means_something_pinned_tags_change_nothing_else(make: M
         assert [tag.text for tag in after[1:]] == [tag.text for tag in before if tag.text != "owl"]
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_video_without_wishes_is_tagged_as_without_control(make: Make, batch: Batch, kind: str) -> None:
     run = make(kind)
@@ -208,6 +214,7 @@ def test_a_video_without_wishes_is_tagged_as_without_control(make: Make, batch: 
         assert [tag.score for tag in after] == pytest.approx([tag.score for tag in before], abs=1e-5)
 
 
+@pytest.mark.usefixtures("short_texts")
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_list_gives_its_own_spellings_and_blocks_what_it_blocks(make: Make, batch: Batch, kind: str) -> None:
     run = make(kind)
@@ -223,6 +230,7 @@ def test_a_list_gives_its_own_spellings_and_blocks_what_it_blocks(make: Make, ba
     assert all(tag.written is None or tag_key(tag.written) in names[tag.text] for video in closed for tag in video)
 
 
+@pytest.mark.usefixtures("short_texts")
 def test_a_listed_tag_unknown_to_training_is_written_where_pieces_are(make: Make, batch: Batch) -> None:
     tags = TagList.of(["hip-hop", "Big Cat"])
     written = []
@@ -262,6 +270,7 @@ def test_more_pins_than_prompts_or_room_are_all_given(make: Make, batch: Batch) 
             assert sum(tag.pinned for tag in tags) == 40
 
 
+@pytest.mark.usefixtures("short_texts")
 def test_without_steering_a_closed_list_only_judges_the_outcome(make: Make, batch: Batch) -> None:
     run = make("order-free")
     listed = TagList.of(["cat", "dog"])
