@@ -192,7 +192,8 @@ def plan_run(
     said = [*settings, *_seeded(seed), *fixed]
     sizes, schedule = SIZES[size]
     model, training = apply_settings(source.config.model if source else sizes, schedule, said)
-    learns_soon = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
+    writes_at_once = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
+    learns_soon = writes_at_once and not store.header.title_encoder_is_untrained
     store, training = _choose_sets(store, training, said)
     training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
     tag_table = TagTable.from_store(store)

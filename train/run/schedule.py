@@ -2,7 +2,8 @@
 
 A person's settings stay; what they leave open becomes numbers when the run is planned, so that ``config.json`` says them.
 The default system learns soon: in ``small`` its prompts write all tags at once beside a tag head. Systems that write one
-sequence have hardly begun when it has learned, and keep all of the size's steps.
+sequence have hardly begun when it has learned, and keep all of the size's steps; so does every system of a store whose text
+model is untrained, for it learns the titles' language as well.
 """
 
 from __future__ import annotations

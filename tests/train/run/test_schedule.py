@@ -86,6 +86,17 @@ def test_only_what_learns_soon_has_few_steps(tmp_path: Path) -> None:
     assert list(epochs.values()) == [few, many, many, many]
 
 
+def test_who_has_to_learn_the_language_of_titles_too_has_all_steps(tmp_path: Path) -> None:
+    found = {}
+    for kind in ("pretrained", "untrained"):
+        encoder = {"kind": "tiny", "name": "tiny", "title_encoder": kind}
+        feats = write_tiny_store(tmp_path / f"{kind}.h5", tiny_videos(1000), text_encoder=encoder)
+        with open_store(feats) as store:
+            training = plan_run(store, feats, system="op-tsg", size="small", settings=(), seed=0).config.training
+        found[kind] = training.epochs, round(training.learning_rate, 4)
+    assert found == {"pretrained": (35, 1.4e-3), "untrained": (65, 7e-4)}
+
+
 def test_the_average_is_no_longer_than_a_quarter_of_the_run() -> None:
     assert fitted("small", 1485).ema == pytest.approx(1 - 1 / 96, abs=1e-4)
     assert fitted("small", 50_000).ema == SIZES["small"][1].ema
