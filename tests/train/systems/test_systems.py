@@ -25,7 +25,6 @@ from optsg.train.run.run import load_run
 from optsg.train.system_names import FITTED_SYSTEMS, SYSTEM_NAMES
 from optsg.train.systems.classifiers import THRESHOLD, Classifier
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
-from optsg.train.systems.ordered_writer import EOS_BIAS
 from optsg.train.systems.prompt_classification import NIL_COLUMN, PromptClassification
 from optsg.train.systems.prompt_label import (
     LABEL_THRESHOLD,
@@ -36,6 +35,7 @@ from optsg.train.systems.prompt_label import (
 )
 from optsg.train.systems.registry import SYSTEMS, find_system
 from optsg.train.systems.system import System
+from optsg.train.systems.writers.ordered_writer import EOS_BIAS
 from safetensors.torch import load_file
 
 from tests.tiny_world import as_options, read_log, tiny_text_tables, tiny_videos, write_tiny_store
