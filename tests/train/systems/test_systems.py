@@ -47,6 +47,7 @@ PARTS = {
     "bin": ["classification"],
     "asy": ["classification"],
     **{name: ["generation"] for name in ("order-free", "open-book", "frequency-first", "rare-first", "random")},
+    "frequency-first-full": ["generation", "recognition"],
     "no-contrast": ["generation"],
     "prompt-label": ["contrastive", "generation", "label"],
     "prompt-classification": ["contrastive", "classification"],
@@ -504,7 +505,15 @@ def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -
     assert load_run(Path("runs/a"), device="cpu").decision.value == 0.5
 
 
-RESUMED = ("bin", "no-contrast", "order-free", "prompt-label", "prompt-classification", "learnable-tag-embeddings")
+RESUMED = (
+    "bin",
+    "no-contrast",
+    "order-free",
+    "frequency-first-full",
+    "prompt-label",
+    "prompt-classification",
+    "learnable-tag-embeddings",
+)
 
 
 @pytest.mark.parametrize(

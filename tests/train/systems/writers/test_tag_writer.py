@@ -25,7 +25,7 @@ from optsg.train.writing.reading import split_tags
 
 from tests.tiny_world import TINY_SETTINGS, tiny_videos, write_tiny_store
 
-NAMES = ("frequency-first", "rare-first", "random", "order-free", "open-book")
+NAMES = ("frequency-first", "frequency-first-full", "rare-first", "random", "order-free", "open-book")
 
 
 @pytest.fixture(scope="module")
