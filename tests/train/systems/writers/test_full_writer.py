@@ -191,7 +191,7 @@ def test_evidence_has_both_scores(feats: Path, store: FeatureStore, batch: Batch
 
 def test_log_scores_add_up_what_is_written_and_recognised(feats: Path, store: FeatureStore, batch: Batch) -> None:
     system = full(feats, store)
-    own = [[PredictedTag(text="owl", score=0.5, novel=False), PredictedTag(text="lake", score=0.5, novel=True)]] * len(
+    own = [[PredictedTag(text="owl", score=0.5, novel=False), PredictedTag(text="farm", score=0.5, novel=True)]] * len(
         batch
     )
     sequences, places = system.given_sequences(own)
@@ -205,7 +205,7 @@ def test_log_scores_add_up_what_is_written_and_recognised(feats: Path, store: Fe
     open_gate(system, 50.0)
     with torch.no_grad():
         copied = system.sequence_log_probs(batch, sequences, 2)[:, 1]
-    in_title = torch.tensor(["lake" in store.title(row) for row in range(len(batch))])
+    in_title = torch.tensor(["farm" in store.title(row) for row in range(len(batch))])
     assert 0 < int(in_title.sum()) < len(batch)
     assert copied[in_title].min() > copied[~in_title].max() + 10
 
