@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError
 from optsg.data.predicted_tag import PredictedTag
@@ -122,7 +123,7 @@ def test_the_head_starts_at_the_tags_shares(feats: Path, store: FeatureStore) ->
     assert system.model.tag_head.bias.detach().sigmoid().numpy() == pytest.approx(expected, rel=1e-5)
 
 
-def told(system: FrequencyFirstFull, batch: Batch) -> tuple[list[list[PredictedTag]], np.ndarray]:
+def told(system: FrequencyFirstFull, batch: Batch) -> tuple[list[list[PredictedTag]], NDArray[np.float32]]:
     """What is written for the fusion, and the head's probabilities (B, K), each on its own."""
     written = system._reader.read(system.write(batch, WRITING_END_BIAS))
     with torch.no_grad():
