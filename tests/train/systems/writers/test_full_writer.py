@@ -69,12 +69,14 @@ def test_with_an_open_gate_nothing_is_written_but_the_title_s_pieces(
     def written() -> list[set[int]]:
         return [set(row) - {PAD} for row in system.write(batch, 0.0).tokens.tolist()]
 
-    open_gate(system, 50.0)
-    assert all(found and found <= own for found, own in zip(written(), pieces, strict=True))
-    open_gate(system, -50.0)
+    last = MARKS + len(vocabulary.pieces) - 1
     with torch.no_grad():
-        system.model.decoder.output_bias[MARKS + len(vocabulary.pieces) - 1] = 50.0  # the vocabulary alone decides
-    assert written() == [{MARKS + len(vocabulary.pieces) - 1}] * len(batch)
+        system.model.decoder.output_bias[last] = 30.0  # what the vocabulary alone would write
+    assert not any(last in own for own in pieces)
+    open_gate(system, 100.0)
+    assert all(found and found <= own for found, own in zip(written(), pieces, strict=True))
+    open_gate(system, -100.0)
+    assert written() == [{last}] * len(batch)
 
 
 def titles(batch: Batch) -> list[list[int]]:
