@@ -22,6 +22,7 @@ SYSTEM_NAMES: Mapping[str, str] = {
     "order-free": "no prompts, tags in the order that the model itself prefers, none written twice",
     "open-book": "no prompts, tags from frequent to rare, copied from similar training items or written",
     "frequency-first": "no prompts, tags from frequent to rare (ablation B)",
+    "frequency-first-full": "frequency-first with the copy gate over the title and the tag head that op-tsg has",
     "rare-first": "no prompts, tags from rare to frequent",
     "random": "no prompts, tags in an order drawn anew in every step",
     "no-shuffle": "op-tsg whose prompts are never shuffled (ablation C)",

@@ -105,6 +105,7 @@ def _sweep(setting: str, figures: Mapping[str, Triple], quick: tuple[str, ...]) 
 ABLATIONS = (
     Row(label="A op-tsg, the paper's setting", choice=PAPER, paper=TABLE_7["A"]),
     Row(label="B frequency-first", choice=Choice(system="frequency-first"), paper=TABLE_7["B"]),
+    Row(label="B with copy gate and tag head", choice=Choice(system="frequency-first-full"), quick=False),
     Row(label="B rare-first", choice=Choice(system="rare-first"), quick=False),
     Row(label="B random", choice=Choice(system="random"), quick=False),
     Row(label="C no-shuffle", choice=Choice(system="no-shuffle"), paper=TABLE_7["C"]),

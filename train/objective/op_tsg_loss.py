@@ -19,9 +19,9 @@ from ..config import TrainingConfig
 from ..device import send
 from ..model.matching import NO_TAG, assign_tags
 from ..model.op_tsg import OPTSG
-from ..model.tag_head import multi_hot
 from ..model.tag_sequence import mean_by_slot, slot_targets, target_batch, written_places
-from .losses import SequenceLoss, binary_cross_entropy, prompt_tag_contrastive_loss
+from .losses import SequenceLoss, prompt_tag_contrastive_loss
+from .recognition import recognition_loss
 from .shares import ALONE, Exchange
 from .step_losses import StepLosses
 from .tag_targets import TagTargets
@@ -132,10 +132,10 @@ class OpTsgLoss:
         head = self.model.tag_head
         if head is None:
             return {}
-        wanted = multi_hot(matched.batch, self.targets.columns, head.out_features)
-        found = head.score(matched.features, matched.mask)
-        loss = binary_cross_entropy(found, wanted, count_mean=exchange.mean)
-        return {"recognition": self.training.head_weight * loss}
+        loss = recognition_loss(
+            head, matched.features, matched.mask, matched.batch, self.targets.columns, self.training, exchange
+        )
+        return {"recognition": loss}
 
 
 def teacher_forced(

@@ -21,7 +21,6 @@ from ...data.batching import Batch
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
-from ...data.tags import tag_key
 from ...data.word_pieces import TitleTokenizer, Vocabulary
 from ..config import RunConfig
 from ..model.matching import NO_TAG
@@ -31,7 +30,7 @@ from ..objective.op_tsg_loss import OpTsgLoss, slot_log_probs
 from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
 from ..objective.tag_targets import TagTargets, tag_targets
-from ..writing.fusion import WRITING_BIAS, fuse
+from ..writing.fusion import WRITING_BIAS, fuse_each, fused_log_scores
 from ..writing.greedy import WrittenTokens
 from ..writing.reading import TagReader
 from ..writing.tag_control import BatchControl
@@ -156,21 +155,18 @@ class OpTsg(System):
                 if tag.prompt is not None and (ids := self._reader.pieces(tag)):
                     slots[row, tag.prompt] = len(pieces)
                     pieces[len(pieces)] = ids
-        zero = torch.zeros((), device=features.device)
-        written = self.slot_log_probs(prompts, slots, pieces, features, mask, batch)
+        by_slot = self.slot_log_probs(prompts, slots, pieces, features, mask, batch)
+        written = [
+            [
+                by_slot[row, tag.prompt] if tag.prompt is not None and slots[row, tag.prompt] != NO_TAG else None
+                for tag in video
+            ]
+            for row, video in enumerate(tags)
+        ]
         head = self.model.tag_head
         recognised = None if head is None else functional.logsigmoid(head.score(features, mask))
-        scores: list[list[Tensor]] = []
-        for row, video in enumerate(tags):
-            scores.append([])
-            for tag in video:
-                is_written = tag.prompt is not None and slots[row, tag.prompt] != NO_TAG
-                parts = [written[row, tag.prompt]] if is_written else []
-                column = self.tag_table.column_of.get(tag_key(tag.text))
-                if recognised is not None and column is not None:
-                    parts.append(recognised[row, column])
-                scores[-1].append(torch.stack(parts).logsumexp(0) if parts else zero)
-        return pad_scores(scores, features.device)
+        nothing = torch.zeros((), device=features.device)
+        return pad_scores(fused_log_scores(tags, written, recognised, self.tag_table, nothing), features.device)
 
     def slot_log_probs(
         self,
@@ -194,12 +190,7 @@ class OpTsg(System):
             return super().predict_each(batch, values, control)
         features, mask = self.model.encode(batch)
         tokens = write_from(self.model, features, mask, batch, nil_bias=self.writing_bias, control=control)
-        probabilities = head.score(features, mask).sigmoid()
-        if control is not None:
-            probabilities = control.mask_columns(probabilities, 0.0)
-        videos = zip(self._read(tokens, control), probabilities.cpu().numpy(), strict=True)
-        fused = [fuse(*video, self.tag_table, min(values)) for video in videos]
-        return [[[tag for tag in tags if tag.score >= value] for tags in fused] for value in values]
+        return fuse_each(self._read(tokens, control), head.score(features, mask), self.tag_table, values, control)
 
     @torch.no_grad()
     def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:

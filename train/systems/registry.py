@@ -15,14 +15,15 @@ from ..system_names import check_system_name, installed_systems, is_class_spelli
 from .classifiers import Asy, Bin
 from .learnable_tag_embeddings import LearnableTagEmbeddings
 from .op_tsg import NoContrast, NoShuffle, OpTsg
-from .open_book import OpenBook
-from .order_free import OrderFree
-from .ordered_writer import FrequencyFirst, RandomOrder, RareFirst
 from .own_systems import check_model, import_system
 from .prompt_classification import PromptClassification
 from .prompt_label import PromptLabel
 from .source_systems import AllSources, LinearSystem, MemorySystem, SourceSystem, TitleMatchSystem
 from .system import System
+from .writers.full_writer import FrequencyFirstFull
+from .writers.open_book import OpenBook
+from .writers.order_free import OrderFree
+from .writers.ordered_writer import FrequencyFirst, RandomOrder, RareFirst
 
 SYSTEMS: Mapping[str, type[System]] = {
     "op-tsg": OpTsg,
@@ -31,6 +32,7 @@ SYSTEMS: Mapping[str, type[System]] = {
     "order-free": OrderFree,
     "open-book": OpenBook,
     "frequency-first": FrequencyFirst,
+    "frequency-first-full": FrequencyFirstFull,
     "rare-first": RareFirst,
     "random": RandomOrder,
     "no-shuffle": NoShuffle,

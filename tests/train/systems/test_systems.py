@@ -25,7 +25,6 @@ from optsg.train.run.run import load_run
 from optsg.train.system_names import FITTED_SYSTEMS, SYSTEM_NAMES
 from optsg.train.systems.classifiers import THRESHOLD, Classifier
 from optsg.train.systems.op_tsg import PAPER_SETTINGS
-from optsg.train.systems.ordered_writer import EOS_BIAS
 from optsg.train.systems.prompt_classification import NIL_COLUMN, PromptClassification
 from optsg.train.systems.prompt_label import (
     LABEL_THRESHOLD,
@@ -36,6 +35,11 @@ from optsg.train.systems.prompt_label import (
 )
 from optsg.train.systems.registry import SYSTEMS, find_system
 from optsg.train.systems.system import System
+<<<<<<< HEAD
+=======
+from optsg.train.systems.writers.ordered_writer import EOS_BIAS
+from safetensors.torch import load_file
+>>>>>>> writer16
 
 from tests.tiny_world import as_options, read_log, tiny_text_tables, tiny_videos, write_tiny_store
 from tests.train.command import started, train
@@ -49,6 +53,7 @@ PARTS = {
     "bin": ["classification"],
     "asy": ["classification"],
     **{name: ["generation"] for name in ("order-free", "open-book", "frequency-first", "rare-first", "random")},
+    "frequency-first-full": ["generation", "recognition"],
     "no-contrast": ["generation"],
     "prompt-label": ["contrastive", "generation", "label"],
     "prompt-classification": ["contrastive", "classification"],
@@ -505,7 +510,15 @@ def test_without_a_validation_split_the_threshold_stays_a_half(tmp_path: Path) -
     assert load_run(Path("runs/a"), device="cpu").decision.value == 0.5
 
 
-RESUMED = ("bin", "no-contrast", "order-free", "prompt-label", "prompt-classification", "learnable-tag-embeddings")
+RESUMED = (
+    "bin",
+    "no-contrast",
+    "order-free",
+    "frequency-first-full",
+    "prompt-label",
+    "prompt-classification",
+    "learnable-tag-embeddings",
+)
 
 
 @pytest.mark.parametrize(

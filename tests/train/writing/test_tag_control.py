@@ -195,7 +195,9 @@ def test_pinned_tags_are_written_by_the_model_and_change_what_it_writes_beside_t
 
 
 @pytest.mark.usefixtures("short_texts")
-@pytest.mark.parametrize("kind", ["order-free", "frequency-first", "bin", "prompt-classification"])
+@pytest.mark.parametrize(
+    "kind", ["order-free", "frequency-first", "frequency-first-full", "bin", "prompt-classification"]
+)
 def test_where_the_order_means_something_pinned_tags_change_nothing_else(make: Make, batch: Batch, kind: str) -> None:
     run = make(kind)
     found, free = predict(run, batch, None, [VideoTags(pinned=("owl",))] * len(batch)), predict(run, batch, None)
@@ -234,7 +236,9 @@ def test_a_list_gives_its_own_spellings_and_blocks_what_it_blocks(make: Make, ba
 def test_a_listed_tag_unknown_to_training_is_written_where_pieces_are(make: Make, batch: Batch) -> None:
     tags = TagList.of(["hip-hop", "Big Cat"])
     written = []
-    for kind in ("op-tsg sequential", "order-free", "open-book", "op-tsg", "op-tsg parallel without head"):
+    for kind in (
+        "op-tsg sequential", "order-free", "open-book", "frequency-first-full", "op-tsg", "op-tsg parallel without head",
+    ):  # fmt: skip
         found = checked(predict(make(kind), batch, tags))
         assert {tag.text for video in found for tag in video} <= {"hip-hop", "Big Cat"}
         assert all(tag.novel for video in found for tag in video)

@@ -17,23 +17,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...data.batching import Batch
-from ...data.predicted_tag import PredictedTag
-from ...data.store import FeatureStore
-from ...data.tag_table import TagTable
-from ...data.tags import tag_key
-from ...data.word_pieces import TitleTokenizer, Vocabulary
-from ..config import RunConfig
-from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
-from ..objective.shares import ALONE, Exchange
-from ..objective.step_losses import StepLosses
-from ..objective.tag_targets import TagTargets, tag_targets
-from ..writing.greedy import WrittenTokens
-from ..writing.reading import TagReader
-from ..writing.tag_control import BatchControl
-from .system import System, pad_scores
+from ....data.batching import Batch
+from ....data.predicted_tag import PredictedTag
+from ....data.store import FeatureStore
+from ....data.tag_table import TagTable
+from ....data.tags import tag_key
+from ....data.word_pieces import SEPARATOR, TitleTokenizer, Vocabulary
+from ...config import RunConfig
+from ...model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from ...objective.shares import ALONE, Exchange
+from ...objective.step_losses import StepLosses
+from ...objective.tag_targets import TagTargets, tag_targets
+from ...writing.greedy import WrittenTokens
+from ...writing.reading import TagReader
+from ...writing.tag_control import BatchControl
+from ..system import System, pad_scores
+from ..tuned_scalar import TunedScalar
 from .tag_writer import TagWriter
-from .tuned_scalar import TunedScalar
 
 EOS_BIAS = TunedScalar(
     name="eos_bias",
@@ -124,24 +124,33 @@ class OrderedWriter(System):
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
         """Mean log-probabilities of the tags' pieces, written from frequent to rare in training, novel ones last."""
+        sequences, places = self.given_sequences(tags)
+        found = self.sequence_log_probs(batch, sequences, max(1, *map(len, tags)))
+        nothing = found.new_zeros(())
+        written = [[nothing if one is None else one for one in video] for video in at_places(found, places)]
+        return pad_scores(written, found.device)
+
+    def given_sequences(self, tags: Sequence[Sequence[PredictedTag]]) -> tuple[list[list[int]], list[list[int]]]:
+        """Target tokens of given tags, from frequent to rare in training, novel ones last.
+
+        Returns:
+            per video its tokens, and the place of each of its tags in them, -1 where it is not among them: it cannot be
+            spelled, or stands behind the longest target.
+        """
         columns, last = self.tag_table.column_of, len(self.tag_table)
-        places: list[list[int]] = []
         sequences: list[list[int]] = []
+        places: list[list[int]] = []
         for video in tags:
             pieces = dict(enumerate(map(self._reader.pieces, video)))
             order = sorted(
                 (number for number, ids in pieces.items() if ids),
                 key=lambda number: columns.get(tag_key(video[number].text), last),
             )
+            sequence = tag_sequence(order, pieces, MAX_TARGET_TOKENS)
+            order = order[: sequence.count(SEPARATOR) + 1] if sequence else []
+            sequences.append(sequence)
             places.append([order.index(number) if number in order else -1 for number in pieces])
-            sequences.append(tag_sequence(order, pieces, MAX_TARGET_TOKENS))
-        most = max(1, *(len(video) for video in tags))
-        found = self.sequence_log_probs(batch, sequences, most)
-        zero = found.new_zeros(())
-        return pad_scores(
-            [[row[place] if place >= 0 else zero for place in video] for row, video in zip(found, places, strict=True)],
-            found.device,
-        )
+        return sequences, places
 
     def sequence_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int) -> Tensor:
         """Mean log-probability of the pieces of each tag of a sequence per video, (B, ``tags``)."""
@@ -163,6 +172,13 @@ class OrderedWriter(System):
             control=control,
             follow_pins=self.follows_pins,
         )
+
+
+def at_places(log_probs: Tensor, places: Sequence[Sequence[int]]) -> list[list[Tensor | None]]:
+    """Of log-probabilities by place (B, L), those at some places of each video; ``None`` at -1."""
+    return [
+        [row[place] if place >= 0 else None for place in video] for row, video in zip(log_probs, places, strict=True)
+    ]
 
 
 class FrequencyFirst(OrderedWriter):

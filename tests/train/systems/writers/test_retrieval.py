@@ -18,8 +18,8 @@ from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.config import RunConfig
 from optsg.train.objective.shares import ALONE
 from optsg.train.run.run import load_run
-from optsg.train.systems.open_book import DRAWN_FROM, MAX_TAGS, OpenBook, OpenBookWriter, open_pages
-from optsg.train.systems.retrieval import PICTURE_WEIGHT, RetrievalIndex
+from optsg.train.systems.writers.open_book import DRAWN_FROM, MAX_TAGS, OpenBook, OpenBookWriter, open_pages
+from optsg.train.systems.writers.retrieval import PICTURE_WEIGHT, RetrievalIndex
 
 from tests.tiny_world import as_options, tiny_videos, write_tiny_store
 from tests.train.command import started, train

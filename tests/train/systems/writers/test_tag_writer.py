@@ -17,15 +17,15 @@ from optsg.data.word_pieces import BOS, EOS, NIL, PAD, SEPARATOR, TitleTokenizer
 from optsg.train.config import SIZES, ModelConfig, RunConfig, apply_settings
 from optsg.train.model.tag_sequence import MAX_TARGET_TOKENS
 from optsg.train.run.plan import RunRequest, new_run
-from optsg.train.systems.order_free import model_order
-from optsg.train.systems.ordered_writer import OrderedWriter
 from optsg.train.systems.registry import start_system
+from optsg.train.systems.writers.order_free import model_order
+from optsg.train.systems.writers.ordered_writer import OrderedWriter
 from optsg.train.writing.greedy import WrittenTokens, drop_unfinished
 from optsg.train.writing.reading import split_tags
 
 from tests.tiny_world import TINY_SETTINGS, tiny_videos, write_tiny_store
 
-NAMES = ("frequency-first", "rare-first", "random", "order-free", "open-book")
+NAMES = ("frequency-first", "frequency-first-full", "rare-first", "random", "order-free", "open-book")
 
 
 @pytest.fixture(scope="module")

@@ -22,14 +22,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from ...data.batching import Batch, collate, reading_ahead, sequential_batches
-from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import check_is_file
-from ...data.store import FeatureStore
-from ...data.tag_table import TagTable
-from ..config import Modality
-from ..model.tag_head import mean_over_valid
-from ..run_files import save_tensors
+from ....data.batching import Batch, collate, reading_ahead, sequential_batches
+from ....data.errors import RunError, reason_of
+from ....data.foreign.json_reader import check_is_file
+from ....data.store import FeatureStore
+from ....data.tag_table import TagTable
+from ...config import Modality
+from ...model.tag_head import mean_over_valid
+from ...run_files import save_tensors
 
 PICTURE_WEIGHT = 0.7
 """Of frames and patches beside the title; chosen by how well the nearest items' tags fit (emoji benchmark, validation)."""

@@ -14,20 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from ...data.batching import Batch
-from ...data.word_pieces import MARKS
-from ..config import NO_PROMPTS, InputConfig, ModelConfig, TrainingConfig
-from ..device import send
-from ..model.layers import init_weights
-from ..model.tag_decoder import TagDecoder
-from ..model.tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, sequence_batch, written_places
-from ..model.token_output import TokenOutput
-from ..model.video_title_model import VideoTitleModel
-from ..objective.losses import SequenceLoss
-from ..objective.shares import Exchange
-from ..writing.greedy import WrittenTokens, greedy_decode
-from ..writing.steering import Allowance, Steering
-from ..writing.tag_control import BatchControl
+from ....data.batching import Batch
+from ....data.word_pieces import MARKS
+from ...config import NO_PROMPTS, InputConfig, ModelConfig, TrainingConfig
+from ...device import send
+from ...model.copy_gate import CopyGate, CopySource
+from ...model.layers import init_weights
+from ...model.tag_decoder import TagDecoder
+from ...model.tag_sequence import MAX_TARGET_TOKENS, mean_by_slot, sequence_batch, written_places
+from ...model.token_output import TokenOutput
+from ...model.video_title_model import VideoTitleModel
+from ...objective.losses import SequenceLoss
+from ...objective.shares import Exchange
+from ...writing.greedy import WrittenTokens, greedy_decode
+from ...writing.steering import Allowance, Steering
+from ...writing.tag_control import BatchControl
 
 TokenLoss = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 """Hidden states (B, T, D), logits (P, V), targets (P,), their flat places in (B, T), label smoothing -> losses (P,)."""
@@ -167,3 +168,14 @@ def _steering(videos: int, repeats: bool, control: BatchControl | None, follow_p
 def _cross_entropy(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
     del hidden, places
     return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+
+
+def copying_loss(gate: CopyGate, source: CopySource, copy_weight: float = 0.0) -> TokenLoss:
+    """Cross-entropy under the mixture of writing and copying, with so much of the gate's own loss added."""
+
+    def token_loss(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
+        return gate.cross_entropy(
+            hidden, logits, targets, source, places, label_smoothing=smoothing, copy_weight=copy_weight
+        )
+
+    return token_loss

@@ -20,22 +20,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ...data.batching import Batch
-from ...data.store import FeatureStore
-from ...data.tag_table import TagTable
-from ...data.word_pieces import PAD, TitleTokenizer
-from ..config import InputConfig, ModelConfig, RunConfig, TrainingConfig
-from ..model.copy_gate import CopyGate, CopySource
-from ..model.layers import Dropout, init_weights
-from ..model.token_output import CopyingOutput
-from ..objective.shares import ALONE, Exchange
-from ..objective.step_losses import StepLosses
-from ..run_files import RETRIEVAL
-from ..writing.greedy import WrittenTokens
-from ..writing.tag_control import BatchControl
+from ....data.batching import Batch
+from ....data.store import FeatureStore
+from ....data.tag_table import TagTable
+from ....data.word_pieces import PAD, TitleTokenizer
+from ...config import InputConfig, ModelConfig, RunConfig, TrainingConfig
+from ...model.copy_gate import CopyGate, CopySource
+from ...model.layers import Dropout, init_weights
+from ...model.token_output import CopyingOutput
+from ...objective.shares import ALONE, Exchange
+from ...objective.step_losses import StepLosses
+from ...run_files import RETRIEVAL
+from ...writing.greedy import WrittenTokens
+from ...writing.tag_control import BatchControl
 from .ordered_writer import FrequencyFirst
 from .retrieval import RetrievalIndex
-from .tag_writer import TagWriter, TokenLoss
+from .tag_writer import TagWriter, copying_loss
 
 
 class OpenBook(FrequencyFirst):
@@ -246,20 +246,13 @@ class OpenBookWriter(TagWriter):
         """Mean cross-entropy of the tokens under the mixture, and in training with ``book_entry`` copy the copy loss."""
         memory, mask, source = self.read(batch, pages)
         weight = training.copy_weight if self.training and self._book_entry == "copy" else 0.0
-        return self.sequence_loss(memory, mask, sequences, training, exchange, self._copying_loss(source, weight))
+        token_loss = copying_loss(self.copy_gate, source, weight)
+        return self.sequence_loss(memory, mask, sequences, training, exchange, token_loss)
 
     def open_log_probs(self, batch: Batch, sequences: Sequence[Sequence[int]], tags: int, pages: OpenPages) -> Tensor:
         """:meth:`tag_log_probs` under the mixture."""
         memory, mask, source = self.read(batch, pages)
-        return self.tag_log_probs(memory, mask, sequences, tags, self._copying_loss(source))
-
-    def _copying_loss(self, source: CopySource, weight: float = 0.0) -> TokenLoss:
-        def token_loss(hidden: Tensor, logits: Tensor, targets: Tensor, places: Tensor, smoothing: float) -> Tensor:
-            return self.copy_gate.cross_entropy(
-                hidden, logits, targets, source, places, label_smoothing=smoothing, copy_weight=weight
-            )
-
-        return token_loss
+        return self.tag_log_probs(memory, mask, sequences, tags, copying_loss(self.copy_gate, source))
 
     @torch.no_grad()
     def open_write(

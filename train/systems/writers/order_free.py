@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ...data.batching import Batch
-from ...data.word_pieces import BOS, PAD, SEPARATOR
-from ..model.tag_decoder import TagDecoder
-from ..model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
-from ..objective.shares import ALONE, Exchange
-from ..objective.step_losses import StepLosses
+from ....data.batching import Batch
+from ....data.word_pieces import BOS, PAD, SEPARATOR
+from ...model.tag_decoder import TagDecoder
+from ...model.tag_sequence import MAX_TARGET_TOKENS, tag_sequence
+from ...objective.shares import ALONE, Exchange
+from ...objective.step_losses import StepLosses
 from .ordered_writer import OrderedWriter
 
 
