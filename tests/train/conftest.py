@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.store import FeatureStore, open_store
-from optsg.train.systems import order_free
+from optsg.train.systems.writers import order_free
 from optsg.train.writing import greedy
 
 from tests.tiny_world import as_options

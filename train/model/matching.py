@@ -51,7 +51,8 @@ def match_prompts(gain: NDArray[np.float32]) -> NDArray[np.int64]:
     Returns:
         (N,) index of each prompt's tag, :data:`NO_TAG` for NIL; each of the L tags occurs exactly once.
     """
-    return match_batch(gain[None], [gain.shape[1]])[0]
+    found: NDArray[np.int64] = match_batch(gain[None], [gain.shape[1]])[0]
+    return found
 
 
 def match_batch(gain: NDArray[np.float32], lengths: Sequence[int]) -> NDArray[np.int64]:

@@ -192,8 +192,7 @@ def plan_run(
     said = [*settings, *_seeded(seed), *fixed]
     sizes, schedule = SIZES[size]
     model, training = apply_settings(source.config.model if source else sizes, schedule, said)
-    writes_at_once = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
-    learns_soon = writes_at_once and not store.header.title_encoder_is_untrained
+    learns_soon = _learns_soon(system, model, store)
     store, training = _choose_sets(store, training, said)
     training = _fit_to_videos(store, size, training, said, learns_soon=learns_soon, gpus=gpus)
     tag_table = TagTable.from_store(store)
@@ -212,6 +211,12 @@ def plan_run(
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+def _learns_soon(system: str, model: ModelConfig, store: FeatureStore) -> bool:
+    """Whether few steps are enough: prompts write all tags at once beside a tag head, in a language that is known."""
+    writes_at_once = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
+    return writes_at_once and not store.header.title_encoder_is_untrained
 
 
 def _seeded(seed: int | None) -> list[str]:

@@ -35,11 +35,7 @@ from optsg.train.systems.prompt_label import (
 )
 from optsg.train.systems.registry import SYSTEMS, find_system
 from optsg.train.systems.system import System
-<<<<<<< HEAD
-=======
 from optsg.train.systems.writers.ordered_writer import EOS_BIAS
-from safetensors.torch import load_file
->>>>>>> writer16
 
 from tests.tiny_world import as_options, read_log, tiny_text_tables, tiny_videos, write_tiny_store
 from tests.train.command import started, train
