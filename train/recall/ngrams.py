@@ -31,6 +31,9 @@ DIMENSIONS = 384
 SHORTEST, LONGEST = 2, 4
 """Characters of a character n-gram, marks of a word's beginning and end included."""
 
+EAST_ASIAN = "\u2e80"
+"""The first character of the blocks of Chinese, Japanese and Korean: one of them is often a word, and nothing stands between words."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -40,7 +43,10 @@ def title_words(tokenizer: TitleTokenizer, pieces: Sequence[int]) -> list[str]:
 
 
 def ngrams_of(words: Sequence[str]) -> Iterator[str]:
-    """Words, pairs of neighbouring words, and character n-grams inside words; a word's are marked by its borders."""
+    """Words, pairs of neighbouring words, and character n-grams inside words; a word's are marked by its borders.
+
+    Of East Asian scripts single characters count too.
+    """
     yield from words
     for first, second in pairwise(words):
         yield f"{first} {second}"
@@ -49,6 +55,7 @@ def ngrams_of(words: Sequence[str]) -> Iterator[str]:
         for length in range(SHORTEST, LONGEST + 1):
             for start in range(len(marked) - length + 1):
                 yield f"#{marked[start : start + length]}"
+        yield from (f"#{character}" for character in word if character >= EAST_ASIAN)
 
 
 @dataclass(frozen=True, kw_only=True)

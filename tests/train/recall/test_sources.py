@@ -73,6 +73,21 @@ def test_ngrams_are_words_pairs_and_what_words_are_made_of() -> None:
     ]  # fmt: skip
 
 
+def test_one_character_of_a_script_without_spaces_is_an_ngram() -> None:
+    assert set(ngrams_of(["黒猫b"])) - set(ngrams_of(["黒猫"])) == {
+        "黒猫b",
+        "#猫b",
+        "#b>",
+        "#黒猫b",
+        "#猫b>",
+        "#<黒猫b",
+        "#黒猫b>",
+    }
+    assert {"#黒", "#猫"} <= set(ngrams_of(["黒猫"]))
+    shared = Ngrams.of_corpus([["黒猫"], ["大猫舎"], ["犬"]], np.random.default_rng(0))
+    assert shared.names == ("#猫",)
+
+
 def test_words_come_back_from_their_pieces() -> None:
     tokenizer = TitleTokenizer(tiny_tokenizer())
     pieces = tokenizer.encode_tags(["The foxes at lake-side"])[0]
