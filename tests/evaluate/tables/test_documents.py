@@ -163,7 +163,7 @@ def test_a_difference_says_whether_its_interval_excludes_nothing(plan: Callable[
     assert said("1", "asy-seed-0") == "There is nothing to compare: op-tsg has no finished run."
     ablations = said("7", "op-tsg-seed-0", "frequency-first-seed-0")
     assert ablations.startswith(
-        "Of 10 rows 2 have finished runs; of these “op-tsg, beyond the paper” has the highest full F1, 100.0 %, "
+        "Of 11 rows 2 have finished runs; of these “op-tsg, beyond the paper” has the highest full F1, 100.0 %, "
         "73.3 points above the next, “B frequency-first”; the interval of the difference, "
     )
     assert said("4", *sweep).startswith(
