@@ -181,7 +181,7 @@ def _train(
     network: PromptNetwork, inputs: Tensor, tags: csr_array, embeddings: Tensor, rng: np.random.Generator
 ) -> None:
     """Minimises the binary cross-entropy of all tags, estimated on some of them in every step."""
-    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
     steps = max(1, min(EPOCHS * -(-len(inputs) // BATCH), MOST_STEPS))
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min(1.0, (step + 1) / WARMUP) * (0.5 + 0.5 * np.cos(np.pi * step / steps))
