@@ -8,8 +8,8 @@ Batches of 256 videos of 60 frames × 512 from a store made once (in ``--work``)
 ``launching`` is a step of a model with all layers of ``base``, 24 wide, on two videos, with the operations of a GPU
 (``launches.py``): what Python, PyTorch's dispatcher and autograd cost, and kernels so small that they stand for launches.
 ``compiled`` is the same with the model's parts compiled, each part's forward and backward pass replayed as one operation as
-a CUDA graph is; what the graphs' own launches cost is not in it. Operations and the host's waits for the device are counted by a pretended GPU (``pretended_device.py``), the reading of the
-losses left out, which training does every 64 steps.
+a CUDA graph is; what the graphs' own launches cost is not in it. Operations and the host's waits for the device are counted
+by a pretended GPU (``pretended_device.py``), the reading of the losses left out, which training does every 64 steps.
 
 All times are processor seconds, medians. ``--against`` measures another version too, in turn: a folder with a package
 ``optsg`` in it (``git archive --prefix=optsg/ COMMIT | tar x -C FOLDER``). ``--json`` prints the numbers alone.

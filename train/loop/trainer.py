@@ -210,7 +210,7 @@ class Trainer:
         share = slice(self.processes.index, None, self.processes.count)
         remaining = reading_ahead(self._store, batches[progress.step - epoch * self.steps_per_epoch :], share=share)
         ahead = steps_ahead(self.device)
-        self.model.train()  # here and not in every step: going through all modules takes a host longer than to launch one
+        self.model.train()  # once an epoch: going through all modules costs the host milliseconds
         with closing(prepared_ahead(remaining, self._joint_step.prepare, ahead=ahead)) as steps:
             for prepared in steps:
                 losses = self._step(progress.step, prepared)

@@ -77,11 +77,16 @@ class TagTargets:
         chosen = [usable[start:end] for start, end in zip([0, *cuts], cuts, strict=False)]
         return [tags if len(tags) <= prompts else np.sort(rng.choice(tags, prompts, replace=False)) for tags in chosen]
 
-    def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int) -> list[str]:
-        """A line for people about the tags of the videos ``rows`` that are no targets, if there are any."""
+    def left_out(self, store: FeatureStore, rows: NDArray[np.int64], max_pieces: int, *, recognised: bool) -> list[str]:
+        """A line for people about the tags of the videos ``rows`` that are no targets, if there are any.
+
+        Args:
+            recognised: whether a tag head learns them all the same.
+        """
         used = set(np.flatnonzero(store.tag_counts(rows)).tolist())
         missing = len(used - self.pieces.keys())
         if not missing:
             return []
         line = f"{missing:,} of {len(used):,} training tags cannot be written in at most {max_pieces} known word pieces"
-        return [f"{line}; the decoder does not learn to write them"]
+        learnt = ", the tag head learns to recognise them" if recognised else ""
+        return [f"{line}; the decoder does not learn to write them{learnt}"]

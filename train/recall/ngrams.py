@@ -32,7 +32,7 @@ SHORTEST, LONGEST = 2, 4
 """Characters of a character n-gram, marks of a word's beginning and end included."""
 
 EAST_ASIAN = "\u2e80"
-"""The first character of the blocks of Chinese, Japanese and Korean: one of them is often a word, and nothing stands between words."""
+"""The first character of the blocks of Chinese, Japanese and Korean, of which a single one is often a word."""
 
 _WORD = re.compile(r"\w+")
 

@@ -128,9 +128,8 @@ class OpTsg(System):
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """Tags that cannot be written, and videos with more tags than there are prompts."""
-        lines = self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
-        if self.recognises:
-            lines = [f"{line}, the tag head learns to recognise them" for line in lines]
+        most = self.config.training.max_tag_pieces
+        lines = self.targets.left_out(store, rows, most, recognised=self.recognises)
         return lines + more_tags_than_prompts(store, rows, self.config.model.prompts)
 
     def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:

@@ -15,7 +15,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -97,10 +96,6 @@ class FrequencyFirstFull(FrequencyFirst):
         """As every writer, and the column of every tag of the store in the head."""
         super().prepare(store, device)
         self._targets = replace(self.targets, columns=columns_of(self.tag_table, store))
-
-    def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
-        """A line about training tags that cannot be written, if there are any."""
-        return [f"{line}, the tag head learns to recognise them" for line in super().warnings(store, rows)]
 
     def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
         """``generation``, in training with the copy loss, and ``recognition``."""

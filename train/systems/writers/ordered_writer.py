@@ -100,7 +100,7 @@ class OrderedWriter(System):
 
     def warnings(self, store: FeatureStore, rows: NDArray[np.int64]) -> list[str]:
         """A line about training tags that cannot be written, if there are any."""
-        return self.targets.left_out(store, rows, self.config.training.max_tag_pieces)
+        return self.targets.left_out(store, rows, self.config.training.max_tag_pieces, recognised=self.recognises)
 
     @abstractmethod
     def order(self, tags: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
