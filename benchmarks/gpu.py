@@ -4,16 +4,18 @@
     python benchmarks/gpu.py --device cpu --tiny      (no figures of interest; that everything runs)
 
 Training is :class:`optsg.train.loop.trainer.Trainer` in bfloat16 with batches of 256 videos of 60 frames × 512 from a store
-made once (in ``--work``), beside ``newcomer_model.py`` in float32; its FLOPs, counted by PyTorch, are set against the best
-plain matrix product in bfloat16, measured here. Compiled is it by its own setting ``compile=true``. Where there are two GPUs,
-training in one process and in two is compared (``gpu_scaling.py``). Decoding is that of
-``benchmarks/decoding.py``. The image tower is a randomly initialised open_clip ViT-B-32; frames are 224 × 224 and start in
-the computer's memory. Without a CUDA device it says so and ends with exit code 2.
+made once (in ``--work``), batches prepared ahead and losses not read, beside ``newcomer_model.py`` in float32; its FLOPs,
+counted by PyTorch, are set against the best plain matrix product in bfloat16, measured here. Compiled is it by its own
+setting ``compile=true``. Where there are two GPUs, training in one process and in two is compared (``gpu_scaling.py``).
+Decoding is that of ``benchmarks/decoding.py``. The image tower is a randomly initialised open_clip ViT-B-32; frames are
+224 × 224 and start in the computer's memory; ``--clips`` are videos to extract with it end to end. Without a CUDA device it
+says so and ends with exit code 2.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from optsg.data.batching import bucketed_batches, collate, video_lengths
 from optsg.data.store import FeatureStore, open_store
 from optsg.extract.encoders.image_encoder import open_image_encoder, parse_image_encoder
@@ -37,7 +38,9 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from benchmarks import decoding  # noqa: E402
 from benchmarks.alternating import Timings, alternate  # noqa: E402
+from benchmarks.gpu_scaling import take_steps  # noqa: E402
 from benchmarks.matrix_rate import measured_matrix_rate, wait  # noqa: E402
+from benchmarks.measured_process import run_measured  # noqa: E402
 from benchmarks.newcomer_model import NewcomerModel, NewcomerTargets, NewcomerTraining  # noqa: E402
 from benchmarks.options import parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
@@ -46,6 +49,7 @@ from benchmarks.training_step import PARTS, StepsOfOurs, flops_of_step, shares_o
 
 NO_CUDA = "no CUDA device here: benchmarks/gpu.py needs one (or --device cpu --tiny, to see that it runs)"
 NO_CUDA_EXIT = 2
+EXTRACT = "from optsg.extract.cli import main; main()"
 PEAK_TARGET, SPEED_TARGET = 0.4, 2.0
 TINY_SETTINGS = ("width=32", "heads=2", "hybrid_layers=1", "prompt_layers=1", "decoder_layers=1", "prompts=8")
 
@@ -92,8 +96,8 @@ def training(store: FeatureStore, plan: Plan) -> str:
     newcomer = NewcomerTraining(newcomer_model, NewcomerTargets.of(store, plan.device))
     runs: dict[str, Callable[[], object]] = {
         "newcomer": lambda: [newcomer.step(collate(store, rows).to(plan.device)) for rows in batches],
-        "ours": lambda: _steps(ours, batches),
-        "compiled": lambda: _steps(compiled, batches),
+        "ours": lambda: take_steps(ours.trainer, batches),
+        "compiled": lambda: take_steps(compiled.trainer, batches),
     }
     timings = alternate(runs, plan.repetitions, warm_up=2, synchronise=lambda: wait(plan.device))
     flops = sum(flops_of_step(ours, rows) for rows in batches)
@@ -101,11 +105,6 @@ def training(store: FeatureStore, plan: Plan) -> str:
     peak = measured_matrix_rate(dtype, plan.device)
     shares = shares_of_parts(ours, batches, plan.device)
     return _training_report(timings, plan, flops=flops, peak=peak, dtype=dtype, shares=shares)
-
-
-def _steps(ours: StepsOfOurs, batches: Sequence[NDArray[np.int64]]) -> None:
-    for rows in batches:
-        ours.step(rows)
 
 
 def _training_report(
@@ -170,6 +169,22 @@ def encoding_speed(plan: Plan) -> str:
     return table([f"image tower, {plan.frames} frames at once", "frames/s", "speed over not compiled"], rows)
 
 
+def extraction_speed(plan: Plan, clips: Path | None) -> str:
+    """Frames/s of ``optsg-extract`` as a process, the image tower on the device, as many decoding processes as by default."""
+    if clips is None:
+        return "Extraction end to end was not measured: no --clips."
+    with tempfile.TemporaryDirectory() as folder:
+        out, log = Path(folder) / "feats.h5", Path(folder) / "log.jsonl"
+        encoders = ["--image-encoder", plan.encoder, "--text-encoder", plan.encoder.with_name("bert")]
+        words = [sys.executable, "-c", EXTRACT, clips, "--out", out, "--json-log", log, "--quiet", *encoders]
+        usage = run_measured([*map(str, words), "--device", plan.device.type])
+        finished = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
+    frames, seconds = finished["frames"], finished["seconds"]
+    row = [f"{finished['videos']:,}", f"{frames:,}", f"{usage.wall:.1f}", f"{seconds:.1f}", f"{frames / seconds:,.0f}"]
+    header = ["extraction, videos", "frames", "wall s", "without start-up", "frames/s without start-up", "CPU s"]
+    return table([*header, "waiting for decoding, s"], [[*row, f"{usage.cpu:.1f}", f"{finished['wait_seconds']:.1f}"]])
+
+
 def process_scaling(store: Path, plan: Plan) -> str:
     """Training in two processes against one, each with a GPU and a batch of its own."""
     if plan.device.type == "cuda" and torch.cuda.device_count() < 2:
@@ -210,6 +225,9 @@ def main(words: Sequence[str] | None = None) -> None:
     options.add_argument("--decoding-batch", type=int, default=256, help="videos decoded at once [%(default)s]")
     options.add_argument("--frames", type=int, default=512, help="pictures encoded at once [%(default)s]")
     options.add_argument("--steps", type=int, default=4, help="of training in one measurement [%(default)s]")
+    options.add_argument(
+        "--clips", type=Path, metavar="FOLDER", help="videos to extract end to end  [default: not measured]"
+    )
     options.add_argument("--compile-backend", default="inductor", help="of torch.compile [inductor]")
     options.add_argument("--tiny", action="store_true", help="small models, batches and store")
     arguments: argparse.Namespace = options.parse_args(words)
@@ -233,10 +251,14 @@ def main(words: Sequence[str] | None = None) -> None:
         encoder=image_tower(work, tiny=tiny),
         backend=arguments.compile_backend,
     )
+    blocks = []
     with open_store(store_path) as store:
-        blocks = [training(store, plan), decoding_speed(store, plan)]
-    blocks.append(encoding_speed(plan))
-    blocks.append(process_scaling(store_path, plan))
+        parts: list[Callable[[], str]] = [lambda: training(store, plan), lambda: decoding_speed(store, plan)]
+        parts += [lambda: encoding_speed(plan), lambda: extraction_speed(plan, arguments.clips)]
+        parts += [lambda: process_scaling(store_path, plan)]
+        for part in parts:
+            blocks.append(part())
+            print(f"{blocks[-1]}\n", file=sys.stderr, flush=True)  # a lent GPU may go before the end
     name = torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else arguments.device
     note = f"Device: {name}; torch.compile with {plan.backend}."
     packages = ("torch", "transformers", "open_clip_torch")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from optsg.data.batching import bucketed_batches, video_lengths
 from optsg.data.store import FeatureStore, open_store
 from optsg.train.loop.prepared_steps import prepared_ahead, steps_ahead
@@ -34,16 +35,20 @@ def samples_per_second(store: FeatureStore, processes: Processes, settings: Sequ
     batch_size = plan.config.training.batch_size
     drawn = bucketed_batches(rows, video_lengths(store, rows), batch_size, np.random.default_rng(0))
     batches = [drawn[number % len(drawn)] for number in range(WARM_UP + steps)]
-    ahead = steps_ahead(processes.device)
-    started = 0.0
-    with closing(prepared_ahead(batches, trainer._joint_step.prepare, ahead=ahead)) as prepared:
-        for number, step in enumerate(prepared):
-            if number == WARM_UP:
-                _wait(processes)
-                started = time.perf_counter()
-            trainer._step(number, step)
+    take_steps(trainer, batches[:WARM_UP])
+    _wait(processes)
+    started = time.perf_counter()
+    take_steps(trainer, batches[WARM_UP:], first=WARM_UP)
     _wait(processes)
     return sum(map(len, batches[WARM_UP:])) / (time.perf_counter() - started)
+
+
+def take_steps(trainer: Trainer, batches: Sequence[NDArray[np.int64]], first: int = 0) -> None:
+    """Steps as training takes them: prepared ahead beside a GPU, their losses not read; ``first`` is the number of the first."""
+    ahead = steps_ahead(trainer.device)
+    with closing(prepared_ahead(batches, trainer._joint_step.prepare, ahead=ahead)) as prepared:
+        for number, step in enumerate(prepared, first):
+            trainer._step(number, step)
 
 
 def _wait(processes: Processes) -> None:

@@ -7,9 +7,8 @@ Batches of 256 videos of 60 frames × 512 from a store made once (in ``--work``)
 ``matching`` is the rest of :func:`optsg.train.model.matching.assign_tags`, but for the cosines, which the device computes.
 ``launching`` is a step of a model with all layers of ``base``, 24 wide, on two videos, with the operations of a GPU
 (``launches.py``): what Python, PyTorch's dispatcher and autograd cost, and kernels so small that they stand for launches.
-``compiled`` is the same with the model's parts compiled, each part's forward and backward pass replayed as one operation as
-a CUDA graph is; what the graphs' own launches cost is not in it. Operations and the host's waits for the device are counted
-by a pretended GPU (``pretended_device.py``), the reading of the losses left out, which training does every 64 steps.
+Operations and the host's waits for the device are counted by a pretended GPU (``pretended_device.py``), the reading of the
+losses left out, which training does every 64 steps. On a GPU ``gpu.py --batch-size 2`` shows what the host needs for a step.
 
 All times are processor seconds, medians. ``--against`` measures another version too, in turn: a folder with a package
 ``optsg`` in it (``git archive --prefix=optsg/ COMMIT | tar x -C FOLDER``). ``--json`` prints the numbers alone.
@@ -47,7 +46,6 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 from benchmarks.launches import TEXT, as_on_a_gpu, narrow_steps, step_and_read  # noqa: E402
 from benchmarks.options import parser, publish  # noqa: E402
 from benchmarks.pretended_device import CUDA, Kernels, PretendedDevice, mark  # noqa: E402
-from benchmarks.replay import replaying_compile  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 from benchmarks.synthetic_store import write_synthetic_store  # noqa: E402
 
@@ -63,7 +61,7 @@ class HostCost:
     """What a step costs the host.
 
     Attributes:
-        seconds: by part; ``compiled`` in place of ``launching`` where parts of the model can be compiled.
+        seconds: by part.
         launches: operations of a step.
         waits: of the host for the device, in a step.
     """
@@ -72,10 +70,9 @@ class HostCost:
     launches: int
     waits: int
 
-    def samples(self, videos: int, *, compiled: bool = False) -> float:
+    def samples(self, videos: int) -> float:
         """Samples/s, nothing done at the same time as anything else."""
-        launching = self.seconds["compiled" if compiled else "launching"]
-        return videos / (sum(self.seconds[part] for part in PARTS[:3]) + launching)
+        return videos / sum(self.seconds[part] for part in PARTS)
 
 
 def processor_seconds(call: Callable[[], object], repetitions: int) -> float:
@@ -134,8 +131,6 @@ def measure(feats: Path, narrow: Path, *, batch_size: int, repetitions: int) -> 
         for _ in range(3):
             step()
         seconds = {"launching": processor_seconds(step, repetitions)}
-        if hasattr(steps.trainer.training, "compile"):
-            seconds["compiled"] = _compiled_seconds(store, repetitions)
         launches, waits = _counted(store)
     with open_store(feats) as store:
         rows = store.indices("train")
@@ -144,14 +139,6 @@ def measure(feats: Path, narrow: Path, *, batch_size: int, repetitions: int) -> 
         for name in PARTS[:3]:
             seconds[name] = processor_seconds(getattr(parts, name), 5 * repetitions)
     return HostCost(seconds=seconds, launches=launches, waits=waits)
-
-
-def _compiled_seconds(store: FeatureStore, repetitions: int) -> float:
-    with mock.patch("torch.compile", replaying_compile):
-        step = step_and_read(narrow_steps(store, HOST, ["precision=fp32", "compile=true"]), store)
-        for _ in range(3):
-            step()
-        return processor_seconds(step, repetitions)
 
 
 def _counted(store: FeatureStore) -> tuple[int, int]:
@@ -191,27 +178,16 @@ def measured_elsewhere(folder: Path, words: Sequence[str]) -> HostCost:
 
 def report(costs: dict[str, HostCost], batch_size: int) -> str:
     """The tables; ``costs`` by version, the last one's beside which the others stand."""
-    now = list(costs.values())[-1]
-    rows = []
-    for part in (*PARTS, "compiled"):
-        shown = [f"{1e3 * cost.seconds[part]:.1f}" if part in cost.seconds else "–" for cost in costs.values()]
-        rows.append([f"{part}, ms", *shown])
+    rows = [[f"{part}, ms", *(f"{1e3 * cost.seconds[part]:.1f}" for cost in costs.values())] for part in PARTS]
     rows.append(["operations launched", *(f"{cost.launches:,}" for cost in costs.values())])
     rows.append(["waits for the device", *(str(cost.waits) for cost in costs.values())])
-    for name, compiled in (("samples/s that the host allows", False), ("the same, compiled", True)):
-        can = [not compiled or "compiled" in cost.seconds for cost in costs.values()]
-        values = [
-            cost.samples(batch_size, compiled=compiled) if ok else 0
-            for cost, ok in zip(costs.values(), can, strict=True)
-        ]
-        rows.append([name, *(f"{value:,.0f}" if value else "–" for value in values)])
+    allowed = [cost.samples(batch_size) for cost in costs.values()]
+    rows.append(["samples/s that the host allows", *(f"{rate:,.0f}" for rate in allowed)])
     blocks = [table([f"a step of `base`, batch {batch_size}, N = {PROMPTS}", *costs], rows)]
     if len(costs) > 1:
-        before = next(iter(costs.values())).samples(batch_size)
-        plain, together = (now.samples(batch_size, compiled=which) / before for which in (False, True))
         blocks.append(
-            f"Against the first column: {plain:.1f} times as launched one by one, {together:.1f} times compiled "
-            f"(target: {TARGET:.0f}). Collation, which a thread does while a GPU computes, is counted as if nothing went on beside it."
+            f"Against the first column: {allowed[-1] / allowed[0]:.1f} times (target: {TARGET:.0f}). Collation, which a thread "
+            "does while a GPU computes, is counted as if nothing went on beside it."
         )
     return "\n\n".join(blocks)
 

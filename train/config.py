@@ -161,8 +161,8 @@ class TrainingConfig:
         state_seconds: how often the resumable state is written; less often where writing it takes long
             (:data:`optsg.train.loop.trainer.STATE_SHARE`).
         keep_states: how many of the newest states are kept: the one before the newest serves where that is damaged.
-        compile: whether training compiles the model's parts, on CUDA into graphs that are launched as a whole
-            (:mod:`optsg.train.loop.compiled_parts`); it takes minutes once, and pays where the host is slower than the GPU.
+        compile: whether training compiles the model's layers (:mod:`optsg.train.loop.compiled_layers`); it takes a minute
+            once, and pays where the GPU is slower than the host.
     """
 
     epochs: int = 0

@@ -115,14 +115,10 @@ def test_a_gpus_operations_compute_what_the_cpus_do(store: FeatureStore, decodin
 
 
 def test_its_table_names_every_part() -> None:
-    cost = host_bound.HostCost(
-        seconds={"collate": 0.01, "targets": 0.002, "matching": 0.001, "launching": 0.087, "compiled": 0.007},
-        launches=2000,
-        waits=1,
-    )
-    before = host_bound.HostCost(seconds={**cost.seconds, "collate": 0.01}, launches=2800, waits=13)
-    del before.seconds["compiled"]
+    seconds = {"collate": 0.01, "targets": 0.002, "matching": 0.001, "launching": 0.087}
+    cost = host_bound.HostCost(seconds=seconds, launches=2000, waits=1)
+    before = host_bound.HostCost(seconds={**seconds, "launching": 0.187}, launches=2800, waits=13)
     text = host_bound.report({"before": before, "this version": cost}, 256)
-    assert "| samples/s that the host allows | 2,560 | 2,560 |" in text
-    assert "| the same, compiled | – | 12,800 |" in text
-    assert "1.0 times as launched one by one, 5.0 times compiled" in text
+    assert [line.split(",")[0].strip("| ") for line in text.splitlines()[2:6]] == list(host_bound.PARTS)
+    assert "| samples/s that the host allows | 1,280 | 2,560 |" in text
+    assert "Against the first column: 2.0 times (target: 3)." in text

@@ -32,7 +32,7 @@ from ..objective.step_losses import StepLosses
 from ..run.init_from import load_start
 from ..run_files import MODEL, load_weights, save_weights
 from ..systems.registry import start_system
-from .compiled_parts import compile_parts
+from .compiled_layers import compile_layers
 from .finish_run import finish_run
 from .joint_step import JointStep, PreparedStep
 from .log import TrainingLog
@@ -105,7 +105,7 @@ class Trainer:
         self._frozen = {n: p.detach().clone() for n, p in self.model.named_parameters() if not p.requires_grad}
         self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
         if self.training.compile:
-            compile_parts(self.model, self.device)
+            compile_layers(self.model)
         self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = self._open_average()

@@ -149,10 +149,12 @@ class _Embeddings(nn.Module):
 class _Layers(nn.Module):
     def __init__(self, settings: BertSettings, dropout: float):
         super().__init__()
-        self.layer = nn.ModuleList(_Layer(settings, dropout) for _ in range(settings.num_hidden_layers))
+        self.layer = nn.ModuleList(BertLayer(settings, dropout) for _ in range(settings.num_hidden_layers))
 
 
-class _Layer(nn.Module):
+class BertLayer(nn.Module):
+    """Attention and feed-forward, each added to its input and normalised."""
+
     def __init__(self, settings: BertSettings, dropout: float):
         super().__init__()
         width = settings.hidden_size
@@ -161,6 +163,7 @@ class _Layer(nn.Module):
         self.output = _Sum(settings.intermediate_size, width, dropout, settings.layer_norm_eps)
 
     def forward(self, x: Tensor, added: Tensor, *, plain: bool) -> Tensor:
+        """(B, S, W) -> (B, S, W); ``added`` (B, 1, 1, S) is added to the scores."""
         attended: Tensor = self.attention.output(self.attention.self(x, added, plain=plain), x)
         found: Tensor = self.output(functional.gelu(self.intermediate.dense(attended)), attended)
         return found

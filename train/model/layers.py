@@ -238,8 +238,8 @@ def attention_mask(mask: Tensor) -> Tensor:
     return usable[:, None, None, :]
 
 
-MASK_ALIGNMENT = 8
-"""Numbers that a row of an added mask must be a multiple of, or each fused kernel copies the mask first."""
+ALIGNMENT = 8
+"""Numbers that rows must be a multiple of: else each fused kernel copies its mask first, and tensor cores take half-width loads."""
 
 
 def mask_for_layers(mask: Tensor, features: Tensor) -> Tensor:
@@ -252,10 +252,23 @@ def mask_for_layers(mask: Tensor, features: Tensor) -> Tensor:
 
 
 def added_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where a boolean mask is true, -inf elsewhere; rows lie a multiple of :data:`MASK_ALIGNMENT` apart."""
+    """0 where a boolean mask is true, -inf elsewhere; rows lie a multiple of :data:`ALIGNMENT` apart."""
     width = mask.shape[-1]
-    may_look = functional.pad(mask, (0, -width % MASK_ALIGNMENT))
+    may_look = functional.pad(mask, (0, -width % ALIGNMENT))
     return torch.zeros_like(may_look, dtype=dtype).masked_fill_(~may_look, float("-inf"))[..., :width]
+
+
+def wide_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``functional.linear`` to any number of outputs: (…, D) -> (…, V).
+
+    A GPU's matrix products whose rows are not aligned, as those of 30,527 scores, take six times as long, forward and
+    backward; there, rows of zeros fill up and what they give is left out.
+    """
+    missing = -weight.shape[0] % ALIGNMENT
+    if not missing or not has_fused_kernels(x.device):
+        return functional.linear(x, weight, bias)
+    filled = functional.linear(x, functional.pad(weight, (0, 0, 0, missing)), functional.pad(bias, (0, missing)))
+    return filled[..., : weight.shape[0]]
 
 
 def causal_mask(prefix: int, text: int, device: torch.device) -> Tensor:

@@ -27,7 +27,8 @@ class PromptEncoder(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """F (B, S, D) with mask (B, S) -> order prompts P (B, N, E)."""
-        prompts = self.queries.expand(features.shape[0], -1, -1)
+        # Laid out like the input of every other layer: a compiled layer would be compiled once more for the first.
+        prompts = self.queries.expand(features.shape[0], -1, -1).contiguous()
         memory_mask = mask_for_layers(attention_mask(mask), features)
         for layer in self.layers:
             assert isinstance(layer, CrossLayer)

@@ -19,11 +19,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ...data.word_pieces import MARKS, SEPARATOR
 from ..config import NO_PROMPTS
-from .layers import CrossLayer, Dropout, KeyValue, LayerCache, added_mask, attention_mask, causal_mask, mask_for_layers
+from .layers import (
+    CrossLayer,
+    Dropout,
+    KeyValue,
+    LayerCache,
+    added_mask,
+    attention_mask,
+    causal_mask,
+    mask_for_layers,
+    wide_linear,
+)
 from .tag_sequence import MAX_TARGET_TOKENS, TokenLayout, positions_in_tag, slots_of
 
 
@@ -175,7 +184,7 @@ class TagDecoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, D) -> (…, V)."""
-        return functional.linear(hidden, self.embedding.weight, self.output_bias)
+        return wide_linear(hidden, self.embedding.weight, self.output_bias)
 
     def begin(self, prompts: Tensor | None, features: Tensor, mask: Tensor) -> DecoderState:
         """Starts cached decoding: cross-attention keys and values once, and the prefix through all layers."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from optsg.train.model.layers import Dropout
+from optsg.train.model import layers
+from optsg.train.model.layers import Dropout, wide_linear
 from optsg.train.model.title_encoder import TitleEncoder, use_quick_dropout
 from torch import Tensor, nn
 
@@ -67,3 +68,18 @@ def test_dropout_of_rate_zero_stays_what_it_is() -> None:
     inner = model[1]
     assert isinstance(inner, nn.Sequential)
     assert isinstance(inner[0], Dropout)
+
+
+@pytest.mark.parametrize("outputs", [13, 16])
+def test_a_gpu_s_aligned_product_is_the_product(monkeypatch: pytest.MonkeyPatch, outputs: int) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = (torch.randn(shape, dtype=torch.float64) for shape in ((2, 3, 4), (outputs, 4), (outputs,)))
+    inputs = [tensor.requires_grad_() for tensor in (x, weight, bias)]
+    plain = nn.functional.linear(x, weight, bias)
+    wanted = torch.randn_like(plain)
+    expected = torch.autograd.grad(plain, inputs, wanted)
+    monkeypatch.setattr(layers, "has_fused_kernels", lambda _: True)
+    aligned = wide_linear(x, weight, bias)
+    assert aligned.shape == plain.shape
+    torch.testing.assert_close(aligned, plain)
+    torch.testing.assert_close(torch.autograd.grad(aligned, inputs, wanted), expected)
