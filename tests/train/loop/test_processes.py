@@ -25,7 +25,7 @@ from tests.tiny_world import as_options, read_log, tiny_text_tables, tiny_videos
 from tests.train.command import train
 from tests.train.trainings import Trainings, assert_same_run, open_trainings
 
-NO_GRADIENT = re.compile(r"key(_value)?\.bias$")
+NO_GRADIENT = re.compile(r"(key(_value)?|page_norm)\.bias$")
 """A softmax does not feel what is added to all keys alike: these gradients are rounding, of which Adam makes whole steps."""
 
 # 84 training videos: five batches of 15 and one of 9.

@@ -90,7 +90,9 @@ class OpenBook(FrequencyFirst):
         if rng is None:
             return open_pages(index, *index.neighbours(batch, count, exclude_own=exclude_own), self._pieces)
         items, similarity = index.neighbours(batch, DRAWN_FROM * count, exclude_own=exclude_own)
-        drawn = np.sort(rng.random(items.shape).argsort(axis=1)[:, :count], axis=1)
+        numbers = rng.random((len(batch.every_tags), items.shape[1]))  # alike in every share of the joint batch
+        own = numbers if batch.joint is None else numbers[batch.joint.places]
+        drawn = np.sort(own.argsort(axis=1)[:, :count], axis=1)
         places = torch.from_numpy(drawn).to(similarity.device)
         return open_pages(index, np.take_along_axis(items, drawn, 1), similarity.gather(1, places), self._pieces)
 
