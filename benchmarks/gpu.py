@@ -258,7 +258,7 @@ def main(words: Sequence[str] | None = None) -> None:
         parts += [lambda: process_scaling(store_path, plan)]
         for part in parts:
             blocks.append(part())
-            print(f"{blocks[-1]}\n", file=sys.stderr, flush=True)  # a lent GPU may go before the end
+            print(f"{blocks[-1]}\n", file=sys.stderr, flush=True)  # a rented GPU may go before the end
     name = torch.cuda.get_device_name(plan.device) if plan.device.type == "cuda" else arguments.device
     note = f"Device: {name}; torch.compile with {plan.backend}."
     packages = ("torch", "transformers", "open_clip_torch")
