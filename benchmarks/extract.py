@@ -42,15 +42,12 @@ sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from benchmarks.clips import FPS, ClipSet, make_clips, run_ffmpeg  # noqa: E402
 from benchmarks.extract_tables import Records, report  # noqa: E402
-from benchmarks.measured_process import OPTSG_EXTRACT, available_processors, run_measured  # noqa: E402
+from benchmarks.measured_process import ITS_EXTRACT, OPTSG_EXTRACT, available_processors, run_measured  # noqa: E402
 from benchmarks.results_file import command, described_machine, write_results  # noqa: E402
 
 BENCHMARKS = Path(__file__).resolve().parent
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 Record = dict[str, Any]
-
-ITS_EXTRACT = "from optsg.extract.cli import main; main()"
-"""``optsg-extract`` of whatever version is found first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ from benchmarks import decoding  # noqa: E402
 from benchmarks.alternating import Timings, alternate  # noqa: E402
 from benchmarks.gpu_scaling import take_steps  # noqa: E402
 from benchmarks.matrix_rate import measured_matrix_rate, wait  # noqa: E402
-from benchmarks.measured_process import run_measured  # noqa: E402
+from benchmarks.measured_process import ITS_EXTRACT, run_measured  # noqa: E402
 from benchmarks.newcomer_model import NewcomerModel, NewcomerTargets, NewcomerTraining  # noqa: E402
 from benchmarks.options import parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
@@ -49,7 +49,6 @@ from benchmarks.training_step import PARTS, StepsOfOurs, flops_of_step, shares_o
 
 NO_CUDA = "no CUDA device here: benchmarks/gpu.py needs one (or --device cpu --tiny, to see that it runs)"
 NO_CUDA_EXIT = 2
-EXTRACT = "from optsg.extract.cli import main; main()"
 PEAK_TARGET, SPEED_TARGET = 0.4, 2.0
 TINY_SETTINGS = ("width=32", "heads=2", "hybrid_layers=1", "prompt_layers=1", "decoder_layers=1", "prompts=8")
 
@@ -176,7 +175,7 @@ def extraction_speed(plan: Plan, clips: Path | None) -> str:
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "feats.h5", Path(folder) / "log.jsonl"
         encoders = ["--image-encoder", plan.encoder, "--text-encoder", plan.encoder.with_name("bert")]
-        words = [sys.executable, "-c", EXTRACT, clips, "--out", out, "--json-log", log, "--quiet", *encoders]
+        words = [sys.executable, "-c", ITS_EXTRACT, clips, "--out", out, "--json-log", log, "--quiet", *encoders]
         usage = run_measured([*map(str, words), "--device", plan.device.type])
         finished = json.loads(log.read_text(encoding="utf-8").splitlines()[-1])
     frames, seconds = finished["frames"], finished["seconds"]
@@ -253,9 +252,13 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     blocks = []
     with open_store(store_path) as store:
-        parts: list[Callable[[], str]] = [lambda: training(store, plan), lambda: decoding_speed(store, plan)]
-        parts += [lambda: encoding_speed(plan), lambda: extraction_speed(plan, arguments.clips)]
-        parts += [lambda: process_scaling(store_path, plan)]
+        parts: list[Callable[[], str]] = [
+            lambda: training(store, plan),
+            lambda: decoding_speed(store, plan),
+            lambda: encoding_speed(plan),
+            lambda: extraction_speed(plan, arguments.clips),
+            lambda: process_scaling(store_path, plan),
+        ]
         for part in parts:
             blocks.append(part())
             print(f"{blocks[-1]}\n", file=sys.stderr, flush=True)  # a rented GPU may go before the end

@@ -19,6 +19,9 @@ from pathlib import Path
 OPTSG_EXTRACT = Path(sys.executable).with_name("optsg-extract")
 """The command beside the Python that runs the benchmark."""
 
+ITS_EXTRACT = "from optsg.extract.cli import main; main()"
+"""``optsg-extract`` for ``python -c``: of whatever version is found first, installed or not."""
+
 PROC = Path("/proc")
 POLL_SECONDS = 0.05
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from .store import FeatureStore
 
 T = TypeVar("T")
+Number = TypeVar("Number", bound=np.generic)
 
 _TENSORS = ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask")
 
@@ -74,6 +75,10 @@ class Batch:
     def own(self, every: Sequence[T]) -> list[T]:
         """Of something for each video of the joint batch, that for the own ones."""
         return list(every) if self.joint is None else [every[place] for place in self.joint.places]
+
+    def own_rows(self, every: NDArray[Number]) -> NDArray[Number]:
+        """Of an array with a row for each video of the joint batch, the rows of the own ones."""
+        return every if self.joint is None else every[self.joint.places]
 
     @classmethod
     def from_features(

@@ -239,7 +239,7 @@ def attention_mask(mask: Tensor) -> Tensor:
 
 
 ALIGNMENT = 8
-"""Numbers that rows must be a multiple of: else each fused kernel copies its mask first, and tensor cores take half-width loads."""
+"""Numbers that rows must be a multiple of: else each fused kernel copies its mask first, and matrix products take slow kernels."""
 
 
 def mask_for_layers(mask: Tensor, features: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ class OpTsgLoss:
         order = np.tile(np.arange(assignment.shape[1]), (len(batch.every_tags), 1))
         if self.training.shuffle and self.model.training and self.model.config.decoding == "sequential":
             order = rng.permuted(order, axis=1)
-        return assignment, order if batch.joint is None else order[batch.joint.places]
+        return assignment, batch.own_rows(order)
 
     def _contrast(self, prompts: Tensor, assignment: Tensor, exchange: Exchange) -> Tensor:
         """Loss of prompts (B, N, E) and the assignment (ΣB, N) of all shares; negatives come from all of them."""

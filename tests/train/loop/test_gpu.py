@@ -53,7 +53,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(feats: Path, settings: tuple[
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_a_run_learns_there_goes_on_there_and_tags_alike_on_both(feats: Path, precision: str) -> None:
+def test_a_run_learns_there_and_tags_alike_on_both(feats: Path, precision: str) -> None:
     options = ["--feats", str(feats), "--run", "runs/a", *as_options(), "--set", f"precision={precision}"]
     more = as_options(("epochs=30", "ema=0.9"))
     result = CliRunner().invoke(main, [*options, *more, "--device", "cuda"])

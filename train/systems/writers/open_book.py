@@ -91,8 +91,7 @@ class OpenBook(FrequencyFirst):
             return open_pages(index, *index.neighbours(batch, count, exclude_own=exclude_own), self._pieces)
         items, similarity = index.neighbours(batch, DRAWN_FROM * count, exclude_own=exclude_own)
         numbers = rng.random((len(batch.every_tags), items.shape[1]))  # alike in every share of the joint batch
-        own = numbers if batch.joint is None else numbers[batch.joint.places]
-        drawn = np.sort(own.argsort(axis=1)[:, :count], axis=1)
+        drawn = np.sort(batch.own_rows(numbers).argsort(axis=1)[:, :count], axis=1)
         places = torch.from_numpy(drawn).to(similarity.device)
         return open_pages(index, np.take_along_axis(items, drawn, 1), similarity.gather(1, places), self._pieces)
 
