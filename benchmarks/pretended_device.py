@@ -119,6 +119,8 @@ class PretendedDevice(TorchFunctionMode):
             self._wait(name)
         if not there:
             return
+        if name == "new_tensor":
+            self._wait(name)
         if (name in READINGS and is_there(args[0])) or name in UNKNOWN_SIZES:
             self._wait(name)
         elif name in INDEXING and is_there(args[0]):

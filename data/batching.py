@@ -19,7 +19,8 @@ from .store import FeatureStore
 T = TypeVar("T")
 Number = TypeVar("Number", bound=np.generic)
 
-_TENSORS = ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask")
+TENSORS = ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask")
+"""The fields of a :class:`Batch` that a model reads."""
 
 SMALL_BYTES = 1 << 16
 """Of a tensor that travels between processes by value."""
@@ -104,11 +105,18 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device; copies from pinned memory do not wait."""
-        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS})
+        return replace(self, **{name: getattr(self, name).to(device, non_blocking=True) for name in TENSORS})
+
+    def with_few_shapes(self) -> Batch:
+        """The same batch with frames and patches filled up to a multiple of 4, as titles are: what is done for a shape serves more batches."""
+        frames, frame_mask, patches, patch_mask = map(
+            _filled_up, (self.frames, self.frame_mask, self.patches, self.patch_mask)
+        )
+        return replace(self, frames=frames, frame_mask=frame_mask, patches=patches, patch_mask=patch_mask)
 
     def pinned(self) -> Batch:
         """The same batch in pinned memory, from which a CUDA device takes it while the host goes on."""
-        return replace(self, **{name: getattr(self, name).pin_memory() for name in _TENSORS})
+        return replace(self, **{name: getattr(self, name).pin_memory() for name in TENSORS})
 
     def __getstate__(self) -> dict[str, Any]:
         """Small tensors as arrays.
@@ -116,16 +124,22 @@ class Batch:
         From a worker of a ``DataLoader`` each tensor comes as a file of shared memory of its own: more than a small one's copy.
         """
         state = dict(vars(self))
-        for name in _TENSORS:
+        for name in TENSORS:
             tensor: Tensor = state[name]
             if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16 and tensor.nbytes <= SMALL_BYTES:
                 state[name] = tensor.numpy()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        for name in _TENSORS:
+        for name in TENSORS:
             state[name] = torch.as_tensor(state[name])
         vars(self).update(state)
+
+
+def _filled_up(x: Tensor) -> Tensor:
+    """(B, M, …) with zeros behind, M a multiple of 4."""
+    missing = -x.shape[1] % 4
+    return torch.cat([x, x.new_zeros(len(x), missing, *x.shape[2:])], dim=1) if missing else x
 
 
 def _pad_vectors(rows: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:

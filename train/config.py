@@ -163,6 +163,8 @@ class TrainingConfig:
         keep_states: how many of the newest states are kept: the one before the newest serves where that is damaged.
         compile: whether training compiles the model's layers (:mod:`optsg.train.loop.compiled_layers`); it takes a minute
             once, and pays where the GPU is slower than the host.
+        cuda_graphs: whether training on one CUDA device records its kernels and launches them together
+            (:mod:`optsg.train.loop.cuda_graphs`); nowhere else, and not with ``micro_batch``.
     """
 
     epochs: int = 0
@@ -196,6 +198,7 @@ class TrainingConfig:
     state_seconds: float = 120.0
     keep_states: int = 2
     compile: bool = False
+    cuda_graphs: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

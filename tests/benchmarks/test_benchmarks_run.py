@@ -150,7 +150,7 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 def test_gpu_on_the_cpu(run: Callable[..., str]) -> None:
     options = ("--device", "cpu", "--tiny", "--compile-backend", "eager", "--repetitions", 1)
     section = run(gpu.main, "GPU", *options)
-    assert len(rows_of(section)) == 3
+    assert len(rows_of(section)) == 4
     assert len(rows_of(section, 1)) == 1
     assert len(rows_of(section, 2)) == len(decoding.SHOWN)
     assert len(rows_of(section, -2)) == 2

@@ -34,6 +34,7 @@ WAITING: dict[str, Callable[[Tensor, Tensor], object]] = {
     "cpu": lambda there, _: (there + 1).cpu(),
     "to the device": lambda _, here: here.to(CUDA),
     "tensor": lambda _there, _here: torch.tensor([1.0], device=CUDA),
+    "tensor like another": lambda there, _: there.new_tensor(1.0),
     "nonzero": lambda there, _: torch.nonzero(there),
     "mask": lambda there, _: there[there > 0],
     "index of the host": lambda there, _: there[torch.tensor([0, 1])],

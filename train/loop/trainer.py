@@ -33,6 +33,7 @@ from ..run.init_from import load_start
 from ..run_files import MODEL, load_weights, save_weights
 from ..systems.registry import start_system
 from .compiled_layers import compile_layers
+from .cuda_graphs import CudaGraphs, can_be_recorded
 from .finish_run import finish_run
 from .joint_step import JointStep, PreparedStep
 from .log import TrainingLog
@@ -106,7 +107,9 @@ class Trainer:
         self._weights = MasterWeights(self.model, working_dtype(self.device, self.training.precision))
         if self.training.compile:
             compile_layers(self.model)
-        self._joint_step = JointStep(store, self.system, self._weights, self.training, processes)
+        recorded = can_be_recorded(self.training, processes)
+        graphs = CudaGraphs(self.model, announce) if recorded else None
+        self._joint_step = JointStep(store, self.system, self._weights, self.training, processes, graphs)
         self._optimiser = build_optimiser(self._weights.names, self._weights.masters, self.training)
         self._average = self._open_average()
         self._states = StateSaver(

@@ -258,17 +258,21 @@ def added_mask(mask: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros_like(may_look, dtype=dtype).masked_fill_(~may_look, float("-inf"))[..., :width]
 
 
-def wide_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def wide_linear(x: Tensor, weight: Tensor, bias: Tensor, *, fill: bool = False) -> Tensor:
     """``functional.linear`` to any number of outputs: (…, D) -> (…, V).
 
     A GPU's matrix products whose rows are not aligned, as those of 30,527 scores, take six times as long, forward and
     backward; there, rows of zeros fill up and what they give is left out.
+
+    Args:
+        fill: whether what they give is to stay, as -inf: to leave it out, whoever reads all scores makes copies of them.
     """
     missing = -weight.shape[0] % ALIGNMENT
     if not missing or not has_fused_kernels(x.device):
         return functional.linear(x, weight, bias)
-    filled = functional.linear(x, functional.pad(weight, (0, 0, 0, missing)), functional.pad(bias, (0, missing)))
-    return filled[..., : weight.shape[0]]
+    most = functional.pad(bias, (0, missing), value=float("-inf") if fill else 0.0)
+    filled = functional.linear(x, functional.pad(weight, (0, 0, 0, missing)), most)
+    return filled if fill else filled[..., : weight.shape[0]]
 
 
 def causal_mask(prefix: int, text: int, device: torch.device) -> Tensor:

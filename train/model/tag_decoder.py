@@ -182,9 +182,9 @@ class TagDecoder(nn.Module):
         hidden: Tensor = self.norm(x[:, prefix:])
         return hidden
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(…, D) -> (…, V)."""
-        return wide_linear(hidden, self.embedding.weight, self.output_bias)
+    def logits(self, hidden: Tensor, *, fill: bool = False) -> Tensor:
+        """(…, D) -> (…, V), or with ``fill`` some scores of -inf behind them where those are computed anyway."""
+        return wide_linear(hidden, self.embedding.weight, self.output_bias, fill=fill)
 
     def begin(self, prompts: Tensor | None, features: Tensor, mask: Tensor) -> DecoderState:
         """Starts cached decoding: cross-attention keys and values once, and the prefix through all layers."""

@@ -136,7 +136,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, *, count_mean: Callabl
         count_mean: takes B to its mean over the shares of the joint batch.
     """
     total = functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
-    return total / count_mean(total.new_tensor(len(logits)))
+    return total / count_mean(total.new_full((), len(logits)))
 
 
 def asymmetric_loss(
@@ -159,4 +159,4 @@ def asymmetric_loss(
     positive = (1.0 - probability).pow(gamma_positive) * functional.logsigmoid(logits)
     negative = shifted.pow(gamma_negative) * torch.log1p(-shifted)
     total = -(targets * positive + (1.0 - targets) * negative).sum()
-    return total / count_mean(total.new_tensor(len(logits)))
+    return total / count_mean(total.new_full((), len(logits)))

@@ -75,8 +75,10 @@ class OpTsgLoss:
         matched = MatchedBatch(
             batch=batch, features=features, mask=mask, prompts=prompts, assignment=assignment, order=order
         )
+        # First: the device has waited for the matching, and the decoder keeps it busy while the rest is launched.
+        written = self.written(matched, exchange)
         contrast = {"contrastive": self._contrast(prompts, joint, exchange)} if self.training.contrastive else {}
-        parts = {**contrast, **self.written(matched, exchange), **self._recognised(matched, exchange)}
+        parts = {**contrast, **written, **self._recognised(matched, exchange)}
         return StepLosses(parts=parts, measures={"prompts_used": prompts_used(joint)})
 
     def assign(self, prompts: Tensor, batch: Batch, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -173,7 +175,8 @@ def token_losses(
     copy_weight: float = 0.0,
 ) -> Tensor:
     """Cross-entropy (P,) of the targets (P,) at the flat places (P,) of hidden states (B, T, D)."""
-    logits = model.decoder.logits(hidden.flatten(0, 1)[places])
+    # Smoothed labels would read the scores behind the vocabulary's.
+    logits = model.decoder.logits(hidden.flatten(0, 1)[places], fill=not label_smoothing)
     if model.title_copier is None:
         return functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
     source = model.title_copier.source(batch, features)

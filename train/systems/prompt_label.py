@@ -163,7 +163,7 @@ def prompt_label_loss(logits: Tensor, assignment: NDArray[np.int64], exchange: E
     """Binary cross-entropy of labels (B, N), 1 where the assignment (B, N) has a tag: mean over the prompts."""
     labels = send(torch.from_numpy(assignment != NO_TAG), logits.device).to(logits.dtype)
     total = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-    return total / exchange.mean(total.new_tensor(logits.numel()))
+    return total / exchange.mean(total.new_full((), logits.numel()))
 
 
 def keep_prompts(prompts: Tensor, kept: Sequence[Sequence[int]]) -> Tensor:

@@ -13,8 +13,10 @@ from optsg.data.batching import collate
 from optsg.data.store import open_store
 from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.cli import main
+from optsg.train.loop import cuda_graphs
 from optsg.train.loop.processes import Processes
 from optsg.train.loop.trainer import Trainer
+from optsg.train.model.prompt_encoder import PromptEncoder
 from optsg.train.run.plan import plan_run
 from optsg.train.run.run import load_run
 from optsg.train.systems.registry import start_system
@@ -71,22 +73,84 @@ def test_a_run_learns_there_and_tags_alike_on_both(feats: Path, precision: str) 
     assert alike / sum(len(a | b) for a, b in zip(*told, strict=True)) > 0.95
 
 
+def taken_steps(feats: Path, run: Path, *settings: str) -> tuple[list[float], Tensor, list[str], int]:
+    """Losses of six steps over batches of three shapes, the weights after them, what was said, recordings."""
+    told: list[str] = []
+    with open_store(feats) as store:
+        plan = plan_run(store, feats, system="op-tsg", size="small", settings=[*TINY_SETTINGS, *settings], seed=0)
+        alone = Processes.alone(GPU)
+        trainer = Trainer(store, run, plan.config, plan.tag_table, plan.tokenizer, alone, announce=told.append)
+        losses = []
+        for number, count in enumerate((16, 9, 16, 9, 5, 16)):
+            prepared = trainer._joint_step.prepare(store.indices("train")[:count])
+            losses.append(trainer._step(number, prepared).numbers()["loss"])
+    graphs = trainer._joint_step._graphs
+    recorded = 0 if graphs is None else sum(len(part._made) for part in graphs._parts)
+    return losses, torch.cat([weights.detach().flatten() for weights in trainer._weights.masters]), told, recorded
+
+
+def distance(weights: Tensor, others: Tensor) -> float:
+    return float((weights - others).norm() / others.norm())
+
+
+@pytest.fixture
+def recorded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding adds up from step to step: few are taken."""
+    monkeypatch.setattr(cuda_graphs, "SEEN_BEFORE", 1)
+
+
+@pytest.mark.usefixtures("recorded_at_once")
+@pytest.mark.parametrize("settings", [(), ("decoding=sequential", "copy_title=false"), ("precision=fp32",)])
+def test_recorded_steps_compute_and_draw_what_launched_ones_do(
+    feats: Path, tmp_path: Path, settings: tuple[str, ...]
+) -> None:
+    drawing = (*settings, "dropout=0.5")
+    losses, weights, told, recorded = taken_steps(feats, tmp_path, *drawing)
+    others, launched, _, none = taken_steps(feats, tmp_path, *drawing, "cuda_graphs=false")
+    undrawn, without, _, _ = taken_steps(feats, tmp_path, *settings, "dropout=0", "cuda_graphs=false")
+    assert not told
+    assert recorded >= 6
+    assert none == 0
+    assert losses == pytest.approx(others, rel=1e-3)
+    assert losses != pytest.approx(undrawn, rel=1e-3)
+    # Adam makes much of the last digits of small gradients.
+    assert distance(weights, launched) < distance(without, launched) / 2
+
+
+@pytest.mark.usefixtures("recorded_at_once")
+def test_a_part_that_waits_for_the_gpu_is_not_recorded(
+    feats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = PromptEncoder.forward
+
+    def waiting(self: PromptEncoder, features: Tensor, mask: Tensor) -> Tensor:
+        assert mask.any().item()
+        return plain(self, features, mask)
+
+    others, _, _, _ = taken_steps(feats, tmp_path, "cuda_graphs=false")
+    monkeypatch.setattr(PromptEncoder, "forward", waiting)
+    losses, _, told, _ = taken_steps(feats, tmp_path)
+    assert len(told) == 1
+    assert told[0].startswith("warning: no CUDA graphs from here on, each step costs the host more: ")
+    assert losses == pytest.approx(others, rel=1e-3)
+
+
 # What torch.compile imports and looks at.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("compiled", ["false", "true"])
-def test_a_step_waits_for_the_gpu_once(feats: Path, tmp_path: Path, compiled: str) -> None:
+@pytest.mark.parametrize("setting", ["cuda_graphs=true", "cuda_graphs=false", "compile=true"])
+def test_a_step_waits_for_the_gpu_once(feats: Path, tmp_path: Path, setting: str) -> None:
     with open_store(feats) as store:
-        words = [*TINY_SETTINGS, f"compile={compiled}"]
+        words = [*TINY_SETTINGS, setting]
         plan = plan_run(store, feats, system="op-tsg", size="small", settings=words, seed=0)
         trainer = Trainer(store, tmp_path, plan.config, plan.tag_table, plan.tokenizer, Processes.alone(GPU))
         prepared = trainer._joint_step.prepare(store.indices("train")[:16])
-        for step in range(4):  # what is prepared once, and the fourth takes in the average
+        for step in range(8):  # what is prepared or recorded once; the average takes in every fourth
             trainer._step(step, prepared)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
-            trainer._step(4, prepared)
+            trainer._step(8, prepared)
             torch.cuda.set_sync_debug_mode("default")
     waits = [warning for warning in caught if "synchronizing CUDA operation" in str(warning.message)]
     assert len(waits) == 1, [str(warning) for warning in waits]

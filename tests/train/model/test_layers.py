@@ -83,3 +83,18 @@ def test_a_gpu_s_aligned_product_is_the_product(monkeypatch: pytest.MonkeyPatch,
     assert aligned.shape == plain.shape
     torch.testing.assert_close(aligned, plain)
     torch.testing.assert_close(torch.autograd.grad(aligned, inputs, wanted), expected)
+
+
+@pytest.mark.parametrize("outputs", [13, 16])
+def test_scores_filled_up_give_the_losses_of_the_scores(monkeypatch: pytest.MonkeyPatch, outputs: int) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = (torch.randn(shape, dtype=torch.float64) for shape in ((6, 4), (outputs, 4), (outputs,)))
+    inputs, targets = [tensor.requires_grad_() for tensor in (x, weight, bias)], torch.arange(6) % outputs
+    plain = nn.functional.cross_entropy(nn.functional.linear(x, weight, bias), targets)
+    expected = torch.autograd.grad(plain, inputs)
+    monkeypatch.setattr(layers, "has_fused_kernels", lambda _: True)
+    filled = wide_linear(x, weight, bias, fill=True)
+    assert filled.shape == (6, 16)
+    losses = nn.functional.cross_entropy(filled, targets)
+    torch.testing.assert_close(losses, plain)
+    torch.testing.assert_close(torch.autograd.grad(losses, inputs), expected)

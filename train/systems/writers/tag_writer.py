@@ -102,7 +102,8 @@ class TagWriter(VideoTitleModel):
         places = send(written_places(wanted), features.device)
         inputs, wanted = send(inputs, features.device), send(wanted, features.device)
         hidden = self.decoder(None, inputs, features, mask)
-        logits = self.decoder.logits(hidden.flatten(0, 1)[places])
+        # Smoothed labels would read the scores behind the vocabulary's.
+        logits = self.decoder.logits(hidden.flatten(0, 1)[places], fill=not smoothing)
         losses = (token_loss or _cross_entropy)(hidden, logits, wanted.flatten()[places], places, smoothing)
         return losses, wanted, places
 
