@@ -28,7 +28,6 @@ from ..model.bert import Bert
 from ..model.prompt_encoder import PromptEncoder
 from ..model.tag_decoder import TagDecoder
 from ..model.tag_sequence import TokenLayout
-from ..model.title_encoder import TitleEncoder
 from ..model.video_title_model import VideoTitleModel
 from .processes import Processes
 
@@ -60,7 +59,7 @@ class CudaGraphs:
         self.recording = threading.Lock()
         self._announce = announce
         self._parts: list[_Part] = []
-        if isinstance(model, VideoTitleModel) and _is_known(model.title_encoder):
+        if isinstance(model, VideoTitleModel) and _encodes_tensors(model):
             self._take_encoder(model)
         for module in (getattr(model, "prompt_encoder", None), getattr(model, "decoder", None)):
             if isinstance(module, PromptEncoder):
@@ -111,9 +110,10 @@ class CudaGraphs:
         return lambda *given: made(*given, *weights.values())
 
 
-def _is_known(encoder: TitleEncoder | None) -> bool:
-    """Whether a title encoder never waits for the device; of the many text models of transformers, some do."""
-    return encoder is None or isinstance(encoder.model, Bert)
+def _encodes_tensors(model: VideoTitleModel) -> bool:
+    """Whether it reads nothing but a batch's tensors and never waits for the device; of the many text models of transformers, some do."""
+    encoder = model.title_encoder
+    return type(model).encode is VideoTitleModel.encode and (encoder is None or isinstance(encoder.model, Bert))
 
 
 def _end_recorded_draws(device: torch.device) -> None:

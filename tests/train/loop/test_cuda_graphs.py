@@ -18,6 +18,7 @@ from optsg.train.config import TrainingConfig
 from optsg.train.loop import cuda_graphs
 from optsg.train.loop.cuda_graphs import CudaGraphs, can_be_recorded
 from optsg.train.loop.processes import Processes
+from optsg.train.model.video_title_model import VideoTitleModel
 from optsg.train.run.plan import plan_run
 from optsg.train.systems.registry import start_system
 from optsg.train.systems.system import System
@@ -157,6 +158,26 @@ def test_a_second_call_in_a_step_leaves_the_first_ones_results_alone(store: Feat
         for values, others in zip(found, wanted, strict=True):
             assert torch.equal(values, others)
     assert recorder.replays
+
+
+def test_encoders_that_may_read_more_than_tensors_or_wait_are_not_recorded(
+    store: FeatureStore, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(self: VideoTitleModel, batch: Batch) -> tuple[Tensor, Tensor]:
+        assert batch.rows is not None
+        return VideoTitleModel.encode(self, batch)
+
+    own, other = started(store, "bin"), started(store, "bin")
+    own.model.__class__ = type("Own", (type(own.model),), {"encode": encode})
+    graphs = [CudaGraphs(own.model)]
+    monkeypatch.setattr(cuda_graphs, "Bert", type("ItsTitleEncoderIsNone", (), {}))
+    graphs.append(CudaGraphs(other.model))
+    batch = collate(store, store.indices("train")[:4])
+    for number in range(3):
+        for graph, system in zip(graphs, (own, other), strict=True):
+            graph.begin_step()
+            step(system, batch, number)
+    assert not recorder.recorded
 
 
 def test_evaluation_and_what_needs_no_gradient_are_not_replayed(store: FeatureStore, recorder: Recorder) -> None:
