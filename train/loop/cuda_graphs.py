@@ -84,6 +84,9 @@ class CudaGraphs:
     def record(self, module: nn.Module, tensors: Sequence[Tensor], pool: Any) -> Callable[..., Any] | None:
         """The module for tensors of these shapes, recorded; ``None`` where that cannot be, now and from now on."""
         device, weights = tensors[0].device, dict(module.named_parameters())
+        if not _has_room(device):
+            self._record_no_more("no CUDA graphs for further shapes: the GPU's memory might not hold them")
+            return None
         samples = [tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors]
         # The same memory under other names: what autograd has recorded of the weights themselves would stay with the
         # recording and its stream, and every gradient of every step would be handed from stream to stream.
@@ -101,19 +104,32 @@ class CudaGraphs:
                 made = torch.cuda.make_graphed_callables(call, (*samples, *aliases), allow_unused_input=True, pool=pool)
         except RuntimeError as error:  # too little memory, or something that waits for the device
             for part in self._parts:
-                part.is_plain = True
+                part.forget()
             _end_recorded_draws(device)
-            self._announce(f"warning: no CUDA graphs from here on, each step costs the host more: {reason_of(error)}")
+            reason = reason_of(error)
+            self._record_no_more(f"warning: no CUDA graphs from here on, each step costs the host more: {reason}")
             return None
         finally:
             torch.cuda.set_rng_state(drawn, device)  # recording has drawn too
         return lambda *given: made(*given, *weights.values())
+
+    def _record_no_more(self, line: str) -> None:
+        for part in self._parts:
+            part.is_closed = True
+        self._announce(line)
 
 
 def _encodes_tensors(model: VideoTitleModel) -> bool:
     """Whether it reads nothing but a batch's tensors and never waits for the device; of the many text models of transformers, some do."""
     encoder = model.title_encoder
     return type(model).encode is VideoTitleModel.encode and (encoder is None or isinstance(encoder.model, Bert))
+
+
+def _has_room(device: torch.device) -> bool:
+    """Whether a whole step would fit once more beside what is held: a recording keeps the memory in which it was made."""
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info(device)
+    return torch.cuda.max_memory_allocated(device) < free
 
 
 def _end_recorded_draws(device: torch.device) -> None:
@@ -127,11 +143,11 @@ class _Part:
 
     Attributes:
         is_used: whether it was replayed in this step.
-        is_plain: whether it is not to be recorded or replayed any more.
+        is_closed: whether nothing more is to be recorded.
     """
 
     def __init__(self, modules: Sequence[nn.Module], graphs: CudaGraphs):
-        self.is_used = self.is_plain = False
+        self.is_used = self.is_closed = False
         self._modules, self._graphs = modules, graphs
         self._pool: Any = None
         self._seen: dict[Hashable, int] = {}
@@ -143,7 +159,7 @@ class _Part:
         Args:
             kind: tells calls with tensors of the same shapes apart.
         """
-        if self.is_used or self.is_plain or not (self._modules[0].training and torch.is_grad_enabled()):
+        if self.is_used or not (self._modules[0].training and torch.is_grad_enabled()):
             return plain(*tensors)
         key = (kind, *((tensor.shape, tensor.dtype, tensor.requires_grad) for tensor in tensors))
         made = self._made.get(key) or self._record(key, plain, tensors)
@@ -154,7 +170,7 @@ class _Part:
 
     def _record(self, key: Hashable, plain: Callable[..., Any], tensors: Sequence[Tensor]) -> Callable[..., Any] | None:
         seen = self._seen[key] = self._seen.get(key, 0) + 1
-        if seen <= SEEN_BEFORE or len(self._made) == MOST_SHAPES:
+        if self.is_closed or seen <= SEEN_BEFORE or len(self._made) == MOST_SHAPES:
             return None
         # Recordings of a part are never replayed side by side, so that they share their memory; those of other parts are.
         self._pool = self._pool or torch.cuda.graph_pool_handle()
@@ -162,6 +178,11 @@ class _Part:
         if made is not None:
             self._made[key] = made
         return made
+
+    def forget(self) -> None:
+        """Gives the memory of all recordings back, once a step that is under way has ended."""
+        self._made.clear()
+        self._pool = None
 
 
 class _Called(nn.Module):

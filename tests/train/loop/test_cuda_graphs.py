@@ -40,14 +40,19 @@ class Recorder:
 
     Attributes:
         fails: whether recording does.
+        free: memory of the device; a step has taken 20.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.recorded: list[tuple[torch.Size, ...]] = []
         self.replays = 0
         self.fails = False
+        self.free = 80
         monkeypatch.setattr("torch.cuda.make_graphed_callables", self._make)
         monkeypatch.setattr(cuda_graphs, "_end_recorded_draws", lambda _: None)
+        monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
+        monkeypatch.setattr("torch.cuda.mem_get_info", lambda _: (self.free, 100))
+        monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda _: 20)
         monkeypatch.setattr("torch.cuda.graph_pool_handle", object)
         monkeypatch.setattr("torch.cuda.get_rng_state", lambda _: torch.get_rng_state())
         monkeypatch.setattr("torch.cuda.set_rng_state", lambda state, _: torch.set_rng_state(state))
@@ -207,6 +212,22 @@ def test_what_cannot_be_recorded_is_computed_plainly_and_said_once(store: Featur
         assert torch.equal(gradients, others)
     reason = "CUDA error: operation not permitted when stream is capturing"
     assert told == [f"warning: no CUDA graphs from here on, each step costs the host more: {reason}"]
+
+
+def test_no_more_is_recorded_than_the_gpu_has_room_for(store: FeatureStore, recorder: Recorder) -> None:
+    told: list[str] = []
+    system, rows = started(store, "bin"), store.indices("train")
+    graphs = CudaGraphs(system.model, told.append)
+    replays = []
+    for count in (4, 4, 4, 5, 5, 5, 4):
+        if count == 5:
+            recorder.free = 19
+        graphs.begin_step()
+        before = recorder.replays
+        encoded(system, collate(store, rows[:count]))
+        replays.append(recorder.replays - before)
+    assert replays == [0, 1, 1, 0, 0, 0, 1]
+    assert told == ["no CUDA graphs for further shapes: the GPU's memory might not hold them"]
 
 
 def test_only_one_process_on_a_gpu_records_and_only_whole_batches() -> None:
