@@ -8,7 +8,7 @@ Batches of 256 videos of 60 frames × 512 from a store made once (in ``--work``)
 ``launching`` is a step of a model with all layers of ``base``, 24 wide, on two videos, with the operations of a GPU
 (``launches.py``): what Python, PyTorch's dispatcher and autograd cost, and kernels so small that they stand for launches.
 Operations and the host's waits for the device are counted by a pretended GPU (``pretended_device.py``), the reading of the
-losses left out, which training does every 64 steps. On a GPU ``gpu.py --batch-size 2`` shows what the host needs for a step.
+losses left out, which training does every 64 steps. On a GPU ``gpu.py`` shows what the host needs for a step, with CUDA graphs too.
 
 All times are processor seconds, medians. ``--against`` measures another version too, in turn: a folder with a package
 ``optsg`` in it (``git archive --prefix=optsg/ COMMIT | tar x -C FOLDER``). ``--json`` prints the numbers alone.
