@@ -174,8 +174,8 @@ def _training_report(
         rows.append([title, f"{1e3 * seconds / plan.steps:.1f}", f"{samples / seconds:,.1f}", share, slower, small])
     whole = sum(shares.values())
     split = [[f"{1e3 * shares[part]:.1f} ({100 * shares[part] / whole:.1f} %)" for part in PARTS]]
-    header = ["training", "ms a step", "samples/s", "share of the measured peak", "first row's speed over it"]
-    header.append("ms a step of two videos")
+    header = ["training", "ms a step", "samples/s", "share of the measured peak"]
+    header += ["first row's speed over it", "ms a step of two videos"]
     note = (
         f"Batches of {plan.batch_size}; {flops / plan.steps / 1e12:.2f} TFLOP a step; matrix products reach "
         f"{peak / 1e12:.0f} TFLOP/s in {precision}. Targets: {100 * PEAK_TARGET:.0f} % of that, {SPEED_TARGET:.0f} times the plain model's "

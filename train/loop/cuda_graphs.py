@@ -32,7 +32,7 @@ from ..model.video_title_model import VideoTitleModel
 from .processes import Processes
 
 MOST_SHAPES = 24
-"""Recordings of a part: each keeps the part's gradients and what goes in and out, for `base` some 300 MB. Rarer shapes are not recorded."""
+"""Recordings of a part: each keeps the part's gradients and what goes in and out, for ``base`` some 300 MB. Rarer shapes are not recorded."""
 
 SEEN_BEFORE = 3
 """How often tensors of the same shapes have to come before they are recorded, which takes as long as some ten steps."""

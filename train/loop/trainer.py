@@ -3,8 +3,9 @@
 Every epoch's order and every step's random numbers come from generators seeded by (seed, epoch) and (seed, step). An
 interrupted run therefore continues with exactly the numbers that an uninterrupted one would have drawn, and computes the
 same shapes in the same order: its weights are the same to the bit on the same kind of processor with the same numbers of
-threads and processes, and on a GPU, whose kernels add up in no fixed order, the same but for rounding. A step's batch is the same whatever the number of processes, and each process computes its share of
-it; with another number weights are the same but for rounding. A training that is asked to stop says so with
+threads and processes, and on a GPU, whose kernels add up in no fixed order, the same but for rounding. A step's batch is
+the same whatever the number of processes, and each process computes its share of it; with another number weights are the
+same but for rounding. A training that is asked to stop says so with
 :class:`TrainingInterrupted`.
 """
 

@@ -6,7 +6,7 @@ results in memory that its next call overwrites.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -136,19 +136,25 @@ def encoded(system: System, batch: Batch) -> Tensor:
     return system.model.encode(batch)[0]
 
 
+def replays_of(graphs: CudaGraphs, recorder: Recorder, system: System, batches: Sequence[Batch]) -> list[int]:
+    """How often something is replayed in each step, which encodes a batch."""
+    found = []
+    for batch in batches:
+        graphs.begin_step()
+        before = recorder.replays
+        encoded(system, batch)
+        found.append(recorder.replays - before)
+    return found
+
+
 def test_shapes_are_recorded_when_they_come_again_and_no_more_than_fit(
     store: FeatureStore, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cuda_graphs, "MOST_SHAPES", 2)
     system, rows = started(store, "bin"), store.indices("train")
     graphs = CudaGraphs(system.model)
-    replays = []
-    for count in (4, 5, 4, 5, 6, 6, 6, 4, 5):
-        graphs.begin_step()
-        before = recorder.replays
-        encoded(system, collate(store, rows[:count]))
-        replays.append(recorder.replays - before)
-    assert replays == [0, 0, 1, 1, 0, 0, 0, 1, 1]
+    batches = [collate(store, rows[:count]) for count in (4, 5, 4, 5, 6, 6, 6, 4, 5)]
+    assert replays_of(graphs, recorder, system, batches) == [0, 0, 1, 1, 0, 0, 0, 1, 1]
     assert len(recorder.recorded) == 2
 
 
@@ -218,15 +224,10 @@ def test_no_more_is_recorded_than_the_gpu_has_room_for(store: FeatureStore, reco
     told: list[str] = []
     system, rows = started(store, "bin"), store.indices("train")
     graphs = CudaGraphs(system.model, told.append)
-    replays = []
-    for count in (4, 4, 4, 5, 5, 5, 4):
-        if count == 5:
-            recorder.free = 19
-        graphs.begin_step()
-        before = recorder.replays
-        encoded(system, collate(store, rows[:count]))
-        replays.append(recorder.replays - before)
-    assert replays == [0, 1, 1, 0, 0, 0, 1]
+    four, five = collate(store, rows[:4]), collate(store, rows[:5])
+    assert replays_of(graphs, recorder, system, [four, four, four]) == [0, 1, 1]
+    recorder.free = 19
+    assert replays_of(graphs, recorder, system, [five, five, five, four]) == [0, 0, 0, 1]
     assert told == ["no CUDA graphs for further shapes: the GPU's memory might not hold them"]
 
 
