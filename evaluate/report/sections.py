@@ -206,14 +206,15 @@ def _precision_recall(confidence: Confidence) -> Chart:
 
 
 def calibration_rows(confidence: Confidence) -> list[tuple[str, ...]]:
-    """Tags, share that is right, and calibration error before and after scaling, for all, known and novel tags."""
+    """Tags, share that is right, calibration error before and after scaling and by chance, for all, known and novel tags."""
     document = confidence.document()
     rows: list[tuple[str, ...]] = []
     for name, part in (("All tags", document), ("Known", document["known"]), ("Novel", document["novel"])):
-        before, after = part["ece"]["before"], part["ece"]["after"]
+        before, after, by_chance = (part["ece"][name] for name in ("before", "after", "by_chance"))
         shown = document["operating_point"] if part is document else part
         scaled = "–" if after is None else percent(after)
-        rows.append((name, f"{shown['tags']:,}", percent(shown["precision"]), percent(before), scaled))
+        shares = [percent(share) for share in (shown["precision"], before)]
+        rows.append((name, f"{shown['tags']:,}", *shares, scaled, percent(by_chance)))
     return rows
 
 

@@ -11,7 +11,13 @@ from typing import Any
 from ...data.tags import tag_key
 from ...train.confidence.calibration import Calibration, calibration_error
 from ...train.confidence.precision_curve import CurvePoint, PrecisionCurve
-from ...train.confidence.rated_tags import RatedTags, ReliabilityBin, rate_tags, reliability_bins
+from ...train.confidence.rated_tags import (
+    RatedTags,
+    ReliabilityBin,
+    chance_calibration_error,
+    rate_tags,
+    reliability_bins,
+)
 from .predictions import ItemPrediction
 
 MOST_POINTS = 100
@@ -60,7 +66,10 @@ class Confidence:
         }
 
     def document(self) -> dict[str, Any]:
-        """What ``metrics.json`` says of it; ``after`` is null where the run has no calibration."""
+        """What ``metrics.json`` says of it; ``after`` is null where the run has no calibration.
+
+        ``by_chance`` is what the error would be if the scores were exactly chances.
+        """
         return {
             "ece": self._errors(self.before, self.predicted),
             **{
@@ -84,6 +93,7 @@ class Confidence:
         return {
             "before": calibration_error(before),
             "after": None if self.calibration is None else calibration_error(after),
+            "by_chance": chance_calibration_error(after.scores),
         }
 
 

@@ -120,3 +120,22 @@ def expected_calibration_error(bins: Sequence[ReliabilityBin]) -> float:
     """Mean of |precision − score| over the bins, weighted by their tags; 0 without any."""
     tags = sum(each.tags for each in bins)
     return sum(each.tags * abs(each.precision - each.score) for each in bins) / tags if tags else 0.0
+
+
+DRAWS = 100
+"""Of what would be right, where an error by chance is estimated."""
+
+
+def chance_calibration_error(scores: NDArray[np.float64], bins: int = BINS) -> float:
+    """The mean expected calibration error of scores (T,) that are exactly chances: what a share of so few tags is off by.
+
+    An error is read against it: that of a hundred tags in fifteen bins is some eight points, however good their scores.
+    The draws are the same for the same scores.
+    """
+    if not len(scores):
+        return 0.0
+    place = np.minimum((scores * bins).astype(np.int64), bins - 1)
+    rng = np.random.default_rng(0)
+    # Of a bin: tags · |precision − score| = |right tags − sum of scores|.
+    off = [np.bincount(place, (rng.random(len(scores)) < scores) - scores, bins) for _ in range(DRAWS)]
+    return float(np.abs(off).sum(1).mean() / len(scores))

@@ -65,6 +65,8 @@ def test_metrics_and_report_say_what_scores_are_worth(copied: Path) -> None:
     assert set(document) == {
         "ece", "known", "novel", "operating_point", "average_precision", "reliability", "precision_recall",
     }  # fmt: skip
+    assert set(document["ece"]) == {"before", "after", "by_chance"}
+    assert 0 < document["ece"]["by_chance"] < 1
     predicted = [(tag, item) for item in read_predictions(copied / "eval/test/predictions.jsonl") for tag in item.tags]
     assert (
         document["operating_point"]["tags"] == len(predicted) == document["known"]["tags"] + document["novel"]["tags"]

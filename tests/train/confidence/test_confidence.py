@@ -26,6 +26,7 @@ from optsg.train.confidence.precision_curve import STEPS, PrecisionCurve, assure
 from optsg.train.confidence.rated_tags import (
     MOST_CANDIDATES,
     RatedTags,
+    chance_calibration_error,
     expected_calibration_error,
     rate_tags,
     reliability_bins,
@@ -133,6 +134,17 @@ def test_bins_and_error_are_those_of_the_definition() -> None:
     assert sum(each.tags for each in bins) == 500
     assert reliability_bins(np.array([1.0]), np.array([True]))[0].high == 1.0
     assert expected_calibration_error([]) == 0.0
+
+
+def test_the_error_by_chance_is_that_of_scores_which_are_chances() -> None:
+    dice = np.random.default_rng(0)
+    for count in (80, 3000):
+        scores = dice.beta(2, 2, count)
+        errors = [calibration_error(rated(scores, dice.random(count) < scores)) for _ in range(200)]
+        assert chance_calibration_error(scores) == pytest.approx(np.mean(errors), rel=0.1)
+    assert chance_calibration_error(scores) == chance_calibration_error(scores)
+    assert chance_calibration_error(np.array([0.0, 1.0])) == 0.0
+    assert chance_calibration_error(np.empty(0)) == 0.0
 
 
 def test_the_curve_is_scikit_learn_s() -> None:
