@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+WAKING_SECONDS = 1.0
+"""How often the main thread wakes while it waits for a signal alone."""
+
 
 class StopRequest(threading.Event):
     """Set once somebody asks to stop.
@@ -18,6 +21,18 @@ class StopRequest(threading.Event):
     """
 
     number = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As that of an event.
+
+        The system may hand a signal to any thread, but Python acts on it in the main thread alone, and only once that runs.
+        Asleep for ever, it would not: the signal would be lost until another one came.
+        """
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(WAKING_SECONDS):
+            pass
+        return True
 
 
 @contextmanager
