@@ -207,7 +207,7 @@ def request_of_upload(upload: Upload, title: str | None) -> TagRequest:
         id=upload.name,
         source=upload.name,
         kind=kind,
-        title=title or "",
+        title=printable(title or ""),
         tags=(),
         split="none",
         payload=upload.path,

@@ -221,7 +221,7 @@ def _file(path: Path, title: str | None) -> TagRequest:
         except InputError as error:
             return _failed(path, f"{path}: {error}")
     record = parse_record({"title": values.get("title")})
-    return _request(path, record if title is None else Record(title=title))
+    return _request(path, record if title is None else Record(title=printable(title)))
 
 
 def files_beside(path: Path) -> list[Path]:
