@@ -94,7 +94,9 @@ def _request(
     payload: bytes = b"",
     in_memory: Prepared | VideoFeatures | None = None,
 ) -> TagRequest:
-    item = MediaItem(id=name, source=name, kind=kind, title=printable(title or ""), tags=(), split="none", payload=payload)
+    item = MediaItem(
+        id=name, source=name, kind=kind, title=printable(title or ""), tags=(), split="none", payload=payload
+    )
     return TagRequest(path=name, item=item, in_memory=in_memory)
 
 
