@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from ..errors import InputError
 from ..tags import tag_key, unique_tags
 from .tag_paths import bar_paths, flat_tags, joined_tags
-from .xml_text import Document, check_change, indent_before, read_document, xml_text
+from .xml_text import Document, check_change, indent_before, read_document
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
@@ -119,5 +119,5 @@ def _bag(document: Document, name: str, near: int, items: Iterable[str], indent:
     prefix, rdf = (scope.prefix_of(uri) or usual[uri] for uri in (namespace, RDF))
     declared = "" if scope.prefix_of(namespace) else f' xmlns:{prefix}="{namespace}"'
     step = indent + " " if indent else ""
-    lines = "".join(f"{step}{' ' * bool(step)}<{rdf}:li>{xml_text(item)}</{rdf}:li>" for item in items)
+    lines = "".join(f"{step}{' ' * bool(step)}<{rdf}:li>{document.escaped(item)}</{rdf}:li>" for item in items)
     return f"<{prefix}:{local}{declared}>{step}<{rdf}:Bag>{lines}{step}</{rdf}:Bag>{indent}</{prefix}:{local}>"

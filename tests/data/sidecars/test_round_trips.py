@@ -164,6 +164,27 @@ def test_an_empty_text_is_filled_and_commas_within_tags_do_not_cut_them():
 # --- XMP
 
 
+@pytest.mark.parametrize(
+    "tags", [["red, white", "dog"], ["红，白", "赤、白"], ["St. Bernard", "dog"], ["one two three four five six"]]
+)
+@pytest.mark.parametrize("underscores", [False, True])
+def test_a_second_write_of_any_tags_changes_no_byte(tags, underscores):
+    written = merged_text_tags(None, tags, underscores=underscores)
+    assert merged_text_tags(written, tags, underscores=underscores) == written
+
+
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "windows-1252", "us-ascii"])
+def test_tags_are_read_again_from_a_document_in_another_encoding(encoding):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>\n'
+    tags = ["Käse", "猫", "a & b"]
+    for kind, text in (("nfo", "<movie>\n</movie>"), ("xmp", DARKTABLE.partition("\n")[2])):
+        merge, read = WRITERS[kind]
+        written = merge(f"{head}{text}".encode(), tags)
+        assert written.isascii()
+        assert read(written)["tags"] == tags
+        assert merge(written, tags) == written
+
+
 def test_exiftool_paths_and_flat_tags_are_one_tag_each():
     assert read_xmp(EXIFTOOL.encode()) == {"tags": ["animal/cat"], "title": "Our cat"}
 
