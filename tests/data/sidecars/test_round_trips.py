@@ -333,6 +333,16 @@ def test_metadata_of_hugging_face_keeps_rows_columns_and_lines():
 # --- files
 
 
+def test_metadata_of_hugging_face_knows_a_file_by_any_name_and_keeps_odd_texts():
+    rows = [{"file_name": "b/a.jpg", "title": "one\u2028two\x85three", "tags": ["new"]}]
+    made = merged_metadata(None, rows)
+    assert merged_metadata(made, rows) == made
+    old = '{"file_name": "./b//a.jpg", "title": "x\u2028y", "tags": ["old"]}\r\n\n{"tags": []}'
+    lines = merged_metadata(old.encode("utf-8"), rows).decode("utf-8").split("\n")
+    assert json.loads(lines[0]) == {"file_name": "./b//a.jpg", "title": "x\u2028y", "tags": ["old", "new"]}
+    assert lines[1:] == ["", '{"tags": []}', ""]
+
+
 def test_a_file_is_kept_before_its_first_change_and_not_touched_without_one(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"cat\n")
