@@ -235,6 +235,27 @@ def test_a_document_without_a_place_for_tags_is_left():
         merged_xmp(b"<x/>", ["cat"])
 
 
+def test_tags_of_a_region_are_none_of_the_picture():
+    bag = "<dc:subject><rdf:Bag><rdf:li>a face</rdf:li></rdf:Bag></dc:subject>"
+    region = f"<dc:relation><rdf:Bag><rdf:li><rdf:Description>{bag}</rdf:Description></rdf:li></rdf:Bag></dc:relation>"
+    old = DIGIKAM.replace("<!-- kept -->", region)
+    assert read_xmp(old.encode("utf-8"))["tags"] == ["beach"]
+    written = merged_xmp(old.encode("utf-8"), ["a face", "cat"])
+    assert read_xmp(written)["tags"] == ["beach", "a face", "cat"]
+    assert region in written.decode("utf-8")
+    alone = merged_xmp(old.replace("<rdf:li>beach</rdf:li>", "").encode("utf-8"), ["a face"])
+    assert read_xmp(alone)["tags"] == ["a face"]
+
+
+def test_what_is_said_of_a_tag_is_not_lost():
+    said = '<rdf:li rdf:parseType="Resource"><rdf:value>beach</rdf:value><dc:source>me</dc:source></rdf:li>'
+    old = DIGIKAM.replace("<rdf:li>beach</rdf:li>", said).encode("utf-8")
+    assert read_xmp(old)["tags"] == ["beach"]
+    assert merged_xmp(old, ["beach"]) == old
+    with pytest.raises(InputError, match=r"^its subject says more of its tags than their names$"):
+        merged_xmp(old, ["cat"])
+
+
 def test_one_tag_in_an_attribute_is_read_and_left():
     attribute = DARKTABLE.replace(
         "xmlns:darktable", 'xmlns:dc="http://purl.org/dc/elements/1.1/" dc:subject="cat" xmlns:darktable'
