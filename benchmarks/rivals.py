@@ -67,7 +67,7 @@ def margin(ours: Sequence[DrawnF1], theirs: Sequence[DrawnF1], group: Group) -> 
         100 * (np.mean([run.values[group] for run in ours]) - np.mean([run.values[group] for run in theirs]))
     )
     drawn = np.mean([run.drawn[group] for run in ours], axis=0) - np.mean([run.drawn[group] for run in theirs], axis=0)
-    low, high = interval(100 * drawn, points)
+    low, high = interval(100 * drawn, points, (-100.0, 100.0))
     return f"{points:+.1f} ({low:+.1f} to {high:+.1f})"
 
 

@@ -18,10 +18,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yields the name to write to; what is there when the block ends well becomes ``path``.
 
     Raises:
-        RunError: the file cannot be written (a full disk, no permission); one that was there before is kept.
+        RunError: the file cannot be written (a full disk, no permission), or is a device or pipe, which a file must not take the
+            place of; one that was there before is kept.
     """
     temporary = path.with_name(path.name + ".tmp")
     try:
+        check_is_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         yield temporary
@@ -32,6 +34,16 @@ def whole_file(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise RunError(f"{path} cannot be written: {error.strerror or error}; an earlier one is kept") from error
+
+
+def check_is_replaceable(path: Path) -> None:
+    """Raises OSError for a device, pipe or socket, and for names of them such as ``/dev/stdout``: a renamed file would take its place."""
+    is_other = path.exists() and not (path.is_file() or path.is_dir())
+    if is_other or (path.is_symlink() and path.parent.resolve() == DEVICES):
+        raise OSError(0, "it is no file but a pipe, socket or device")
+
+
+DEVICES = Path("/dev")
 
 
 def keep_owner_and_mode(path: Path, temporary: Path) -> None:
@@ -67,6 +79,7 @@ def lock_out(
     """
     missing = [folder for folder in out.parents if not folder.exists()]
     try:
+        check_is_replaceable(out)
         out.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out.with_name(out.name + ".lock"))
         lock.acquire(timeout=0)

@@ -6,6 +6,7 @@ Which run, which of its evaluations, how tags are to be predicted. Nothing here 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,10 @@ class TaggingOptions:
             raise ConfigError(f"--threshold {self.threshold:g} is out of range; expected 0 to 1")
         if self.favour is not None and self.favour not in FAVOURS:
             raise ConfigError(f"--favour {self.favour} is none of {', '.join(FAVOURS)}")
+        for name in ("decision", "nil_bias"):
+            value = getattr(self, name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"--{name.replace('_', '-')} {value:g} is out of range; expected a finite number")
         points = [
             name for name in ("decision", "favour", "threshold", "min_precision") if getattr(self, name) is not None
         ]

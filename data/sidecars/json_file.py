@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -79,12 +80,13 @@ def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, rep
     Raises:
         InputError: a line is no JSON object, or the tags of a row are no list of texts.
     """
-    new = {str(row[FILE_NAME]): row for row in rows}
-    lines = [] if old is None else text_of(old, "utf-8").splitlines()
+    new = {_normal(row[FILE_NAME]): row for row in rows}
+    # Not splitlines(): texts in JSON may hold what that takes for the end of a line, such as U+2028.
+    lines = text_of(old, "utf-8").removesuffix("\n").split("\n") if old else []
     made = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate((line.removesuffix("\r") for line in lines), start=1):
         row = _row(line, number) if line.strip() else None
-        given = None if row is None else new.pop(str(row.get(FILE_NAME)), None)
+        given = None if row is None else new.pop(_normal(row.get(FILE_NAME)), None)
         if row is None or given is None:
             made.append(line)
             continue
@@ -92,6 +94,11 @@ def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, rep
         made.append(line if tags == row.get("tags") else _text({**row, "tags": tags}, ensure_ascii=False))
     made += [_text(dict(row), ensure_ascii=False) for row in new.values()]
     return "".join(f"{line}\n" for line in made).encode("utf-8")
+
+
+def _normal(name: object) -> str:
+    """A file's name as it is compared: ``./a.jpg`` is ``a.jpg``."""
+    return posixpath.normpath(name) if isinstance(name, str) else ""
 
 
 def _row(line: str, number: int) -> dict[str, Any]:

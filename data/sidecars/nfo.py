@@ -62,7 +62,7 @@ def _with_tags(document: Document, tags: Sequence[str]) -> str:
     numbers = [number for number in document.find(TAG) if document.pieces[number].parent == 0]
     inside = document.pieces[1].start if len(document.pieces) > 1 else root.close_start
     indent = indent_before(text, document.pieces[numbers[0]].start if numbers else inside)
-    lines = "".join(f"{indent}<{TAG}>{xml_text(tag)}</{TAG}>" for tag in tags)
+    lines = "".join(f"{indent}<{TAG}>{document.escaped(tag)}</{TAG}>" for tag in tags)
     for number in reversed(numbers):
         piece = document.pieces[number]
         start = piece.start - len(indent_before(text, piece.start))

@@ -50,20 +50,24 @@ def merged_text_tags(
         InputError: it is not UTF-8, or a caption, which tags would spoil.
     """
     text = "" if old is None or replace else text_of(old)
-    if text.strip() and _is_caption(text.strip()):
-        raise InputError("it holds a sentence and no list of tags")
     there = _tags(text)
     underscores = underscores or _has_underscores(there)
     known = {tag_key(_UNDERSCORE.sub(" ", tag)) for tag in there}
-    new = [tag for tag in unique_tags(tags) if tag_key(_UNDERSCORE.sub(" ", tag)) not in known]
+    spelled = unique_tags(_without_commas(tag) for tag in tags)
+    written = [tag.replace(" ", "_") if underscores else tag for tag in spelled]
+    new = [tag for tag in written if tag_key(_UNDERSCORE.sub(" ", tag)) not in known]
     if not new and there and old is not None:
         return old
-    if "," in "".join(new):
-        new = [tag.replace(",", " ") for tag in new]  # the form has no quotes
-    spelled = [clean_tag(tag).replace(" ", "_") if underscores else clean_tag(tag) for tag in new]
+    if text.strip() and _is_caption(text.strip()):
+        raise InputError("it holds a sentence and no list of tags")
     kept = text.rstrip().rstrip(",").rstrip()
     end = text[len(text.rstrip()) :] if text.strip() else "\n"
-    return (", ".join([kept] * bool(kept) + spelled) + end).encode("utf-8")
+    return (", ".join([kept] * bool(kept) + new) + end).encode("utf-8")
+
+
+def _without_commas(tag: str) -> str:
+    """A tag without what ends one: the form has no quotes."""
+    return re.sub(r"[,，、]", " ", clean_tag(tag))
 
 
 def text_of(data: bytes, encoding: str = "utf-8-sig") -> str:

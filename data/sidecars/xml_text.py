@@ -33,6 +33,9 @@ _MARKUP = re.compile(
 _NAMESPACE = re.compile(r"xmlns(?::([^\s=:]++))?\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)')")
 
 
+_ENCODING = re.compile(r"<\?xml[^>]*?\sencoding\s*=\s*[\"']([^\"'>]*)")
+
+
 @dataclass(kw_only=True)
 class Piece:
     """Where an element stands in a text.
@@ -70,12 +73,19 @@ class Document:
     Attributes:
         text: all of it.
         root: as it was read.
+        is_utf8: whether its declaration says so, or nothing; another encoding is read where the bytes are UTF-8 too.
         pieces: its elements in the order of their first tags.
     """
 
     text: str
     root: Element
+    is_utf8: bool = True
     pieces: list[Piece] = field(default_factory=list)
+
+    def escaped(self, tag: str) -> str:
+        """A tag as the text of an element; other characters than ASCII by their numbers where the encoding has others for them."""
+        text = xml_text(tag)
+        return text if self.is_utf8 else text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
     def find(self, name: str, parent: str | None = None) -> list[int]:
         """Numbers of the elements of a name, of those in a parent of a name."""
@@ -91,7 +101,7 @@ def read_document(data: bytes) -> Document:
     """A document in UTF-8, whose root may be followed by other text, as Kodi allows a link there.
 
     Raises:
-        InputError: it is no XML, declares entities or other encodings, or is too large.
+        InputError: it is no XML, declares entities, is not UTF-8, or is too large.
     """
     if len(data) > LARGEST_XML:
         raise InputError(f"it has more than {LARGEST_XML:,} bytes")
@@ -105,7 +115,9 @@ def read_document(data: bytes) -> Document:
         root = fromstring(whole.removeprefix("\ufeff").encode("utf-8"), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise InputError(f"it is not XML that is read here ({reason_of(error)})") from error
-    return Document(text=text, root=root, pieces=pieces)
+    declared = _ENCODING.match(text.removeprefix("\ufeff"))
+    is_utf8 = declared is None or declared[1].lower() in ("utf-8", "utf8")
+    return Document(text=text, root=root, is_utf8=is_utf8, pieces=pieces)
 
 
 def _pieces(text: str, offset: int) -> Iterator[Piece]:

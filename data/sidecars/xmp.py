@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from ..errors import InputError
 from ..tags import tag_key, unique_tags
 from .tag_paths import bar_paths, flat_tags, joined_tags
-from .xml_text import Document, check_change, indent_before, read_document, xml_text
+from .xml_text import Document, check_change, indent_before, read_document
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
@@ -19,7 +19,8 @@ LIGHTROOM = "http://ns.adobe.com/lightroom/1.0/"
 META = "adobe:ns:meta/"
 
 SUBJECT, PATHS, TITLE = f"{{{DC}}}subject", f"{{{LIGHTROOM}}}hierarchicalSubject", f"{{{DC}}}title"
-DESCRIPTION, BAG, ITEM = f"{{{RDF}}}Description", f"{{{RDF}}}Bag", f"{{{RDF}}}li"
+ALL, DESCRIPTION, ITEM, VALUE = (f"{{{RDF}}}{name}" for name in ("RDF", "Description", "li", "value"))
+LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 
 EMPTY = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
@@ -65,6 +66,8 @@ def merged_xmp(old: bytes | None, tags: Sequence[str], *, replace: bool = False,
         merged = list(wanted) if replace else [*there, *(tag for tag in wanted if tag_key(tag) not in known)]
         if merged != there and _with_attribute(document, name):
             raise InputError(f"it has {name.rpartition('}')[2]} in an attribute, where only one tag has room")
+        if merged != there and _has_more_than_texts(document, name):
+            raise InputError(f"its {name.rpartition('}')[2]} says more of its tags than their names")
         if merged != there:
             data = check_change(document, _with_items(document, name, merged).encode("utf-8"), {name})
     return data
@@ -73,27 +76,52 @@ def merged_xmp(old: bytes | None, tags: Sequence[str], *, replace: bool = False,
 def _items(document: Document, name: str) -> list[str]:
     """Items of the lists of a property, which some write as one text in an attribute or element."""
     found: list[str] = []
-    for element in document.root.iter(name):
-        items = [item.text or "" for item in element.iter(ITEM)]
+    for element in _properties(document, name):
+        items = [item.findtext(f".//{VALUE}") or item.text or "" for item in element.iter(ITEM)]
         found += items or [element.text or ""]
     found += [description.attrib[name] for description in _with_attribute(document, name)]
     return list(unique_tags(found))
 
 
+def _descriptions(document: Document) -> list[Element]:
+    """Those of the file itself: within them there may be others, of a region of a picture or of what it was made of."""
+    return [description for rdf in document.root.iter(ALL) for description in rdf.findall(DESCRIPTION)]
+
+
+def _properties(document: Document, name: str) -> list[Element]:
+    return [element for description in _descriptions(document) for element in description.findall(name)]
+
+
 def _with_attribute(document: Document, name: str) -> list[Element]:
-    return [description for description in document.root.iter(DESCRIPTION) if name in description.attrib]
+    return [description for description in _descriptions(document) if name in description.attrib]
+
+
+def _has_more_than_texts(document: Document, name: str) -> bool:
+    """Whether an item is no text alone: what else it says would be lost."""
+    items = [item for element in _properties(document, name) for item in element.iter(ITEM)]
+    return any(len(item) or not (item.text or item.attrib.keys() <= {LANGUAGE}) for item in items)
+
+
+def _places(document: Document, name: str) -> list[int]:
+    """Numbers of the pieces that :func:`_properties` has, or with the name of a description, :func:`_descriptions`."""
+
+    def parent(number: int) -> int:
+        return document.pieces[number].parent
+
+    found = document.find(name, ALL if name == DESCRIPTION else DESCRIPTION)
+    return [number for number in found if name == DESCRIPTION or document.pieces[parent(parent(number))].name == ALL]
 
 
 def _with_items(document: Document, name: str, items: Iterable[str]) -> str:
     text = document.text
-    numbers = document.find(name, DESCRIPTION)
+    numbers = _places(document, name)
     for number in reversed(numbers[1:]):
         text = text[: document.pieces[number].start].rstrip(" \t") + text[document.pieces[number].end :]
     if numbers:
         piece = document.pieces[numbers[0]]
         bag = _bag(document, name, numbers[0], items, indent_before(text, piece.start))
         return text[: piece.start] + bag + text[piece.end :]
-    if not (descriptions := document.find(DESCRIPTION)):
+    if not (descriptions := _places(document, DESCRIPTION)):
         raise InputError("it has no rdf:Description")
     number = descriptions[0]
     piece = document.pieces[number]
@@ -119,5 +147,5 @@ def _bag(document: Document, name: str, near: int, items: Iterable[str], indent:
     prefix, rdf = (scope.prefix_of(uri) or usual[uri] for uri in (namespace, RDF))
     declared = "" if scope.prefix_of(namespace) else f' xmlns:{prefix}="{namespace}"'
     step = indent + " " if indent else ""
-    lines = "".join(f"{step}{' ' * bool(step)}<{rdf}:li>{xml_text(item)}</{rdf}:li>" for item in items)
+    lines = "".join(f"{step}{' ' * bool(step)}<{rdf}:li>{document.escaped(item)}</{rdf}:li>" for item in items)
     return f"<{prefix}:{local}{declared}>{step}<{rdf}:Bag>{lines}{step}</{rdf}:Bag>{indent}</{prefix}:{local}>"

@@ -166,7 +166,7 @@ def _add_results(app: FastAPI, site: JudgingSite) -> None:
 
     @app.api_route("/verdicts.csv", methods=[*READ])
     def verdicts() -> Response:
-        return Response(report_csv(site.results()).encode("utf-8", "backslashreplace"), media_type="text/csv")
+        return Response(report_csv(site.results()).encode("utf-8"), media_type="text/csv")
 
 
 VideoNumber = Annotated[str, Path(pattern="^[0-9]{1,9}$")]

@@ -162,7 +162,7 @@ def _aligned(rows: list[tuple[str, ...]]) -> str:
 
 
 def report_csv(results: Results) -> str:
-    """One line for each tag of each video: which runs wrote it, the verdict, and what each annotator said."""
+    """One line for each tag of each video: which runs wrote it, the verdict, and what each annotator said; half of a surrogate pair, which UTF-8 cannot hold, is escaped."""
     buffer = io.StringIO()
     said = [
         tuple(answers.get(number, "") for answers in results.given.values()) for number in range(len(results.verdicts))
@@ -171,4 +171,4 @@ def report_csv(results: Results) -> str:
     writer.writerow((*VERDICT_HEADS, *(f"by {name}" for name in results.given)))
     rows = ((*row, *verdicts) for row, verdicts in zip(_verdict_rows(results), said, strict=True))
     writer.writerows(map(as_cell, row) for row in rows)
-    return buffer.getvalue()
+    return buffer.getvalue().encode("utf-8", "backslashreplace").decode("utf-8")

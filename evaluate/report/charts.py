@@ -44,7 +44,7 @@ class Axis:
         if from_zero:
             low = min(low, 0.0)
         if high <= low:
-            high = low + 1.0
+            high = low + max(1.0, abs(low) / 1e6)  # a number beside which 1 is lost
         step = _round_step((high - low) / count)
         if whole:
             step = max(1.0, step)

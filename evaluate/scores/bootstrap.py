@@ -133,16 +133,17 @@ def _example_f1(outcome: Outcomes, weights: NDArray[np.int64]) -> Floats:
     return f1
 
 
-def interval(values: Floats, estimate: float) -> tuple[float, float]:
+def interval(values: Floats, estimate: float, bounds: tuple[float, float]) -> tuple[float, float]:
     """The middle 95 % of (R,) values, moved so that their mean is the estimate on the split itself.
 
     F1 of a drawing is a little too high on average: a video drawn twice is two hits or two misses, and the rarest tags drop out.
+    Moved, an end may lie where no value can, beyond ``bounds``: it then is the bound.
     """
     known = values[~np.isnan(values)]
     if not len(known):
         return estimate, estimate
     low, high = np.quantile(known, (0.025, 0.975)) - known.mean() + estimate
-    return float(low), float(high)
+    return float(max(low, bounds[0])), float(min(high, bounds[1]))
 
 
 Group = Literal["full", "rare", "common", "example"]
@@ -183,9 +184,9 @@ class DrawnF1:
 
     def estimate(self, group: Group) -> Estimate:
         """F1 of a group with its interval."""
-        return Estimate(self.values[group], *interval(self.drawn[group], self.values[group]))
+        return Estimate(self.values[group], *interval(self.drawn[group], self.values[group], (0.0, 1.0)))
 
     def minus(self, other: DrawnF1, group: Group) -> Estimate:
         """By how much it is better than another evaluation of the same videos; the interval is paired."""
         points = self.values[group] - other.values[group]
-        return Estimate(points, *interval(self.drawn[group] - other.drawn[group], points))
+        return Estimate(points, *interval(self.drawn[group] - other.drawn[group], points, (-1.0, 1.0)))

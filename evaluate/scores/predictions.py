@@ -78,6 +78,51 @@ def _tag_row(tag: PredictedTag) -> dict[str, Any]:
     return row
 
 
+TAG_FIELDS: dict[str, tuple[type, ...]] = {
+    "tag": (str,),
+    "score": (int, float),
+    "novel": (bool,),
+    "prompt": (int, type(None)),
+    "pinned": (bool, type(None)),
+    "written": (str, type(None)),
+    "distance": (int, float, type(None)),
+}
+"""Of a tag in JSON."""
+
+
+NEEDED_FIELDS = ("tag", "score", "novel")
+
+
+def check_tag_rows(tags: Any) -> None:
+    """Whether they are what :func:`tag_rows` gives, out of a file that anybody may have changed.
+
+    Raises:
+        ValueError: they are something else.
+        KeyError: a tag lacks something.
+    """
+    if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
+        raise ValueError("its tags are no list of objects")
+    for tag in tags:
+        for name, kinds in TAG_FIELDS.items():
+            value = tag[name] if name in NEEDED_FIELDS else tag.get(name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise ValueError(f"the {name} of a tag is {str(value)[:40]!r}")
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row[name]
+    if not isinstance(value, str):
+        raise ValueError(f"the {name} is {str(value)[:40]!r}")
+    return value
+
+
+def _texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values = row[name]
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name} is no list of texts")
+    return tuple(values)
+
+
 def predict_rows(
     predictor: Predictor,
     store: FeatureStore,
@@ -133,19 +178,20 @@ def read_predictions(path: Path) -> list[ItemPrediction]:
 def _parse_line(line: bytes, place: str) -> ItemPrediction:
     try:
         row = parse_json(line)
+        check_tag_rows(row["tags"])
         tags = tuple(
             PredictedTag(
                 text=tag["tag"],
                 score=tag["score"],
                 novel=tag["novel"],
                 prompt=tag["prompt"],
-                pinned=tag.get("pinned", False),
+                pinned=tag.get("pinned") or False,
                 written=tag.get("written"),
                 distance=tag.get("distance"),
             )
             for tag in row["tags"]
         )
-        return ItemPrediction(id=row["id"], title=row["title"], true=tuple(row["true"]), tags=tags)
+        return ItemPrediction(id=_text(row, "id"), title=_text(row, "title"), true=_texts(row, "true"), tags=tags)
     except JSON_DAMAGE as error:
         raise RunError(
             f"{place} is not a prediction ({reason_of(error)}); expected the fields id, title, true and tags: run optsg-eval again"
@@ -186,6 +232,6 @@ def read_ranked_below(path: Path) -> dict[str, tuple[str, ...]] | None:
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
             rows = [parse_json(line) for line in file]
-        return {row["id"]: tuple(row["tags"]) for row in rows}
+        return {_text(row, "id"): _texts(row, "tags") for row in rows}
     except JSON_DAMAGE as error:
         raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval again") from error

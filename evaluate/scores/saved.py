@@ -6,7 +6,6 @@ With it comes the course of the training, from the run folder's ``log.jsonl``, a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,11 +200,15 @@ def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             yield event
 
 
+LARGEST = 1e100
+"""Beyond it a number of a log is damage, and nothing that can be drawn; NaN is not below it either."""
+
+
 def _numbers(event: dict[str, Any]) -> dict[str, float]:
     return {
         name: float(value)
         for name, value in event.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
     }
 
 

@@ -14,14 +14,14 @@ import anyio.to_thread
 from fastapi import Request
 
 from ...data.errors import DecodeError, OptsgError
-from ...data.inputs.media_folder import SIDECAR_SUFFIX, media_kind
+from ...data.inputs.media_folder import media_kind
 from ...data.inputs.relative_paths import printable
 from ...data.media import Failure, MediaItem
 from ...extract.decoding.file_kinds import media_kind_of
 from ...extract.workers.worker_process import WorkerStartError
 from ..tag.file_encoder import one_file
 from ..tag.media_inputs import request_of
-from ..tag.requests import NO_MEDIA, TagRequest
+from ..tag.requests import NO_MEDIA, TagRequest, files_beside
 from ..tag.tagged_file import TaggedFile
 from .batcher import Job
 from .fields import Ask, read_fields
@@ -159,11 +159,10 @@ class Service:
             return _failed(name, str(error).replace(str(path), name))
 
     def _title_beside(self, path: Path) -> str | None:
-        """``""`` where the ``.info.json`` beside a file leads elsewhere: it is not read; ``None`` lets it be read."""
+        """``""`` where a file beside a file leads elsewhere: none is read; ``None`` lets them be read."""
         assert self.settings.root is not None
         root = self.settings.root.resolve()
-        beside = (path.with_suffix(SIDECAR_SUFFIX), path.with_name(path.name + SIDECAR_SUFFIX))
-        return None if all(one.resolve().is_relative_to(root) for one in beside) else ""
+        return None if all(one.resolve().is_relative_to(root) for one in files_beside(path)) else ""
 
     async def _answer(
         self, request: Request, model: Model, ask: Ask, jobs: Sequence[Job], *, private: Sequence[Path]
@@ -208,7 +207,7 @@ def request_of_upload(upload: Upload, title: str | None) -> TagRequest:
         id=upload.name,
         source=upload.name,
         kind=kind,
-        title=title or "",
+        title=printable(title or ""),
         tags=(),
         split="none",
         payload=upload.path,

@@ -99,7 +99,7 @@ class RowMeasures:
         spread = self.rate(*(("example_based",) if group == "example" else ("label_based", group)), "f1")
         if spread is None:
             return None
-        low, high = interval(100 * self.drawn_f1(group), spread.mean)
+        low, high = interval(100 * self.drawn_f1(group), spread.mean, (0.0, 100.0))
         return Spread(spread.mean, spread.sd, low, high)
 
     def drawn_f1(self, group: str) -> Floats:
@@ -186,5 +186,5 @@ def margin(group: str, ours: RowMeasures, others: Mapping[str, RowMeasures]) -> 
         return None
     best = max(known, key=lambda name: known[name])
     points = mine.mean - known[best]
-    low, high = interval(100 * (ours.drawn_f1(group) - others[best].drawn_f1(group)), points)
+    low, high = interval(100 * (ours.drawn_f1(group) - others[best].drawn_f1(group)), points, (-100.0, 100.0))
     return Margin(group=group, other=best, points=points, low=low, high=high)

@@ -121,6 +121,7 @@ def main(
     stopped, and one by another run or with other options is refused.
     """
     _check_usage(paths, title=chosen["title"], metadata=chosen["metadata"])
+    _check_is_no_metadata(out, chosen["kind"], paths)
     _check_usage_of_out(out, **{name: chosen[name] for name in ("kind", "overwrite", "retry_failed", "as_json")})
     check_beside(**{name: chosen[name] for name in ("sidecar", "replace", "underscores", "segments", "kind")})
     stop = StopRequest()
@@ -270,6 +271,18 @@ def _check_usage_of_out(
         raise click.UsageError("--overwrite tags all files anew and --retry-failed those that failed; give one of them")
     if as_json and out is not None:
         raise click.UsageError("--json prints and --out writes a file; give one of them")
+
+
+def _check_is_no_metadata(out: Path | None, kind: str | None, paths: Sequence[Path]) -> None:
+    """Refuses lines under a name by which they would be read as the metadata of the folder that they are of."""
+    if out is None or out.name.lower() != "metadata.jsonl" or kind not in (None, "jsonl"):
+        return
+    folder = out.parent.resolve()
+    for path in paths:
+        if path.is_dir() and folder.is_relative_to(path.resolve()):
+            raise click.UsageError(
+                f"--out {out} would be read as the metadata of {path}; choose another name, or --format hf, which makes metadata"
+            )
 
 
 def _kept(out: Path | None, overwrite: bool) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ...data.errors import DecodeError
+from ...data.inputs.relative_paths import printable
 from ...data.media import MediaItem, MediaKind
 from ...data.store.schema import VideoFeatures
 from ...extract.decoding.file_kinds import media_kind_of
@@ -93,7 +94,9 @@ def _request(
     payload: bytes = b"",
     in_memory: Prepared | VideoFeatures | None = None,
 ) -> TagRequest:
-    item = MediaItem(id=name, source=name, kind=kind, title=title or "", tags=(), split="none", payload=payload)
+    item = MediaItem(
+        id=name, source=name, kind=kind, title=printable(title or ""), tags=(), split="none", payload=payload
+    )
     return TagRequest(path=name, item=item, in_memory=in_memory)
 
 
@@ -152,15 +155,13 @@ def features_of(given: Features, title: str, files: FileEncoder, name: str) -> V
         raise DecodeError(f"{name}: {len(values):,} features; expected at most {MOST_VECTORS:,}")
     if not is_video and not files.reads_patches:
         raise DecodeError(f"{name}: {files.name} was trained without images and knows no patches; give frames")
-    times = np.asarray(() if given.times is None else given.times, np.float32)
-    if given.times is not None and times.shape != (len(values),):
-        raise DecodeError(f"{name}: {len(times)} times for {len(values)} features")
+    times = _times(given.times, len(values), name)
     if is_video:
         kept = spread(len(values), files.sampling.max_frames)
         values, times = values[kept], times[kept] if len(times) else times
     return VideoFeatures(
         id=name,
-        title=title,
+        title=printable(title),
         tags=(),
         split="none",
         source=name,
@@ -174,9 +175,25 @@ def features_of(given: Features, title: str, files: FileEncoder, name: str) -> V
     )
 
 
+def _times(given: Any, count: int, name: str) -> NDArray[np.float32]:
+    if given is None:
+        return np.zeros(0, np.float32)
+    try:
+        with np.errstate(over="ignore"):  # is refused below
+            times = np.asarray(given, np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DecodeError(f"{name}: times are no list of numbers") from error
+    if times.ndim != 1 or not np.isfinite(times).all():
+        raise DecodeError(f"{name}: times are no list of finite numbers")
+    if len(times) != count:
+        raise DecodeError(f"{name}: {len(times)} times for {count} features")
+    return times
+
+
 def _vectors(given: Any, width: int, what: str, name: str) -> NDArray[np.float16]:
     try:
-        values = np.asarray(given, np.float32)
+        with np.errstate(over="ignore"):  # is refused below
+            values = np.asarray(given, np.float32)
     except (ValueError, TypeError, OverflowError) as error:
         raise DecodeError(f"{name}: {what} are no array of numbers") from error
     if values.ndim != 2 or not len(values) or values.shape[1] != width:

@@ -215,14 +215,26 @@ def _file(path: Path, title: str | None) -> TagRequest:
     values: dict[str, object] = {}
     if media_kind(path.name) is not None and title is None:
         try:
-            for sidecar in (_sidecar(path), path.with_name(path.name + SIDECAR_SUFFIX)):
+            for sidecar in _info_files(path):
                 values |= read_sidecar(sidecar) if sidecar.is_file() else {}
-            beside = [one for name in names_beside(path.name) if (one := path.with_name(name)).is_file()]
-            values = values or read_beside(beside)
+            values = values or read_beside([one for one in _of_other_tools(path) if one.is_file()])
         except InputError as error:
             return _failed(path, f"{path}: {error}")
     record = parse_record({"title": values.get("title")})
-    return _request(path, record if title is None else Record(title=title))
+    return _request(path, record if title is None else Record(title=printable(title)))
+
+
+def files_beside(path: Path) -> list[Path]:
+    """What may lie beside a file and say its title: none of them need be there."""
+    return [*_info_files(path), *_of_other_tools(path)]
+
+
+def _info_files(path: Path) -> list[Path]:
+    return [_sidecar(path), path.with_name(path.name + SIDECAR_SUFFIX)]
+
+
+def _of_other_tools(path: Path) -> list[Path]:
+    return [path.with_name(name) for name in names_beside(path.name)]
 
 
 def _request(path: Path, record: Record) -> TagRequest:

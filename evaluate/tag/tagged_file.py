@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.predicted_tag import PredictedTag
-from ..scores.predictions import tag_rows
+from ..scores.predictions import check_tag_rows, tag_rows
 from .evidence import Evidence
 from .segments import Segments
 
@@ -53,21 +53,6 @@ class TaggedFile:
         return {"path": self.path, "title": self.title, "tags": self.rows()}
 
 
-TAG_FIELDS: dict[str, tuple[type, ...]] = {
-    "tag": (str,),
-    "score": (int, float),
-    "novel": (bool,),
-    "prompt": (int, type(None)),
-    "pinned": (bool, type(None)),
-    "written": (str, type(None)),
-    "distance": (int, float, type(None)),
-}
-"""Of a tag in JSON."""
-
-
-NEEDED_FIELDS = ("tag", "score", "novel")
-
-
 def check_row(row: Any) -> dict[str, Any]:
     """What :meth:`TaggedFile.to_json` gave, out of a file that anybody may have changed.
 
@@ -79,12 +64,5 @@ def check_row(row: Any) -> dict[str, Any]:
         raise ValueError("no path")
     if not all(isinstance(row.get(name, ""), str) for name in ("title", "error")):
         raise ValueError("a title or an error that is no text")
-    tags = row.get("tags", [])
-    if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
-        raise ValueError("its tags are no list of objects")
-    for tag in tags:
-        for name, kinds in TAG_FIELDS.items():
-            value = tag[name] if name in NEEDED_FIELDS else tag.get(name)
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                raise ValueError(f"the {name} of a tag is {str(value)[:40]!r}")
+    check_tag_rows(row.get("tags", []))
     return row

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from optsg.data.errors import RunError
-from optsg.evaluate.options import find_run
+from optsg.data.errors import ConfigError, RunError
+from optsg.evaluate.options import TaggingOptions, find_run
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,11 @@ def test_a_named_run_that_is_not_there():
     message = "there is no run folder at runs/x; runs are made by optsg-train and lie in runs/"
     with pytest.raises(RunError, match=re.escape(message)):
         find_run(Path("runs/x"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["decision", "nil_bias"])
+def test_numbers_that_are_none_are_refused(name, value):
+    message = f"--{name.replace('_', '-')} {value:g} is out of range; expected a finite number"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        TaggingOptions(**{name: value})

@@ -36,10 +36,18 @@ class VideoTags:
     Attributes:
         pinned: tags that it has; they come first.
         forbidden: tags that it does not have.
+
+    Raises:
+        ConfigError: one of them has no character that is seen.
     """
 
     pinned: tuple[str, ...] = ()
     forbidden: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, tags in (("pinned", self.pinned), ("forbidden", self.forbidden)):
+            if not all(map(clean_tag, tags)):
+                raise ConfigError(f"a {name} tag is empty; give its name, or leave it out")
 
 
 class TagControl:

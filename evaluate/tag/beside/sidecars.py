@@ -75,8 +75,9 @@ def _xmp_writer(options: SidecarOptions) -> Writer:
         media = media_of(tagged)
         if media is None:
             return False
-        there = [one for one in (media.with_name(f"{media.name}.xmp"), media.with_suffix(".xmp")) if one.is_file()]
-        path = there[0] if there else media.with_name(f"{media.name}.xmp")
+        path, of_stem = media.with_name(f"{media.name}.xmp"), media.with_suffix(".xmp")
+        if of_stem.is_file() and not path.is_file() and _other_of_stem(media) is None:
+            path = of_stem
         tags = _texts(tagged)
         separator = options.separator or find_separator(tags)
         return update_file(path, lambda old: merged_xmp(old, tags, replace=options.replace, separator=separator))
@@ -126,13 +127,18 @@ def _shared_path(tagged: TaggedFile, suffix: str) -> Path | None:
     media = media_of(tagged)
     if media is None:
         return None
+    if (other := _other_of_stem(media)) is not None:
+        raise InputError(f"{media.with_suffix(suffix)} would be of {media.name} and {other.name}; it was left as it is")
+    return media.with_suffix(suffix)
+
+
+def _other_of_stem(media: Path) -> Path | None:
+    """Another video or picture that is called the same but for its suffix."""
     others = (media.with_suffix(form) for one in VIDEO_SUFFIXES | IMAGE_SUFFIXES for form in (one, one.upper()))
     for other in others:
         if other.name != media.name and other.is_file() and not other.samefile(media):
-            raise InputError(
-                f"{media.with_suffix(suffix)} would be of {media.name} and {other.name}; it was left as it is"
-            )
-    return media.with_suffix(suffix)
+            return other
+    return None
 
 
 def _texts(tagged: TaggedFile) -> list[str]:

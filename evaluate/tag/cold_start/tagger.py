@@ -13,7 +13,7 @@ from ....data.predicted_tag import PredictedTag
 from ....data.store.schema import VideoFeatures
 from ....data.tag_hierarchy import FLAT, FOUND, TagHierarchy, find_separator
 from ....data.tag_list import OPEN, TagList, read_tag_list
-from ....data.tags import tag_key
+from ....data.tags import tag_key, unique_tags
 from ....extract.decoding.sampling import Sampling
 from ....extract.encoders.image_encoder import open_image_encoder
 from ....train.writing.tag_control import VideoTags
@@ -84,12 +84,21 @@ class UntrainedTagger:
 
     def check(self, wishes: VideoTags) -> None:
         """Raises ConfigError: a tag is pinned that is forbidden or blocked."""
+        wishes = self._spelled(wishes)
         forbidden = {tag_key(tag) for tag in wishes.forbidden}
         for pin in wishes.pinned:
             if tag_key(pin) in forbidden | self._list.blocked:
                 raise ConfigError(
                     f"“{pin}” is both pinned and {'forbidden' if tag_key(pin) in forbidden else 'blocked'}"
                 )
+
+    def _spelled(self, wishes: VideoTags) -> VideoTags:
+        """Each tag once, as the list spells it, an alias as its tag."""
+
+        def spelled(tags: Iterable[str]) -> tuple[str, ...]:
+            return unique_tags(self._list.spelling_of.get(tag_key(tag), tag) for tag in tags)
+
+        return VideoTags(pinned=spelled(wishes.pinned), forbidden=spelled(wishes.forbidden))
 
     def tag_one(self, path: Path, title: str | None = None, wishes: VideoTags | None = None) -> TaggedFile:
         """One video or image, decoded in a process that stays for the next; arguments and errors as those of ``FileTagger.tag_one``."""
@@ -132,6 +141,7 @@ class UntrainedTagger:
             except ConfigError as error:
                 outcomes.append(TaggedFile(path=request.path, error=f"{request.path}: {error}"))
                 continue
+            own = self._spelled(own)
             finished = _finished(tags, own)
             tagged = TaggedFile(path=request.path, title=features.title, tags=finished, sidecar=request.sidecar)
             outcomes.append(with_parents(tagged, self.hierarchy, own, self._list.blocked))

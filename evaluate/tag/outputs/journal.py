@@ -24,6 +24,11 @@ from ..tagged_file import TaggedFile, check_row
 from .made_with import MadeWith, check_record, record_path, write_record
 
 
+def real_path(path: Path) -> Path:
+    """Where a link leads, be there something or not: what is written goes there, and the link stays one."""
+    return Path(os.path.realpath(path))
+
+
 class Journal:
     """One JSON object a line (:meth:`TaggedFile.to_json`). Use as a context manager.
 
@@ -44,7 +49,8 @@ class Journal:
         self._is_fresh = True
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = path.open("r+b") if path.exists() else path.open("x+b")
+            real = real_path(path)
+            self._file: BinaryIO = real.open("r+b") if real.exists() else real.open("x+b")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
         try:
@@ -82,7 +88,7 @@ class Journal:
     def _take_failed_out(self) -> None:
         """Replaces the file by one without the lines of files that failed, at whose end it then is."""
         self._file.seek(0)
-        with whole_file(self.path) as temporary, temporary.open("wb") as kept:
+        with whole_file(real_path(self.path)) as temporary, temporary.open("wb") as kept:
             kept.writelines(line for number, line in enumerate(self._file, start=1) if not self._read(line, number)[1])
         self._file.close()
         self._file = self.path.open("r+b")

@@ -27,7 +27,7 @@ from ....data.whole_files import lock_out, whole_file
 from ...scores.predictions import json_line
 from ..tagged_file import TaggedFile
 from .hugging_face import HuggingFaceOutput
-from .journal import Journal, PathSet
+from .journal import Journal, PathSet, real_path
 from .made_with import MadeWith, check_made_with, check_record, record_path, write_record
 
 
@@ -102,7 +102,7 @@ class TableOutput(ABC):
         """With ``overwrite``, the old file goes once there is something new: the next command shall go on with that."""
         if self._replaces:
             try:
-                self.path.unlink(missing_ok=True)
+                real_path(self.path).unlink(missing_ok=True)
             except OSError as error:
                 raise RunError(f"{self.path} cannot be written: {error.strerror or error}") from error
             self._replaces = False
@@ -116,7 +116,7 @@ class TableOutput(ABC):
         self._begin_anew()
         self._journal.finish()
         if self._journal.path.stat().st_size or not self.path.exists():
-            with whole_file(self.path) as temporary:
+            with whole_file(real_path(self.path)) as temporary:
                 self.save(temporary, self._merged())
         self._journal.remove()
 

@@ -164,6 +164,27 @@ def test_an_empty_text_is_filled_and_commas_within_tags_do_not_cut_them():
 # --- XMP
 
 
+@pytest.mark.parametrize(
+    "tags", [["red, white", "dog"], ["红，白", "赤、白"], ["St. Bernard", "dog"], ["one two three four five six"]]
+)
+@pytest.mark.parametrize("underscores", [False, True])
+def test_a_second_write_of_any_tags_changes_no_byte(tags, underscores):
+    written = merged_text_tags(None, tags, underscores=underscores)
+    assert merged_text_tags(written, tags, underscores=underscores) == written
+
+
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "windows-1252", "us-ascii"])
+def test_tags_are_read_again_from_a_document_in_another_encoding(encoding):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>\n'
+    tags = ["Käse", "猫", "a & b"]
+    for kind, text in (("nfo", "<movie>\n</movie>"), ("xmp", DARKTABLE.partition("\n")[2])):
+        merge, read = WRITERS[kind]
+        written = merge(f"{head}{text}".encode(), tags)
+        assert written.isascii()
+        assert read(written)["tags"] == tags
+        assert merge(written, tags) == written
+
+
 def test_exiftool_paths_and_flat_tags_are_one_tag_each():
     assert read_xmp(EXIFTOOL.encode()) == {"tags": ["animal/cat"], "title": "Our cat"}
 
@@ -212,6 +233,27 @@ def test_a_document_in_one_line_stays_one():
 def test_a_document_without_a_place_for_tags_is_left():
     with pytest.raises(InputError, match="no rdf:Description"):
         merged_xmp(b"<x/>", ["cat"])
+
+
+def test_tags_of_a_region_are_none_of_the_picture():
+    bag = "<dc:subject><rdf:Bag><rdf:li>a face</rdf:li></rdf:Bag></dc:subject>"
+    region = f"<dc:relation><rdf:Bag><rdf:li><rdf:Description>{bag}</rdf:Description></rdf:li></rdf:Bag></dc:relation>"
+    old = DIGIKAM.replace("<!-- kept -->", region)
+    assert read_xmp(old.encode("utf-8"))["tags"] == ["beach"]
+    written = merged_xmp(old.encode("utf-8"), ["a face", "cat"])
+    assert read_xmp(written)["tags"] == ["beach", "a face", "cat"]
+    assert region in written.decode("utf-8")
+    alone = merged_xmp(old.replace("<rdf:li>beach</rdf:li>", "").encode("utf-8"), ["a face"])
+    assert read_xmp(alone)["tags"] == ["a face"]
+
+
+def test_what_is_said_of_a_tag_is_not_lost():
+    said = '<rdf:li rdf:parseType="Resource"><rdf:value>beach</rdf:value><dc:source>me</dc:source></rdf:li>'
+    old = DIGIKAM.replace("<rdf:li>beach</rdf:li>", said).encode("utf-8")
+    assert read_xmp(old)["tags"] == ["beach"]
+    assert merged_xmp(old, ["beach"]) == old
+    with pytest.raises(InputError, match=r"^its subject says more of its tags than their names$"):
+        merged_xmp(old, ["cat"])
 
 
 def test_one_tag_in_an_attribute_is_read_and_left():
@@ -310,6 +352,16 @@ def test_metadata_of_hugging_face_keeps_rows_columns_and_lines():
 
 
 # --- files
+
+
+def test_metadata_of_hugging_face_knows_a_file_by_any_name_and_keeps_odd_texts():
+    rows = [{"file_name": "b/a.jpg", "title": "one\u2028two\x85three", "tags": ["new"]}]
+    made = merged_metadata(None, rows)
+    assert merged_metadata(made, rows) == made
+    old = '{"file_name": "./b//a.jpg", "title": "x\u2028y", "tags": ["old"]}\r\n\n{"tags": []}'
+    lines = merged_metadata(old.encode("utf-8"), rows).decode("utf-8").split("\n")
+    assert json.loads(lines[0]) == {"file_name": "./b//a.jpg", "title": "x\u2028y", "tags": ["old", "new"]}
+    assert lines[1:] == ["", '{"tags": []}', ""]
 
 
 def test_a_file_is_kept_before_its_first_change_and_not_touched_without_one(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from optsg.evaluate.judge.answers import Answer, AnswerFile, Verdict
@@ -34,6 +35,11 @@ def test_csv(questions: Questions, answers: AnswerFile):
         "b,title of b,puppy,first,first,0,2,0,not relevant,not,not\n"
         "d,title of d,moon,first,first,0,0,0,not judged,,\n"
     )
+
+
+def test_half_of_a_surrogate_pair_can_be_written(questions: Questions, answers: AnswerFile):
+    odd = replace(questions, videos=tuple(replace(video, title="half \ud800") for video in questions.videos))
+    assert "a,half \\ud800,fluff" in report_csv(results_of(odd, answers)).encode("utf-8").decode("utf-8")
 
 
 def test_text(questions: Questions, answers: AnswerFile):

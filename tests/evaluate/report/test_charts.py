@@ -22,6 +22,13 @@ def test_an_axis_has_round_ticks_around_the_values(values, ticks):
     assert axis.high >= max(values)
 
 
+@pytest.mark.parametrize("value", [1e20, -1e20, 9e99])
+def test_a_number_beside_which_one_is_lost_has_an_axis(value):
+    axis = Axis.around([value])
+    assert axis.low <= value < axis.high
+    assert 0 <= axis.place(value) < 1
+
+
 def test_an_axis_of_epochs_has_whole_ticks_and_no_room_at_its_ends():
     axis = Axis.around([1.0, 3.0], whole=True)
     assert (axis.low, axis.high) == (1.0, 3.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from optsg.data.metrics import per_tag_scores, score_predictions
@@ -71,10 +73,23 @@ def test_drawings_are_the_same_each_time_and_hold_as_many_videos() -> None:
 
 
 def test_the_interval_is_centred_on_the_estimate() -> None:
-    low, high = interval(np.linspace(0, 1, 1001), 0.7)
+    low, high = interval(np.linspace(0, 1, 1001), 0.7, (0, 2))
     assert (low, high) == pytest.approx((0.225, 1.175))
 
 
+def test_an_interval_ends_where_values_do() -> None:
+    drawn = np.array([0.9, 0.99, 1.0, 1.0])
+    assert interval(drawn, 0.98, (0.0, 1.0))[1] == 1.0
+    assert interval(100 * drawn, 98.0, (0.0, 100.0))[1] == 100.0
+    assert interval(1 - drawn, 0.02, (0.0, 1.0))[0] == 0.0
+    items = [ItemPrediction(id=str(n), title="", true=("tag 1",), tags=()) for n in range(3)]
+    good = [replace(item, tags=(PredictedTag(text="tag 1", score=1.0, novel=False),)) for item in items]
+    outcome = outcomes([*good, items[0], *good * 5], COUNTS)
+    values = f1_by_drawing(outcome, draw(19))
+    assert interval(values["full"], 36 / 37, (0.0, 1.0)) == pytest.approx((36 / 37, 1.0), abs=0.1)
+    assert interval(values["full"], 36 / 37, (0.0, 1.0))[1] <= 1.0
+
+
 def test_drawings_without_a_tag_of_the_group_are_passed_over() -> None:
-    assert interval(np.array([np.nan, 0.2, 0.4, np.nan]), 0.3) == pytest.approx((0.205, 0.395))
-    assert interval(np.array([np.nan]), 0.0) == (0.0, 0.0)
+    assert interval(np.array([np.nan, 0.2, 0.4, np.nan]), 0.3, (0.0, 1.0)) == pytest.approx((0.205, 0.395))
+    assert interval(np.array([np.nan]), 0.0, (0.0, 1.0)) == (0.0, 0.0)

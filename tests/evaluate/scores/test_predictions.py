@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+from typing import Any
 
 import pytest
 from optsg.data.errors import RunError
@@ -108,6 +109,32 @@ def test_a_line_that_is_no_prediction_is_named(tmp_path, line, found):
     path.write_text('{"id":"a","title":"","true":[],"tags":[]}\n' + line + "\n")
     with pytest.raises(RunError, match=re.escape(f"{path}, line 2 is not a prediction ({found}")):
         read_predictions(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"id": 5}, "the id is '5'"),
+        ({"title": None}, "the title is 'None'"),
+        ({"true": "red"}, "true is no list of texts"),
+        ({"true": [1]}, "true is no list of texts"),
+        ({"tags": {"tag": "red"}}, "its tags are no list of objects"),
+        ({"score": "high"}, "the score of a tag is 'high'"),
+        ({"score": None}, "the score of a tag is 'None'"),
+        ({"score": True}, "the score of a tag is 'True'"),
+        ({"tag": 5}, "the tag of a tag is '5'"),
+        ({"novel": "no"}, "the novel of a tag is 'no'"),
+        ({"prompt": "x"}, "the prompt of a tag is 'x'"),
+    ],
+)
+def test_values_of_another_kind_are_named(tmp_path, changed, found):
+    tag: dict[str, Any] = {"tag": "red", "score": 0.5, "novel": False, "prompt": 1}
+    row: dict[str, Any] = {"id": "a", "title": "", "true": ["red"]}
+    tag |= {name: value for name, value in changed.items() if name in tag}
+    row = {"tags": [tag], **row, **{name: value for name, value in changed.items() if name not in tag}}
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(RunError, match=re.escape(f"line 1 is not a prediction ({found})")):
+        read_predictions(tmp_path / "predictions.jsonl")
 
 
 def test_a_split_is_predicted_in_batches_and_in_order(store, fake_predictor):

@@ -45,6 +45,18 @@ def test_an_epoch_that_was_run_again_counts_once_and_a_torn_line_not_at_all(tmp_
     assert read_training_history(path).curve("train_loss") == [(1.0, 4.0), (2.0, 3.0)]
 
 
+def test_numbers_that_no_training_has_are_passed_over(tmp_path):
+    path = write(
+        tmp_path / "log.jsonl",
+        {"event": "epoch", "epoch": 1, "train_loss": 1e300},
+        {"event": "epoch", "epoch": 1e300, "train_loss": 1.0},
+        {"event": "epoch", "epoch": 2, "train_loss": -1e308, "val_loss": 2},
+    )
+    log = read_training_history(path)
+    assert log.curve("train_loss") == []
+    assert log.curve("val_loss") == [(2.0, 2.0)]
+
+
 def test_of_equally_good_epochs_the_first_is_the_best():
     log = TrainingHistory(({"epoch": 1.0, "f1": 0.1}, {"epoch": 2.0, "f1": 0.3}, {"epoch": 3.0, "f1": 0.3}))
     assert log.best_epoch("f1") == 2

@@ -122,6 +122,21 @@ def test_no_path_leads_out_of_the_folder(service, root, name, why):
     assert str(root) not in answer.body["error"]
 
 
+@pytest.mark.parametrize(
+    "name", ["told.info.json", "told.png.info.json", "told.json", "told.txt", "told.nfo", "told.png.xmp"]
+)
+def test_no_file_beside_one_is_read_from_elsewhere(service, root, name, tmp_path):
+    (tmp_path / "elsewhere").write_text('{"title": "a secret"}' if name.endswith("json") else "A secret. It is kept.")
+    (root / "inner" / "told.png").write_bytes((root / "red4.png").read_bytes())
+    (root / "inner" / name).symlink_to(tmp_path / "elsewhere")
+    try:
+        answer = service.tag([], [("path", "inner/told.png")])
+    finally:
+        (root / "inner" / name).unlink()
+    assert answer.status == 200, answer.body
+    assert answer.body["results"][0]["title"] == ""
+
+
 def test_fields_mean_what_the_options_mean(service, colour_run, media, tmp_path):
     path = next(path for path in media if path.name == "blue5.png")
     upload = [(path.name, path.read_bytes())]

@@ -313,6 +313,21 @@ def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
         assert optsg_tag(*options).exit_code == 2
 
 
+@pytest.mark.parametrize("place", ["in", "in/inner"])
+def test_an_output_is_not_the_metadata_of_its_own_folder(tmp_path, place):
+    (tmp_path / "in" / "inner").mkdir(parents=True)
+    out = tmp_path / place / "metadata.jsonl"
+    result = optsg_tag(tmp_path / "in", "--out", out, "--run", tmp_path)
+    assert result.exit_code == 2
+    assert "would be read as the metadata of" in " ".join(result.stderr.split())
+    assert not out.exists()
+    for options in (
+        (tmp_path / "in", "--out", out, "--format", "hf"),
+        (tmp_path / "in/inner", "--out", tmp_path / "metadata.jsonl"),
+    ):
+        assert optsg_tag(*options, "--run", tmp_path).exit_code == 1, "the run is none"
+
+
 def test_no_run_yet(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = optsg_tag("a.mp4")

@@ -268,6 +268,19 @@ def test_another_file_is_not_written_over(tmp_path, name, content, error):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_what_a_link_names_is_written_where_it_leads(folder, tmp_path, suffix):
+    (tmp_path / "far").mkdir()
+    out, real = tmp_path / f"out.{suffix}", tmp_path / "far" / f"real.{suffix}"
+    out.symlink_to(real)
+    for again, anew, counted in ((False, False, 26), (True, False, 0), (False, True, 26)):
+        counts = run_all(folder, out, FakeTagger(), retry_failed=again, overwrite=anew)
+        assert counts.tagged == counted
+        assert out.is_symlink()
+        assert len(contents(real)) == 30
+    assert [path.name for path in (tmp_path / "far").iterdir()] == [real.name]
+
+
 def test_a_file_named_twice_is_tagged_once(folder, tmp_path):
     tagger = FakeTagger()
     with open_output(tmp_path / "out.jsonl", None, MADE_WITH) as output:

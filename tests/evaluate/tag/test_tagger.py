@@ -8,9 +8,11 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import optsg
 import pytest
 from huggingface_hub import ModelCard, hub_mixin
+from optsg.data.errors import DecodeError
 from optsg.data.inputs import open_inputs
 from optsg.data.tag_table import TagTable
 from optsg.extract.decoding.sampling import Sampling
@@ -83,6 +85,22 @@ def test_tags_with_evidence(run, picture):
     assert [word for word, _ in found.evidence.words] == ["a", "square"]
     assert found.evidence.frames == ()
     assert [tag.text for tag in tagger.tag(picture, forbid=["red"])] == []
+
+
+@pytest.mark.parametrize("times", ["ab", {"a": 1}, 5, [None, 1], [1e39, 2], [[1], [2]], [1, 2, 3]])
+def test_times_that_are_none_are_refused(run, times):
+    tagger = optsg.Tagger.from_pretrained(run, device="cpu", evidence=True)
+    frames = np.ones((2, tagger._files.files.frame_dim))
+    with pytest.raises(DecodeError, match=r"^media: (times are no list of|3 times for 2 features)"):
+        tagger.tag(optsg.Features(frames=frames, times=times))
+
+
+def test_titles_hold_what_can_be_written(run, picture):
+    tagger = optsg.Tagger.from_pretrained(run, device="cpu", workers=1)
+    frames = np.ones((2, tagger._files.files.frame_dim))
+    media = [optsg.Features(frames=frames), picture.read_bytes(), picture]
+    titles = [tagged.title for tagged in tagger.tag_many([(one, "half \ud800, byte \udcff,\nline") for one in media])]
+    assert titles == ["half \N{REPLACEMENT CHARACTER}, byte \\xff, line"] * 3
 
 
 def test_many_files_are_tagged_as_one_by_one(run, picture):

@@ -125,6 +125,16 @@ def test_pinned_tags_come_first_and_forbidden_ones_go(by_clip, folder):
     assert (result.exit_code, "blocked" in result.stderr) == (1, True)
 
 
+@MOSTLY_CLIP
+def test_pinned_and_forbidden_tags_are_those_of_the_list_each_once(by_clip, folder):
+    (folder.parent / "tags.txt").write_text("Red Panda\nsea -> lake\n", encoding="utf-8")
+    options = ("--vocabulary", folder.parent / "tags.txt", "--threshold", "0")
+    rows = rows_of(optsg_tag(*by_clip, *options, "--pin", "red panda", "--pin", "RED  PANDA", "--forbid", "sea"))
+    assert [tag["tag"] for tag in rows["IMG_0001.png"]["tags"]] == ["Red Panda"]
+    result = optsg_tag(*by_clip, *options, "--pin", "sea", "--forbid", "lake")
+    assert (result.exit_code, "is both pinned and forbidden" in result.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -266,6 +266,14 @@ def test_contradictions_are_one_sentence(make: Make) -> None:
         control.batch([VideoTags(pinned=("Dog",))])
 
 
+@pytest.mark.parametrize("tag", ["", " ", "\u200b", "\ud800"])
+def test_a_tag_that_nobody_sees_is_neither_pinned_nor_forbidden(tag: str) -> None:
+    with pytest.raises(ConfigError, match=r"^a pinned tag is empty; give its name, or leave it out$"):
+        VideoTags(pinned=("cat", tag))
+    with pytest.raises(ConfigError, match=r"^a forbidden tag is empty"):
+        VideoTags(forbidden=(tag,))
+
+
 def test_more_pins_than_prompts_or_room_are_all_given(make: Make, batch: Batch) -> None:
     pins = tuple(f"tag number {number}" for number in range(40))
     for kind in ("op-tsg", "op-tsg sequential", "order-free", "prompt-label", "bin"):

@@ -14,6 +14,7 @@ from optsg.data.inputs import open_inputs
 from optsg.data.media import MediaItem
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.sidecars.files import BACKUP
+from optsg.data.sidecars.xmp import merged_xmp, read_xmp
 from optsg.data.tag_hierarchy import TagHierarchy
 from optsg.evaluate.tag.beside.options import CSV_SEPARATORS, KINDS
 from optsg.evaluate.tag.beside.sidecars import SidecarOptions, writers
@@ -136,6 +137,22 @@ def test_a_name_that_two_files_share_is_of_neither(media, tmp_path):
     assert (media / "a.webm.xmp").is_file()
     assert counts.not_updated == 2
     assert "a.txt would be of a.mp4 and a.webm" in said[0]
+
+
+def test_an_xmp_that_two_files_share_gets_the_tags_of_neither(media, tmp_path):
+    shared = media / "a.xmp"
+    shared.write_bytes(merged_xmp(None, ["there before"]))
+    before = shared.read_bytes()
+    (media / "a.webm").write_bytes(b"another")
+    assert tag(media, tmp_path / "1.jsonl", "new", kinds=["xmp"]).not_updated == 0
+    assert shared.read_bytes() == before
+    assert (media / "a.mp4.xmp").is_file()
+    assert (media / "a.webm.xmp").is_file()
+    for name in ("a.webm", "a.webm.xmp", "a.mp4.xmp"):
+        (media / name).unlink()
+    tag(media, tmp_path / "2.jsonl", "new", kinds=["xmp"])
+    assert read_xmp(shared.read_bytes())["tags"] == ["there before", "new"]
+    assert not (media / "a.mp4.xmp").exists()
 
 
 def test_a_file_that_could_not_be_tagged_gets_nothing(tmp_path):
