@@ -318,3 +318,30 @@ def test_words_for_nothing_and_entities_in_titles_and_ids(folder):
     assert [failure.error for failure in failures] == [
         "metadata.csv, line 4: id is '1.23457E+18', a number that a spreadsheet has shortened; export the column as text"
     ]
+
+
+def test_a_column_that_begins_after_a_thousand_rows_is_read_as_those_before(folder):
+    late = {"file_name": "a.mp4", "id": "A", "keywords": ["cat"], "split": "test"}
+    objects = [json.dumps({"file_name": f"{n}.mp4", "title": "x"}) for n in range(1500)] + [json.dumps(late)]
+    for name, text in (("late.jsonl", "\n".join(objects)), ("late.json", f"[{','.join(objects)}]")):
+        (folder / name).write_text(text)
+        items, _ = read(folder, metadata=folder / name)
+        assert [(item.id, item.tags, item.split) for item in items][:1] == [("A", ("cat",), "test")], name
+
+
+def test_two_names_of_an_object_that_are_one_column_make_a_bad_row(folder):
+    objects = ['{"file_name":"a.mp4","Tags":["cat"],"tags":null}', '{"file_name":"c.png","tags":["dog"],"X":1,"x":2}']
+    for name, text in (("case.jsonl", "\n".join(objects)), ("case.json", f"[{','.join(objects)}]")):
+        (folder / name).write_text(text)
+        items, failures = read(folder, metadata=folder / name)
+        assert [(item.id, item.tags) for item in items] == [("c", ("dog",)), ("b", ())]
+        assert [failure.error.partition(": ")[2] for failure in failures] == ["2 columns are called 'tags'"]
+
+
+def test_a_json_list_with_a_name_twice_in_an_object_is_refused(folder):
+    content = b'[{"file_name": "c.png"}, {"file_name": "a.mp4", "tags": ["cat"], "tags": ["dog"]}]'
+    message = ", after item 1: not JSON (the name 'tags' occurs twice in one object)"
+    expect_unusable(folder, content, "metadata.json", message)
+    fine = [{"file_name": "a.mp4", "tags": ["cat"], "more": [{"x": {"x": 1}}, {"x": 2}]}, {"file_name": "c.png"}]
+    (folder / "metadata.json").write_text(json.dumps(fine))
+    assert [item.id for item in read(folder)[0]] == ["a", "c", "b"]
