@@ -23,7 +23,7 @@ from .media_column import (
     class_names,
     has_names,
     kind_of_column,
-    named_classes,
+    with_class_names,
 )
 from .row_files import NAMES_AT_ONCE, RowFile
 
@@ -71,10 +71,7 @@ class _Table:
         """Of every row the picture or video, and the other values by what they are read as."""
         names = [self.exact[column] for column in self.columns.source.values()]
         for row in self.rows.rows([self.media, *names]):
-            values = {
-                name: named_classes(value, self.classes[name]) if name in self.classes else value
-                for name, value in row.items()
-            }
+            values = with_class_names(row, self.classes)
             yield row[self.media], self.columns.renamed({column_name(name): values[name] for name in names})
 
     def names(self) -> Iterator[str]:

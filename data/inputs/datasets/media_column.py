@@ -72,11 +72,23 @@ def class_names(schema: Any) -> dict[str, Sequence[str]]:
     """Of every column of classes, what their numbers stand for."""
     found: dict[str, Sequence[str]] = {}
     for name, feature in _features(schema).items():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else None
+        inner = _inner(feature)
         names = inner.get("names") if _type(inner) == "ClassLabel" and isinstance(inner, dict) else None
         if isinstance(names, list) and all(isinstance(one, str) for one in names):
             found[name] = names
     return found
+
+
+def _inner(feature: object) -> object:
+    """Of a list, what is in it: ``datasets`` writes one as ``{"feature": …}``, before its version 4 also as ``[…]``."""
+    if isinstance(feature, list):
+        return feature[0] if len(feature) == 1 else None
+    return feature.get("feature", feature) if isinstance(feature, dict) else None
+
+
+def with_class_names(row: Mapping[str, object], classes: Mapping[str, Sequence[str]]) -> dict[str, object]:
+    """A row with names in place of numbers of classes; ``classes`` as of :func:`class_names`."""
+    return {name: named_classes(value, classes[name]) if name in classes else value for name, value in row.items()}
 
 
 def named_classes(value: object, names: Sequence[str]) -> object:

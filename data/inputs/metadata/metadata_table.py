@@ -263,12 +263,15 @@ class TsvTable(CsvTable):
 
 
 class ParquetTable:
-    """A Parquet file, read in batches of rows and only the columns in use."""
+    """A Parquet file, read in batches of rows and only the columns in use; numbers of classes are the classes' names."""
 
     def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
+        from ..datasets.media_column import class_names
+
         with self._open() as file:
             names = [str(name) for name in file.schema_arrow.names]
+            self._classes = class_names(file.schema_arrow)
             rows = file.metadata.num_rows
         self.columns = choice.of(path, names)
         self._names = [name for name in names if column_name(name) in self.columns.source.values()]
@@ -277,12 +280,15 @@ class ParquetTable:
 
     def rows(self) -> Iterator[Row]:
         """One row for each of the file's, counted from 1."""
+        from ..datasets.media_column import with_class_names
+
         number = 0
         with self._open() as file:
             for batch in self._batches(file):
                 for values in batch:
                     number += 1
-                    yield Row(where=f"row {number}", values=self.columns.renamed(_by_name(values)))
+                    named = _by_name(with_class_names(values, self._classes))
+                    yield Row(where=f"row {number}", values=self.columns.renamed(named))
 
     def _open(self) -> Any:
         import pyarrow.parquet as pq

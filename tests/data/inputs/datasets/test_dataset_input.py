@@ -138,6 +138,18 @@ def test_classes_are_their_names(tmp_path: Path) -> None:
     assert [one.tags for one in items(path, columns="tags=label")] == [("dog",), ()]
 
 
+def test_classes_in_a_list_as_datasets_wrote_it_before_version_4_and_in_a_table_of_a_folder(tmp_path: Path) -> None:
+    features = {"tags": [{"_type": "ClassLabel", "names": ["cat", "dog"]}]}
+    form = schema(features, image=pa.binary(), tags=pa.list_(pa.int64()))
+    path = write_parquet(tmp_path / "x.parquet", [{"image": b"1", "tags": [1, 0]}, {"image": b"2", "tags": [5]}], form)
+    assert [one.tags for one in items(path)] == [("dog", "cat"), ()]
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.png").write_bytes(png(1))
+    form = schema(features, file_name=pa.string(), tags=pa.list_(pa.int64()))
+    write_parquet(tmp_path / "set" / "metadata.parquet", [{"file_name": "a.png", "tags": [1, 0]}], form)
+    assert [one.tags for one in items(tmp_path / "set")] == [("dog", "cat")]
+
+
 def test_names_of_several_rows_tell_nothing_apart(tmp_path: Path) -> None:
     content = rows(0, 4)
     for row, name in zip(content, ("a/image.png", "a/image.png", "/tmp/b.png", None), strict=True):
