@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import InputError, reason_of
+from ...foreign.csv_cells import TAG_COLUMNS, from_cell
 from ...foreign.json_reader import parse_json
 from .columns import FILE_NAME, ColumnMap, MetadataOptions, column_name, readable_names
 from .json_list import BYTE_ORDER_MARK, check_json_list, read_json_list
@@ -206,7 +207,8 @@ class JsonListTable:
 class CsvTable:
     """Comma-separated values with a header line, quoted as by :mod:`csv` or a spreadsheet.
 
-    Where a comma is part of numbers, spreadsheets put semicolons between values: a header that has no comma says so.
+    Where a comma is part of numbers, spreadsheets put semicolons between values: a header that has no comma says so. In tables of
+    ``optsg-tag`` an apostrophe before a formula is none of the text.
     """
 
     delimiter, delimiters = ",", "commas"
@@ -228,7 +230,8 @@ class CsvTable:
             try:
                 columns = [column_name(name) for name in next(reader, [])]
                 line = reader.line_num + 1
-                for fields in reader:
+                is_of_tagging = columns[: len(TAG_COLUMNS)] == [*TAG_COLUMNS]
+                for fields in map(_from_cells, reader) if is_of_tagging else reader:
                     if any(field.strip() for field in fields):  # spreadsheets write rows that are all empty
                         yield self._row(f"line {line}", columns, fields)
                     line = reader.line_num + 1
@@ -254,6 +257,10 @@ class CsvTable:
         if len(fields) > len(columns):
             error = f"{len(fields)} fields under {len(columns)} columns, text with {self.delimiters} needs double quotes around it"
         return Row(where=where, values=self.columns.renamed(dict(zip(columns, fields, strict=False))), error=error)
+
+
+def _from_cells(cells: list[str]) -> list[str]:
+    return [from_cell(cell) for cell in cells]
 
 
 class TsvTable(CsvTable):

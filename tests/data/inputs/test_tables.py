@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import InputError
+from optsg.data.foreign.csv_cells import TAG_COLUMNS, as_cell
 from optsg.data.inputs import open_inputs
 from optsg.data.media import Failure, MediaItem
 
@@ -345,3 +346,20 @@ def test_a_json_list_with_a_name_twice_in_an_object_is_refused(folder):
     fine = [{"file_name": "a.mp4", "tags": ["cat"], "more": [{"x": {"x": 1}}, {"x": 2}]}, {"file_name": "c.png"}]
     (folder / "metadata.json").write_text(json.dumps(fine))
     assert [item.id for item in read(folder)[0]] == ["a", "c", "b"]
+
+
+def test_cells_that_optsg_tag_kept_from_being_formulas_are_what_they_were(folder):
+    (folder / "-d.mp4").write_bytes(b"x")
+    rows = [TAG_COLUMNS, ("-d.mp4", "=1+1", '["-x"]'), ("a.mp4", "'quoted'", "[]"), ("sub/b.mp4", "'-", "[]")]
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([as_cell(text) for text in row] for row in rows)
+    items, failures = read(folder)
+    assert [(item.source, item.title, item.tags) for item in items] == [
+        ("-d.mp4", "=1+1", ("-x",)),
+        ("a.mp4", "'quoted'", ()),
+        ("sub/b.mp4", "'-", ()),
+        ("c.png", "", ()),
+    ]
+    assert failures == []
+    (folder / "metadata.csv").write_text("path,title\na.mp4,'-x\n")
+    assert [item.title for item in read(folder)[0] if item.id == "a"] == ["'-x"]
