@@ -182,7 +182,7 @@ def _may_speak(name: str) -> bool:
 def _skip(folder: MediaFolder, path: str) -> None:
     name = PurePosixPath(path).name
     folder.others += 1
-    if name not in _TABLE_NAMES:
+    if name.lower() not in _TABLE_NAMES:
         folder.skipped[short_suffix(name)] += 1
 
 
