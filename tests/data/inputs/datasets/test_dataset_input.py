@@ -150,6 +150,15 @@ def test_classes_in_a_list_as_datasets_wrote_it_before_version_4_and_in_a_table_
     assert [one.tags for one in items(tmp_path / "set")] == [("dog", "cat")]
 
 
+def test_partitions_by_split_are_splits(tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "test")):
+        write_parquet(tmp_path / "set" / f"split={name}" / "part-0.parquet", rows(number, number + 1))
+    assert [(one.id, one.split, one.named) for one in items(tmp_path / "set")] == [
+        ("p1", "test", "test"),
+        ("p0", "train", "train"),
+    ]
+
+
 def test_names_of_several_rows_tell_nothing_apart(tmp_path: Path) -> None:
     content = rows(0, 4)
     for row, name in zip(content, ("a/image.png", "a/image.png", "/tmp/b.png", None), strict=True):
