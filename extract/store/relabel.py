@@ -186,6 +186,8 @@ class _Finder:
         if annotation.has_own_id or not annotation.file:
             return annotation.vid if annotation.vid in self._rows else None
         path = PurePosixPath(annotation.file)
+        if not path.name:  # "." and "/" are no files
+            return None
         if (by_source := self._by_source.get(str(path))) is not None:
             return by_source
         for name in (str(path), str(path.with_suffix("")), path.stem):

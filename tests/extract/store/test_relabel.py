@@ -107,6 +107,14 @@ def test_unknown_videos_and_bad_rows_are_named(store: Path) -> None:
     )
 
 
+def test_names_that_are_no_files_are_about_no_video(store: Path) -> None:
+    result = relabel(store, "file_name,split\n.,val\n/,val\n..,val\na.mp4,val\n")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"warning: 3 rows are about videos that the store does not have: '.', '/', '..'\n{keeping(2)}"
+    )
+
+
 def test_rows_of_one_video_are_refused_or_joined(store: Path) -> None:
     before = labels(store)
     table = "id,tags\na,lion\na,tiger\nb,dog\n"
