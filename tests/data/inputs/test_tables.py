@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import InputError
 from optsg.data.foreign.csv_cells import TAG_COLUMNS, as_cell
-from optsg.data.inputs import open_inputs
+from optsg.data.inputs import open_inputs, skipped_files
 from optsg.data.media import Failure, MediaItem
 
 ROWS: list[dict[str, Any]] = [
@@ -135,9 +135,11 @@ def test_a_table_that_is_a_link_to_nowhere_is_an_error(folder):
         open_inputs(folder)
 
 
-def test_a_description_of_an_album_is_no_table(folder):
+def test_a_description_of_an_album_is_no_table_and_counted_as_skipped(folder):
     (folder / "metadata.json").write_text('{"title": "Summer"}')
+    (folder / "sub" / "metadata.csv").write_text("file_name\nb.mp4\n")
     assert len(read(folder)[0]) == 3
+    assert skipped_files(open_inputs(folder)) == {".json": 1}
 
 
 def test_jsonl_with_a_byte_order_mark_windows_line_ends_and_empty_lines(folder):
