@@ -111,6 +111,22 @@ def test_a_saved_set_alone_is_of_the_split_that_it_names(tmp_path: Path) -> None
     assert [one.named for one in items(tmp_path / "other")] == [None] * 4
 
 
+def test_saved_sets_are_what_their_folders_are_called(tmp_path: Path) -> None:
+    """``train_test_split`` of a set that was loaded as ``train`` leaves that name in both halves."""
+    for number, name in enumerate(("train", "eval", "holdout")):
+        write_saved(tmp_path / "set" / name, rows(number, number + 1), _split="train")
+    (tmp_path / "set" / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "eval", "holdout"]}))
+    assert [one.named for one in items(tmp_path / "set")] == ["train", "val", None]
+    write_saved(tmp_path / "dev", rows(0, 1), _split="dev")
+    assert [one.named for one in items(tmp_path / "dev")] == ["val"]
+
+
+def test_parquet_with_capitals_in_its_suffix(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "set" / "a.parquet", rows(0, 1))
+    write_parquet(tmp_path / "set" / "b.PARQUET", rows(1, 2))
+    assert [one.id for one in items(tmp_path / "set")] == ["p0", "p1"]
+
+
 def test_one_file_and_its_own_columns(tmp_path: Path) -> None:
     path = write_parquet(
         tmp_path / "x.parquet",
