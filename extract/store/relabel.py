@@ -143,9 +143,9 @@ def _compare(
             continue
         try:
             video_id = finder.find(annotation)
-        except InputError as error:
+        except InputError as refused:
             where = annotation.where
-            done.failures.append(Failure(id=annotation.vid, source=where, stage="read", error=f"{where}: {error}"))
+            done.failures.append(Failure(id=annotation.vid, source=where, stage="read", error=f"{where}: {refused}"))
             continue
         if video_id is None:
             done.unknown.append(annotation.file or annotation.vid)

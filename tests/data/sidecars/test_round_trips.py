@@ -313,7 +313,10 @@ def test_metadata_of_hugging_face_keeps_rows_columns_and_lines():
 
 
 def test_only_line_feeds_end_a_row_of_metadata():
-    rows = [{"file_name": "a.png", "title": "two\u2028lines\x85"}, {"file_name": "b.png", "tags": ["x"]}]
+    rows: list[dict[str, Any]] = [
+        {"file_name": "a.png", "title": "two\u2028lines\x85"},
+        {"file_name": "b.png", "tags": ["x"]},
+    ]
     old = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     made = merged_metadata(old.encode(), [{"file_name": "a.png", "tags": ["cat"]}]).decode()
     assert [json.loads(line) for line in made.split("\n") if line] == [{**rows[0], "tags": ["cat"]}, rows[1]]
