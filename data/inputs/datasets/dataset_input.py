@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import InputError
 from ...media import LABELS, Failure, MediaItem, MediaKind, Payload
 from ..media_folder import media_kind, repeated_texts
+from ..metadata.class_names import class_names, with_class_names
 from ..metadata.columns import FILE_NAME, ColumnMap, MetadataOptions, column_name
 from ..metadata.records import id_or, parse_record
 from ..metadata.tag_cells import describe
@@ -20,10 +21,8 @@ from .media_column import (
     BYTES,
     PATH,
     choose_media_column,
-    class_names,
     has_names,
     kind_of_column,
-    with_class_names,
 )
 from .row_files import NAMES_AT_ONCE, RowFile
 

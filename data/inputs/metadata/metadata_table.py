@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from ...errors import InputError, reason_of
 from ...foreign.csv_cells import TAG_COLUMNS, from_cell
 from ...foreign.json_reader import parse_json
+from .class_names import class_names, with_class_names
 from .columns import FILE_NAME, ColumnMap, MetadataOptions, column_name, readable_names
 from .json_list import BYTE_ORDER_MARK, check_json_list, read_json_list
 
@@ -274,8 +275,6 @@ class ParquetTable:
 
     def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
-        from ..datasets.media_column import class_names
-
         with self._open() as file:
             names = [str(name) for name in file.schema_arrow.names]
             self._classes = class_names(file.schema_arrow)
@@ -287,8 +286,6 @@ class ParquetTable:
 
     def rows(self) -> Iterator[Row]:
         """One row for each of the file's, counted from 1."""
-        from ..datasets.media_column import with_class_names
-
         number = 0
         with self._open() as file:
             for batch in self._batches(file):
