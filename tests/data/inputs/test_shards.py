@@ -151,6 +151,20 @@ def test_columns_go_before_what_yt_dlp_knows(tmp_path):
     assert (item.title, item.tags) == ("mine", ())
 
 
+def test_tars_that_were_joined_end_to_end_are_no_whole_one(tmp_path):
+    one, other = (write_tar(tmp_path / f"{key}.tar", {f"{key}.mp4": "x"}).read_bytes() for key in ("a", "b"))
+    (tmp_path / "joined").mkdir()
+    (tmp_path / "joined" / "0.tar").write_bytes(one + other)
+    items, failures = read(tmp_path / "joined")
+    assert [item.id for item in items] == ["a"]
+    message = f"another tar begins behind the end mark, at byte {len(one):,}: unpack them and make one"
+    assert [failure.error for failure in failures] == [
+        f"0.tar: cut short, damaged or not a tar file ({message}); samples read: 1"
+    ]
+    (tmp_path / "joined" / "0.tar").write_bytes(one + b"left over" + bytes(20_000))
+    assert [len(found) for found in read(tmp_path / "joined")] == [1, 0]
+
+
 def test_a_value_that_pandas_marked_as_missing_is_no_value(tmp_path):
     info = {"title": "theirs", "tags": ["theirs"]}
     missing = sample("a", title=float("nan"), tags=float("nan"), split=float("nan"), yt_meta_dict={"info": info})
