@@ -22,6 +22,8 @@ _JOINERS = re.compile("[\u200c\u200d]+")
 _AFFECTED = re.compile(f"{_INVISIBLE.pattern}|{_JOINERS.pattern}|{_ENTITY.pattern}")
 MOST_ROUNDS = 8
 """Entities inside entities; more of them are nobody's tag."""
+SHORT, MOST_MARKS = 256, 32
+"""In texts of more characters than that, marks upon one letter: Unicode orders them, which takes the square of their number."""
 
 
 def clean_tag(raw: str) -> str:
@@ -33,17 +35,34 @@ def clean_tag(raw: str) -> str:
     """
     if raw.isascii() and raw.isprintable() and "&" not in raw:  # there is nothing but blanks to clean
         return " ".join(raw.split())
-    text = unicodedata.normalize("NFKC", raw)
+    text = _normalized(raw)
     for _ in range(MOST_ROUNDS):
         if _AFFECTED.search(text) is None:
             break
         before = text
         text = unescaped(text)
-        text = unicodedata.normalize("NFKC", _without_joiners(_INVISIBLE.sub("", text)))
+        text = _normalized(_without_joiners(_INVISIBLE.sub("", text)))
         if text == before:
             break
     text = "".join(" " if unicodedata.category(char) in ("Cc", "Cs") else char for char in text)
     return " ".join(text.split())
+
+
+def _normalized(text: str) -> str:
+    """NFKC, for which few marks may become many."""
+    return _with_few_marks(unicodedata.normalize("NFKC", _with_few_marks(text)))
+
+
+def _with_few_marks(text: str) -> str:
+    if len(text) <= SHORT:
+        return text
+    kept, marks = [], 0
+    for char in text:
+        is_mark = unicodedata.category(char).startswith("M") or char in "\uff9e\uff9f"
+        marks = marks + 1 if is_mark else 0
+        if marks <= MOST_MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def unescaped(text: str) -> str:
@@ -55,7 +74,8 @@ def _without_joiners(text: str) -> str:
     """Joiners between two characters that they mean something to, and no others."""
 
     def kept(joiners: re.Match[str]) -> str:
-        before, after = text[: joiners.start()][-1:], text[joiners.end() :][:1]
+        start, end = joiners.span()
+        before, after = text[start - 1 : start], text[end : end + 1]
         return joiners[0][:1] if before and after and _joins(before) and _joins(after) else ""
 
     return _JOINERS.sub(kept, text)

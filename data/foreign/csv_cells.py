@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+TAG_COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
+"""Of the tables that ``optsg-tag`` writes, whose cells are so written and which are metadata again."""
+
+
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 

@@ -25,6 +25,10 @@ TAR_DAMAGE = (tarfile.TarError, OSError, ValueError, OverflowError, EOFError, Ke
 """What reading a damaged tar may raise."""
 
 
+class JoinedTarsError(tarfile.ReadError):
+    """Another tar follows one that is whole."""
+
+
 MOST_EXTENSIONS = 16
 """Extension headers before one member; there are writers with three."""
 
@@ -81,10 +85,17 @@ class TarReader:
         return member
 
     def check_end(self) -> None:
-        """Raises ``tarfile.ReadError`` where there is no end mark, which :mod:`tarfile` does without."""
+        """Raises ``tarfile.ReadError`` where there is no end mark, which :mod:`tarfile` does without; :class:`JoinedTarsError`."""
         self.file.seek(self._tar.offset)
         if self.file.read(BLOCK) != bytes(BLOCK):
             raise tarfile.ReadError(f"no end mark at byte {self._tar.offset:,}")
+        place = self._tar.offset + BLOCK
+        while (block := self.file.read(BLOCK)) and not any(block):
+            place += BLOCK
+        if _is_header(block):
+            raise JoinedTarsError(
+                f"another tar begins behind the end mark, at byte {place:,}: unpack them and make one"
+            )
 
     def check_inside(self, member: tarfile.TarInfo) -> None:
         """Raises ``tarfile.ReadError`` where the file is shorter than the member's header says."""
@@ -108,6 +119,14 @@ def open_tar(path: Path) -> Iterator[TarReader]:
         tarfile.open(fileobj=file, mode="r:", encoding="utf-8", tarinfo=_CheckedHeader) as tar,
     ):
         yield TarReader(file, tar)
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.TarError, ValueError):
+        return False
+    return True
 
 
 class _CheckedHeader(tarfile.TarInfo):

@@ -138,8 +138,7 @@ class FolderInput:
         values: dict[str, object] = {}
         try:
             if self._needs_title is None or self._needs_title(printable(path)):
-                for sidecar in self._folder.sidecars_of(path):
-                    values |= read_sidecar(self._folder.root / sidecar)
+                values = self._read_sidecars(path)
                 values = values or read_beside([self._folder.root / name for name in self._folder.beside_of(path)])
             return self._item(path, parse_record(values, self._options.tag_separator), self._default_id(path))
         except InputError as error:
@@ -152,10 +151,15 @@ class FolderInput:
         """
         if self._needs_title is not None or self._is_thumbnail(path):
             return None
+        return parse_id(self._read_sidecars(path))
+
+    def _read_sidecars(self, path: str) -> dict[str, object]:
+        """What the ``.info.json`` of a file say together; a null says nothing where another says something."""
         values: dict[str, object] = {}
         for sidecar in self._folder.sidecars_of(path):
-            values |= read_sidecar(self._folder.root / sidecar)
-        return parse_id(values)
+            said = read_sidecar(self._folder.root / sidecar)
+            values |= {name: value for name, value in said.items() if value is not None or name not in values}
+        return values
 
     def _default_id(self, path: str) -> str:
         """A thumbnail shares its stem with its video."""

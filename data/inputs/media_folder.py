@@ -139,10 +139,12 @@ def _scan_one(folder: MediaFolder, path: str, pending: list[str]) -> None:
     try:
         with os.scandir(folder.root / path) as entries:
             for entry in entries:
-                if not entry.name.startswith("."):
-                    _add_entry(folder, f"{path}/{entry.name}" if path else entry.name, entry, pending)
-                    if entry.name.lower() in _TABLE_NAMES and _is_table(entry):
-                        folder.tables.append(f"{path}/{entry.name}" if path else entry.name)
+                name = f"{path}/{entry.name}" if path else entry.name
+                if entry.name.lower() in _TABLE_NAMES and _is_table(entry):
+                    folder.tables.append(name)
+                    folder.others += 1
+                elif not entry.name.startswith("."):
+                    _add_entry(folder, name, entry, pending)
     except OSError as error:
         if not path:
             raise InputError(f"{folder.root}: the folder cannot be listed ({error.strerror})") from error
@@ -180,10 +182,8 @@ def _may_speak(name: str) -> bool:
 
 
 def _skip(folder: MediaFolder, path: str) -> None:
-    name = PurePosixPath(path).name
     folder.others += 1
-    if name not in _TABLE_NAMES:
-        folder.skipped[short_suffix(name)] += 1
+    folder.skipped[short_suffix(PurePosixPath(path).name)] += 1
 
 
 def _keep_beside(folder: MediaFolder) -> None:

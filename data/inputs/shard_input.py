@@ -15,6 +15,7 @@ from .folder_input import yt_dlp_columns
 from .media_folder import media_kind, short_suffix
 from .metadata.columns import MetadataOptions, column_name
 from .metadata.records import FORBIDDEN, PINNED, id_or, parse_record
+from .metadata.tag_cells import is_missing
 from .relative_paths import inside, printable
 from .splits import choose_split, named_split, split_of_folders, split_of_shard
 from .tar_samples import TarProblem, TarSample, count_samples, read_samples
@@ -163,17 +164,18 @@ def _quote(metadata: Mapping[str, Any], *names: str) -> str:
 
 def _columns(sample: TarSample, metadata: Mapping[str, Any], options: MetadataOptions) -> dict[str, object]:
     """Columns for :func:`optsg.data.inputs.metadata.records.parse_record` out of what the downloaders write."""
-    by_name = {column_name(name): value for name, value in metadata.items()} if options.columns else metadata
+    by_name = {**{column_name(name): value for name, value in metadata.items()}, **metadata}
     names = ("id", "title", "tags", "split", PINNED, FORBIDDEN)
-    columns = {name: by_name.get(options.columns.get(name, name)) for name in names}
+    found = {name: by_name.get(options.columns.get(name, name)) for name in names}
+    columns = {name: None if is_missing(value) else value for name, value in found.items()}
     if metadata.get("clips"):
         columns["id"] = None  # video2dataset copies the columns of a video to all the clips it cuts out of it
     yt_dlp = metadata.get("yt_meta_dict")
     info = yt_dlp.get("info") if isinstance(yt_dlp, dict) else None
-    found = yt_dlp_columns(info) if isinstance(info, dict) else {}
+    uploaded = yt_dlp_columns(info) if isinstance(info, dict) else {}
     if columns["tags"] is None:
-        columns["tags"] = found.get("tags")
-    columns["title"] = columns["title"] or found.get("title") or _caption(sample, metadata)
+        columns["tags"] = uploaded.get("tags")
+    columns["title"] = columns["title"] or uploaded.get("title") or _caption(sample, metadata)
     return columns
 
 

@@ -37,6 +37,9 @@ _NAMES: dict[str, Split] = {
 }
 """What a metadata column may say. ``eval`` is what training is watched on, as Hugging Face's trainers call it."""
 
+_PARTITIONS: dict[str, Split] = {"split=none": "none", **{f"split={name}": split for name, split in _NAMES.items()}}
+"""Folders of Parquet that was written in partitions by its column ``split``, which then is in no file."""
+
 
 def parse_split(text: str) -> Split | None:
     """Set that a metadata column names; ``None`` for an empty text.
@@ -62,8 +65,9 @@ def split_of_folders(path: str) -> Split | None:
     The outermost, because sets are divided first: in ``test/train/x.mp4``, ``train`` is more likely a class of videos.
     """
     for folder in PurePosixPath(path).parts[:-1]:
-        if folder.lower() in _FOLDER_NAMES:
-            return _FOLDER_NAMES[folder.lower()]
+        name = folder.lower()
+        if (split := _FOLDER_NAMES.get(name) or _PARTITIONS.get(name)) is not None:
+            return split
     return None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from tarfile import TarInfo
 
 from ..errors import reason_of
-from ..foreign.tar_reader import TAR_DAMAGE, TarReader, open_tar
+from ..foreign.tar_reader import TAR_DAMAGE, JoinedTarsError, TarReader, open_tar
 from ..media import TarMember
 from .media_folder import media_kind
 from .relative_paths import is_hidden
@@ -56,7 +56,7 @@ def read_samples(path: Path, skip: Callable[[str], None] = lambda _: None) -> It
 
     ``skip`` is told the name of every file that is no video, image, ``.json`` or ``.txt``; hidden ones are not spoken of.
 
-    A shard that is cut short or damaged gives the samples before that place and then one problem. The sample in which it
+    A shard that is cut short, damaged or followed by another tar gives the samples before that place and then one problem. The sample in which it
     ends counts if it has all that the one before it had, or a ``.json`` and a ``.txt`` where it is the first.
     """
     sample: TarSample | None = None
@@ -83,7 +83,8 @@ def read_samples(path: Path, skip: Callable[[str], None] = lambda _: None) -> It
                     sample.texts[suffix] = _read(tar, member)
     except TAR_DAMAGE as error:
         damage = error
-    if sample is not None and (damage is None or sample.roles >= usual):
+    is_whole = damage is None or isinstance(damage, JoinedTarsError)
+    if sample is not None and (is_whole or sample.roles >= usual):
         yield sample
         count += 1
     if damage is not None:

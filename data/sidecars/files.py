@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError, RunError
 from ..foreign.json_reader import read_bounded
 from ..whole_files import keep_owner_and_mode, whole_file
-from .json_file import read_json_tags
+from .json_file import is_title_in_json, read_json_tags
 from .text import read_text_tags
 
 Values = dict[str, object]
@@ -29,7 +29,7 @@ def names_beside(path: str) -> list[str]:
 def read_beside(paths: Sequence[Path]) -> Values:
     """What files say together: all their tags, and the first title.
 
-    A ``.txt`` beside a ``.json`` that has the same as ``caption``, as img2dataset writes both, is that caption.
+    A ``.txt`` beside a ``.json`` that has the same as ``caption`` or ``title``, as img2dataset writes both, is that text.
 
     Raises:
         InputError: one of them cannot be read.
@@ -47,7 +47,8 @@ def _read(path: Path) -> Values:
     try:
         data = read_bounded(path)
         if kind == ".txt" and (caption := path.with_suffix(".json")).is_file():
-            return {} if _is_caption_of(caption, data) else read_text_tags(data)
+            is_known = is_title_in_json(read_bounded(caption), data.decode("utf-8-sig", "replace"))
+            return {} if is_known else read_text_tags(data)
         return _reader(kind)(data)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from error
@@ -63,11 +64,6 @@ def _reader(kind: str) -> Callable[[bytes], Values]:
     from . import nfo, xmp  # XML is of few folders
 
     return {".xmp": xmp.read_xmp, ".nfo": nfo.read_nfo}[kind]
-
-
-def _is_caption_of(json_path: Path, data: bytes) -> bool:
-    said: Mapping[str, object] = read_json_tags(read_bounded(json_path))
-    return str(said.get("title", "")).strip() == data.decode("utf-8", "replace").strip()
 
 
 def update_file(path: Path, change: Callable[[bytes | None], bytes]) -> bool:

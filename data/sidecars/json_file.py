@@ -27,8 +27,19 @@ def read_json_tags(data: bytes) -> dict[str, object]:
     values = _parsed(data)
     if not isinstance(values, dict):
         return {}
-    titles = [text for name in ("title", "caption") if isinstance(text := values.get(name), str) and text.strip()]
+    titles = _titles(values)
     return {**({"tags": values["tags"]} if "tags" in values else {}), **({"title": titles[0]} if titles else {})}
+
+
+def is_title_in_json(data: bytes, text: str) -> bool:
+    """Whether a text is the title or the caption; errors as :func:`read_json_tags`."""
+    values = _parsed(data)
+    titles = _titles(values) if isinstance(values, dict) else []
+    return text.strip() in [title.strip() for title in titles]
+
+
+def _titles(values: Mapping[str, object]) -> list[str]:
+    return [text for name in ("title", "caption") if isinstance(text := values.get(name), str) and text.strip()]
 
 
 def merged_json_tags(old: bytes | None, tags: Sequence[str], *, replace: bool = False, title: str = "") -> bytes:

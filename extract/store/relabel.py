@@ -141,7 +141,12 @@ def _compare(
         if isinstance(annotation, Failure):
             done.failures.append(annotation)
             continue
-        video_id = finder.find(annotation)
+        try:
+            video_id = finder.find(annotation)
+        except InputError as refused:
+            where = annotation.where
+            done.failures.append(Failure(id=annotation.vid, source=where, stage="read", error=f"{where}: {refused}"))
+            continue
         if video_id is None:
             done.unknown.append(annotation.file or annotation.vid)
             continue
@@ -183,19 +188,29 @@ class _Finder:
         self._rows = {name: row for row, name in enumerate(store.ids())}
 
     def find(self, annotation: Annotation) -> str | None:
+        """Its id; ``None`` where the store does not have it. :class:`InputError` where several are from a file of that name."""
         if annotation.has_own_id or not annotation.file:
             return annotation.vid if annotation.vid in self._rows else None
         path = PurePosixPath(annotation.file)
-        if (by_source := self._by_source.get(str(path))) is not None:
-            return by_source
+        if not path.name:  # "." and "/" are no files
+            return None
+        if by_source := self._by_source.get(str(path)):
+            if len(by_source) > 1:
+                names = f"{by_source[0]!r} and {by_source[1]!r}"
+                raise InputError(f"several videos of the store are from {str(path)!r}, such as {names}; give their ids")
+            return by_source[0]
         for name in (str(path), str(path.with_suffix("")), path.stem):
             if name in self._rows and _fits(path, PurePosixPath(self._store.source(self._rows[name]))):
                 return name
         return None
 
     @cached_property
-    def _by_source(self) -> dict[str, str]:
-        return {self._store.source(row): name for name, row in self._rows.items()}
+    def _by_source(self) -> dict[str, list[str]]:
+        """Ids by source: stores of several folders that were merged may have one twice."""
+        found: dict[str, list[str]] = {}
+        for name, row in self._rows.items():
+            found.setdefault(self._store.source(row), []).append(name)
+        return found
 
 
 def _fits(path: PurePosixPath, source: PurePosixPath) -> bool:

@@ -55,10 +55,21 @@ def test_brackets_in_texts_are_no_depth() -> None:
     assert json.dumps(parse_json(deepest)) == deepest
 
 
-@pytest.mark.parametrize("text", ['["' + '\\"' * 1_000_000 + "[" * 100, '"' * 2_000_000 + "[" * 100, "[" * 3_000_000])
+NAMES = ", ".join(f'"{number}": 0' for number in range(100_000))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["' + '\\"' * 1_000_000 + "[" * 100,
+        '"' * 2_000_000 + "[" * 100,
+        "[" * 3_000_000,
+        f'{{{NAMES}, "99999": 1}}',
+    ],
+)
 def test_time_is_linear(text: str) -> None:
     begun = time.monotonic()
-    with pytest.raises(ValueError, match=r"nested|Unterminated|Extra data"):
+    with pytest.raises(ValueError, match=r"nested|Unterminated|Extra data|the name '99999' occurs twice"):
         parse_json(text)
     assert time.monotonic() - begun < 5
 

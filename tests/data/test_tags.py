@@ -159,3 +159,11 @@ def test_marks_have_no_pieces() -> None:
     vocabulary = Vocabulary([40, 50])
     assert len(vocabulary) == MARKS + 2
     assert vocabulary.decode([0, 1, MARKS + 1, 4, MARKS]) == [50, 40]
+
+
+def test_few_marks_of_a_letter_are_kept_in_long_texts_and_again_the_same():
+    text = "Z" + "\u0301\u0316" * 10 + "a" * 300 + "\u0f73" * 1000
+    tag = clean_tag(text)
+    assert tag.startswith(clean_tag(text[:21]))
+    assert clean_tag(tag) == tag
+    assert len(tag) < 400

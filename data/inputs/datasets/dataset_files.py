@@ -62,7 +62,8 @@ def dataset_files(path: Path) -> list[DatasetFile]:
 
 def parquet_files(root: Path) -> list[DatasetFile]:
     """The Parquet files in a folder and its sub-folders, by name."""
-    names = (path.relative_to(root).as_posix() for path in root.rglob(f"*{PARQUET_SUFFIX}") if path.is_file())
+    found = (path for path in root.rglob("*") if path.suffix.lower() == PARQUET_SUFFIX and path.is_file())
+    names = (path.relative_to(root).as_posix() for path in found)
     return [_file(root / name, name) for name in sorted(names) if not is_hidden(name)]
 
 
@@ -75,10 +76,18 @@ def _saved_sets(root: Path) -> Iterator[DatasetFile]:
         yield from _saved_files(root, _inside(root / SPLITS, name))
 
 
+def _split_called(name: object) -> Split | None:
+    """The set that a data set's split is, by its name, if it is one."""
+    try:
+        return parse_split(name) if isinstance(name, str) else None
+    except InputError:
+        return None
+
+
 def _saved_files(root: Path, folder: str) -> Iterator[DatasetFile]:
+    """The files of one set. Of several the folder's name tells, not ``_split``: what ``train_test_split`` cut off ``train`` says that."""
     state = _document(root / folder / STATE)
-    split = state.get("_split")
-    named = parse_split(split) if isinstance(split, str) and split in ("train", "validation", "test") else None
+    named = _split_called(folder or state.get("_split"))
     for entry in _list(root / folder / STATE, state, "_data_files"):
         file = _inside(root / folder / STATE, entry.get("filename") if isinstance(entry, dict) else None)
         name = f"{folder}/{file}" if folder else file

@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import InputError
 from ...media import LABELS, Failure, MediaItem, MediaKind, Payload
 from ..media_folder import media_kind, repeated_texts
+from ..metadata.class_names import class_names, with_class_names
 from ..metadata.columns import FILE_NAME, ColumnMap, MetadataOptions, column_name
 from ..metadata.records import id_or, parse_record
 from ..metadata.tag_cells import describe
@@ -20,10 +21,8 @@ from .media_column import (
     BYTES,
     PATH,
     choose_media_column,
-    class_names,
     has_names,
     kind_of_column,
-    named_classes,
 )
 from .row_files import NAMES_AT_ONCE, RowFile
 
@@ -71,10 +70,7 @@ class _Table:
         """Of every row the picture or video, and the other values by what they are read as."""
         names = [self.exact[column] for column in self.columns.source.values()]
         for row in self.rows.rows([self.media, *names]):
-            values = {
-                name: named_classes(value, self.classes[name]) if name in self.classes else value
-                for name, value in row.items()
-            }
+            values = with_class_names(row, self.classes)
             yield row[self.media], self.columns.renamed({column_name(name): values[name] for name in names})
 
     def names(self) -> Iterator[str]:

@@ -1,19 +1,18 @@
-"""Which column of a data set holds its pictures or videos, and what the numbers of classes stand for.
+"""Which column of a data set holds its pictures or videos.
 
 ``datasets`` writes a picture or a video as a struct of ``bytes`` and ``path``, and describes its columns in the schema's metadata.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from ...errors import InputError
-from ...foreign.json_reader import JSON_DAMAGE, parse_json
 from ...media import MediaKind
+from ..metadata.class_names import feature_type, features_of
 from ..metadata.columns import MEDIA, MetadataOptions, column_name, listed_columns
 
 BYTES, PATH = "bytes", "path"
@@ -51,9 +50,9 @@ def choose_media_column(path: Path, schema: Any, options: MetadataOptions) -> st
 
 def media_columns(schema: Any) -> list[str]:
     """Columns that hold pictures or videos: structs as ``datasets`` writes them, or else plain bytes."""
-    features = _features(schema)
+    features = features_of(schema)
     structs = [field.name for field in schema if _is_struct(field.type)]
-    found = [name for name in structs if _type(features.get(name)) not in _NO_MEDIA]
+    found = [name for name in structs if feature_type(features.get(name)) not in _NO_MEDIA]
     return found or [field.name for field in schema if _is_binary(field.type)]
 
 
@@ -65,27 +64,7 @@ def has_names(schema: Any, column: str) -> bool:
 
 def kind_of_column(schema: Any, column: str) -> MediaKind:
     """What the files in it are where their names do not say: videos where the data set calls them so."""
-    return "video" if _type(_features(schema).get(column)) == "Video" else "image"
-
-
-def class_names(schema: Any) -> dict[str, Sequence[str]]:
-    """Of every column of classes, what their numbers stand for."""
-    found: dict[str, Sequence[str]] = {}
-    for name, feature in _features(schema).items():
-        inner = feature.get("feature", feature) if isinstance(feature, dict) else None
-        names = inner.get("names") if _type(inner) == "ClassLabel" and isinstance(inner, dict) else None
-        if isinstance(names, list) and all(isinstance(one, str) for one in names):
-            found[name] = names
-    return found
-
-
-def named_classes(value: object, names: Sequence[str]) -> object:
-    """A number of a class, or a list of them, as the classes' names; a number that stands for none is left out."""
-    if isinstance(value, list):
-        return [named for one in value if (named := named_classes(one, names)) is not None]
-    if type(value) is int:
-        return names[value] if 0 <= value < len(names) else None
-    return value
+    return "video" if feature_type(features_of(schema).get(column)) == "Video" else "image"
 
 
 def _is_struct(kind: Any) -> bool:
@@ -97,16 +76,3 @@ def _is_struct(kind: Any) -> bool:
 
 def _is_binary(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _features(schema: Any) -> Mapping[str, object]:
-    """What ``datasets`` says of the columns; nothing where it did not write the file, or where that is damaged."""
-    try:
-        found = parse_json((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except JSON_DAMAGE:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _type(feature: object) -> object:
-    return feature.get("_type") if isinstance(feature, dict) else None

@@ -165,6 +165,11 @@ def column_name(name: str) -> str:
     return name.strip().lower()
 
 
+def readable_names(options: MetadataOptions) -> frozenset[str]:
+    """Names of all columns that a table may be read by."""
+    return frozenset((*COLUMNS, *(name for names in SYNONYMS.values() for name in names), *options.columns.values()))
+
+
 def _chosen(path: Path, name: str, found: Sequence[str], options: MetadataOptions) -> str | None:
     if name in options.columns:
         if options.columns[name] not in found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +22,7 @@ def read_json_list(path: Path) -> Iterator[object]:
     """Items in the order of the file, one in memory at a time.
 
     Raises:
-        InputError: it cannot be read, or is not JSON from some place on.
+        InputError: it cannot be read, or is not JSON from some place on, or has a name twice in an object.
     """
     number = 0
     try:
@@ -43,10 +43,19 @@ def read_json_list(path: Path) -> Iterator[object]:
 def _items(file: IO[bytes]) -> Iterator[object]:
     """Items of the list, built from the parser's events: ijson's own iterator of items takes memory for every depth."""
     depth = 0
+    names: list[set[str]] = []
     builder = ijson.ObjectBuilder()
     for event, value in ijson.basic_parse(file, use_float=True):
         opens = event in ("start_array", "start_map")
         depth -= event in ("end_array", "end_map")
+        if event == "start_map":
+            names.append(set())
+        elif event == "end_map":
+            names.pop()
+        elif event == "map_key":
+            if value in names[-1]:
+                raise ValueError(f"the name {value[:100]!r} occurs twice in one object")
+            names[-1].add(value)
         if depth > 0:
             builder.event(event, value)
         if depth == 1 and not opens:
@@ -57,8 +66,8 @@ def _items(file: IO[bytes]) -> Iterator[object]:
             raise ValueError(f"nested more than {DEEPEST} deep")
 
 
-def check_json_list(path: Path) -> dict[str, object]:
-    """Reads the file once through, so that damage is an error at the start; returns the first item.
+def check_json_list(path: Path, see: Callable[[object], None] = lambda _: None) -> dict[str, object]:
+    """Reads the file once through, so that damage is an error at the start; ``see`` gets each item. Returns the first.
 
     Raises:
         InputError: as :func:`read_json_list`; it is no list, an empty one, or its first item is no object.
@@ -66,8 +75,9 @@ def check_json_list(path: Path) -> dict[str, object]:
     _check_is_list(path)
     items = read_json_list(path)
     first = next(items, None)
-    for _ in items:
-        pass
+    see(first)
+    for item in items:
+        see(item)
     if first is None:
         raise InputError(f"{path}: holds no rows")
     if not isinstance(first, dict):

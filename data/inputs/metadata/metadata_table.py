@@ -10,14 +10,15 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import InputError, reason_of
+from ...foreign.csv_cells import TAG_COLUMNS, from_cell
 from ...foreign.json_reader import parse_json
-from .columns import FILE_NAME, ColumnMap, MetadataOptions, column_name
+from .class_names import class_names, with_class_names
+from .columns import FILE_NAME, ColumnMap, MetadataOptions, column_name, readable_names
 from .json_list import BYTE_ORDER_MARK, check_json_list, read_json_list
 
 TABLE_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet", ".json")
@@ -25,7 +26,7 @@ TABLE_SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet", ".json")
 
 
 ROWS_FOR_COLUMNS = 1000
-"""JSON lines may leave columns out: the columns of a table are those of so many first rows."""
+"""JSON objects may leave columns out: the columns of a table are those of so many first rows, and of all others those that can be read."""
 
 
 OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs"}
@@ -114,8 +115,35 @@ class _Choice:
         return ColumnMap.choose(path, [column_name(name) for name in names], self.options, self.required)
 
 
+class _Names:
+    """Names of columns as far as objects have been seen; of very many objects no more than can be read, so that they are few."""
+
+    def __init__(self, choice: _Choice) -> None:
+        self._readable = readable_names(choice.options)
+        self._seen = 0
+        self.found: dict[str, None] = {}
+
+    def add(self, values: object) -> None:
+        """Takes note of an object's names; anything else is none."""
+        names = map(column_name, values if isinstance(values, dict) else ())
+        is_early = self._seen < ROWS_FOR_COLUMNS
+        self.found.update((name, None) for name in names if is_early or name in self._readable)
+        self._seen += 1
+
+
 def _by_name(values: Mapping[str, object]) -> dict[str, object]:
     return {column_name(name): value for name, value in values.items()}
+
+
+def _row_of_object(where: str, values: Mapping[str, object], columns: ColumnMap) -> Row:
+    """The row that an object is; a bad one where two of its names, such as ``Tags`` and ``tags``, are one column that is read."""
+    by_name = _by_name(values)
+    error = None
+    if len(by_name) < len(values):
+        names = [column_name(name) for name in values]
+        twice = next((name for name in columns.source.values() if names.count(name) > 1), None)
+        error = None if twice is None else f"{names.count(twice)} columns are called '{twice}'"
+    return Row(where=where, values=columns.renamed(by_name), error=error)
 
 
 class JsonLinesTable:
@@ -124,18 +152,25 @@ class JsonLinesTable:
     def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
         _check_utf8(path)
-        first = list(islice(self._rows(), ROWS_FOR_COLUMNS))
-        if not first:
+        first = next(self._rows(), None)
+        if first is None:
             raise InputError(f"{path}: holds no rows")
-        if first[0].error is not None:
-            raise InputError(f"{path}, {first[0].where}: {first[0].error}; expected one JSON object per line")
-        self.columns = choice.of(path, dict.fromkeys(name for row in first for name in row.values))
+        if first.error is not None:
+            raise InputError(f"{path}, {first.where}: {first.error}; expected one JSON object per line")
+        names = _Names(choice)
+        for row in self._rows():
+            names.add(row.values)
+        self.columns = choice.of(path, names.found)
 
     def rows(self) -> Iterator[Row]:
         """One row for each line that is not empty."""
-        return (replace(row, values=self.columns.renamed(row.values)) for row in self._rows())
+        return (
+            row if row.error is not None else _row_of_object(row.where, row.values, self.columns)
+            for row in self._rows()
+        )
 
     def _rows(self) -> Iterator[Row]:
+        """Rows with the names that the file gives."""
         with self.path.open(encoding="utf-8-sig", newline="\n") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
@@ -149,7 +184,7 @@ class JsonLinesTable:
             return Row(where=where, values={}, error=f"not JSON ({reason_of(error)})")
         if not isinstance(values, dict):
             return Row(where=where, values={}, error="not a JSON object")
-        return Row(where=where, values=_by_name(values))
+        return Row(where=where, values=values)
 
 
 class JsonListTable:
@@ -157,16 +192,15 @@ class JsonListTable:
 
     def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
-        names = dict.fromkeys(map(column_name, check_json_list(path)))
-        for values in islice(read_json_list(path), ROWS_FOR_COLUMNS):
-            names.update(dict.fromkeys(map(column_name, values if isinstance(values, dict) else ())))
-        self.columns = choice.of(path, names)
+        names = _Names(choice)
+        check_json_list(path, names.add)
+        self.columns = choice.of(path, names.found)
 
     def rows(self) -> Iterator[Row]:
         """One row for each item of the list, counted from 1."""
         for number, values in enumerate(read_json_list(self.path), start=1):
             if isinstance(values, dict):
-                yield Row(where=f"item {number}", values=self.columns.renamed(_by_name(values)))
+                yield _row_of_object(f"item {number}", values, self.columns)
             else:
                 yield Row(where=f"item {number}", values={}, error="not a JSON object")
 
@@ -174,7 +208,8 @@ class JsonListTable:
 class CsvTable:
     """Comma-separated values with a header line, quoted as by :mod:`csv` or a spreadsheet.
 
-    Where a comma is part of numbers, spreadsheets put semicolons between values: a header that has no comma says so.
+    Where a comma is part of numbers, spreadsheets put semicolons between values: a header that has no comma says so. In tables of
+    ``optsg-tag`` an apostrophe before a formula is none of the text.
     """
 
     delimiter, delimiters = ",", "commas"
@@ -196,7 +231,8 @@ class CsvTable:
             try:
                 columns = [column_name(name) for name in next(reader, [])]
                 line = reader.line_num + 1
-                for fields in reader:
+                is_of_tagging = columns[: len(TAG_COLUMNS)] == [*TAG_COLUMNS]
+                for fields in map(_from_cells, reader) if is_of_tagging else reader:
                     if any(field.strip() for field in fields):  # spreadsheets write rows that are all empty
                         yield self._row(f"line {line}", columns, fields)
                     line = reader.line_num + 1
@@ -224,6 +260,10 @@ class CsvTable:
         return Row(where=where, values=self.columns.renamed(dict(zip(columns, fields, strict=False))), error=error)
 
 
+def _from_cells(cells: list[str]) -> list[str]:
+    return [from_cell(cell) for cell in cells]
+
+
 class TsvTable(CsvTable):
     """The same with tabs between values."""
 
@@ -231,12 +271,13 @@ class TsvTable(CsvTable):
 
 
 class ParquetTable:
-    """A Parquet file, read in batches of rows and only the columns in use."""
+    """A Parquet file, read in batches of rows and only the columns in use; numbers of classes are the classes' names."""
 
     def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
         with self._open() as file:
             names = [str(name) for name in file.schema_arrow.names]
+            self._classes = class_names(file.schema_arrow)
             rows = file.metadata.num_rows
         self.columns = choice.of(path, names)
         self._names = [name for name in names if column_name(name) in self.columns.source.values()]
@@ -250,7 +291,8 @@ class ParquetTable:
             for batch in self._batches(file):
                 for values in batch:
                     number += 1
-                    yield Row(where=f"row {number}", values=self.columns.renamed(_by_name(values)))
+                    named = _by_name(with_class_names(values, self._classes))
+                    yield Row(where=f"row {number}", values=self.columns.renamed(named))
 
     def _open(self) -> Any:
         import pyarrow.parquet as pq

@@ -20,6 +20,10 @@ PINNED, FORBIDDEN = "pinned_tags", "forbidden_tags"
 """Columns for tagging; their names are unlikely to stand in a table for anything else."""
 
 
+LARGEST_EXACT = 2**53
+"""Beyond it not every whole number is one of 64-bit floating point, which a column of numbers becomes where one is missing."""
+
+
 _SHORTENED = re.compile(r"\d[.,]\d+[eE]\+\d+")
 
 
@@ -73,6 +77,10 @@ def parse_id(values: Mapping[str, object]) -> str | None:
     """The column ``id`` alone, ``None`` if it is empty; raises as :func:`parse_record`."""
     value = values.get("id")
     if isinstance(value, float) and value.is_integer():
+        if abs(value) > LARGEST_EXACT:
+            raise InputError(
+                f"id is {value!r}, a number of so many digits that some are lost; export the column as text"
+            )
         value = number_text(value)
     is_integer = isinstance(value, int) and not isinstance(value, bool)
     text = _clean_text(str(value) if is_integer else _text("id", value, MISSING_WORDS))

@@ -29,6 +29,10 @@ MARKS = {
 LONGEST_EXAMPLE = 40
 
 
+LOOKED_AT = 200
+"""Characters of a tag in which marks are looked for: what a mark is made of may be looked for from every character on."""
+
+
 @dataclass(kw_only=True)
 class TableSurvey:
     """Counts over the rows of one table.
@@ -77,7 +81,7 @@ class TableSurvey:
         value = row.values.get("tags")
         if isinstance(value, str) and (tag := _single_tag(value, self.options.tag_separator)):
             for mark, pattern in MARKS.items():
-                if pattern.search(tag):
+                if pattern.search(tag, 0, LOOKED_AT):
                     self.single[mark] += 1
                     self.example.setdefault(mark, tag)
 

@@ -39,7 +39,9 @@ EXPECTED = "expected a list of texts, or one text with commas"
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
-_WRAPPED = re.compile(r"(?:array|frozenset|set|deque|tuple|list|Index)\((.*?)(?:,\s*dtype=[^\[\]]*)?\)", re.DOTALL)
+_WRAPPED = re.compile(
+    r"(?:array|frozenset|set|deque|tuple|list|Index)\((.*?)(?:,\s*dtype=[^\[\]]{0,100})?\)", re.DOTALL
+)
 
 
 _ITEM = re.compile(
@@ -53,7 +55,7 @@ _ITEM = re.compile(
 _GAP = re.compile(r"\s*,\s*|\s+")
 
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?")
 
 
 def tag_texts(column: str, value: object, separator: str | None = None) -> list[str]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ....data.errors import ConfigError, RunError, reason_of
-from ....data.foreign.csv_cells import as_cell, from_cell
+from ....data.foreign.csv_cells import TAG_COLUMNS, as_cell, from_cell
 from ....data.foreign.json_reader import check_is_file
 from ....data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
 from ....data.inputs.relative_paths import printable
@@ -136,7 +136,7 @@ class TableOutput(ABC):
         self._journal.__exit__()
 
 
-COLUMNS = ("path", "title", "tags", "scores", "novel", "error", "details")
+COLUMNS = TAG_COLUMNS
 """Of CSV. ``tags``, ``scores`` and ``novel`` are JSON lists of the same length, ``details`` is all that JSON lines hold."""
 
 

@@ -519,3 +519,21 @@ def test_a_bad_sidecar_costs_its_own_video_only(tmp_path, content, why):
     assert [item.id for item in items] == ["b"]
     assert [(failure.id, failure.source) for failure in failures] == [("a", "a.mp4")]
     assert failures[0].error.startswith(f"a.mp4: {why}")
+
+
+def test_a_null_of_the_nearer_info_json_says_nothing(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    (tmp_path / "a.info.json").write_text('{"id": "A", "title": "One", "tags": ["cat"]}')
+    (tmp_path / "a.mp4.info.json").write_text('{"id": null, "title": null, "tags": null}')
+    (tmp_path / "b.info.json").write_text('{"id": "B", "title": "Two", "tags": ["dog"]}')
+    (tmp_path / "b.mp4.info.json").write_text('{"title": "Nearer", "tags": []}')
+    found = [(item.id, item.title, item.tags) for item in open_inputs(tmp_path) if isinstance(item, MediaItem)]
+    assert found == [("A", "One", ("cat",)), ("B", "Nearer", ())]
+
+
+def test_a_table_with_capitals_in_its_name_is_not_counted_as_skipped(tmp_path):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "Metadata.CSV").write_text("file_name,tags\na.mp4,cat\n")
+    inputs = open_inputs(tmp_path)
+    assert [item.tags for item in inputs if isinstance(item, MediaItem)] == [("cat",)]
+    assert skipped_files(inputs) == {}

@@ -151,6 +151,34 @@ def test_columns_go_before_what_yt_dlp_knows(tmp_path):
     assert (item.title, item.tags) == ("mine", ())
 
 
+def test_tars_that_were_joined_end_to_end_are_no_whole_one(tmp_path):
+    one, other = (write_tar(tmp_path / f"{key}.tar", {f"{key}.mp4": "x"}).read_bytes() for key in ("a", "b"))
+    (tmp_path / "joined").mkdir()
+    (tmp_path / "joined" / "0.tar").write_bytes(one + other)
+    items, failures = read(tmp_path / "joined")
+    assert [item.id for item in items] == ["a"]
+    message = f"another tar begins behind the end mark, at byte {len(one):,}: unpack them and make one"
+    assert [failure.error for failure in failures] == [
+        f"0.tar: cut short, damaged or not a tar file ({message}); samples read: 1"
+    ]
+    (tmp_path / "joined" / "0.tar").write_bytes(one + b"left over" + bytes(20_000))
+    assert [len(found) for found in read(tmp_path / "joined")] == [1, 0]
+
+
+def test_a_value_that_pandas_marked_as_missing_is_no_value(tmp_path):
+    info = {"title": "theirs", "tags": ["theirs"]}
+    missing = sample("a", title=float("nan"), tags=float("nan"), split=float("nan"), yt_meta_dict={"info": info})
+    item = read_one(tmp_path, missing)
+    assert (item.title, item.tags, set(item.given)) == ("theirs", ("theirs",), {"title", "tags"})
+
+
+def test_case_and_white_space_of_names_do_not_matter_and_an_exact_one_goes_first(tmp_path):
+    item = read_one(tmp_path, sample("a", Title="A title", **{"Tags ": ["x"], "ID": "v", "Split": "test"}))
+    assert (item.id, item.title, item.tags, item.split) == ("v", "A title", ("x",), "test")
+    item = read_one(tmp_path, sample("a", tags=["x"], Tags=["y"]))
+    assert item.tags == ("x",)
+
+
 @pytest.mark.parametrize("yt_meta_dict", [None, {}, {"info": None}, {"info": "?"}, []])
 def test_video2dataset_without_information_of_yt_dlp(tmp_path, yt_meta_dict):
     item = read_one(tmp_path, sample("a", caption=None, yt_meta_dict=yt_meta_dict))

@@ -61,7 +61,16 @@ def test_an_unknown_split_is_refused():
 
 @pytest.mark.parametrize(
     ("path", "split"),
-    [("train/a.mp4", "train"), ("x/Test/train/a.mp4", "test"), ("train.mp4", None), ("trains/a.mp4", None)],
+    [
+        ("train/a.mp4", "train"),
+        ("x/Test/train/a.mp4", "test"),
+        ("train.mp4", None),
+        ("trains/a.mp4", None),
+        ("split=Testing/part-0.parquet", "test"),
+        ("x/split=none/a", "none"),
+        ("split=/train/a", "train"),
+        ("split=a/b", None),
+    ],
 )
 def test_folders(path, split):
     assert split_of_folders(path) == split

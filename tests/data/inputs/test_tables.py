@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import InputError
-from optsg.data.inputs import open_inputs
+from optsg.data.foreign.csv_cells import TAG_COLUMNS, as_cell
+from optsg.data.inputs import open_inputs, skipped_files
 from optsg.data.media import Failure, MediaItem
 
 ROWS: list[dict[str, Any]] = [
@@ -134,9 +135,11 @@ def test_a_table_that_is_a_link_to_nowhere_is_an_error(folder):
         open_inputs(folder)
 
 
-def test_a_description_of_an_album_is_no_table(folder):
+def test_a_description_of_an_album_is_no_table_and_counted_as_skipped(folder):
     (folder / "metadata.json").write_text('{"title": "Summer"}')
+    (folder / "sub" / "metadata.csv").write_text("file_name\nb.mp4\n")
     assert len(read(folder)[0]) == 3
+    assert skipped_files(open_inputs(folder)) == {".json": 1}
 
 
 def test_jsonl_with_a_byte_order_mark_windows_line_ends_and_empty_lines(folder):
@@ -318,3 +321,56 @@ def test_words_for_nothing_and_entities_in_titles_and_ids(folder):
     assert [failure.error for failure in failures] == [
         "metadata.csv, line 4: id is '1.23457E+18', a number that a spreadsheet has shortened; export the column as text"
     ]
+
+
+def test_a_column_that_begins_after_a_thousand_rows_is_read_as_those_before(folder):
+    late = {"file_name": "a.mp4", "id": "A", "keywords": ["cat"], "split": "test"}
+    objects = [json.dumps({"file_name": f"{n}.mp4", "title": "x"}) for n in range(1500)] + [json.dumps(late)]
+    for name, text in (("late.jsonl", "\n".join(objects)), ("late.json", f"[{','.join(objects)}]")):
+        (folder / name).write_text(text)
+        items, _ = read(folder, metadata=folder / name)
+        assert [(item.id, item.tags, item.split) for item in items][:1] == [("A", ("cat",), "test")], name
+
+
+def test_two_names_of_an_object_that_are_one_column_make_a_bad_row(folder):
+    objects = ['{"file_name":"a.mp4","Tags":["cat"],"tags":null}', '{"file_name":"c.png","tags":["dog"],"X":1,"x":2}']
+    for name, text in (("case.jsonl", "\n".join(objects)), ("case.json", f"[{','.join(objects)}]")):
+        (folder / name).write_text(text)
+        items, failures = read(folder, metadata=folder / name)
+        assert [(item.id, item.tags) for item in items] == [("c", ("dog",)), ("b", ())]
+        assert [failure.error.partition(": ")[2] for failure in failures] == ["2 columns are called 'tags'"]
+
+
+def test_a_json_list_with_a_name_twice_in_an_object_is_refused(folder):
+    content = b'[{"file_name": "c.png"}, {"file_name": "a.mp4", "tags": ["cat"], "tags": ["dog"]}]'
+    message = ", after item 1: not JSON (the name 'tags' occurs twice in one object)"
+    expect_unusable(folder, content, "metadata.json", message)
+    fine = [{"file_name": "a.mp4", "tags": ["cat"], "more": [{"x": {"x": 1}}, {"x": 2}]}, {"file_name": "c.png"}]
+    (folder / "metadata.json").write_text(json.dumps(fine))
+    assert [item.id for item in read(folder)[0]] == ["a", "c", "b"]
+
+
+def test_cells_that_optsg_tag_kept_from_being_formulas_are_what_they_were(folder):
+    (folder / "-d.mp4").write_bytes(b"x")
+    rows = [TAG_COLUMNS, ("-d.mp4", "=1+1", '["-x"]'), ("a.mp4", "'quoted'", "[]"), ("sub/b.mp4", "'-", "[]")]
+    with (folder / "metadata.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([as_cell(text) for text in row] for row in rows)
+    items, failures = read(folder)
+    assert [(item.source, item.title, item.tags) for item in items] == [
+        ("-d.mp4", "=1+1", ("-x",)),
+        ("a.mp4", "'quoted'", ()),
+        ("sub/b.mp4", "'-", ()),
+        ("c.png", "", ()),
+    ]
+    assert failures == []
+    (folder / "metadata.csv").write_text("path,title\na.mp4,'-x\n")
+    assert [item.title for item in read(folder)[0] if item.id == "a"] == ["'-x"]
+
+
+def test_an_id_that_has_lost_digits_in_a_column_with_a_missing_value_is_refused(folder):
+    table = pa.table({"file_name": ["a.mp4", "sub/b.mp4", "c.png"], "id": [1234567890123456789.0, 2.0**53, None]})
+    pq.write_table(table, folder / "metadata.parquet")
+    items, failures = read(folder)
+    assert [item.id for item in items] == ["9007199254740992", "c"]
+    lost = "id is 1.2345678901234568e+18, a number of so many digits that some are lost; export the column as text"
+    assert [(failure.id, failure.error) for failure in failures] == [("a", f"metadata.parquet, row 1: {lost}")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optsg.data.errors import InputError
+from optsg.data.inputs import open_inputs, tables_of
 from optsg.data.inputs.metadata.tag_cells import tag_texts
 
 from tests.data.inputs.test_folder import read, touch
@@ -117,6 +119,34 @@ def test_a_long_cell_of_odd_quotes_takes_no_time(text: str) -> None:
     begun = time.process_time()
     for end in ("", "x", '"', "'"):
         tag_texts("tags", text * (400_000 // len(text)) + end)
+    assert time.process_time() - begun < 8
+
+
+@pytest.mark.parametrize(
+    ("start", "text", "end"),
+    [
+        ("list(['", ",dtype=", "'])x)"),
+        ("[", "1", ".e]"),
+        ("[", "1.", "x]"),
+        ("", "a\u200c", ""),
+        ("a", "\u0301\u0316", ""),
+        ("a", "&#769;&#790;", ""),
+        ("a", "\uff9e\u0301", ""),
+        ("a", "\u0f73", ""),
+        ("", "a_", ""),
+        ("", "_", ""),
+    ],
+)
+def test_a_long_cell_takes_time_in_proportion(tmp_path: Path, start: str, text: str, end: str) -> None:
+    touch(tmp_path, "a.mp4")
+    cell = start + text * (200_000 // len(text)) + end
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "a.mp4", "tags": cell}))
+    inputs = open_inputs(tmp_path)
+    begun = time.process_time()
+    folder = tables_of(inputs)
+    assert folder is not None
+    folder.notes()
+    assert len(list(inputs)) == 1
     assert time.process_time() - begun < 8
 
 

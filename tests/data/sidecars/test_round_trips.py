@@ -364,6 +364,19 @@ def test_metadata_of_hugging_face_knows_a_file_by_any_name_and_keeps_odd_texts()
     assert lines[1:] == ["", '{"tags": []}', ""]
 
 
+def test_only_line_feeds_end_a_row_of_metadata():
+    rows: list[dict[str, Any]] = [
+        {"file_name": "a.png", "title": "two\u2028lines\x85"},
+        {"file_name": "b.png", "tags": ["x"]},
+    ]
+    old = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    made = merged_metadata(old.encode(), [{"file_name": "a.png", "tags": ["cat"]}]).decode()
+    assert [json.loads(line) for line in made.split("\n") if line] == [{**rows[0], "tags": ["cat"]}, rows[1]]
+    assert merged_metadata(made.encode(), []).decode() == made
+    assert merged_metadata(f"{old}\r\n".encode(), []).decode() == old.replace("\r", "") + "\n"
+    assert merged_metadata(b"", []) == b""
+
+
 def test_a_file_is_kept_before_its_first_change_and_not_touched_without_one(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"cat\n")
@@ -415,6 +428,12 @@ def test_the_caption_that_img2dataset_writes_twice_is_a_title(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"caption": "cat, window"}), encoding="utf-8")
     (tmp_path / "a.txt").write_text("cat, window", encoding="utf-8")
     assert read_beside([tmp_path / "a.json", tmp_path / "a.txt"]) == {"title": "cat, window"}
+
+
+def test_a_caption_beside_a_title_is_no_list_of_tags(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"title": "Home", "caption": "cat, window"}), encoding="utf-8")
+    (tmp_path / "a.txt").write_text("cat, window", encoding="utf-8-sig")
+    assert read_beside([tmp_path / "a.json", tmp_path / "a.txt"]) == {"title": "Home"}
 
 
 def test_a_bad_file_is_named(tmp_path):

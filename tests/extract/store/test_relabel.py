@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from optsg.data.store import open_store
 from optsg.data.store.conversion import convert_store
 from optsg.data.store.verification import verify_store
 from optsg.extract.store.cli import main
+
+from tests.tiny_world import tiny_videos, write_tiny_store
 
 
 @pytest.fixture(params=["feats.h5", "feats"])
@@ -105,6 +108,26 @@ def test_unknown_videos_and_bad_rows_are_named(store: Path) -> None:
         1,
         f"error: {store.parent / 'new.csv'}: no row is about a video of {store}; the first: 'x'\n",
     )
+
+
+def test_names_that_are_no_files_are_about_no_video(store: Path) -> None:
+    result = relabel(store, "file_name,split\n.,val\n/,val\n..,val\na.mp4,val\n")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"warning: 3 rows are about videos that the store does not have: '.', '/', '..'\n{keeping(2)}"
+    )
+
+
+def test_a_file_name_that_several_videos_have_is_refused(tmp_path: Path) -> None:
+    videos = [replace(video, source="x.mp4") for video in tiny_videos(2)] + tiny_videos(3)[2:]
+    path = write_tiny_store(tmp_path / "feats.h5", videos)
+    before = labels(path)
+    result = relabel(path, "file_name,split\nx.mp4,test\nvideo-2.mp4,test\n")
+    assert result.stderr == (
+        f"{keeping(2)}warning: new.csv, line 2: several videos of the store are from 'x.mp4', such as 'video-0' and 'video-1'; "
+        "give their ids\n"
+    )
+    assert labels(path) == [*before[:2], (*before[2][:3], "test")]
 
 
 def test_rows_of_one_video_are_refused_or_joined(store: Path) -> None:

@@ -111,6 +111,22 @@ def test_a_saved_set_alone_is_of_the_split_that_it_names(tmp_path: Path) -> None
     assert [one.named for one in items(tmp_path / "other")] == [None] * 4
 
 
+def test_saved_sets_are_what_their_folders_are_called(tmp_path: Path) -> None:
+    """``train_test_split`` of a set that was loaded as ``train`` leaves that name in both halves."""
+    for number, name in enumerate(("train", "eval", "holdout")):
+        write_saved(tmp_path / "set" / name, rows(number, number + 1), _split="train")
+    (tmp_path / "set" / "dataset_dict.json").write_text(json.dumps({"splits": ["train", "eval", "holdout"]}))
+    assert [one.named for one in items(tmp_path / "set")] == ["train", "val", None]
+    write_saved(tmp_path / "dev", rows(0, 1), _split="dev")
+    assert [one.named for one in items(tmp_path / "dev")] == ["val"]
+
+
+def test_parquet_with_capitals_in_its_suffix(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "set" / "a.parquet", rows(0, 1))
+    write_parquet(tmp_path / "set" / "b.PARQUET", rows(1, 2))
+    assert [one.id for one in items(tmp_path / "set")] == ["p0", "p1"]
+
+
 def test_one_file_and_its_own_columns(tmp_path: Path) -> None:
     path = write_parquet(
         tmp_path / "x.parquet",
@@ -136,6 +152,27 @@ def test_classes_are_their_names(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "x.parquet", content, form)
     assert [one.tags for one in items(path)] == [("dog", "cat"), ()]
     assert [one.tags for one in items(path, columns="tags=label")] == [("dog",), ()]
+
+
+def test_classes_in_a_list_as_datasets_wrote_it_before_version_4_and_in_a_table_of_a_folder(tmp_path: Path) -> None:
+    features = {"tags": [{"_type": "ClassLabel", "names": ["cat", "dog"]}]}
+    form = schema(features, image=pa.binary(), tags=pa.list_(pa.int64()))
+    path = write_parquet(tmp_path / "x.parquet", [{"image": b"1", "tags": [1, 0]}, {"image": b"2", "tags": [5]}], form)
+    assert [one.tags for one in items(path)] == [("dog", "cat"), ()]
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.png").write_bytes(png(1))
+    form = schema(features, file_name=pa.string(), tags=pa.list_(pa.int64()))
+    write_parquet(tmp_path / "set" / "metadata.parquet", [{"file_name": "a.png", "tags": [1, 0]}], form)
+    assert [one.tags for one in items(tmp_path / "set")] == [("dog", "cat")]
+
+
+def test_partitions_by_split_are_splits(tmp_path: Path) -> None:
+    for number, name in enumerate(("train", "test")):
+        write_parquet(tmp_path / "set" / f"split={name}" / "part-0.parquet", rows(number, number + 1))
+    assert [(one.id, one.split, one.named) for one in items(tmp_path / "set")] == [
+        ("p1", "test", "test"),
+        ("p0", "train", "train"),
+    ]
 
 
 def test_names_of_several_rows_tell_nothing_apart(tmp_path: Path) -> None:
