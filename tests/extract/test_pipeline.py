@@ -341,6 +341,24 @@ def test_failures_are_tried_again_only_when_asked(run, clips: list[MediaItem], t
     assert_rows_kept(tmp_path / "feats.h5", tmp_path / "before.h5")
 
 
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("finished", [False, True])
+def test_another_file_under_the_id_of_one_that_failed_is_new(
+    run, clips: list[MediaItem], tmp_path: Path, finished: bool
+) -> None:
+    """As where somebody converts a file that could not be read, and the name stays but for its suffix."""
+    failed = replace(item("v", tmp_path / "gone.mp4"), source="v.mp4")
+    if finished:
+        run([*clips, failed])
+    else:
+        interrupt_after(run, [*clips[:6], failed, *clips[6:]], 10)
+    summary = run([*clips, replace(item("v", clips[0].payload), source="v.mkv")])  # type: ignore[arg-type]
+    assert (summary.failed, summary.unchanged) == (0, False)
+    with open_store(tmp_path / "feats.h5") as store:
+        assert not store.failures
+        assert store.source(store.ids().index("v")) == "v.mkv"
+
+
 def interrupt_after(run, items: Sequence[MediaItem | Failure], count: int) -> None:
     def stop(summary: ExtractSummary) -> None:
         if summary.done >= count:
