@@ -115,6 +115,7 @@ class GrowingStore:
         """Applies what was corrected of videos that earlier runs had done; counts it in the summary."""
         self.done.known.close()
         self.summary.kept = self.corrections.kept
+        self.summary.warnings += filter(None, [self.corrections.warning()])
         with open_store(self.out) as store:
             self.corrections.settle(store)
         if self.corrections:

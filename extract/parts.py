@@ -17,9 +17,8 @@ from ..data.media import Failure, MediaItem
 from ..data.store import FeatureStore, open_part
 from ..data.store.files import replace_durably, write_errors
 from ..data.store.part_writer import Hdf5StoreWriter
-from ..data.store.row_blocks import decode_text, encode_text
 from ..data.store.schema import StoreHeader
-from .corrections import KnownLabels
+from .corrections import KnownLabels, as_stored
 
 
 @dataclass
@@ -65,11 +64,6 @@ class DoneInputs:
         """Forgets failures of inputs that have features by now, and all failures where they are to be tried again."""
         self.failed = set() if retry_failed else {one for one in self.failed if one[0] not in self.videos}
         self.unread = set() if retry_failed else self.unread - self.videos
-
-
-def as_stored(text: str) -> str:
-    """A text as a store gives it back."""
-    return decode_text(encode_text(text))
 
 
 def check_settings(path: Path, what: str, there: StoreHeader, now: StoreHeader) -> None:

@@ -424,6 +424,24 @@ def test_added_inputs_are_the_same_on_a_processor_with_fewer_instructions() -> N
     assert (result.returncode, "1 passed" in result.stdout) == (0, True), result.stdout
 
 
+def test_another_file_under_the_id_of_a_done_one_is_said(run, clips: list[MediaItem], tmp_path: Path) -> None:
+    """As where the file of another week has the name of one that was taken away: its title would be given to the old one."""
+    run(clips)
+    others = [replace(clip, source=f"week2/{clip.source}") for clip in clips[:2]]
+    summary = run([*others[:1], *clips[1:]])
+    (warning,) = summary.warnings
+    assert warning == (
+        "1 input has the id of another file ('week2/v0.file' that of 'v0.file', for instance) and was not read again, as if "
+        "moved or converted: where it is another video or image, give it an id of its own in the metadata, or begin anew with --overwrite"
+    )
+    assert summary.unchanged
+    (warning,) = run([*others, *clips[2:]]).warnings
+    assert warning.startswith(
+        "2 inputs have ids of other files ('week2/v0.file' that of 'v0.file', for instance) and were"
+    )
+    assert run(clips).warnings == []
+
+
 def test_nothing_new_leaves_a_finished_store_as_it_was(run, clips: list[MediaItem], tmp_path: Path) -> None:
     run(clips[:3])
     before = (tmp_path / "feats.h5").stat().st_mtime_ns, (tmp_path / "feats.h5").read_bytes()
