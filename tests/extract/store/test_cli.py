@@ -10,7 +10,9 @@ from typing import Any
 import h5py
 import pytest
 from click.testing import CliRunner, Result
+from optsg.data.errors import StoreWriteError
 from optsg.data.store import open_store
+from optsg.data.whole_files import lock_out
 from optsg.extract.store.cli import main
 
 from tests.data.inputs.odd_videos import as_version_1, odd_failures, odd_videos
@@ -180,6 +182,17 @@ def test_convert_replaces_a_store_and_nothing_else(tmp_path: Path) -> None:
         f"error: {photos} holds files that are not of a feature store, for instance 'me.jpg'; choose another name\n"
     )
     assert (photos / "me.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["b.h5", "b"])
+def test_two_conversions_into_one_store_are_refused(tmp_path: Path, name: str) -> None:
+    """The first to end would give its name to what the second has half written."""
+    path = make(tmp_path / "s.h5")
+    with lock_out(tmp_path / name, StoreWriteError):
+        result = run("convert", path, tmp_path / name)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"error: {tmp_path / name} is being written by another process; ")
+    assert not (tmp_path / name).exists()
 
 
 def test_help_shows_the_commands() -> None:
