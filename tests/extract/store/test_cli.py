@@ -195,6 +195,25 @@ def test_two_conversions_into_one_store_are_refused(tmp_path: Path, name: str) -
     assert not (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize("name", [".", "", "/", ".."])
+@pytest.mark.parametrize(
+    "command", [("convert", "../s.h5"), ("merge", "../s.h5", "--out"), ("relabel", "--metadata", "t.csv")]
+)
+def test_a_store_needs_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], name: str
+) -> None:
+    """What a store is written under until it is whole is named after it, and so is its lock."""
+    make(tmp_path / "s.h5")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("t.csv").write_text("id,title\nv0,one\n")
+    result = run(*command, name)
+    assert result.exit_code == 1
+    named = {"/": "choose another name", "..": f"give it with its name, {tmp_path}"}
+    advice = named.get(name, f"give it with its name, {tmp_path / 'here'}")
+    assert result.output == f"error: {name or '.'!r} has no name of its own; {advice}\n"
+
+
 def test_help_shows_the_commands() -> None:
     result = run("--help")
     assert "optsg-store convert feats.h5 feats-shards" in result.output
