@@ -15,7 +15,7 @@ from ..data.corpus_part import described_part
 from ..data.errors import StoreError
 from ..data.media import Failure, MediaItem
 from ..data.store import FeatureStore, open_part
-from ..data.store.files import replace_durably, write_errors
+from ..data.store.files import place_of, replace_durably, write_errors
 from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.schema import StoreHeader
 from .corrections import KnownLabels, as_stored
@@ -94,7 +94,8 @@ class PartFolder:
     """``OUT.parts`` beside the store ``out``."""
 
     def __init__(self, out: Path):
-        self.path = out.with_name(out.name + ".parts")
+        place = place_of(out)
+        self.path = place.with_name(place.name + ".parts")
 
     def complete(self) -> list[Path]:
         """Complete parts in the order in which they were made."""

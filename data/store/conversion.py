@@ -12,7 +12,7 @@ from ..errors import StoreWriteError
 from ..whole_files import lock_out
 from . import schema
 from .feature_store import FeatureStore, open_store
-from .files import recover_store
+from .files import place_of, recover_store
 from .plan import StorePlan, TextTables
 from .row_blocks import RowBlock, cut_rows
 from .writing import Progress, write_store
@@ -33,7 +33,7 @@ def convert_store(source: Path, out: Path, *, overwrite: bool = False, progress:
         StoreError: ``source`` is no store or damaged.
         StoreWriteError: ``out`` exists or cannot be written, or another process is writing it.
     """
-    with lock_out(out, StoreWriteError):
+    with lock_out(place_of(out), StoreWriteError):
         recover_store(out)
         if out.exists() and source.exists() and out.samefile(source):
             raise StoreWriteError(f"{out} is the store to convert itself; choose another name")

@@ -214,6 +214,25 @@ def test_a_store_needs_a_name(
     assert result.output == f"error: {name or '.'!r} has no name of its own; {advice}\n"
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_to_a_folder_stays_one(tmp_path: Path, is_there: bool) -> None:
+    """The store may be on another disk, and lies there again once it is replaced."""
+    disk, link = tmp_path / "disk", tmp_path / "feats"
+    disk.mkdir()
+    path = make(tmp_path / "s.h5")
+    if is_there:
+        make(disk / "feats")
+    link.symlink_to(disk / "feats")
+    for _ in range(2):
+        result = run("convert", path, link, "--overwrite")
+        assert result.exit_code == 0, result.output
+    assert run("verify", link).exit_code == 0
+    assert link.is_symlink()
+    assert sorted(file.name for file in [*tmp_path.iterdir(), *disk.iterdir()]) == ["disk", "feats", "feats", "s.h5"]
+    with lock_out(disk / "feats", StoreWriteError):
+        assert "is being written by another process" in run("convert", path, link, "--overwrite").output
+
+
 def test_help_shows_the_commands() -> None:
     result = run("--help")
     assert "optsg-store convert feats.h5 feats-shards" in result.output
