@@ -161,5 +161,10 @@ def _check_own(folder: Path) -> None:
         )
 
 
+def is_own_name(name: str) -> bool:
+    """Whether a file of a store's folder is called so."""
+    return _OWN_NAMES.fullmatch(name) is not None
+
+
 def _is_own(file: Path) -> bool:
-    return _OWN_NAMES.fullmatch(file.name) is not None and not (file.is_dir() and not file.is_symlink())
+    return is_own_name(file.name) and not (file.is_dir() and not file.is_symlink())
