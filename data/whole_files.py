@@ -60,6 +60,18 @@ def write_text(path: Path, chunks: Iterable[str]) -> None:
         file.writelines(chunks)
 
 
+def check_name(path: Path, error: type[OptsgError]) -> None:
+    """Refuses ``.``, ``..`` and the like, beside which nothing can be named after them.
+
+    Raises:
+        error: it is one.
+    """
+    if path.name in ("", ".."):
+        whole = Path(os.path.abspath(path))  # noqa: PTH100 (links stay)
+        say = f"give it with its name, {whole}" if whole.name else "choose another name"
+        raise error(f"{str(path)!r} has no name of its own; {say}")
+
+
 @contextmanager
 def lock_out(
     out: Path,
@@ -77,6 +89,7 @@ def lock_out(
     Raises:
         error: another process holds it, or there can be no such file.
     """
+    check_name(out, error)
     missing = [folder for folder in out.parents if not folder.exists()]
     try:
         check_is_replaceable(out)

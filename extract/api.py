@@ -142,6 +142,9 @@ def parse_part(text: str | None) -> CorpusPart | None:
 
 def check_out(out: Path) -> None:
     """Refuses names that cannot become a feature store."""
+    from ..data.whole_files import check_name
+
+    check_name(out, ConfigError)
     if out.suffix.lower() in OTHER_FILE_SUFFIXES:
         raise ConfigError(
             f"--out {out} is not the name of a feature store; expected a path that ends in .h5 for one file, or the "

@@ -28,6 +28,8 @@ class Labelled(Protocol):
     @property
     def id(self) -> str: ...  # noqa: D102
     @property
+    def source(self) -> str | None: ...  # noqa: D102
+    @property
     def title(self) -> str: ...  # noqa: D102
     @property
     def tags(self) -> tuple[str, ...]: ...  # noqa: D102
@@ -49,6 +51,7 @@ class NewLabels:
     split: Split
     named: Split | None
     given: frozenset[str]
+    source: None = None
 
     @classmethod
     def of(cls, annotation: Annotation, video_id: str) -> NewLabels:
@@ -139,6 +142,8 @@ class Corrections:
         changes: new labels by id.
         counts: videos with another title, other tags, another split.
         kept: videos with a title or tags that metadata says nothing of any more.
+        elsewhere: inputs that are another file than the one of which a store has features under their id.
+        first_elsewhere: the first of them, and that file.
         mended: ids of recorded failures of metadata rows that are no failures any more.
     """
 
@@ -146,6 +151,8 @@ class Corrections:
     changes: dict[str, Labels] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     kept: int = 0
+    elsewhere: int = 0
+    first_elsewhere: tuple[str, str] = ("", "")
     mended: set[str] = field(default_factory=set)
     _spelled: dict[str, Counter[str]] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
@@ -159,6 +166,7 @@ class Corrections:
         if (found := self.known.find(item.id)) is None:
             return
         store, row = found
+        self._compare_source(item.source, store.source(row))
         if not item.given:
             self.kept += bool(len(store.tags(row)) or store.title(row))
             return
@@ -176,6 +184,26 @@ class Corrections:
             self.counts.update(name for name, differs in differences.items() if differs)
         if new_keys == keys:
             self._compare_spellings(keys, old.tags, new.tags)
+
+    def _compare_source(self, source: str | None, known: str) -> None:
+        if source is not None and as_stored(source) != known:
+            self.first_elsewhere = self.first_elsewhere if self.elsewhere else (source, known)
+            self.elsewhere += 1
+
+    def warning(self) -> str | None:
+        """A sentence where inputs have ids of other files: nobody has compared their bytes."""
+        if not self.elsewhere:
+            return None
+        now, known = self.first_elsewhere
+        which, was = (
+            ("input has the id of another file", "was")
+            if self.elsewhere == 1
+            else ("inputs have ids of other files", "were")
+        )
+        return (
+            f"{self.elsewhere:,} {which} ({now!r} that of {known!r}, for instance) and {was} not read again, as if moved or "
+            "converted: where it is another video or image, give it an id of its own in the metadata, or begin anew with --overwrite"
+        )
 
     def _compare_spellings(self, keys: tuple[str, ...], old: tuple[str, ...], new: tuple[str, ...]) -> None:
         for key, was, tag in zip(keys, old, new, strict=True):
@@ -206,9 +234,14 @@ class Corrections:
             }
 
 
+def as_stored(text: str) -> str:
+    """A text as a store gives it back."""
+    return decode_text(encode_text(text))
+
+
 def corrected(old: Labels, item: Labelled) -> Labels:
     """The labels that a video has by what its metadata says now."""
-    title = decode_text(encode_text(item.title)) if "title" in item.given else old.title
+    title = as_stored(item.title) if "title" in item.given else old.title
     tags = item.tags if "tags" in item.given else old.tags
     if not tags:
         return Labels(title=title, tags=(), split="none")

@@ -16,7 +16,7 @@ from ..data.errors import InputError, StoreWriteError
 from ..data.media import Failure
 from ..data.store import open_store
 from ..data.store.corpus import StoredTexts
-from ..data.store.files import check_target, recover_store
+from ..data.store.files import check_target, place_of, recover_store
 from ..data.store.merging.merge import merge_parts
 from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.relabeling import relabel_store
@@ -115,6 +115,7 @@ class GrowingStore:
         """Applies what was corrected of videos that earlier runs had done; counts it in the summary."""
         self.done.known.close()
         self.summary.kept = self.corrections.kept
+        self.summary.warnings += filter(None, [self.corrections.warning()])
         with open_store(self.out) as store:
             self.corrections.settle(store)
         if self.corrections:
@@ -161,7 +162,7 @@ def open_growing_store(
     Raises:
         StoreError: ``out`` or what lies beside it was made with other settings, or another process is writing it.
     """
-    with lock_out(out, StoreWriteError):
+    with lock_out(place_of(out), StoreWriteError):
         recover_store(out)
         check_target(out)
         parts, done = PartFolder(out), DoneInputs()

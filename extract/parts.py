@@ -15,10 +15,10 @@ from ..data.corpus_part import described_part
 from ..data.errors import StoreError
 from ..data.media import Failure, MediaItem
 from ..data.store import FeatureStore, open_part
-from ..data.store.files import replace_durably, write_errors
+from ..data.store.files import place_of, replace_durably, write_errors
 from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.schema import StoreHeader
-from .corrections import KnownLabels
+from .corrections import KnownLabels, as_stored
 
 
 @dataclass
@@ -27,20 +27,23 @@ class DoneInputs:
 
     Attributes:
         videos: ids with features.
-        failed: ids of inputs that could be found but not decoded or encoded.
+        failed: ids and sources of inputs that could be found but not decoded or encoded.
         unread: ids of inputs that the reader itself refused.
         recorded: the same, also where they are to be tried again.
         known: what those with features are called and tagged.
     """
 
     videos: set[str] = field(default_factory=set)
-    failed: set[str] = field(default_factory=set)
+    failed: set[tuple[str, str]] = field(default_factory=set)
     unread: set[str] = field(default_factory=set)
     recorded: set[str] = field(default_factory=set)
     known: KnownLabels = field(default_factory=KnownLabels)
 
     def __contains__(self, item: MediaItem | Failure) -> bool:
-        return item.id in self.unread if isinstance(item, Failure) else item.id in self.videos or item.id in self.failed
+        if isinstance(item, Failure):
+            return item.id in self.unread
+        # Another file under the id of one that failed, such as its copy in another format, is new.
+        return item.id in self.videos or (item.id, as_stored(item.source)) in self.failed
 
     def __len__(self) -> int:
         return len(self.videos) + len(self.failed) + len(self.unread)
@@ -51,12 +54,15 @@ class DoneInputs:
         self.known.add(store, ids)
         self.videos.update(ids)
         for failure in store.failures:
-            (self.unread if failure.stage == "read" else self.failed).add(failure.id)
-            self.recorded.update([failure.id] if failure.stage == "read" else ())
+            if failure.stage == "read":
+                self.unread.add(failure.id)
+                self.recorded.add(failure.id)
+            else:
+                self.failed.add((failure.id, failure.source))
 
     def settle(self, *, retry_failed: bool) -> None:
         """Forgets failures of inputs that have features by now, and all failures where they are to be tried again."""
-        self.failed = set() if retry_failed else self.failed - self.videos
+        self.failed = set() if retry_failed else {one for one in self.failed if one[0] not in self.videos}
         self.unread = set() if retry_failed else self.unread - self.videos
 
 
@@ -88,7 +94,8 @@ class PartFolder:
     """``OUT.parts`` beside the store ``out``."""
 
     def __init__(self, out: Path):
-        self.path = out.with_name(out.name + ".parts")
+        place = place_of(out)
+        self.path = place.with_name(place.name + ".parts")
 
     def complete(self) -> list[Path]:
         """Complete parts in the order in which they were made."""

@@ -1,6 +1,7 @@
 """What is in an input folder: its videos and images, its shards, its metadata tables, and what in it cannot be used.
 
-Hidden files and folders (a leading dot) are ignored, and so are files that are neither video, image nor shard.
+Hidden files and folders (a leading dot) are ignored, and so are files that are neither video, image nor shard, and the
+shards of feature stores in sub-folders, such as the one that an extraction writes into its own input.
 Links to files are followed: a download cache keeps every file of a data set as a link that leads out of the folder, and
 whoever makes a folder decides what is in it. Links to folders are not (they can lead in circles, or over the whole disk);
 each is a recorded failure.
@@ -136,9 +137,12 @@ def scan_folder(root: Path) -> MediaFolder:
 
 def _scan_one(folder: MediaFolder, path: str, pending: list[str]) -> None:
     """Add one folder's files to the listing and its sub-folders to ``pending``."""
+    is_own = _own_names(folder.root / path) if path else lambda _name: False
     try:
         with os.scandir(folder.root / path) as entries:
             for entry in entries:
+                if is_own(entry.name):
+                    continue
                 name = f"{path}/{entry.name}" if path else entry.name
                 if entry.name.lower() in _TABLE_NAMES and _is_table(entry):
                     folder.tables.append(name)
@@ -149,6 +153,16 @@ def _scan_one(folder: MediaFolder, path: str, pending: list[str]) -> None:
         if not path:
             raise InputError(f"{folder.root}: the folder cannot be listed ({error.strerror})") from error
         _fail(folder, path, f"cannot be listed ({error.strerror})")
+
+
+def _own_names(folder: Path) -> Callable[[str], bool]:
+    """Which names are those of the files of a feature store, in a folder that is one, finished or not."""
+    if not os.path.lexists(folder / "tables.h5"):
+        return lambda _name: False
+    # h5py takes a moment to import, and few inputs have a store in them.
+    from ..store.files import is_own_name
+
+    return is_own_name
 
 
 def _is_table(entry: os.DirEntry[str]) -> bool:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreWriteError
+from ..whole_files import lock_out
 from . import schema
 from .feature_store import FeatureStore, open_store
-from .files import recover_store
+from .files import place_of, recover_store
 from .plan import StorePlan, TextTables
 from .row_blocks import RowBlock, cut_rows
 from .writing import Progress, write_store
@@ -30,24 +31,25 @@ def convert_store(source: Path, out: Path, *, overwrite: bool = False, progress:
 
     Raises:
         StoreError: ``source`` is no store or damaged.
-        StoreWriteError: ``out`` exists or cannot be written.
+        StoreWriteError: ``out`` exists or cannot be written, or another process is writing it.
     """
-    recover_store(out)
-    if out.exists() and source.exists() and out.samefile(source):
-        raise StoreWriteError(f"{out} is the store to convert itself; choose another name")
-    if out.exists() and not overwrite:
-        raise StoreWriteError(f"{out} exists already; choose another name, or add --overwrite to replace it")
-    with open_store(source) as store:
-        columns = [*schema.VIDEO_COLUMNS, schema.TITLE_TOKENS]
-        plan = StorePlan(
-            header=store.header,
-            videos=len(store),
-            values={name: int(store.column(name).lengths().sum()) for name in columns},
-            tag_keys=store.tag_keys,
-            tag_spellings=store.tag_spellings,
-            failures=store.failures,
-        )
-        write_store(out, plan, store_blocks(store), lambda: _text_tables(store), progress=progress)
+    with lock_out(place_of(out), StoreWriteError):
+        recover_store(out)
+        if out.exists() and source.exists() and out.samefile(source):
+            raise StoreWriteError(f"{out} is the store to convert itself; choose another name")
+        if out.exists() and not overwrite:
+            raise StoreWriteError(f"{out} exists already; choose another name, or add --overwrite to replace it")
+        with open_store(source) as store:
+            columns = [*schema.VIDEO_COLUMNS, schema.TITLE_TOKENS]
+            plan = StorePlan(
+                header=store.header,
+                videos=len(store),
+                values={name: int(store.column(name).lengths().sum()) for name in columns},
+                tag_keys=store.tag_keys,
+                tag_spellings=store.tag_spellings,
+                failures=store.failures,
+            )
+            write_store(out, plan, store_blocks(store), lambda: _text_tables(store), progress=progress)
 
 
 def store_blocks(store: FeatureStore) -> Iterator[RowBlock]:

@@ -2,6 +2,7 @@
 
 A file is replaced by one rename. A folder takes two: ``NAME`` → ``NAME.replaced``, ``NAME.tmp`` → ``NAME``. A process
 killed between them leaves the old store, whole, under ``NAME.replaced``; :func:`recover_store` gives it its name back.
+Where ``NAME`` is a link to a folder, perhaps on another disk, all this is done where it leads (:func:`place_of`).
 """
 
 from __future__ import annotations
@@ -25,14 +26,24 @@ def is_file_name(path: Path) -> bool:
     return path.suffix == ".h5"
 
 
+def place_of(path: Path) -> Path:
+    """Where the folder of a store lies to which ``path`` is a link; any other path as it is: a link to a file is replaced."""
+    if is_file_name(path) or not path.is_symlink():
+        return path
+    place = Path(os.path.realpath(path))
+    return path if is_file_name(place) else place
+
+
 def temporary_name(path: Path) -> Path:
     """Where a store is written before it gets its name."""
-    return path.with_name(path.name + ".tmp")
+    place = place_of(path)
+    return place.with_name(place.name + ".tmp")
 
 
 def replaced_name(path: Path) -> Path:
     """Where an old folder lies while a new one takes its place."""
-    return path.with_name(path.name + ".replaced")
+    place = place_of(path)
+    return place.with_name(place.name + ".replaced")
 
 
 @contextlib.contextmanager
@@ -91,6 +102,7 @@ def publish_file(temporary: Path, final: Path) -> None:
 
 def publish_folder(temporary: Path, final: Path) -> None:
     """Gives a finished folder its name; one that was there before is replaced and deleted."""
+    final = place_of(final)
     fsync(temporary)
     old = replaced_name(final)
     if final.exists():
@@ -114,6 +126,7 @@ def recover_store(path: Path) -> None:
     Raises:
         StoreWriteError: it cannot.
     """
+    path = place_of(path)
     old = replaced_name(path)
     if is_file_name(path) or not old.is_dir():
         return
@@ -148,5 +161,10 @@ def _check_own(folder: Path) -> None:
         )
 
 
+def is_own_name(name: str) -> bool:
+    """Whether a file of a store's folder is called so."""
+    return _OWN_NAMES.fullmatch(name) is not None
+
+
 def _is_own(file: Path) -> bool:
-    return _OWN_NAMES.fullmatch(file.name) is not None and not (file.is_dir() and not file.is_symlink())
+    return is_own_name(file.name) and not (file.is_dir() and not file.is_symlink())

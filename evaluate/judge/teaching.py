@@ -10,7 +10,7 @@ from pathlib import Path
 from ...data.errors import RunError, StoreWriteError, counted
 from ...data.media import SPLITS, Split
 from ...data.store import FeatureStore, open_store
-from ...data.store.files import recover_store
+from ...data.store.files import place_of, recover_store
 from ...data.store.relabeling import Labels, relabel_store
 from ...data.whole_files import lock_out
 from ...extract.encoders.text_encoder import text_maker
@@ -65,7 +65,7 @@ def apply_answers(
         StoreError: it is no store, or cannot be written, or another process is writing it.
         EncoderError: the store's text encoder cannot be had.
     """
-    with lock_out(path, StoreWriteError):
+    with lock_out(place_of(path), StoreWriteError):
         recover_store(path)
         with open_store(path) as store:
             taught = _compare(store, _said(answers), spellings)

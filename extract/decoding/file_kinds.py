@@ -40,6 +40,8 @@ IMAGE_KINDS = (
 
 OTHER_KINDS = (
     (0, b"%PDF", "a PDF document"),
+    (0, b"%!PS", "a PostScript program"),
+    (0, b"\xc5\xd0\xd3\xc6", "a PostScript program"),
     (0, b"PK\x03\x04", "a ZIP archive or an office document"),
     (0, b"Rar!", "a RAR archive"),
     (0, b"7z\xbc\xaf", "a 7-Zip archive"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,20 @@ def _opened(source: Path | io.BytesIO) -> Image.Image:
     with warnings.catch_warnings():
         # A very large picture is legitimate here; Pillow still refuses one that would exhaust the memory.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(source) as image:
+        with Image.open(source, formats=_formats()) as image:
             depth = bit_depth(image)
             return flatten(ImageOps.exif_transpose(image), depth)
+
+
+PROGRAMS = frozenset({"EPS"})
+"""Formats that are programs: Pillow has them run by another program where there is one, Ghostscript, which no limit of ours stops."""
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """What Pillow reads itself."""
+    Image.init()
+    return tuple(name for name in Image.ID if name not in PROGRAMS)
 
 
 def _reason(payload: Path | bytes, error: Exception) -> str:

@@ -49,14 +49,21 @@ ALPHA_MODE = "alpha_mode"
 """What WebM calls a stream whose transparency is a second stream inside of it."""
 
 
-def open_video(payload: Path | bytes, *, one_video: str | None = None) -> InputContainer:
-    """Opens a video file, or says in one sentence why it is none; ``one_video``: see :attr:`PacketFacts.one_video`."""
+def open_video(payload: Path | bytes, *, one_video: str | None = None, unedited: bool = False) -> InputContainer:
+    """Opens a video file, or says in one sentence why it is none.
+
+    Args:
+        payload: the file or its bytes.
+        one_video: see :attr:`PacketFacts.one_video`.
+        unedited: with all that an edit list of MP4 leaves out.
+    """
     check_present(payload)
     if is_picture_of_iso_media(payload):
         raise DecodeError(f"it is {kind_of(payload)}, not a video, whatever its name says")
     try:
         source = source_of(payload) if one_video is None else OneVideo(payload, one_video)
-        return av.open(source, mode="r", metadata_errors="ignore", container_options={"protocol_whitelist": "file"})
+        options = {"protocol_whitelist": "file", **({"ignore_editlist": "1"} if unedited else {})}
+        return av.open(source, mode="r", metadata_errors="ignore", container_options=options)
     except (av.FFmpegError, OSError) as error:
         kind = kind_of(payload)
         if is_foreign(kind):
@@ -107,7 +114,8 @@ def _read_facts(
         for packet in packets_of(container, streams, late):
             headers[packet.stream_index].add(packet)
         chosen = choose_stream(list(headers.values()))
-        facts = _facts(container, chosen, cut_off=ends_early(payload), one_video=one_video)
+        promised = _promised(payload, chosen.stream, chosen.lists.damaged.count(False))
+        facts = _facts(container, chosen, promised=promised, cut_off=ends_early(payload), one_video=one_video)
         in_parts = container.format.name == "mpegts" and (len(streams) > 1 or late.count > 0)
         stated = (container.duration or 0) / av.time_base
     return with_losses(payload, facts, stated=stated, is_intact=lambda: _is_intact(payload, survey)), in_parts
@@ -192,7 +200,9 @@ def choose_stream(headers: Sequence[_Headers]) -> _Headers:
     return max(headers, key=weight)
 
 
-def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_video: str | None) -> PacketFacts:
+def _facts(
+    container: InputContainer, headers: _Headers, *, promised: int, cut_off: bool, one_video: str | None
+) -> PacketFacts:
     stream, lists = headers.stream, headers.lists
     if headers.encrypted:
         raise DecodeError("it is encrypted (DRM, for instance CENC) and cannot be read without its key")
@@ -222,8 +232,7 @@ def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_v
         joints=line.starts,
         left_out="",
         rate=stream.average_rate or stream.guessed_rate or Fraction(25),
-        # Elsewhere it is what a header or a tag says, which is often wrong.
-        promised=stream.frames if "mp4" in kinds else 0,
+        promised=promised,
         cut_off=cut_off,
         reconfigured=headers.reconfigured,
         skips_safely=skips_safely(context.name, context.extradata or b""),
@@ -231,6 +240,18 @@ def _facts(container: InputContainer, headers: _Headers, *, cut_off: bool, one_v
         plain=_is_plain(stream),
         one_video=one_video,
     )
+
+
+def _promised(payload: Path | bytes, stream: VideoStream, found: int) -> int:
+    """Frames that an MP4 says it has, of those that its edit list keeps: the others FFmpeg takes out of its index."""
+    if "mp4" not in stream.container.format.name.split(","):
+        return 0  # elsewhere it is what a header or a tag says, which is often wrong
+    kept = len(stream.index_entries)
+    if found >= stream.frames or kept >= stream.frames:
+        return stream.frames
+    with open_video(payload, unedited=True) as whole:
+        is_edited = len(whole.streams[stream.index].index_entries) >= stream.frames
+    return kept if is_edited else stream.frames
 
 
 def _is_plain(stream: VideoStream) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...data.errors import InputError, StoreWriteError
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
-from ...data.store.files import recover_store
+from ...data.store.files import place_of, recover_store
 from ...data.store.relabeling import Labels, relabel_store
 from ...data.store.writing import Progress
 from ...data.tags import tag_key
@@ -42,7 +42,7 @@ def apply_accepted(path: Path, accepted: Path, *, device: str = "auto", progress
     if not decisions:
         raise InputError(f"{accepted} accepts nothing; write yes into the column accept of the rows that are right")
 
-    with lock_out(path, StoreWriteError):
+    with lock_out(place_of(path), StoreWriteError):
         recover_store(path)
         with open_store(path) as store:
             done = Relabelled(videos=len(store))

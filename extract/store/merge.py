@@ -9,6 +9,7 @@ from typing import Unpack
 from ...data.errors import ConfigError, StoreWriteError
 from ...data.inputs import MetadataOptions, open_inputs
 from ...data.inputs.metadata.columns import MetadataKeywords
+from ...data.store.files import place_of
 from ...data.store.merging.merge import merge_stores
 from ...data.store.writing import Progress
 from ...data.whole_files import lock_out
@@ -40,7 +41,7 @@ def join_stores(
         )
     check_out(out)
     order = None if inputs is None else (item.id for item in open_inputs(inputs, metadata=metadata, options=options))
-    with lock_out(out, StoreWriteError):
+    with lock_out(place_of(out), StoreWriteError):
         return merge_stores(
             paths, out, make_text=text_maker("cpu"), input_order=order, overwrite=overwrite, progress=progress
         )

@@ -17,7 +17,7 @@ from ...data.inputs.media_folder import media_kind
 from ...data.inputs.metadata.columns import MetadataKeywords
 from ...data.media import Failure
 from ...data.store import FeatureStore, open_store
-from ...data.store.files import recover_store
+from ...data.store.files import place_of, recover_store
 from ...data.store.relabeling import relabel_store
 from ...data.store.writing import Progress
 from ...data.whole_files import lock_out
@@ -110,7 +110,7 @@ def relabel(
     options = MetadataOptions.of(**reading)
     annotations = open_annotations(metadata, options, by_path=True)
 
-    with lock_out(path, StoreWriteError):
+    with lock_out(place_of(path), StoreWriteError):
         recover_store(path)
         done = Relabelled(notes=annotations.notes(needs_all=False))
         with open_store(path) as store:

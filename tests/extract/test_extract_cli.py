@@ -120,6 +120,7 @@ NO_STORE = (
             ["--out", "feats.tar"],
             f"error: --out feats.tar {NO_STORE}\n",
         ),
+        (["--out", "/"], "error: '/' has no name of its own; choose another name\n"),
         (
             ["--out", "f.h5", "--fps", "0"],
             "error: --fps 0 is out of range; expected a number above 0 and at most 1000\n",

@@ -341,6 +341,24 @@ def test_failures_are_tried_again_only_when_asked(run, clips: list[MediaItem], t
     assert_rows_kept(tmp_path / "feats.h5", tmp_path / "before.h5")
 
 
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("finished", [False, True])
+def test_another_file_under_the_id_of_one_that_failed_is_new(
+    run, clips: list[MediaItem], tmp_path: Path, finished: bool
+) -> None:
+    """As where somebody converts a file that could not be read, and the name stays but for its suffix."""
+    failed = replace(item("v", tmp_path / "gone.mp4"), source="v.mp4")
+    if finished:
+        run([*clips, failed])
+    else:
+        interrupt_after(run, [*clips[:6], failed, *clips[6:]], 10)
+    summary = run([*clips, replace(item("v", clips[0].payload), source="v.mkv")])  # type: ignore[arg-type]
+    assert (summary.failed, summary.unchanged) == (0, False)
+    with open_store(tmp_path / "feats.h5") as store:
+        assert not store.failures
+        assert store.source(store.ids().index("v")) == "v.mkv"
+
+
 def interrupt_after(run, items: Sequence[MediaItem | Failure], count: int) -> None:
     def stop(summary: ExtractSummary) -> None:
         if summary.done >= count:
@@ -404,6 +422,24 @@ def test_added_inputs_are_the_same_on_a_processor_with_fewer_instructions() -> N
         command, cwd=root, env={**environment, **limits}, capture_output=True, text=True, check=False
     )
     assert (result.returncode, "1 passed" in result.stdout) == (0, True), result.stdout
+
+
+def test_another_file_under_the_id_of_a_done_one_is_said(run, clips: list[MediaItem], tmp_path: Path) -> None:
+    """As where the file of another week has the name of one that was taken away: its title would be given to the old one."""
+    run(clips)
+    others = [replace(clip, source=f"week2/{clip.source}") for clip in clips[:2]]
+    summary = run([*others[:1], *clips[1:]])
+    (warning,) = summary.warnings
+    assert warning == (
+        "1 input has the id of another file ('week2/v0.file' that of 'v0.file', for instance) and was not read again, as if "
+        "moved or converted: where it is another video or image, give it an id of its own in the metadata, or begin anew with --overwrite"
+    )
+    assert summary.unchanged
+    (warning,) = run([*others, *clips[2:]]).warnings
+    assert warning.startswith(
+        "2 inputs have ids of other files ('week2/v0.file' that of 'v0.file', for instance) and were"
+    )
+    assert run(clips).warnings == []
 
 
 def test_nothing_new_leaves_a_finished_store_as_it_was(run, clips: list[MediaItem], tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from optsg.data.errors import ConfigError, InputError
 from optsg.data.inputs import MetadataOptions, open_inputs, skipped_files
 from optsg.data.media import Failure, MediaItem
 
+from tests.tiny_world import tiny_videos, write_tiny_store
+
 
 def touch(root: Path, *names: str) -> Path:
     for name in names:
@@ -156,6 +158,20 @@ def test_a_single_video_is_no_input(tmp_path):
     message = f"{video}: not a .tar shard, expected a folder of videos or images, or WebDataset shards"
     with pytest.raises(InputError, match=re.escape(message)):
         open_inputs(video)
+
+
+@pytest.mark.parametrize("name", ["feats", "feats.tmp"])
+def test_a_feature_store_in_the_folder_is_no_input(tmp_path: Path, name: str) -> None:
+    """As the one that the same command wrote there before, and what is left of one where it was killed."""
+    write_tiny_store(tmp_path / "feats", tiny_videos(3))
+    if name != "feats":
+        (tmp_path / "feats").rename(tmp_path / name)
+        (tmp_path / name / "index.json").unlink()
+    touch(tmp_path, "a.mp4", f"{name}/b.mp4")
+    items, failures = read(tmp_path)
+    assert [item.source for item in items] == ["a.mp4", f"{name}/b.mp4"]
+    assert failures == []
+    assert not skipped_files(open_inputs(tmp_path))
 
 
 def test_videos_beside_shards_are_ambiguous(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from optsg.data.errors import DecodeError
 from optsg.data.media import IMAGE_SUFFIXES
 from optsg.extract.decoding import decode_image
-from PIL import Image, PngImagePlugin
+from PIL import EpsImagePlugin, Image, PngImagePlugin
 
 WHITE = (255, 255, 255)
 
@@ -150,6 +151,22 @@ def test_orientation_of_exif_counts_in_every_format(kind: str) -> None:
     assert pixels[16, 16, 1:].max() < 40 < 215 < pixels[48, 16].min()
 
 
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n{} loop\n"
+
+
+def test_no_program_is_run_for_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostScript is a program. Pillow hands it to Ghostscript, which would go on when the decoding process is ended."""
+    ran = tmp_path / "ran"
+    fake = tmp_path / "gs"
+    fake.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    with pytest.raises(DecodeError):
+        decode_image(POSTSCRIPT)
+    assert not ran.exists()
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -159,6 +176,11 @@ def test_orientation_of_exif_counts_in_every_format(kind: str) -> None:
         (b"\xef\xbb\xbf  <HTML>", "it is a web page (HTML), not an image, whatever its name says"),
         (b'{"error": "not found"}', "it is a JSON file, not an image, whatever its name says"),
         (b"%PDF-1.7", "it is a PDF document, not an image, whatever its name says"),
+        (POSTSCRIPT, "it is a PostScript program, not an image, whatever its name says"),
+        (
+            b"\xc5\xd0\xd3\xc6" + struct.pack("<6IH", 32, len(POSTSCRIPT), 0, 0, 0, 0, 0xFFFF) + bytes(2) + POSTSCRIPT,
+            "it is a PostScript program, not an image, whatever its name says",
+        ),
         (b"<svg width='3'/>", "it is an SVG drawing, not an image, whatever its name says"),
         (b"\xff\x0a" + bytes(40), "it is a JPEG XL picture, which cannot be read; convert it, for instance with djxl"),
     ],

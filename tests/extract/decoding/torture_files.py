@@ -166,6 +166,11 @@ def set_number(tag: bytes, offset: int, value: bytes) -> Surgery:
     return cut
 
 
+def edited(milliseconds: int, start: int) -> Surgery:
+    """An MP4 of which an edit list shows so much, from ``start`` in units of its track on; nothing is taken out."""
+    return set_number(b"elst", 12, struct.pack(">Ii", milliseconds, start))
+
+
 def picture(kind: str) -> Recipe:
     """A picture with whatever name."""
     return lambda _maker, path: Image.new("RGB", (64, 64), "red").save(path, kind)
@@ -497,6 +502,22 @@ TORTURE: tuple[Torture, ...] = (
     # Time
     row("variable_rate.mp4", clip(*VARIABLE, frames=16), frames=(0, 10, 13, 15), times=(0, 1, 2.2, 3)),
     row("variable_rate.mkv", clip(*VARIABLE, frames=16), frames=(0, 10, 13, 15), times=(0, 1, 2.2, 3)),
+    row("trimmed_at_its_end.mp4", surgery(edited(2000, 2048), clip(*H264, frames=96)), frames=(0, 10), times=(0, 1)),
+    row(
+        "trimmed_at_both_ends.mp4",
+        surgery(edited(1500, 12 * 1024), clip(*H264, frames=96)),
+        frames=(10, 20),
+        times=(0, 1),
+    ),
+    partial(
+        "trimmed_and_cut.mp4",
+        surgery(
+            lambda data: end_within(41)(edited(6000, 2048)(data)), clip(*H264, "-movflags", "faststart", frames=96)
+        ),
+        "truncated: it holds 41 of the 81 frames it promises",
+        frames=(0, 10, 20, 30, 40),
+        times=range(5),
+    ),
     row("edit_list.mp4", from_clip("-c", "copy", before=("-ss", "0.75")), frames=(8, 18, 28), times=(0, 1, 2)),
     row("offset_start.mkv", clip(*H264, "-output_ts_offset", "7.35")),
     row("offset_start.ts", clip(*H264, "-output_ts_offset", "7.35")),

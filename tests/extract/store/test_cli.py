@@ -10,7 +10,9 @@ from typing import Any
 import h5py
 import pytest
 from click.testing import CliRunner, Result
+from optsg.data.errors import StoreWriteError
 from optsg.data.store import open_store
+from optsg.data.whole_files import lock_out
 from optsg.extract.store.cli import main
 
 from tests.data.inputs.odd_videos import as_version_1, odd_failures, odd_videos
@@ -180,6 +182,55 @@ def test_convert_replaces_a_store_and_nothing_else(tmp_path: Path) -> None:
         f"error: {photos} holds files that are not of a feature store, for instance 'me.jpg'; choose another name\n"
     )
     assert (photos / "me.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["b.h5", "b"])
+def test_two_conversions_into_one_store_are_refused(tmp_path: Path, name: str) -> None:
+    """The first to end would give its name to what the second has half written."""
+    path = make(tmp_path / "s.h5")
+    with lock_out(tmp_path / name, StoreWriteError):
+        result = run("convert", path, tmp_path / name)
+    assert result.exit_code == 1
+    assert result.output.startswith(f"error: {tmp_path / name} is being written by another process; ")
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", [".", "", "/", ".."])
+@pytest.mark.parametrize(
+    "command", [("convert", "../s.h5"), ("merge", "../s.h5", "--out"), ("relabel", "--metadata", "t.csv")]
+)
+def test_a_store_needs_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], name: str
+) -> None:
+    """What a store is written under until it is whole is named after it, and so is its lock."""
+    make(tmp_path / "s.h5")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    Path("t.csv").write_text("id,title\nv0,one\n")
+    result = run(*command, name)
+    assert result.exit_code == 1
+    named = {"/": "choose another name", "..": f"give it with its name, {tmp_path}"}
+    advice = named.get(name, f"give it with its name, {tmp_path / 'here'}")
+    assert result.output == f"error: {name or '.'!r} has no name of its own; {advice}\n"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_to_a_folder_stays_one(tmp_path: Path, is_there: bool) -> None:
+    """The store may be on another disk, and lies there again once it is replaced."""
+    disk, link = tmp_path / "disk", tmp_path / "feats"
+    disk.mkdir()
+    path = make(tmp_path / "s.h5")
+    if is_there:
+        make(disk / "feats")
+    link.symlink_to(disk / "feats")
+    for _ in range(2):
+        result = run("convert", path, link, "--overwrite")
+        assert result.exit_code == 0, result.output
+    assert run("verify", link).exit_code == 0
+    assert link.is_symlink()
+    assert sorted(file.name for file in [*tmp_path.iterdir(), *disk.iterdir()]) == ["disk", "feats", "feats", "s.h5"]
+    with lock_out(disk / "feats", StoreWriteError):
+        assert "is being written by another process" in run("convert", path, link, "--overwrite").output
 
 
 def test_help_shows_the_commands() -> None:
