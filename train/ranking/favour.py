@@ -22,6 +22,9 @@ WEIGHTS: Mapping[Favour, float] = {"rare": 1.0, "balanced": 0.7, "precise": 0.0}
 LEANINGS = tuple(step / 10 for step in range(11))
 BARS = 80
 
+LOWEST = 0.5
+"""Share of the pairs below the lowest bar, or less where many are right: of a handful of tags a video may have most."""
+
 SMOOTHING = (1.0, 2.0)
 """Standard deviations of the Gaussian over neighbouring g and t."""
 
@@ -112,9 +115,10 @@ def choose_bar(pairs: RankedPairs, favour: Favour) -> Bar:
 
 
 def _candidates(pairs: RankedPairs, leaning: float) -> list[float]:
-    """Values of t between which about as many pairs lie."""
+    """Values of t between which about as many pairs lie; the lowest leaves twice as many as are right, half of all or more."""
     lifted = Bar(leaning=leaning, least=0.0).lifted(pairs.probabilities, pairs.counts)
-    found: list[float] = np.quantile(lifted, np.linspace(0.5, 0.995, BARS)).tolist()
+    lowest = np.clip(1 - 2 * pairs.right.mean(), 0.0, LOWEST)
+    found: list[float] = np.quantile(lifted, np.linspace(lowest, 0.995, BARS)).tolist()
     return found
 
 
