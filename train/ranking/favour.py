@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ...data.foreign.json_reader import number_of
 from ..system_names import Favour
 
 WEIGHTS: Mapping[Favour, float] = {"rare": 1.0, "balanced": 0.7, "precise": 0.0}
@@ -51,7 +52,7 @@ class Bar:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Bar:
         """Raises KeyError, TypeError or ValueError for anything else."""
-        return cls(leaning=float(values["leaning"]), least=float(values["least"]))
+        return cls(leaning=number_of(values["leaning"]), least=number_of(values["least"]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.foreign.json_reader import number_of
 from ..confidence.calibration import sigmoid
 
 PENALTY = 0.1
@@ -66,7 +67,7 @@ class LogisticModel:
     def from_json(cls, values: Mapping[str, Any], features: int) -> LogisticModel:
         """Raises KeyError, TypeError or ValueError for anything but what :meth:`to_json` gave for so many features."""
         mean, scale, weights = (np.array(values[name], np.float64) for name in ("mean", "scale", "weights"))
-        bias = float(values["bias"])
+        bias = number_of(values["bias"])
         if not mean.shape == scale.shape == weights.shape == (features,):
             raise ValueError(f"expected {features} features")
         if not (np.isfinite([*mean, *scale, *weights, bias]).all() and (scale > 0).all()):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +27,11 @@ from optsg.train.ranking.ranked_system import RankedSystem
 from optsg.train.ranking.ranker import Ranker
 from optsg.train.recall.ngrams import Ngrams
 from optsg.train.run.run import Run, load_run
-from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING
+from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING, RECALL, SENTENCE_MODEL
 from optsg.train.system_names import FAVOURS
 from optsg.train.writing.tag_control import VideoTags
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -360,6 +364,8 @@ def test_a_run_can_be_told_to_have_none(feats: Path, tmp_path: Path) -> None:
         {"bars": {}},
         {"known": {"mean": [], "scale": [], "weights": [], "bias": 0}},
         {"novel_bars": {"rare": "x"}},
+        {"novel_bars": dict.fromkeys(FAVOURS, "nan")},
+        {"bars": {favour: {"leaning": 0.0, "least": "nan"} for favour in FAVOURS}},
     ],
 )
 def test_a_damaged_ranker_is_refused_in_a_line(run_folder: Path, tmp_path: Path, change: dict[str, object]) -> None:
@@ -367,3 +373,41 @@ def test_a_damaged_ranker_is_refused_in_a_line(run_folder: Path, tmp_path: Path,
     path.write_text(json.dumps({**json.loads((run_folder / RANKER).read_text()), **change}))
     with pytest.raises(RunError, match=r"ranker\.json is not a readable ranker \(.*\); train the run again$"):
         Ranker.load(path)
+
+
+def drop_sentence_model(run: Path) -> None:
+    (run / SENTENCE_MODEL).unlink()
+
+
+def drop_prompts(run: Path) -> None:
+    with safe_open(run / RECALL, framework="pt") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys() if "prompts." not in name}  # noqa: SIM118 - no dict
+        notes = file.metadata()
+    save_file(kept, run / RECALL, metadata=notes)
+
+
+def turn_sources_round(run: Path) -> None:
+    values = json.loads((run / RANKER).read_text())
+    values["sources"].reverse()
+    (run / RANKER).write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            drop_sentence_model,
+            r"cannot be read \(sentence_model\.safetensors is missing beside it, .*\); train the run",
+        ),
+        (drop_prompts, r"ranker\.json was fitted to linear, .*: its files are not of one run$"),
+        (turn_sources_round, r"ranker\.json was fitted to .*, linear, the run has .*: its files are not of one run$"),
+    ],
+)
+def test_files_that_are_not_of_one_run_are_refused_in_a_line(
+    run_folder: Path, tmp_path: Path, batch: Batch, damage: Callable[[Path], None], message: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    damage(folder)
+    with pytest.raises(RunError, match=message):
+        RunTagger(load_run(folder, device="cpu")).predict(batch)
