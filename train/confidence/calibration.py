@@ -108,10 +108,10 @@ class Calibration:
                 ece_after=number_of(values["ece"]["after"]),
             )
         except JSON_DAMAGE as error:
-            raise RunError(
-                f"{path} is not a readable calibration ({reason_of(error)}); delete it and make it with: "
-                f"optsg-eval --run {path.parent} --split val"
-            ) from error
+            remedy = "train the run again"
+            if path.name == CALIBRATION:
+                remedy = f"delete it and make it with: optsg-eval --run {path.parent} --split val"
+            raise RunError(f"{path} is not a readable calibration ({reason_of(error)}); {remedy}") from error
 
 
 def _scaling(values: dict[str, Any]) -> Scaling:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.metrics import score_predictions
@@ -17,6 +18,7 @@ from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore
 from optsg.data.tag_list import TagList
 from optsg.data.tag_table import TagTable
+from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.options import TaggingOptions
 from optsg.evaluate.tag.run_tagger import RunTagger, open_tag_control, open_tagger
 from optsg.train.ranking.favour import WEIGHTS, Bar, RankedPairs, choose_bar
@@ -340,6 +342,24 @@ def test_the_precision_curve_is_the_ranker_s(run_folder: Path, run: Run) -> None
     ranked, plain = (json.loads((run_folder / name).read_text()) for name in (RANKED_CALIBRATION, CALIBRATION))
     assert ranked != plain
     assert run.calibration.curve.to_json() == ranked["curve"]
+
+
+def test_a_ranker_s_calibration_is_not_made_of_what_it_was_fitted_to(run_folder: Path, tmp_path: Path) -> None:
+    """Nor is that of the system alone replaced by one of the ranker's scores."""
+    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (folder / RANKED_CALIBRATION).unlink()
+    before = (folder / CALIBRATION).read_bytes()
+    options = ["--run", str(folder), "--device", "cpu", "-q", "--split", "val"]
+    result = CliRunner().invoke(optsg_eval, options)
+    assert result.exit_code == 0, result.output
+    assert (folder / CALIBRATION).read_bytes() == before
+    refused = CliRunner().invoke(optsg_eval, [*options, "--min-precision", "0.5"])
+    assert (
+        "run has no ranked_calibration.json, which training makes of its ranker; train the run again" in refused.output
+    )
+    (folder / RANKED_CALIBRATION).write_text("{}")
+    with pytest.raises(RunError, match=r"ranked_calibration\.json is not a readable .*; train the run again$"):
+        load_run(folder, device="cpu")
 
 
 def test_few_videos_to_fit_on_leave_the_system_alone(tmp_path: Path) -> None:
