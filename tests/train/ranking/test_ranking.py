@@ -20,6 +20,7 @@ from optsg.data.tag_list import TagList
 from optsg.data.tag_table import TagTable
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.options import TaggingOptions
+from optsg.evaluate.scores.saved import read_saved
 from optsg.evaluate.tag.run_tagger import RunTagger, open_tag_control, open_tagger
 from optsg.train.ranking.favour import WEIGHTS, Bar, RankedPairs, choose_bar
 from optsg.train.ranking.logistic import PENALTY, LogisticModel, cross_fitted
@@ -360,6 +361,17 @@ def test_a_ranker_s_calibration_is_not_made_of_what_it_was_fitted_to(run_folder:
     (folder / RANKED_CALIBRATION).write_text("{}")
     with pytest.raises(RunError, match=r"ranked_calibration\.json is not a readable .*; train the run again$"):
         load_run(folder, device="cpu")
+
+
+def test_a_saved_evaluation_knows_the_ranker_s_scores(run_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    for name, more in (("test", []), ("test-decision-scalar", ["--decision", "scalar"])):
+        result = CliRunner().invoke(optsg_eval, ["--run", str(folder), "--device", "cpu", "-q", *more])
+        assert result.exit_code == 0, result.output
+        made = json.loads((folder / "eval" / name / "metrics.json").read_text())["confidence"]["ece"]
+        saved = read_saved(folder, name).evaluation.confidence
+        assert saved is not None
+        assert saved.document()["ece"] == pytest.approx(made, abs=1e-6)
 
 
 def test_few_videos_to_fit_on_leave_the_system_alone(tmp_path: Path) -> None:
