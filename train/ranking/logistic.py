@@ -15,6 +15,9 @@ from ..confidence.calibration import sigmoid
 PENALTY = 0.1
 """scikit-learn's C: strong, for a validation split of some hundred videos has few right tags."""
 
+ROUNDING = 1e-5
+"""Share of a feature's largest value that float32 computations may be off by: a memory's votes for a tag that all have are 1 ± 10⁻⁷."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LogisticModel:
@@ -35,7 +38,9 @@ class LogisticModel:
     def fit(cls, features: NDArray[np.float32], right: NDArray[np.bool_]) -> LogisticModel:
         """Of examples (T, F) and whether each is right (T,). With examples of one kind alone p is their share, softened."""
         wide = features.astype(np.float64)
-        mean, scale = wide.mean(0), wide.std(0) + 1e-9
+        mean, spread = wide.mean(0), wide.std(0)
+        # What differs by rounding alone says nothing; made as large as other features, it would decide where it does differ.
+        scale = np.where(spread > ROUNDING * np.abs(wide).max(0, initial=0.0), spread, 1.0) + 1e-9
         if len(np.unique(right)) < 2:
             share = (right.sum() + 0.5) / (len(right) + 1)
             return cls(mean=mean, scale=scale, weights=np.zeros_like(mean), bias=float(np.log(share / (1 - share))))

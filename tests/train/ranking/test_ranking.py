@@ -90,6 +90,16 @@ def test_examples_of_one_kind_give_their_softened_share(right: bool) -> None:
     assert model.probabilities(examples(3)[0]) == pytest.approx(9.5 / 10 if right else 0.5 / 10)
 
 
+def test_a_feature_that_differs_by_rounding_alone_decides_nothing() -> None:
+    """All training videos have one tag, so that every neighbour votes for it; of tags that are added later some do."""
+    rng = np.random.default_rng(0)
+    features = np.stack([rng.random(200), 1 + 1e-7 * rng.normal(size=200)], axis=1).astype(np.float32)
+    model = LogisticModel.fit(features, rng.random(200) < features[:, 0])
+    others = features.copy()
+    others[:, 1] = 0.3
+    assert model.probabilities(others) == pytest.approx(model.probabilities(features), abs=1e-4)
+
+
 def test_held_out_probabilities_know_nothing_of_their_video() -> None:
     """A video's own examples could only be told by a feature that no other has."""
     videos = np.repeat(np.arange(20), 20)
