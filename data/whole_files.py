@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -46,6 +48,15 @@ def write_text(path: Path, chunks: Iterable[str]) -> None:
     """Writes UTF-8 text; errors as :func:`whole_file`."""
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(chunks)
+
+
+def json_text(values: object, **form: Any) -> str:
+    """JSON that UTF-8 can hold: half of a surrogate pair, of which names that are not UTF-8 are made (PEP 383), is an escape.
+
+    Args:
+        form: as ``json.dumps`` takes it.
+    """
+    return json.dumps(values, ensure_ascii=False, **form).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @contextmanager
