@@ -26,6 +26,9 @@ BARS = 80
 LOWEST = 0.5
 """Share of the pairs below the lowest bar, or less where many are right: of a handful of tags a video may have most."""
 
+GENEROUS = 1.5
+"""Pairs above the lowest bar for each right one, if these are more."""
+
 SMOOTHING = (1.0, 2.0)
 """Standard deviations of the Gaussian over neighbouring g and t."""
 
@@ -116,9 +119,9 @@ def choose_bar(pairs: RankedPairs, favour: Favour) -> Bar:
 
 
 def _candidates(pairs: RankedPairs, leaning: float) -> list[float]:
-    """Values of t between which about as many pairs lie; the lowest leaves twice as many as are right, half of all or more."""
+    """Values of t between which about as many pairs lie; the lowest gives half of all, or half as many again as are right."""
     lifted = Bar(leaning=leaning, least=0.0).lifted(pairs.probabilities, pairs.counts)
-    lowest = np.clip(1 - 2 * pairs.right.mean(), 0.0, LOWEST)
+    lowest = np.clip(1 - GENEROUS * pairs.right.mean(), 0.0, LOWEST)
     found: list[float] = np.quantile(lifted, np.linspace(lowest, 0.995, BARS)).tolist()
     return found
 
