@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -70,6 +72,15 @@ def check_name(path: Path, error: type[OptsgError]) -> None:
         whole = Path(os.path.abspath(path))  # noqa: PTH100 (links stay)
         say = f"give it with its name, {whole}" if whole.name else "choose another name"
         raise error(f"{str(path)!r} has no name of its own; {say}")
+
+
+def json_text(values: object, **form: Any) -> str:
+    """JSON that UTF-8 can hold: half of a surrogate pair, of which names that are not UTF-8 are made (PEP 383), is an escape.
+
+    Args:
+        form: as ``json.dumps`` takes it.
+    """
+    return json.dumps(values, ensure_ascii=False, **form).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @contextmanager

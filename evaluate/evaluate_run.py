@@ -130,14 +130,17 @@ def predict(
     progress: Progress,
     warn: Callable[[str], None],
 ) -> Predictions:
-    """Predicts a split, after calibrating on it where it is the validation split of a run without calibration."""
+    """Predicts a split, after calibrating on it where it is the validation split of a run without calibration.
+
+    Not where a ranker decides: it was fitted to these videos, and what it says of them is too good.
+    """
     rows = store.indices(split)
 
     def predicted(tagger: RunTagger, name: str) -> list[ItemPrediction]:
         with progress(name, len(rows)) as advance:
             return predict_rows(tagger, store, rows, batch_size=batch_size, on_batch=advance)
 
-    if split == "val" and run.calibration is None:
+    if split == "val" and run.calibration is None and run.ranked is None:
         found = predicted(RunTagger(run, point=candidates_point(run)), "calibrating")
         run = replace(run, calibration=fit_calibration(found, run.path / CALIBRATION))
     tagger = open_tagger(run, options, device=device)

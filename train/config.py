@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 from ..data.errors import ConfigError, reason_of
 from ..data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ..data.store.schema import WIDEST
+from ..data.whole_files import json_text
 from ..data.word_pieces import VocabularyKind
 from .system_names import DEFAULT_SYSTEM
 
@@ -270,7 +271,7 @@ class RunConfig:
         """JSON with everything spelled out, the long list of pieces on one line."""
         values = asdict(self)
         pieces = values["inputs"].pop("pieces")
-        text = json.dumps(values, indent=2, ensure_ascii=False)
+        text = json_text(values, indent=2)
         return text[: text.rindex("}")].rstrip() + f',\n  "pieces": {json.dumps(list(pieces))}\n}}\n'
 
     @classmethod

@@ -17,7 +17,6 @@ Every file is whole or not there. What is in them, the systems know (:mod:`optsg
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -33,7 +32,7 @@ from ..data.errors import ConfigError, RunError, StoreError, reason_of
 from ..data.foreign.json_reader import LARGE_FILE, check_is_file, read_bounded
 from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
-from ..data.whole_files import whole_file, write_text
+from ..data.whole_files import json_text, whole_file, write_text
 from ..data.word_pieces import TitleTokenizer
 from .config import RunConfig
 
@@ -243,7 +242,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Writes JSON; errors as :func:`optsg.train.run_files.save_tensors`."""
-    write_text(path, [json.dumps(values, indent=2, ensure_ascii=False), "\n"])
+    write_text(path, [json_text(values, indent=2), "\n"])
 
 
 def point_latest(run: Path, runs: Path = Path("runs")) -> None:

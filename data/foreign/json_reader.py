@@ -83,6 +83,13 @@ def read_json(path: Path, *, most_bytes: int = SMALL_FILE, finite: bool = True) 
     return parse_json(read_bounded(path, most_bytes), finite=finite)
 
 
+def number_of(value: Any) -> float:
+    """A number as :func:`parse_json` gives it; ValueError for anything else, such as the text "nan", which ``float`` would take."""
+    if not isinstance(value, int | float):
+        raise ValueError(f"{str(value)[:20]!r} is no number")
+    return float(value)
+
+
 def read_bounded(path: Path, most_bytes: int = SMALL_FILE) -> bytes:
     """All bytes of a file that is supposed to be small; errors as :func:`read_json`."""
     check_is_file(path)

@@ -10,6 +10,7 @@ import click
 
 from ...data.command_line import SHORT_HELP, one_sentence_errors, quiet_and_verbose
 from ...data.errors import counted
+from ...data.inputs.relative_paths import printable
 from ..options import find_run
 from ..progress import progress_bar
 
@@ -89,7 +90,7 @@ def _said(done: Remembered, run: Path, feats: Path, seconds: float) -> list[str]
     new = f"; new tags: {_named(done.tags)}" if done.tags else ""
     return [
         *lines,
-        f"added {counted(done.videos, 'video')} of {feats} to {run} in {seconds:.1f} s{replaced}{new}",
+        f"added {counted(done.videos, 'video')} of {printable(str(feats))} to {run} in {seconds:.1f} s{replaced}{new}",
         f"back: optsg-memory undo {run}",
     ]
 
@@ -111,7 +112,7 @@ def undo(run: Path, quiet: bool, verbose: bool) -> None:
         last = undo_addition(folder)
         if not quiet:
             tags = f" and {counted(last.tags, 'new tag')}" if last.tags else ""
-            click.echo(f"took {counted(last.videos, 'video')}{tags} of {last.source} back from {folder}")
+            click.echo(f"took {counted(last.videos, 'video')}{tags} of {printable(last.source)} back from {folder}")
 
 
 @main.command()
@@ -137,5 +138,5 @@ def show(run: Path, verbose: bool) -> None:
             tags = range(first, first + each.tags)
             shown = tuple(f"{table.spellings[tag]} ({table.counts[tag]})" for tag in tags)
             new = f", new tags: {', '.join(shown) if verbose else _named(shown)}" if each.tags else ""
-            click.echo(f"{number}. {counted(each.videos, 'video')} of {each.source}{new}")
+            click.echo(f"{number}. {counted(each.videos, 'video')} of {printable(each.source)}{new}")
             first += each.tags

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
-from ...data.whole_files import write_text
+from ...data.whole_files import json_text, write_text
 from ...train.confidence.rated_tags import MOST_CANDIDATES
 
 
@@ -54,8 +53,7 @@ class ItemPrediction:
 
 def json_line(document: object) -> str:
     """JSON that people can read in any script; only lone surrogates, which UTF-8 cannot hold, are escaped."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return json_text(document, allow_nan=False)
 
 
 def tag_rows(tags: Iterable[PredictedTag]) -> list[dict[str, Any]]:

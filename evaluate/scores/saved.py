@@ -17,8 +17,9 @@ from ...data.store import FeatureStore
 from ...data.whole_files import write_text
 from ...train.confidence.calibration import read_calibration
 from ...train.config import RunConfig
+from ...train.ranking.ranked_system import BAR
 from ...train.recall.additions import read_tags
-from ...train.run_files import CONFIG, LOG
+from ...train.run_files import CALIBRATION, CONFIG, LOG, RANKED_CALIBRATION
 from ...train.systems.tuned_scalar import Decision, TunedScalar
 from ..options import find_evaluation
 from .confidence import Confidence, read_confidence
@@ -127,7 +128,8 @@ def _decision(document: dict[str, Any]) -> Decision:
 def _confidence(document: dict[str, Any], items: list[ItemPrediction], run: Path) -> Confidence | None:
     if "confidence" not in document:
         return None
-    return read_confidence(document["confidence"], items, read_calibration(run))
+    name = RANKED_CALIBRATION if BAR.name in document else CALIBRATION
+    return read_confidence(document["confidence"], items, read_calibration(run, name))
 
 
 def open_pictures(saved: SavedEvaluation, feats: Path | None, warn: Callable[[str], None]) -> FeatureStore | None:

@@ -20,7 +20,7 @@ from ...train.confidence.calibration import Calibration
 from ...train.confidence.precision_curve import CurvePoint
 from ...train.confidence.rated_tags import MOST_CANDIDATES
 from ...train.run.run import Run
-from ...train.run_files import CALIBRATION
+from ...train.run_files import CALIBRATION, RANKED_CALIBRATION
 from ...train.writing.tag_control import TagControl, VideoTags
 from ..options import SNAP_TO, TaggingOptions
 from .snapping import Replacement, open_snapper
@@ -75,6 +75,10 @@ def needed_calibration(run: Run) -> Calibration:
     Raises:
         RunError: it has none.
     """
+    if run.calibration is None and run.ranked is not None:
+        raise RunError(
+            f"{run.path} has no {RANKED_CALIBRATION}, which training makes of its ranker; train the run again"
+        )
     if run.calibration is None:
         raise RunError(
             f"{run.path} has no {CALIBRATION}: it was trained by an older optsg or without a validation split; "

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, number_of, read_json
 from ...data.predicted_tag import PredictedTag
 from ...data.whole_files import write_text
 from ..run_files import CALIBRATION
@@ -104,18 +104,18 @@ class Calibration:
                 known=_scaling(values["known"]),
                 novel=_scaling(values["novel"]),
                 curve=PrecisionCurve.from_json(values["curve"]),
-                ece_before=float(values["ece"]["before"]),
-                ece_after=float(values["ece"]["after"]),
+                ece_before=number_of(values["ece"]["before"]),
+                ece_after=number_of(values["ece"]["after"]),
             )
         except JSON_DAMAGE as error:
-            raise RunError(
-                f"{path} is not a readable calibration ({reason_of(error)}); delete it and make it with: "
-                f"optsg-eval --run {path.parent} --split val"
-            ) from error
+            remedy = "train the run again"
+            if path.name == CALIBRATION:
+                remedy = f"delete it and make it with: optsg-eval --run {path.parent} --split val"
+            raise RunError(f"{path} is not a readable calibration ({reason_of(error)}); {remedy}") from error
 
 
 def _scaling(values: dict[str, Any]) -> Scaling:
-    scaling = Scaling(temperature=float(values["temperature"]), offset=float(values["offset"]))
+    scaling = Scaling(temperature=number_of(values["temperature"]), offset=number_of(values["offset"]))
     if not scaling.temperature > 0:
         raise ValueError("a temperature that is not above 0")
     return scaling

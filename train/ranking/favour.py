@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from ...data.foreign.json_reader import number_of
 from ..system_names import Favour
 
 WEIGHTS: Mapping[Favour, float] = {"rare": 1.0, "balanced": 0.7, "precise": 0.0}
@@ -21,6 +22,12 @@ WEIGHTS: Mapping[Favour, float] = {"rare": 1.0, "balanced": 0.7, "precise": 0.0}
 
 LEANINGS = tuple(step / 10 for step in range(11))
 BARS = 80
+
+LOWEST = 0.5
+"""Share of the pairs below the lowest bar, or less where many are right: of a handful of tags a video may have most."""
+
+GENEROUS = 1.5
+"""Pairs above the lowest bar for each right one, if these are more."""
 
 SMOOTHING = (1.0, 2.0)
 """Standard deviations of the Gaussian over neighbouring g and t."""
@@ -48,7 +55,7 @@ class Bar:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Bar:
         """Raises KeyError, TypeError or ValueError for anything else."""
-        return cls(leaning=float(values["leaning"]), least=float(values["least"]))
+        return cls(leaning=number_of(values["leaning"]), least=number_of(values["least"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +119,10 @@ def choose_bar(pairs: RankedPairs, favour: Favour) -> Bar:
 
 
 def _candidates(pairs: RankedPairs, leaning: float) -> list[float]:
-    """Values of t between which about as many pairs lie."""
+    """Values of t between which about as many pairs lie; the lowest gives half of all, or half as many again as are right."""
     lifted = Bar(leaning=leaning, least=0.0).lifted(pairs.probabilities, pairs.counts)
-    found: list[float] = np.quantile(lifted, np.linspace(0.5, 0.995, BARS)).tolist()
+    lowest = np.clip(1 - GENEROUS * pairs.right.mean(), 0.0, LOWEST)
+    found: list[float] = np.quantile(lifted, np.linspace(lowest, 0.995, BARS)).tolist()
     return found
 
 

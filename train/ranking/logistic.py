@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...data.foreign.json_reader import number_of
 from ..confidence.calibration import sigmoid
 
 PENALTY = 0.1
 """scikit-learn's C: strong, for a validation split of some hundred videos has few right tags."""
+
+ROUNDING = 1e-5
+"""Share of a feature's largest value that float32 computations may be off by: a memory's votes for a tag that all have are 1 ± 10⁻⁷."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,9 @@ class LogisticModel:
     def fit(cls, features: NDArray[np.float32], right: NDArray[np.bool_]) -> LogisticModel:
         """Of examples (T, F) and whether each is right (T,). With examples of one kind alone p is their share, softened."""
         wide = features.astype(np.float64)
-        mean, scale = wide.mean(0), wide.std(0) + 1e-9
+        mean, spread = wide.mean(0), wide.std(0)
+        # What differs by rounding alone says nothing; made as large as other features, it would decide where it does differ.
+        scale = np.where(spread > ROUNDING * np.abs(wide).max(0, initial=0.0), spread, 1.0) + 1e-9
         if len(np.unique(right)) < 2:
             share = (right.sum() + 0.5) / (len(right) + 1)
             return cls(mean=mean, scale=scale, weights=np.zeros_like(mean), bias=float(np.log(share / (1 - share))))
@@ -66,7 +72,7 @@ class LogisticModel:
     def from_json(cls, values: Mapping[str, Any], features: int) -> LogisticModel:
         """Raises KeyError, TypeError or ValueError for anything but what :meth:`to_json` gave for so many features."""
         mean, scale, weights = (np.array(values[name], np.float64) for name in ("mean", "scale", "weights"))
-        bias = float(values["bias"])
+        bias = number_of(values["bias"])
         if not mean.shape == scale.shape == weights.shape == (features,):
             raise ValueError(f"expected {features} features")
         if not (np.isfinite([*mean, *scale, *weights, bias]).all() and (scale > 0).all()):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data.batching import Batch
+from ...data.errors import RunError
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
@@ -23,6 +24,7 @@ from ..objective.shares import ALONE, Exchange
 from ..objective.step_losses import StepLosses
 from ..recall.source import Scores
 from ..recall.sources import RecallSources
+from ..run_files import RANKER
 from ..system_names import DEFAULT_FAVOUR, Favour
 from ..systems.system import Evidence, System
 from ..systems.tuned_scalar import TunedScalar
@@ -202,6 +204,11 @@ class RankedSystem(System):
 
     def _known(self, proposals: Proposals, value: float) -> list[tuple[int, PredictedTag]]:
         pairs, table = proposals.pairs, self.tag_table
+        if proposals.sources != self.ranker.sources:
+            raise RunError(
+                f"the run's {RANKER} was fitted to {', '.join(self.ranker.sources)}, the run has "
+                f"{', '.join(proposals.sources)}: its files are not of one run"
+            )
         probabilities = self.ranker.probabilities(pairs, len(self.plain.tag_table))
         bar = replace(self.ranker.bars[self.favour], least=value)
         given = np.flatnonzero(bar.passes(probabilities, table.counts[pairs.columns]))

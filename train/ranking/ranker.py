@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, number_of, read_json
 from ..run_files import write_json
 from ..system_names import FAVOURS, Favour
 from .favour import Bar
@@ -117,7 +117,7 @@ class Ranker:
                 added=None if added is None else OfAddedTags.from_json(added, sources),
                 novel=None if novel is None else _novel_from_json(novel),
                 bars={favour: Bar.from_json(values["bars"][favour]) for favour in FAVOURS},
-                novel_bars={favour: float(values["novel_bars"][favour]) for favour in FAVOURS},
+                novel_bars={favour: number_of(values["novel_bars"][favour]) for favour in FAVOURS},
             )
         except JSON_DAMAGE as error:
             raise RunError(f"{path} is not a readable ranker ({reason_of(error)}); train the run again") from error

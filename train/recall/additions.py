@@ -7,7 +7,6 @@ a summary, E width of the text model.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from torch import Tensor
 from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.tag_table import TagRow, TagTable
+from ...data.whole_files import json_text
 from ..run_files import ADDITIONS, TAG_TABLE, load_tensors, save_tensors
 from .source import Scores
 from .tag_rows import row_tensors, rows_of_tensors, tag_rows
@@ -170,7 +170,7 @@ class Additions:
             "ids": self.ids,
             "tags": [row._asdict() for row in self.rows],
         }
-        save_tensors(path, self._tensors(), metadata={KEY: json.dumps(texts, ensure_ascii=False)})
+        save_tensors(path, self._tensors(), metadata={KEY: json_text(texts)})
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {

@@ -95,6 +95,12 @@ class LinearProbe:
         positive: Scores = np.maximum(found, 0.0, dtype=np.float32)
         return positive
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(W, K)."""
+        width, tags = self._weights.shape
+        return width, tags
+
     def tensors(self) -> dict[str, Tensor]:
         """What :meth:`from_tensors` reads."""
         return {
@@ -110,6 +116,6 @@ class LinearProbe:
         mean, priors, weights = (tensors[f"linear.{name}"].float().numpy() for name in ("mean", "priors", "weights"))
         scatter = tensors["linear.scatter"].float().numpy() if "linear.scatter" in tensors else None
         fits = scatter is None or scatter.shape == (*mean.shape, *mean.shape)
-        if weights.shape != (*mean.shape, *priors.shape) or not fits:
+        if weights.ndim != 2 or weights.shape != (*mean.shape, *priors.shape) or not fits:
             raise ValueError("the linear probe's tensors do not fit each other")
         return cls(mean, priors, weights, scatter)

@@ -154,7 +154,7 @@ class Memory:
         Raises KeyError or ValueError where they are missing or do not fit each other.
         """
         centre, vectors = tensors["memory.centre"].float().numpy(), tensors["memory.vectors"].half().numpy()
-        if vectors.shape[1:] != centre.shape:
+        if centre.ndim != 1 or not len(vectors) or vectors.shape[1:] != centre.shape:
             raise ValueError("the memory's tensors do not fit each other")
         table = rows_of_tensors(tensors["memory.ends"], tensors["memory.tags"], videos=len(vectors), tags=tags)
         ids = tensors["memory.ids"].numpy() if "memory.ids" in tensors else None

@@ -135,7 +135,7 @@ class Ngrams:
         idf, directions = (tensors[f"ngrams.{name}"].float().numpy() for name in ("idf", "directions"))
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("its n-grams are no list of texts")
-        if not len(names) == len(idf) == len(directions):
+        if idf.shape != (len(names),) or directions.ndim != 2 or len(directions) != len(names):
             raise ValueError("its n-grams and their weights do not fit each other")
         return cls(names=tuple(names), idf=idf, directions=directions)
 

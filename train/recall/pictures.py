@@ -97,7 +97,7 @@ class Pictures:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Pictures:
         """Raises KeyError or ValueError where they are missing or do not fit each other."""
         mean, scale, directions = (tensors[f"pictures.{name}"].float() for name in ("mean", "scale", "directions"))
-        if not mean.shape == scale.shape == directions.shape[:1]:
+        if mean.ndim != 1 or directions.ndim != 2 or not mean.shape == scale.shape == directions.shape[:1]:
             raise ValueError("its pictures' tensors do not fit each other")
         return cls(mean=mean, scale=scale, directions=directions)
 

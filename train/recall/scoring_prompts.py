@@ -108,6 +108,11 @@ class ScoringPrompts:
         return self._network.reading
 
     @property
+    def width(self) -> int:
+        """W."""
+        return len(self._centre)
+
+    @property
     def name(self) -> str:
         """In the ranker's file, for people."""
         return f"{self._network.reading}-prompts"

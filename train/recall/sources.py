@@ -211,13 +211,17 @@ class RecallSources:
             summarizer = Summarizer.from_tensors(tokenizer, modality, sentence_model, names, tensors)
             linear, memory = LinearProbe.from_tensors(tensors), Memory.from_tensors(tensors, len(tag_table))
             embeddings = tensors["embeddings"].float().numpy()
-            if len(embeddings) != len(tag_table):
-                raise ValueError("its embeddings are not those of the run's tags")
+            if embeddings.ndim != 2 or not len(embeddings) == linear.shape[1] == len(tag_table):
+                raise ValueError("it is of other tags than the run's")
             shares = shares_of(tag_table, len(memory))
             every = [ScoringPrompts.from_tensors(reading, tensors, embeddings, shares) for reading in READINGS]
+            prompts = [each for each in every if each is not None]
+            widths = {linear.shape[0], memory.width, *(each.width for each in prompts)}
+            text_width = embeddings.shape[1] if sentence_model is None else sentence_model.width
+            if widths != {summarizer.width} or text_width != embeddings.shape[1]:
+                raise ValueError(f"{SENTENCE_MODEL} is missing beside it, or they are not of one run")
         except (SafetensorError, RuntimeError, *JSON_DAMAGE) as error:
             raise RunError(f"{path} cannot be read ({reason_of(error)}); train the run again") from error
-        prompts = [each for each in every if each is not None]
         return cls._of(summarizer, linear, memory, prompts, embeddings, tag_table, tokenizer)
 
 

@@ -95,6 +95,13 @@ class Summarizer:
         found: Scores = self.sentence_model.embed(tokens, mask, self._specials).numpy()
         return found
 
+    @property
+    def width(self) -> int:
+        """W, the length of a summary."""
+        sentence: int = 0 if self.sentence_model is None else self.sentence_model.width
+        ngrams, pictures = self._ngrams.directions.shape[1], self._pictures.directions.shape[1]
+        return int(sentence + ngrams + pictures)
+
     def tensors(self) -> dict[str, Tensor]:
         """Numbers of what :meth:`from_tensors` reads, but for the text model's."""
         return {**self._ngrams.tensors(), **self._pictures.tensors()}

@@ -13,6 +13,7 @@ import torch
 
 from ... import __version__
 from ...data.errors import ConfigError, RunError, StoreError
+from ...data.inputs.relative_paths import printable
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
@@ -78,7 +79,8 @@ def new_run(request: RunRequest) -> Path:
         StoreError: the store cannot be used.
         ConfigError: the system or a setting is unknown, a setting is out of range or not the system's, or ``init_from``
             has another model.
-        RunError: the folder holds a run already, or ``init_from`` cannot be opened.
+        RunError: the folder holds a run already or its name is no UTF-8, which safetensors wants, or ``init_from`` cannot be
+            opened.
     """
     request.check_system()
     with open_store(request.feats) as store:
@@ -88,6 +90,7 @@ def new_run(request: RunRequest) -> Path:
         else:
             size = choose_size(request.size, store, choose_device(request.device))
         folder = request.run if request.run is not None else _free_name(Path("runs"), f"{name_in_paths(system)}-{size}")
+        _check_name(folder)
         if (folder / CONFIG).exists():
             raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
         plan = _plan(request, store, source, system, size)
@@ -97,6 +100,15 @@ def new_run(request: RunRequest) -> Path:
         create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
     point_latest(folder)
     return folder
+
+
+def _check_name(folder: Path) -> None:
+    try:
+        str(folder).encode()
+    except UnicodeEncodeError as error:
+        raise RunError(
+            f"a run cannot be kept in {printable(str(folder))}, whose name is not UTF-8; choose another --run"
+        ) from error
 
 
 def begun_run(request: RunRequest) -> Path:

@@ -114,15 +114,14 @@ class PromptClassification(System):
         )
 
     def tag_log_scores(self, batch: Batch, tags: Sequence[Sequence[PredictedTag]]) -> Tensor:
-        """Log-probabilities of the tags for the prompts that stand for them."""
+        """Log-probabilities of the tags for the prompts that stand for them; 0 where none does, and others proposed the tag."""
         log_probs = self.model.classify(self.model.prompts(batch)).log_softmax(-1)
-        columns = self.tag_table.column_of
+        columns, nothing = self.tag_table.column_of, log_probs.new_zeros(())
         return pad_scores(
             [
                 [
-                    row[tag.prompt, NIL_COLUMN + 1 + columns[tag_key(tag.text)]]
+                    nothing if tag.prompt is None else row[tag.prompt, NIL_COLUMN + 1 + columns[tag_key(tag.text)]]
                     for tag in video
-                    if tag.prompt is not None
                 ]
                 for row, video in zip(log_probs, tags, strict=True)
             ],

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...data.errors import RunError, reason_of
-from ...data.foreign.json_reader import JSON_DAMAGE, read_json
+from ...data.foreign.json_reader import JSON_DAMAGE, number_of, read_json
 
 TOLERANCE = 0.0025
 """A quarter of a point of full F1."""
@@ -63,7 +63,7 @@ class TunedScalar:
             RunError: the file does not hold it.
         """
         try:
-            value = float(read_json(path)[self.name])
+            value = number_of(read_json(path)[self.name])
         except JSON_DAMAGE as error:
             raise RunError(
                 f"{path.parent} cannot be read: {path.name} does not hold the system's {self.name} ({reason_of(error)}); "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -275,3 +276,25 @@ def test_additions_of_another_run_are_refused(run: Path, more: Path, trained: di
         RunError, match=r"memory_additions\.safetensors does not fit the run: they were added to a run of"
     ):
         load_run(other, device="cpu")
+
+
+def test_a_store_in_a_folder_whose_name_is_not_utf_8(feats: Path, more: Path, tmp_path: Path) -> None:
+    """As of disks that were written in Latin-1."""
+    folder = tmp_path / os.fsdecode(b"vid\xe9os")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system knows no such names")
+    shutil.copy(feats, folder / "feats.h5")
+    shutil.copy(more, folder / "more.h5")
+    refused = train("--feats", folder / "feats.h5", "--system", "memory", "--run", folder / "run")
+    assert refused.exit_code == 1
+    assert r"vid\xe9os/run, whose name is not UTF-8; choose another --run" in refused.output
+    run = tmp_path / "run"
+    result = train("--feats", folder / "feats.h5", "--system", "memory", "--run", run, "--quiet")
+    assert result.exit_code == 0, result.output
+    assert CliRunner().invoke(optsg_eval, ["--run", str(run), "--device", "cpu", "-q"]).exit_code == 0
+    for command in (["add", str(run), "--feats", str(folder / "more.h5")], ["show", str(run)], ["undo", str(run)]):
+        said = CliRunner().invoke(optsg_memory, command)
+        assert said.exit_code == 0, said.output
+        assert r"vid\xe9os/more.h5" in said.output

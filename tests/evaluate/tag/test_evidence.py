@@ -173,6 +173,22 @@ def test_a_classifier_s_log_scores_are_the_logarithms_of_its_scores(
         assert row[len(video) :] == [1.0] * (len(row) - len(video))
 
 
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name not in FITTED_SYSTEMS])
+def test_a_tag_that_others_proposed_has_its_place(feats: Path, store: FeatureStore, name: str) -> None:
+    """Where a ranker decides, sources propose tags that no prompt stands for."""
+    system = started(feats, store, name)
+    batch = collate(store, store.indices("train")[:3])
+    tags = some_tags(system, batch)
+    other = PredictedTag(text=system.tag_table.spellings[-1], score=0.5, novel=False)
+    more = [[other, *video] for video in tags]
+    assert [len(video) for video in explain(system, batch, more)] == [len(video) for video in more]
+    if name == "prompt-classification":
+        system.model.eval()
+        found = system.tag_log_scores(batch, more)
+        assert found[:, 0].tolist() == [0.0] * 3
+        assert torch.equal(found[:, 1:], system.tag_log_scores(batch, tags))
+
+
 @pytest.mark.parametrize("decoding", ["sequential", "parallel"])
 def test_slot_log_probs_are_those_of_writing_piece_by_piece(feats: Path, store: FeatureStore, decoding: str) -> None:
     """A tag is forced on one prompt, none on the others: the pieces' probabilities from the cached decoder's own steps."""

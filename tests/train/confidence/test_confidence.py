@@ -271,3 +271,14 @@ def test_a_damaged_calibration_is_one_sentence(tmp_path: Path, damage: str) -> N
     path.write_text(json.dumps(values))
     with pytest.raises(RunError, match="expected 1000 counts"):
         read_calibration(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"temperature": "inf"}, {"temperature": 0}, {"offset": "nan"}])
+def test_a_scaling_is_of_numbers(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / CALIBRATION
+    Calibration.fit(drawn(50, 1.0, 0.0)).save(path)
+    values = json.loads(path.read_text())
+    values["known"] |= change
+    path.write_text(json.dumps(values))
+    with pytest.raises(RunError, match="is not a readable calibration"):
+        read_calibration(tmp_path)

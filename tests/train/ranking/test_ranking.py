@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from optsg.data.batching import Batch, collate
 from optsg.data.errors import ConfigError, RunError
 from optsg.data.metrics import score_predictions
@@ -15,7 +18,9 @@ from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import FeatureStore
 from optsg.data.tag_list import TagList
 from optsg.data.tag_table import TagTable
+from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.options import TaggingOptions
+from optsg.evaluate.scores.saved import read_saved
 from optsg.evaluate.tag.run_tagger import RunTagger, open_tag_control, open_tagger
 from optsg.train.ranking.favour import WEIGHTS, Bar, RankedPairs, choose_bar
 from optsg.train.ranking.logistic import PENALTY, LogisticModel, cross_fitted
@@ -25,9 +30,11 @@ from optsg.train.ranking.ranked_system import RankedSystem
 from optsg.train.ranking.ranker import Ranker
 from optsg.train.recall.ngrams import Ngrams
 from optsg.train.run.run import Run, load_run
-from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING
+from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING, RECALL, SENTENCE_MODEL
 from optsg.train.system_names import FAVOURS
 from optsg.train.writing.tag_control import VideoTags
+from safetensors import safe_open
+from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -83,6 +90,16 @@ def test_examples_of_one_kind_give_their_softened_share(right: bool) -> None:
     assert model.probabilities(examples(3)[0]) == pytest.approx(9.5 / 10 if right else 0.5 / 10)
 
 
+def test_a_feature_that_differs_by_rounding_alone_decides_nothing() -> None:
+    """All training videos have one tag, so that every neighbour votes for it; of tags that are added later some do."""
+    rng = np.random.default_rng(0)
+    features = np.stack([rng.random(200), 1 + 1e-7 * rng.normal(size=200)], axis=1).astype(np.float32)
+    model = LogisticModel.fit(features, rng.random(200) < features[:, 0])
+    others = features.copy()
+    others[:, 1] = 0.3
+    assert model.probabilities(others) == pytest.approx(model.probabilities(features), abs=1e-4)
+
+
 def test_held_out_probabilities_know_nothing_of_their_video() -> None:
     """A video's own examples could only be told by a feature that no other has."""
     videos = np.repeat(np.arange(20), 20)
@@ -134,6 +151,27 @@ def test_each_bar_is_about_best_at_what_it_favours() -> None:
     for favour in FAVOURS:
         assert worth(favour, bars[favour]) >= max(worth(favour, bar) for bar in bars.values()) - 0.005
     assert bars["precise"].leaning == 0.0
+
+
+@pytest.mark.parametrize("favour", FAVOURS)
+def test_of_a_handful_of_tags_a_video_may_be_given_most(favour: str) -> None:
+    """Every source proposes each of four tags for each video: most of the pairs are right."""
+    truth = np.ones((30, 4), np.bool_)
+    truth[np.arange(30), np.arange(30) % 4] = False
+    videos, columns = np.nonzero(np.ones((30, 4)))
+    right = truth[videos, columns]
+    pairs = RankedPairs(
+        videos=videos,
+        columns=columns,
+        probabilities=np.where(right, 0.8, 0.2) + 0.1 * np.random.default_rng(0).random(120),
+        counts=np.full(120, 20),
+        right=right,
+        tag_totals=truth.sum(0),
+        video_totals=truth.sum(1),
+    )
+    given = choose_bar(pairs, favour).passes(pairs.probabilities, pairs.counts)  # type: ignore[arg-type]
+    assert pairs.tag_f1(given) > 0.9
+    assert pairs.video_f1(given) > 0.9
 
 
 def tag_table_of(*keys: str) -> TagTable:
@@ -317,6 +355,35 @@ def test_the_precision_curve_is_the_ranker_s(run_folder: Path, run: Run) -> None
     assert run.calibration.curve.to_json() == ranked["curve"]
 
 
+def test_a_ranker_s_calibration_is_not_made_of_what_it_was_fitted_to(run_folder: Path, tmp_path: Path) -> None:
+    """Nor is that of the system alone replaced by one of the ranker's scores."""
+    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (folder / RANKED_CALIBRATION).unlink()
+    before = (folder / CALIBRATION).read_bytes()
+    options = ["--run", str(folder), "--device", "cpu", "-q", "--split", "val"]
+    result = CliRunner().invoke(optsg_eval, options)
+    assert result.exit_code == 0, result.output
+    assert (folder / CALIBRATION).read_bytes() == before
+    refused = CliRunner().invoke(optsg_eval, [*options, "--min-precision", "0.5"])
+    assert (
+        "run has no ranked_calibration.json, which training makes of its ranker; train the run again" in refused.output
+    )
+    (folder / RANKED_CALIBRATION).write_text("{}")
+    with pytest.raises(RunError, match=r"ranked_calibration\.json is not a readable .*; train the run again$"):
+        load_run(folder, device="cpu")
+
+
+def test_a_saved_evaluation_knows_the_ranker_s_scores(run_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    for name, more in (("test", []), ("test-decision-scalar", ["--decision", "scalar"])):
+        result = CliRunner().invoke(optsg_eval, ["--run", str(folder), "--device", "cpu", "-q", *more])
+        assert result.exit_code == 0, result.output
+        made = json.loads((folder / "eval" / name / "metrics.json").read_text())["confidence"]["ece"]
+        saved = read_saved(folder, name).evaluation.confidence
+        assert saved is not None
+        assert saved.document()["ece"] == pytest.approx(made, abs=1e-6)
+
+
 def test_few_videos_to_fit_on_leave_the_system_alone(tmp_path: Path) -> None:
     feats = write_tiny_store(tmp_path / "few.h5", tiny_videos(120))
     result = train("--feats", feats, "--run", tmp_path / "few", *as_options([*TINY_SETTINGS, "epochs=1"]), "--quiet")
@@ -339,6 +406,8 @@ def test_a_run_can_be_told_to_have_none(feats: Path, tmp_path: Path) -> None:
         {"bars": {}},
         {"known": {"mean": [], "scale": [], "weights": [], "bias": 0}},
         {"novel_bars": {"rare": "x"}},
+        {"novel_bars": dict.fromkeys(FAVOURS, "nan")},
+        {"bars": {favour: {"leaning": 0.0, "least": "nan"} for favour in FAVOURS}},
     ],
 )
 def test_a_damaged_ranker_is_refused_in_a_line(run_folder: Path, tmp_path: Path, change: dict[str, object]) -> None:
@@ -346,3 +415,41 @@ def test_a_damaged_ranker_is_refused_in_a_line(run_folder: Path, tmp_path: Path,
     path.write_text(json.dumps({**json.loads((run_folder / RANKER).read_text()), **change}))
     with pytest.raises(RunError, match=r"ranker\.json is not a readable ranker \(.*\); train the run again$"):
         Ranker.load(path)
+
+
+def drop_sentence_model(run: Path) -> None:
+    (run / SENTENCE_MODEL).unlink()
+
+
+def drop_prompts(run: Path) -> None:
+    with safe_open(run / RECALL, framework="pt") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys() if "prompts." not in name}  # noqa: SIM118 - no dict
+        notes = file.metadata()
+    save_file(kept, run / RECALL, metadata=notes)
+
+
+def turn_sources_round(run: Path) -> None:
+    values = json.loads((run / RANKER).read_text())
+    values["sources"].reverse()
+    (run / RANKER).write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            drop_sentence_model,
+            r"cannot be read \(sentence_model\.safetensors is missing beside it, .*\); train the run",
+        ),
+        (drop_prompts, r"ranker\.json was fitted to linear, .*: its files are not of one run$"),
+        (turn_sources_round, r"ranker\.json was fitted to .*, linear, the run has .*: its files are not of one run$"),
+    ],
+)
+def test_files_that_are_not_of_one_run_are_refused_in_a_line(
+    run_folder: Path, tmp_path: Path, batch: Batch, damage: Callable[[Path], None], message: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    damage(folder)
+    with pytest.raises(RunError, match=message):
+        RunTagger(load_run(folder, device="cpu")).predict(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,12 @@ from optsg.train.recall.source import Summary
 from optsg.train.recall.sources import RecallSources, training_tags
 from optsg.train.recall.text_similarity import TextSimilarity
 from optsg.train.recall.title_match import TitleMatch
-from optsg.train.run_files import RECALL
+from optsg.train.run_files import RECALL, load_tensors, save_tensors
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
 
 from tests.tiny_world import tiny_text_tables, tiny_tokenizer, tiny_videos, write_tiny_store
 
@@ -207,3 +209,34 @@ def test_damaged_sources_are_refused_in_a_line(
     with pytest.raises(RunError, match=r"recall\.safetensors cannot be read \(.*\); train the run again$") as refused:
         RecallSources.load(tmp_path, tag_table, tokenizer, "both")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "cut"),
+    [
+        ("linear.priors", lambda value: value[:-1]),
+        ("memory.vectors", lambda value: value[:0]),
+        ("ngrams.directions", lambda value: value[:, 0]),
+        ("ngrams.idf", lambda value: value[:, None]),
+        ("pictures.directions", lambda value: value[:, :-1]),
+        ("embeddings", lambda value: value[:, :-1]),
+        ("embeddings", lambda value: value[:, 0]),
+    ],
+)
+def test_sources_that_do_not_fit_each_other_are_refused_in_a_line(
+    tag_table: TagTable,
+    tokenizer: TitleTokenizer,
+    sources: RecallSources,
+    tmp_path: Path,
+    name: str,
+    cut: Callable[[Tensor], Tensor],
+) -> None:
+    sources.save(tmp_path)
+    tensors, notes = load_tensors(tmp_path / RECALL)
+    partners = {
+        "linear.priors": {"linear.weights": tensors["linear.weights"][:, :-1]},
+        "memory.vectors": {name: tensors[name][:0] for name in ("memory.ends", "memory.tags", "memory.ids")},
+    }
+    save_tensors(tmp_path / RECALL, {**tensors, name: cut(tensors[name]), **partners.get(name, {})}, metadata={**notes})
+    with pytest.raises(RunError, match=r"recall\.safetensors cannot be read \(.*\); train the run again$"):
+        RecallSources.load(tmp_path, tag_table, tokenizer, "both")
