@@ -21,6 +21,11 @@ from ..device import send
 from .layers import Dropout
 
 
+FEWEST_COLUMNS = 4
+"""Of the head's matrix product: with two or three, some CPUs compute rows in ways that differ in the last digit, so that a video's
+scores would depend on its place in a batch."""
+
+
 class TagHead(nn.Linear):
     """Mean of F over its valid positions, one logit per training tag."""
 
@@ -48,7 +53,10 @@ class TagHead(nn.Linear):
         In float32 whatever the weights are: near a threshold bfloat16 cannot tell scores apart.
         """
         pooled = self.dropout(mean_over_valid(features.float(), mask))
-        return functional.linear(pooled, self.weight.float(), self.bias.float())
+        weight, bias, tags = self.weight.float(), self.bias.float(), self.out_features
+        if missing := max(0, FEWEST_COLUMNS - tags):
+            weight, bias = functional.pad(weight, (0, 0, 0, missing)), functional.pad(bias, (0, missing))
+        return functional.linear(pooled, weight, bias)[:, :tags]
 
 
 def mean_over_valid(features: Tensor, mask: Tensor) -> Tensor:
