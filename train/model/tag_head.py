@@ -20,7 +20,6 @@ from ...data.tag_table import TagTable
 from ..device import send
 from .layers import Dropout
 
-
 FEWEST_COLUMNS = 4
 """Of the head's matrix product: with two or three, some CPUs compute rows in ways that differ in the last digit, so that a video's
 scores would depend on its place in a batch."""
