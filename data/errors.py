@@ -11,6 +11,7 @@
     │   └── StoreWriteError     it cannot be written (a full disk, no permission)
     ├── ClusterError        a Ray cluster cannot be had, or its workers cannot do the work
     ├── RunError            a run folder is missing a file or does not fit
+    │   └── DivergedError       a training's loss is no finite number any more
     └── ConfigError         a setting is out of range or unknown
 
 A message is one sentence or two: the path, what was found, what was expected, what to do.
@@ -72,6 +73,16 @@ class ClusterError(OptsgError):
 
 class RunError(OptsgError):
     """A run folder is missing a file or does not fit the data."""
+
+
+class DivergedError(RunError):
+    """A training's loss, or what it is computed from, is no finite number any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the training has diverged: its loss is no finite number any more; begin again with lower rates "
+            "(--set learning_rate=R, --set pretrained_learning_rate=R)"
+        )
 
 
 class ConfigError(OptsgError):

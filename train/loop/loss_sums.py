@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from ...data.errors import DivergedError
 from ..objective.step_losses import StepLosses
 from .saved_states import TrainingProgress
 
@@ -27,9 +30,15 @@ class LossSums:
             self.read()
 
     def read(self) -> None:
-        """Adds what is unread to the progress."""
+        """Adds what is unread to the progress.
+
+        Raises:
+            DivergedError: a loss is no finite number.
+        """
         sums = self._progress.epoch_sums
         for losses in self._unread:
+            if not math.isfinite(losses.numbers()["loss"]):
+                raise DivergedError
             for name, value in losses.logged().items():
                 sums[name] = sums.get(name, 0.0) + value
         self._unread.clear()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ...data.errors import DivergedError
 from ..device import send
 
 NO_TAG = -1
@@ -56,12 +57,19 @@ def match_prompts(gain: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def match_batch(gain: NDArray[np.float32], lengths: Sequence[int]) -> NDArray[np.int64]:
-    """Assignments of a batch: gain (B, N, L) and the number of tags of each video -> (B, N), as :func:`match_prompts`."""
+    """Assignments of a batch: gain (B, N, L) and the number of tags of each video -> (B, N), as :func:`match_prompts`.
+
+    Raises:
+        DivergedError: a gain is no number.
+    """
     from scipy.optimize import linear_sum_assignment  # takes long to import, and predicting does without
 
     found = np.full(gain.shape[:2], NO_TAG, np.int64)
     for assignment, video, length in zip(found, gain, lengths, strict=True):
-        prompts, tags = linear_sum_assignment(video[:, :length], maximize=True)
+        try:
+            prompts, tags = linear_sum_assignment(video[:, :length], maximize=True)
+        except ValueError as error:
+            raise DivergedError from error
         assignment[prompts] = tags
     return found
 

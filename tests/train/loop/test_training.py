@@ -12,6 +12,7 @@ import pytest
 import torch
 from filelock import FileLock
 from optsg.data.batching import collate
+from optsg.data.errors import RunError
 from optsg.data.store import open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.tags import tag_key
@@ -170,6 +171,21 @@ def test_early_stop(feats: Path) -> None:
     events = [event for event in read_log(Path("runs/a")) if event["event"] == "validation"]
     assert len(events) < 30
     assert [event["best"] for event in events[-2:]] == [False, False]
+
+
+@pytest.mark.parametrize("system", ["op-tsg", "asy"])
+def test_a_training_that_diverges_says_so_and_leaves_no_run_behind(feats: Path, system: str) -> None:
+    """A step that is much too large: cosines, and so what prompts are matched by, are no numbers after it, or the loss is none."""
+    rates = ("learning_rate=1e30", "pretrained_learning_rate=1e30")
+    result = train("--feats", feats, "--run", "runs/a", "--system", system, *as_options(), *as_options(rates))
+    sentence = (
+        "error: the training has diverged: its loss is no finite number any more; begin again with lower rates "
+        "(--set learning_rate=R, --set pretrained_learning_rate=R)\n"
+    )
+    assert result.exit_code == 1
+    assert result.output.endswith(sentence)
+    with pytest.raises(RunError, match="not finished"):
+        load_run(Path("runs/a"))
 
 
 def test_a_store_without_validation_split_trains_all_the_same(tmp_path: Path) -> None:
