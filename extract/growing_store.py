@@ -12,16 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..data.errors import InputError, StoreWriteError
+from ..data.errors import InputError
 from ..data.media import Failure
 from ..data.store import open_store
 from ..data.store.corpus import StoredTexts
-from ..data.store.files import check_target, place_of, recover_store
+from ..data.store.files import check_target, locked_store
 from ..data.store.merging.merge import merge_parts
 from ..data.store.part_writer import Hdf5StoreWriter
 from ..data.store.relabeling import relabel_store
 from ..data.store.schema import StoreHeader, TextModelTables, VideoFeatures
-from ..data.whole_files import lock_out
 from ..data.word_pieces import TitleTokenizer
 from .corrections import Corrections
 from .encoders.text_encoder import TextEncoder
@@ -162,8 +161,7 @@ def open_growing_store(
     Raises:
         StoreError: ``out`` or what lies beside it was made with other settings, or another process is writing it.
     """
-    with lock_out(place_of(out), StoreWriteError):
-        recover_store(out)
+    with locked_store(out):
         check_target(out)
         parts, done = PartFolder(out), DoneInputs()
         base = None

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreWriteError
-from ..whole_files import lock_out
 from . import schema
 from .feature_store import FeatureStore, open_store
-from .files import place_of, recover_store
+from .files import locked_store
 from .plan import StorePlan, TextTables
 from .row_blocks import RowBlock, cut_rows
 from .writing import Progress, write_store
@@ -33,8 +32,7 @@ def convert_store(source: Path, out: Path, *, overwrite: bool = False, progress:
         StoreError: ``source`` is no store or damaged.
         StoreWriteError: ``out`` exists or cannot be written, or another process is writing it.
     """
-    with lock_out(place_of(out), StoreWriteError):
-        recover_store(out)
+    with locked_store(out):
         if out.exists() and source.exists() and out.samefile(source):
             raise StoreWriteError(f"{out} is the store to convert itself; choose another name")
         if out.exists() and not overwrite:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StoreWriteError
+from ..whole_files import lock_out
 
 READ_ONLY = 0o444
 TABLES_NAME = "tables.h5"
@@ -151,6 +152,18 @@ def remove_folder(folder: Path) -> None:
         for file in sorted(folder.iterdir(), key=lambda file: file.name != INDEX_NAME):
             file.unlink()
         folder.rmdir()
+
+
+@contextlib.contextmanager
+def locked_store(path: Path) -> Iterator[None]:
+    """Inside, no other process writes a store, and what a killed one left of it is in order.
+
+    Raises:
+        StoreWriteError: another process is writing it, or it cannot be written.
+    """
+    with lock_out(place_of(path), StoreWriteError):
+        recover_store(path)
+        yield
 
 
 def _check_own(folder: Path) -> None:

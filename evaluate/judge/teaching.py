@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...data.errors import RunError, StoreWriteError, counted
+from ...data.errors import RunError, counted
 from ...data.media import SPLITS, Split
 from ...data.store import FeatureStore, open_store
-from ...data.store.files import place_of, recover_store
+from ...data.store.files import locked_store
 from ...data.store.relabeling import Labels, relabel_store
-from ...data.whole_files import lock_out
 from ...extract.encoders.text_encoder import text_maker
 from .answers import Answer, Verdict
 
@@ -65,8 +64,7 @@ def apply_answers(
         StoreError: it is no store, or cannot be written, or another process is writing it.
         EncoderError: the store's text encoder cannot be had.
     """
-    with lock_out(place_of(path), StoreWriteError):
-        recover_store(path)
+    with locked_store(path):
         with open_store(path) as store:
             taught = _compare(store, _said(answers), spellings)
         if not taught.answered:

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...data.errors import InputError, StoreWriteError
+from ...data.errors import InputError
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
-from ...data.store.files import place_of, recover_store
+from ...data.store.files import locked_store
 from ...data.store.relabeling import Labels, relabel_store
 from ...data.store.writing import Progress
 from ...data.tags import tag_key
 from ...data.vocabulary.decisions import Decisions, read_decisions
-from ...data.whole_files import lock_out
 from ..encoders.text_encoder import text_maker
 from .relabel import Relabelled
 
@@ -42,8 +41,7 @@ def apply_accepted(path: Path, accepted: Path, *, device: str = "auto", progress
     if not decisions:
         raise InputError(f"{accepted} accepts nothing; write yes into the column accept of the rows that are right")
 
-    with lock_out(place_of(path), StoreWriteError):
-        recover_store(path)
+    with locked_store(path):
         with open_store(path) as store:
             done = Relabelled(videos=len(store))
             changes = changed_labels(store, decisions)

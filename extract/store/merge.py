@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
-from ...data.errors import ConfigError, StoreWriteError
+from ...data.errors import ConfigError
 from ...data.inputs import MetadataOptions, open_inputs
 from ...data.inputs.metadata.columns import MetadataKeywords
-from ...data.store.files import place_of
+from ...data.store.files import locked_store
 from ...data.store.merging.merge import merge_stores
 from ...data.store.writing import Progress
-from ...data.whole_files import lock_out
 from ..api import check_out
 from ..encoders.text_encoder import text_maker
 
@@ -41,7 +40,7 @@ def join_stores(
         )
     check_out(out)
     order = None if inputs is None else (item.id for item in open_inputs(inputs, metadata=metadata, options=options))
-    with lock_out(place_of(out), StoreWriteError):
+    with locked_store(out):
         return merge_stores(
             paths, out, make_text=text_maker("cpu"), input_order=order, overwrite=overwrite, progress=progress
         )

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Unpack
 
-from ...data.errors import InputError, StoreWriteError
+from ...data.errors import InputError
 from ...data.inputs import MetadataOptions
 from ...data.inputs.annotations import open_annotations
 from ...data.inputs.create_annotations import Annotation
@@ -17,10 +17,9 @@ from ...data.inputs.media_folder import media_kind
 from ...data.inputs.metadata.columns import MetadataKeywords
 from ...data.media import Failure
 from ...data.store import FeatureStore, open_store
-from ...data.store.files import place_of, recover_store
+from ...data.store.files import locked_store
 from ...data.store.relabeling import relabel_store
 from ...data.store.writing import Progress
-from ...data.whole_files import lock_out
 from ..corrections import Corrections, KnownLabels, NewLabels
 from ..encoders.text_encoder import text_maker
 
@@ -110,8 +109,7 @@ def relabel(
     options = MetadataOptions.of(**reading)
     annotations = open_annotations(metadata, options, by_path=True)
 
-    with lock_out(place_of(path), StoreWriteError):
-        recover_store(path)
+    with locked_store(path):
         done = Relabelled(notes=annotations.notes(needs_all=False))
         with open_store(path) as store:
             corrections = _compare(store, annotations, done, clear_missing)
