@@ -101,9 +101,14 @@ class ReliabilityBin:
     precision: float
 
 
+def _bin_of(scores: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """(T,) number of each score's bin."""
+    return np.minimum((scores * bins).astype(np.int64), bins - 1)
+
+
 def reliability_bins(scores: NDArray[np.float64], right: NDArray[np.bool_], bins: int = BINS) -> list[ReliabilityBin]:
     """The bins with any tags, from the lowest scores to the highest, of scores (T,) and hits (T,)."""
-    place = np.minimum((scores * bins).astype(np.int64), bins - 1)
+    place = _bin_of(scores, bins)
     return [
         ReliabilityBin(
             low=number / bins,
@@ -134,7 +139,7 @@ def chance_calibration_error(scores: NDArray[np.float64], bins: int = BINS) -> f
     """
     if not len(scores):
         return 0.0
-    place = np.minimum((scores * bins).astype(np.int64), bins - 1)
+    place = _bin_of(scores, bins)
     rng = np.random.default_rng(0)
     # Of a bin: tags · |precision − score| = |right tags − sum of scores|.
     off = [np.bincount(place, (rng.random(len(scores)) < scores) - scores, bins) for _ in range(DRAWS)]

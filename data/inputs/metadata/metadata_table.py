@@ -152,13 +152,15 @@ class JsonLinesTable:
     def __init__(self, path: Path, choice: _Choice) -> None:
         self.path = path
         _check_utf8(path)
-        first = next(self._rows(), None)
+        rows = self._rows()
+        first = next(rows, None)
         if first is None:
             raise InputError(f"{path}: holds no rows")
         if first.error is not None:
             raise InputError(f"{path}, {first.where}: {first.error}; expected one JSON object per line")
         names = _Names(choice)
-        for row in self._rows():
+        names.add(first.values)
+        for row in rows:
             names.add(row.values)
         self.columns = choice.of(path, names.found)
 
