@@ -98,30 +98,33 @@ class Attention(nn.Module):
         key, value = self.key_value(memory).chunk(2, dim=-1)
         return self._split(key), self._split(value)
 
-    def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, key_value: KeyValue, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
         """(B, X, D) attending to projected keys.
 
         Args:
             mask: broadcastable to (B, H, X, Y); boolean, true = may look, or as :func:`mask_for_layers` gives it.
+            causal: in place of a mask, none looks at what comes after it; a fused kernel leaves half of the work out.
         """
         key, value = key_value
         query = self._split(self.query(x))
         if self.listener is None:
-            attended = _attend(query, key, value, mask)
+            attended = _attend(query, key, value, mask, causal=causal)
         else:
-            weights = _weights(query, key, mask)
+            weights = _weights(query, key, causal_mask(0, x.shape[1], x.device) if causal else mask)
             self.listener(weights)
             attended = weights @ value
         projected: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return projected
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, causal: bool) -> Tensor:
     """Scaled dot-product attention, (B, H, X, D / H).
 
     The fused CPU kernel's backward pass costs two to six times the plain formula's at these short lengths; everywhere
     else the fused kernels win.
     """
+    if causal:
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     if (
         query.device.type == "cpu"
         and query.dtype == torch.bfloat16
@@ -167,6 +170,7 @@ class CrossLayer(nn.Module):
         x: Tensor,
         *,
         self_mask: Tensor | None = None,
+        causal: bool = False,
         memory: KeyValue | None = None,
         memory_mask: Tensor | None = None,
         past: LayerCache | None = None,
@@ -174,11 +178,13 @@ class CrossLayer(nn.Module):
         """(B, X, D) -> (B, X, D).
 
         ``memory`` are keys and values of the cross-attention (:meth:`memory_key_value`). With ``past``, x are new
-        positions only: their keys and values are added to the cache and all cached ones are attended to.
+        positions only: their keys and values are added to the cache and all cached ones are attended to. ``causal`` is
+        the self-attention's (:class:`Attention`).
         """
         normed = self.self_norm(x)
         own = self.self_attention.project(normed)
-        x = x + self.dropout(self.self_attention(normed, own if past is None else past.extend(own), self_mask))
+        seen = own if past is None else past.extend(own)
+        x = x + self.dropout(self.self_attention(normed, seen, self_mask, causal=causal))
         if self.cross_attention is not None and self.cross_norm is not None and memory is not None:
             x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory, memory_mask))
         fed: Tensor = x + self.dropout(self.feed_forward(self.feed_norm(x)))

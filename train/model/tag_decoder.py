@@ -30,6 +30,7 @@ from .layers import (
     added_mask,
     attention_mask,
     causal_mask,
+    has_fused_kernels,
     mask_for_layers,
     wide_linear,
 )
@@ -168,17 +169,21 @@ class TagDecoder(nn.Module):
         slots = self._slots(prompts, features)
         memory, memory_mask = self._memory(slots, features, mask)
         prefix = slots.shape[1] if "prefix" in self.entries else 0
+        # Without prompts in front of the text a kernel knows what may be looked at, and needs no mask.
+        causal = layout is None and not prefix and has_fused_kernels(features.device)
         if layout is None:
             x = self._embed(slots, tokens, slots_of(tokens), self._text_positions(tokens))
-            self_mask = causal_mask(prefix, tokens.shape[1], x.device)
+            visible = None if causal else causal_mask(prefix, tokens.shape[1], x.device)
         else:
-            x, self_mask = self._embed(slots, tokens, layout.slots, layout.positions), layout.mask
-        self_mask, memory_mask = mask_for_layers(self_mask, x), mask_for_layers(memory_mask, x)
+            x, visible = self._embed(slots, tokens, layout.slots, layout.positions), layout.mask
+        self_mask = None if visible is None else mask_for_layers(visible, x)
+        memory_mask = mask_for_layers(memory_mask, x)
         if prefix:
             x = torch.cat([slots, x], dim=1)
         for layer in self.layers:
             assert isinstance(layer, CrossLayer)
-            x = layer(x, self_mask=self_mask, memory=layer.memory_key_value(memory), memory_mask=memory_mask)
+            key_value = layer.memory_key_value(memory)
+            x = layer(x, self_mask=self_mask, causal=causal, memory=key_value, memory_mask=memory_mask)
         hidden: Tensor = self.norm(x[:, prefix:])
         return hidden
 

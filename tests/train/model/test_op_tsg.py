@@ -15,6 +15,7 @@ from optsg.data.store import FeatureStore, open_store
 from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import SEPARATOR, TitleTokenizer, Vocabulary, build_vocabulary
 from optsg.train.config import PROMPT_ENTRIES, InputConfig, ModelConfig, TrainingConfig
+from optsg.train.model import layers, tag_decoder
 from optsg.train.model.op_tsg import OPTSG
 from optsg.train.objective.op_tsg_loss import OpTsgLoss
 from optsg.train.objective.tag_targets import TagTargets, tag_targets
@@ -88,6 +89,29 @@ def test_the_decoder_never_looks_ahead(store: FeatureStore, entry: str) -> None:
     before, after = (model.decoder(prompts, t, features, mask) for t in (tokens, changed))
     assert torch.allclose(before[:, :5], after[:, :5], atol=1e-6)
     assert not torch.allclose(before[:, 5:], after[:, 5:], atol=1e-3)
+
+
+@pytest.mark.parametrize("entry", ["slot", "prefix+slot"])
+def test_a_gpu_s_attention_learns_what_the_formula_teaches(
+    store: FeatureStore, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(store, entry).double()
+    torch.manual_seed(0)
+    features, prompts = torch.randn(2, 5, 32).double(), torch.randn(2, 6, model.inputs.tag_dim).double()
+    mask = torch.arange(5) < torch.tensor([[5], [3]])
+    tokens = torch.tensor([[1, 9, 8, SEPARATOR, 7], [1, SEPARATOR, 9, 0, 0]])
+
+    def found() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        hidden = model.decoder(prompts, tokens, features, mask)
+        weights = [layer.self_attention.query.weight for layer in model.decoder.layers]
+        return hidden, list(torch.autograd.grad(hidden.square().sum(), weights))
+
+    hidden, gradients = found()
+    for module in (layers, tag_decoder):
+        monkeypatch.setattr(module, "has_fused_kernels", lambda _: True)
+    quick, others = found()
+    torch.testing.assert_close(quick, hidden)
+    torch.testing.assert_close(others, gradients)
 
 
 def test_permuting_the_queries_permutes_the_prompts_and_their_tags(store: FeatureStore) -> None:
