@@ -1,10 +1,11 @@
-"""What people corrected since a store was made: titles, tags and splits of videos that it holds already."""
+"""What differs from a store that was made: titles, tags and splits of videos that it holds already, and files in their places."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -13,13 +14,14 @@ import numpy as np
 from ..data.inputs import Inputs, whole_tables
 from ..data.inputs.create_annotations import Annotation
 from ..data.inputs.splits import choose_split, split_by_hash
-from ..data.media import SPLITS, Failure, MediaItem, Split
+from ..data.media import SPLITS, Failure, MediaItem, Split, TarMember
 from ..data.store import FeatureStore, open_part, open_store
 from ..data.store.hdf5.columns import all_texts
 from ..data.store.relabeling import Labels
 from ..data.store.row_blocks import decode_text, encode_text
 from ..data.store.schema import VideoFeatures
 from ..data.tags import clean_tag, tag_key
+from .workers.preparation import source_digest
 
 
 class Labelled(Protocol):
@@ -133,6 +135,62 @@ class KnownLabels:
         self._open = {}
 
 
+ALWAYS_READ_AGAIN = 8
+"""Inputs that are read again whatever their files' dates: another folder with files of the same names is found out by them."""
+
+MOST_READ_AGAIN = 1 << 30
+"""Bytes of all files that are read again."""
+
+
+@dataclass(kw_only=True)
+class FilesReadAgain:
+    """Whether inputs that count as done are the files that a store was made of: some are read again, nothing is decoded.
+
+    Those are the first few, and those whose files were written since, as long as they are not too large together.
+
+    Attributes:
+        number, bytes: of the inputs that were read.
+        others: how many of them are other files.
+        first: the source of the first of these.
+    """
+
+    number: int = 0
+    bytes: int = 0
+    others: int = 0
+    first: str = ""
+
+    def compare(self, item: MediaItem, store: FeatureStore, row: int) -> None:
+        """Takes note of an input that counts as done, as this row of a store."""
+        place, known = item.payload, store.digest(row)
+        if isinstance(place, bytes) or not known:
+            return
+        try:
+            written = (place.path if isinstance(place, TarMember) else place).stat()
+            size = place.size if isinstance(place, TarMember) else written.st_size
+            is_newer = written.st_mtime > datetime.fromisoformat(store.header.created).timestamp()
+            if self.bytes + size > MOST_READ_AGAIN or not (is_newer or self.number < ALWAYS_READ_AGAIN):
+                return
+            digest = source_digest(place.read() if isinstance(place, TarMember) else place)
+        except OSError:
+            return  # what is done needs its file no more
+        self.number += 1
+        self.bytes += size
+        if digest and digest != known:
+            self.first = self.first or item.source
+            self.others += 1
+
+    def warning(self) -> str | None:
+        """A sentence where some are other files."""
+        if not self.others:
+            return None
+        what, and_was = ("is another file", "was") if self.others == 1 else ("are other files", "were")
+        return (
+            f"{self.others:,} of {self.number:,} inputs that count as done and were looked at {what} than the store has "
+            f"under {'its id' if self.others == 1 else 'their ids'} ({self.first!r}, for instance), and {and_was} not extracted: "
+            "give other videos or images ids of their own in the metadata, or begin anew with --overwrite"
+        )
+
+
 @dataclass(kw_only=True)
 class Corrections:
     """What differs from the stores that are known.
@@ -144,10 +202,12 @@ class Corrections:
         kept: videos with a title or tags that metadata says nothing of any more.
         elsewhere: inputs that are another file than the one of which a store has features under their id.
         first_elsewhere: the first of them, and that file.
+        again: whether files are still those that they were.
         mended: ids of recorded failures of metadata rows that are no failures any more.
     """
 
     known: KnownLabels
+    again: FilesReadAgain = field(default_factory=FilesReadAgain)
     changes: dict[str, Labels] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     kept: int = 0
@@ -166,6 +226,8 @@ class Corrections:
         if (found := self.known.find(item.id)) is None:
             return
         store, row = found
+        if isinstance(item, MediaItem) and as_stored(item.source) == store.source(row):
+            self.again.compare(item, store, row)
         self._compare_source(item.source, store.source(row))
         if not item.given:
             self.kept += bool(len(store.tags(row)) or store.title(row))

@@ -114,7 +114,7 @@ class GrowingStore:
         """Applies what was corrected of videos that earlier runs had done; counts it in the summary."""
         self.done.known.close()
         self.summary.kept = self.corrections.kept
-        self.summary.warnings += filter(None, [self.corrections.warning()])
+        self.summary.warnings += filter(None, [self.corrections.warning(), self.corrections.again.warning()])
         with open_store(self.out) as store:
             self.corrections.settle(store)
         if self.corrections:

@@ -24,7 +24,7 @@ from optsg.data.inputs import open_inputs
 from optsg.data.media import Failure, MediaItem
 from optsg.data.store import open_store
 from optsg.data.store.schema import DECODING, FIRST_DECODING
-from optsg.extract import ordered_encoding, pipeline
+from optsg.extract import corrections, ordered_encoding, pipeline
 from optsg.extract.cli import main
 from optsg.extract.decoding import decode_image, decode_video
 from optsg.extract.decoding.sampling import Sampling
@@ -440,6 +440,43 @@ def test_another_file_under_the_id_of_a_done_one_is_said(run, clips: list[MediaI
         "2 inputs have ids of other files ('week2/v0.file' that of 'v0.file', for instance) and were"
     )
     assert run(clips).warnings == []
+
+
+def test_files_of_the_same_names_in_another_folder_are_said(run, tmp_path: Path) -> None:
+    """They count as done, as the files of the first folder would."""
+    for week, color in (("week1", "red"), ("week2", "blue")):
+        (tmp_path / week).mkdir()
+        for name in "abc":
+            Image.new("RGB", (32, 32), color).save(tmp_path / week / f"{name}.png")
+    shutil.copy(tmp_path / "week1" / "c.png", tmp_path / "week2" / "c.png")
+    first, second = (list(open_inputs(tmp_path / week)) for week in ("week1", "week2"))
+    run(first)
+    assert [line for line in run(first).warnings if "looked at" in line] == []
+    (warning,) = (line for line in run(second).warnings if "looked at" in line)
+    assert warning == (
+        "2 of 3 inputs that count as done and were looked at are other files than the store has under their ids ('a.png', for "
+        "instance), and were not extracted: give other videos or images ids of their own in the metadata, or begin anew with "
+        "--overwrite"
+    )
+
+
+def test_a_file_written_since_the_store_was_made_is_looked_at(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corrections, "ALWAYS_READ_AGAIN", 0)
+    for name in "ab":
+        Image.new("RGB", (32, 32), "red").save(tmp_path / f"{name}.png")
+        os.utime(tmp_path / f"{name}.png", (0, 0))
+    inputs = list(open_inputs(tmp_path))
+    run(inputs)
+    Image.new("RGB", (32, 32), "blue").save(tmp_path / "b.png")
+    os.utime(tmp_path / "b.png", (0, 0))
+    assert not [line for line in run(inputs).warnings if "looked at" in line]
+    os.utime(tmp_path / "b.png", (2**32, 2**32))
+    (warning,) = (line for line in run(inputs).warnings if "looked at" in line)
+    assert warning.startswith(
+        "1 of 1 inputs that count as done and were looked at is another file than the store has under its id ('b.png'"
+    )
 
 
 def test_nothing_new_leaves_a_finished_store_as_it_was(run, clips: list[MediaItem], tmp_path: Path) -> None:
