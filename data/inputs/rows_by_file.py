@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,14 @@ def named_file(folder: MediaFolder, table: FolderTable, row: Row) -> tuple[str, 
             raise
         return from_here, index
     below = folder.index(path)
-    return (from_here, index) if below is None and index is not None else (path, below)
+    if below is None and index is not None:
+        return from_here, index
+    if below is None:
+        # A name with accents has two spellings in Unicode, and macOS, unzip and spreadsheets do not agree on one.
+        for same in (unicodedata.normalize(form, path) for form in ("NFC", "NFD")):
+            if (index := folder.index(same)) is not None:
+                return same, index
+    return path, below
 
 
 class RowsByFile:

@@ -86,6 +86,7 @@ class ShardInput:
                     yield _failure_of_problem(shard, sample)
                 else:
                     self.thumbnails += _thumbnails(sample)
+                    self.skipped.update(map(short_suffix, _not_read(sample)))
                     yield _item(shard, sample, self._options)
 
     def _skip(self, name: str) -> None:
@@ -156,6 +157,14 @@ def _thumbnails(sample: TarSample) -> int:
     """How many pictures it has beside a video."""
     kinds = [media_kind(sample.key + suffix) for suffix in sample.members]
     return kinds.count("image") if "video" in kinds else 0
+
+
+def _not_read(sample: TarSample) -> list[str]:
+    """Further videos, or further pictures where it has no video: one of a sample is read."""
+    for kind in _PREFERENCE:
+        if names := [name for suffix in sample.members if media_kind(name := sample.key + suffix) == kind]:
+            return names[1:]
+    return []
 
 
 def _quote(metadata: Mapping[str, Any], *names: str) -> str:

@@ -8,6 +8,12 @@ from typing import Any
 from ...foreign.json_reader import JSON_DAMAGE, parse_json
 
 
+class ClassName(str):
+    """The name of a class: as a tag it is one, whatever commas it has."""
+
+    __slots__ = ()
+
+
 def class_names(schema: Any) -> dict[str, Sequence[str]]:
     """Of every column of classes, what their numbers stand for."""
     found: dict[str, Sequence[str]] = {}
@@ -29,7 +35,7 @@ def _named(value: object, names: Sequence[str]) -> object:
     if isinstance(value, list):
         return [named for one in value if (named := _named(one, names)) is not None]
     if type(value) is int:
-        return names[value] if 0 <= value < len(names) else None
+        return ClassName(names[value]) if 0 <= value < len(names) else None
     return value
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ...errors import InputError
+from .class_names import ClassName
 from .columns import MetadataOptions
 from .metadata_table import MetadataTable, Row
 from .tag_cells import is_missing, tag_texts
@@ -79,7 +80,9 @@ class TableSurvey:
             name for name, value in row.values.items() if not is_missing(value) and value not in ("", [])
         )
         value = row.values.get("tags")
-        if isinstance(value, str) and (tag := _single_tag(value, self.options.tag_separator)):
+        if not isinstance(value, str) or isinstance(value, ClassName):
+            return
+        if tag := _single_tag(value, self.options.tag_separator):
             for mark, pattern in MARKS.items():
                 if pattern.search(tag, 0, LOOKED_AT):
                     self.single[mark] += 1

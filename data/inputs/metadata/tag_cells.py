@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 
 from ...errors import InputError
+from .class_names import ClassName
 
 COMMAS = ",，、،､﹐﹑"
 """Commas of ASCII, Chinese, Japanese and Arabic, and their narrow and wide forms."""
@@ -73,6 +74,8 @@ def tag_texts(column: str, value: object, separator: str | None = None) -> list[
     """
     if is_missing(value):
         return []
+    if isinstance(value, ClassName):
+        return [] if value.strip() in MISSING_WORDS else [str(value)]
     if isinstance(value, str):
         written = None if value.strip() in MISSING_WORDS else _written_list(column, value.strip())
         return _separated(value, separator) if written is None else written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -327,6 +328,26 @@ def test_the_table_given_goes_before_the_one_in_the_folder(tmp_path):
 def test_metadata_row_without_its_file(tmp_path):
     error = row_error(tmp_path, {"file_name": "gone.mp4"})
     assert error == f"metadata.jsonl, line 2: 'gone.mp4' is not in the folder {tmp_path}"
+
+
+@pytest.mark.parametrize(("in_table", "on_disk"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_with_accents_is_found_in_either_spelling_of_unicode(
+    tmp_path: Path, in_table: Any, on_disk: Any
+) -> None:
+    """macOS takes letters and accents apart, spreadsheets put them together."""
+    named, found = (unicodedata.normalize(form, "café/naïve.mp4") for form in (in_table, on_disk))
+    touch(tmp_path, found)
+    write_rows(tmp_path / "metadata.jsonl", {"file_name": named, "title": "t"})
+    ((item,), failures) = read(tmp_path)
+    assert (item.source, item.title, item.payload, failures) == (found, "t", tmp_path / found, [])
+
+
+def test_of_two_files_whose_names_look_alike_a_row_means_the_one_that_it_spells(tmp_path: Path) -> None:
+    names = [unicodedata.normalize(form, "é.mp4") for form in ("NFC", "NFD")]
+    touch(tmp_path, *names)
+    write_rows(tmp_path / "metadata.jsonl", *({"file_name": name, "title": f"{len(name)}"} for name in names))
+    items, _ = read(tmp_path)
+    assert {item.source: item.title for item in items} == {name: f"{len(name)}" for name in names}
 
 
 @pytest.mark.parametrize(

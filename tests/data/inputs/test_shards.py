@@ -106,6 +106,22 @@ def test_other_members_and_thumbnails_are_counted_as_they_are_read(tmp_path: Pat
         assert left_out_thumbnails(inputs) == 2
 
 
+def test_of_several_pictures_or_videos_of_a_sample_one_is_read_and_the_others_are_counted(tmp_path: Path) -> None:
+    members: dict[str, bytes | str | dict[str, Any]] = {
+        "a.jpg": b"1",
+        "a.png": b"2",
+        "a.webp": b"3",
+        "b.mp4": b"1",
+        "b.webm": b"2",
+        "b.jpg": b"p",
+    }
+    write_tar(tmp_path / "0.tar", members)
+    inputs = open_inputs(tmp_path)
+    assert [item.source for item in inputs] == ["0.tar/a.jpg", "0.tar/b.mp4"]
+    assert dict(skipped_files(inputs)) == {".png": 1, ".webp": 1, ".webm": 1}
+    assert left_out_thumbnails(inputs) == 1
+
+
 def test_a_picture_beside_a_video_is_its_thumbnail(tmp_path):
     assert bytes_of(read_one(tmp_path, {"a.jpg": b"picture", "a.mp4": b"video", "a.json": {}})) == b"video"
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import ConfigError, InputError
 from optsg.data.inputs import MetadataOptions, open_inputs
+from optsg.data.inputs.opening import tables_of
 from optsg.data.media import Failure, MediaItem
 from PIL import Image
 
@@ -152,6 +153,23 @@ def test_classes_are_their_names(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "x.parquet", content, form)
     assert [one.tags for one in items(path)] == [("dog", "cat"), ()]
     assert [one.tags for one in items(path, columns="tags=label")] == [("dog",), ()]
+
+
+def test_a_class_is_one_tag_whatever_commas_its_name_has(tmp_path: Path) -> None:
+    names = ["plate, bowl", "barn; shed", "N/A"]
+    form = schema({"label": {"_type": "ClassLabel", "names": names}}, image=pa.binary(), label=pa.int64())
+    content = [{"image": str(number).encode(), "label": number} for number in range(3)]
+    path = write_parquet(tmp_path / "x.parquet", content, form)
+    assert [one.tags for one in items(path, columns="tags=label")] == [("plate, bowl",), ("barn; shed",), ()]
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.png").write_bytes(png(1))
+    form = schema({"tags": {"_type": "ClassLabel", "names": names}}, file_name=pa.string(), tags=pa.int64())
+    write_parquet(tmp_path / "set" / "metadata.parquet", [{"file_name": "a.png", "tags": 1}], form)
+    inputs = open_inputs(tmp_path / "set")
+    assert [one.tags for one in inputs if isinstance(one, MediaItem)] == [("barn; shed",)]
+    tables = tables_of(inputs)
+    assert tables is not None
+    assert not [note for note in tables.notes() if "separat" in note]
 
 
 def test_classes_in_a_list_as_datasets_wrote_it_before_version_4_and_in_a_table_of_a_folder(tmp_path: Path) -> None:
