@@ -49,6 +49,14 @@ def test_a_grid_from_nothing_to_the_page(tiny_feats: Path, tmp_path: Path) -> No
     assert "figure-3" in (out / "tables.html").read_text(encoding="utf-8")
     again = run(*every, "--tables", "5", "--set", "nil_weight=0.1", "--quick", "--only-write")
     assert again.exit_code == 0, again.output
+    for weights in (out / "runs").glob("*/*.safetensors"):
+        weights.unlink()
+    without = run(*every, "--tables", "5", "--set", "nil_weight=0.1", "--quick", "--only-write")
+    assert without.exit_code == 0, without.output
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    written = (out / "tables.md").read_text(encoding="utf-8")
+    assert [line for line in written.splitlines() if line.startswith("| ")] == lines
+    assert "figure-3" not in (out / "tables.html").read_text(encoding="utf-8")
     other = run(*every, "--tables", "5", "--set", "nil_weight=0.1", "--only-write", "--set", "epochs=3")
     assert other.exit_code == 1
     assert (
