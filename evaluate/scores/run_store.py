@@ -33,7 +33,7 @@ def open_run_store(
         RunError: as :func:`trained_header`.
     """
     expected = trained_header(trained_on)
-    path = find_store(run, Path(str(trained_on.get("path")))) if feats is None else feats
+    path = find_store(run, trained_on) if feats is None else feats
     if feats is None and not path.exists():
         raise StoreError(
             f"the feature store that the run was trained on is not at {path} any more; say where it is with --feats PATH"

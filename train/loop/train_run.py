@@ -114,7 +114,7 @@ def train_run(
             click.echo(f"{run} is finished: there is nothing to resume")
         return
     work = _train if takes_steps(find_system(config.system, allow_systems)) else _fit
-    with open_store(find_store(run, Path(config.store["path"]))) as stored, TrainingDisplay(quiet) as display:
+    with open_store(find_store(run, config.store)) as stored, TrainingDisplay(quiet) as display:
         _check_same_store(stored, config, run)
         store = with_validation(stored, config.training.validation_videos)
         done = work(store, run, config, processes, resume=resume, display=display, allow_systems=allow_systems)
