@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,6 +73,7 @@ def one_sentence_errors(verbose: bool, *, on_interrupt: str | Callable[[], str] 
     After Ctrl-C it says ``interrupted`` and, where there is something to say, what is kept (``on_interrupt``). What is
     printed belongs inside: a disk that is too full for it is such an error too.
     """
+    escape_unknown_characters()
     try:
         yield
     except OptsgError as error:
@@ -93,3 +95,10 @@ def one_sentence_errors(verbose: bool, *, on_interrupt: str | Callable[[], str] 
 
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EIO, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
 """A disk is full, a quota or a limit is reached, a device is gone. A pipe that nobody reads any more is click's to end for."""
+
+
+def escape_unknown_characters() -> None:
+    """Output in another encoding than UTF-8 has escapes for what it cannot hold, in place of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
