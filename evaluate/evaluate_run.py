@@ -16,7 +16,7 @@ from ..data.store import FeatureStore
 from ..train.device import device_name
 from ..train.run.model_card import write_model_card
 from ..train.run.run import Run, load_run
-from ..train.run_files import CALIBRATION, LOG, is_own_store
+from ..train.run_files import CALIBRATION, LOG
 from .options import TaggingOptions
 from .report.evidence import EVIDENCE, EvidenceOf, Stills, explain_items, no_stills, write_evidence
 from .report.report import render_report, write_report
@@ -84,12 +84,7 @@ def evaluate_run(
     """
     run = load_run(path, device=device, allow_systems=allow_systems)
     validated = run.config.training.validation_videos
-    with open_run_store(path, run.config.store, feats, validation_videos=validated) as store:
-        if feats is None and not is_own_store(store.path, run.config.store):
-            warn(
-                f"{store.path} is not the store that the run was trained on, which lay there; where its splits are others, "
-                "videos that the run has learned from are scored too"
-            )
+    with open_run_store(path, run.config.store, feats, validation_videos=validated, warn=warn) as store:
         predictions = predict(
             run, store, split, options, batch_size=batch_size, device=device, progress=progress, warn=warn
         )

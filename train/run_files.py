@@ -107,11 +107,11 @@ def find_store(run: Path, trained_on: Mapping[str, Any]) -> Path:
             there.setdefault(path.resolve(), path)
     found = list(there.values())
     if len(found) > 1:
-        found.sort(key=lambda path: not is_own_store(path, trained_on))
+        found.sort(key=lambda path: not _is_own_store(path, trained_on))
     return found[0] if found else said
 
 
-def is_own_store(path: Path, trained_on: Mapping[str, Any]) -> bool:
+def _is_own_store(path: Path, trained_on: Mapping[str, Any]) -> bool:
     """Whether there is the store that a run was trained on, which may have grown or been corrected since."""
     try:
         with open_store(path) as store:

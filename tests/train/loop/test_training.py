@@ -316,7 +316,7 @@ def test_resuming_on_another_store_is_refused(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("resume", ["run", "auto"])
 def test_resuming_on_a_store_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: str) -> None:
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
-    begin = ["--feats", feats, *as_options(), "--set", "epochs=2"]
+    begin = ["--feats", str(feats), *as_options(), "--set", "epochs=2"]
 
     def stop(self: Trainer, progress: TrainingProgress, _: object) -> None:
         self._save_state(progress)

@@ -57,7 +57,7 @@ def test_runs_that_begin_at_once_get_a_folder_each(
     feats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folders = []
+    folders: list[Path] = []
 
     def plan_as_another_begins(*args: Any, **options: Any) -> RunPlan:
         made = plan_run(*args, **options)
