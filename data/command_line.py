@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from .errors import OptsgError
+from .errors import OptsgError, reason_of
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -68,8 +70,10 @@ def quiet_and_verbose(command: Command) -> Command:
 def one_sentence_errors(verbose: bool, *, on_interrupt: str | Callable[[], str] = "") -> Iterator[None]:
     """Prints an :class:`OptsgError` as ``error: …`` and exits with code 1; with ``verbose`` the traceback stays.
 
-    After Ctrl-C it says ``interrupted`` and, where there is something to say, what is kept (``on_interrupt``).
+    After Ctrl-C it says ``interrupted`` and, where there is something to say, what is kept (``on_interrupt``). What is
+    printed belongs inside: a disk that is too full for it is such an error too.
     """
+    escape_unknown_characters()
     try:
         yield
     except OptsgError as error:
@@ -77,7 +81,24 @@ def one_sentence_errors(verbose: bool, *, on_interrupt: str | Callable[[], str] 
             raise
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        # Errors of files that optsg writes are an OptsgError; what is left is where the command's output goes.
+        if verbose or error.filename is not None or error.errno not in NO_ROOM:
+            raise
+        click.echo(f"error: the output cannot be written: {reason_of(error)}", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         kept = on_interrupt if isinstance(on_interrupt, str) else on_interrupt()
         click.echo(f"interrupted; {kept}" if kept else "interrupted", err=True)
         sys.exit(INTERRUPTED)
+
+
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EIO, *([errno.EDQUOT] if hasattr(errno, "EDQUOT") else []))
+"""A disk is full, a quota or a limit is reached, a device is gone. A pipe that nobody reads any more is click's to end for."""
+
+
+def escape_unknown_characters() -> None:
+    """Output in another encoding than UTF-8 has escapes for what it cannot hold, in place of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -36,7 +36,8 @@ class JsonLog:
         if self._file is None:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = json.dumps({"event": event, "time": now, **fields}, ensure_ascii=False) + "\n"
+        values = {"event": event, "time": now, **fields}
+        line = json.dumps(values, ensure_ascii=not _holds_all_characters(self._file)) + "\n"
         try:
             with self._lock:
                 self._file.write(line)
@@ -64,6 +65,11 @@ def open_json_log(path: Path | None) -> Iterator[JsonLog]:
             raise cannot_write(path, error) from error
         with file:
             yield JsonLog(file, path)
+
+
+def _holds_all_characters(file: TextIO) -> bool:
+    """Standard error may be in another encoding, whose escapes for what it lacks are none of JSON's."""
+    return (file.encoding or "utf-8").lower().replace("-", "").startswith("utf")
 
 
 def cannot_write(path: Path | None, error: OSError) -> StoreWriteError:

@@ -94,6 +94,6 @@ def main(
             allow_systems=allow_systems,
             warn=lambda line: click.echo(f"warning: {line}", err=True),
         )
-    if not quiet:
-        Console().print(metrics_table(evaluation))
-        click.echo(f"report: {results / 'report.html'}")
+        if not quiet:
+            Console().print(metrics_table(evaluation))
+            click.echo(f"report: {results / 'report.html'}")

@@ -84,7 +84,7 @@ def evaluate_run(
     """
     run = load_run(path, device=device, allow_systems=allow_systems)
     validated = run.config.training.validation_videos
-    with open_run_store(path, run.config.store, feats, validation_videos=validated) as store:
+    with open_run_store(path, run.config.store, feats, validation_videos=validated, warn=warn) as store:
         predictions = predict(
             run, store, split, options, batch_size=batch_size, device=device, progress=progress, warn=warn
         )

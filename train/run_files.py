@@ -17,6 +17,7 @@ Every file is whole or not there. What is in them, the systems know (:mod:`optsg
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ from torch import Tensor, nn
 
 from ..data.errors import ConfigError, RunError, StoreError, reason_of
 from ..data.foreign.json_reader import LARGE_FILE, check_is_file, read_bounded
+from ..data.store import open_store
 from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
 from ..data.whole_files import json_text, whole_file, write_text
@@ -85,17 +87,37 @@ def read_tokenizer(path: Path) -> TitleTokenizer:
         raise RunError(f"{path / TOKENIZER}: {reason_of(error)}") from error
 
 
-def find_store(run: Path, said: Path) -> Path:
-    """Where the store is that a run was trained on: ``said`` then, from here or from where the run was made.
+def find_store(run: Path, trained_on: Mapping[str, Any]) -> Path:
+    """Where the store is that a run was trained on: where it was said to be then, from here or from where the run was made.
 
-    A run folder that has been moved together with its store, or lies beside it, finds it too. Where nothing is found, the
-    path as it was said: whoever opens it says that it is not there.
+    A run folder that has been moved together with its store, or lies beside it, finds it too. Of several that are there,
+    the run's own comes before another store of the same name, such as that of the folder in which the command is given.
+    Where nothing is found, the path as it was said: whoever opens it says that it is not there.
+
+    Args:
+        trained_on: ``store`` of the run's configuration: ``path`` and ``header``.
     """
-    here = run.resolve()
+    said, here = Path(str(trained_on.get("path"))), run.resolve()
     # `runs/NAME` was made two folders below the working directory, which a relative path started from.
     around = [folder / said for folder in (here.parent.parent, here.parent, here)]
     beside = [folder / said.name for folder in (here.parent, here)]
-    return next((path for path in (said, *around, *beside) if path.exists()), said)
+    there: dict[Path, Path] = {}
+    for path in (said, *around, *beside):
+        if path.exists():
+            there.setdefault(path.resolve(), path)
+    found = list(there.values())
+    if len(found) > 1:
+        found.sort(key=lambda path: not _is_own_store(path, trained_on))
+    return found[0] if found else said
+
+
+def _is_own_store(path: Path, trained_on: Mapping[str, Any]) -> bool:
+    """Whether there is the store that a run was trained on, which may have grown or been corrected since."""
+    try:
+        with open_store(path) as store:
+            return bool(json.loads(store.header.to_json()) == trained_on.get("header"))
+    except StoreError:
+        return False
 
 
 def run_digest(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ..errors import StoreWriteError
 from ..whole_files import lock_out
 
 READ_ONLY = 0o444
+"""What a file's mode keeps of what the umask left it."""
 TABLES_NAME = "tables.h5"
 INDEX_NAME = "index.json"
 _OWN_NAMES = re.compile(rf"(shard-\d+\.tar|{re.escape(TABLES_NAME)}|{re.escape(INDEX_NAME)})(\.tmp)?")
@@ -94,9 +96,14 @@ def check_target(out: Path) -> None:
             _check_own(folder)
 
 
+def make_read_only(path: Path) -> None:
+    """Takes the right to write from all; who may not read a new file, by the umask, may not read it then either."""
+    path.chmod(path.stat().st_mode & READ_ONLY | stat.S_IRUSR)
+
+
 def publish_file(temporary: Path, final: Path) -> None:
     """Makes a finished file read-only and gives it its name; one that was there before is replaced."""
-    temporary.chmod(READ_ONLY)
+    make_read_only(temporary)
     fsync(temporary)
     replace_durably(temporary, final)
 

@@ -14,11 +14,11 @@ from . import schema
 from .digests import file_digest
 from .files import (
     INDEX_NAME,
-    READ_ONLY,
     TABLES_NAME,
     check_target,
     fsync,
     is_file_name,
+    make_read_only,
     publish_file,
     publish_folder,
     recover_store,
@@ -170,7 +170,7 @@ class _ShardSink:
         self._columns.finish(text, kind="tables")
         with write_errors(self._out):
             tables = self._folder / TABLES_NAME
-            tables.chmod(READ_ONLY)
+            make_read_only(tables)
             index = ShardIndex(
                 videos=self._plan.videos,
                 failures=len(self._plan.failures),
@@ -193,6 +193,6 @@ class _ShardSink:
 def _write_whole(path: Path, text: str) -> None:
     temporary = temporary_name(path)
     temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(READ_ONLY)
+    make_read_only(temporary)
     fsync(temporary)
     temporary.replace(path)

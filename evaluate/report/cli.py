@@ -60,5 +60,5 @@ def main(
             path = report_again(folders[0], split=split, out=out, feats=feats, inputs=inputs, warn=warn)
         else:
             path = report_comparison(folders, split=split, out=out or Path("comparison.html"), feats=feats, warn=warn)
-    if not quiet:
-        click.echo(f"report: {path}")
+        if not quiet:
+            click.echo(f"report: {path}")

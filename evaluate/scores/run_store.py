@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,12 @@ WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 
 
 def open_run_store(
-    run: Path, trained_on: Mapping[str, Any], feats: Path | None, *, validation_videos: int = AS_STORED
+    run: Path,
+    trained_on: Mapping[str, Any],
+    feats: Path | None,
+    *,
+    validation_videos: int = AS_STORED,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> FeatureStore:
     """Opens ``feats``, or the store that a run was trained on.
 
@@ -27,13 +32,14 @@ def open_run_store(
         trained_on: ``store`` of the run's configuration: ``path`` and ``header``.
         feats: another store, or the same one at a new place.
         validation_videos: of the run's settings: the store that it was trained on has the sets that it was trained with.
+        warn: told where nobody named a store and the one that is there is not the run's.
 
     Raises:
         StoreError: the store is not there, damaged, or its features come from other encoders than the run's.
         RunError: as :func:`trained_header`.
     """
     expected = trained_header(trained_on)
-    path = find_store(run, Path(str(trained_on.get("path")))) if feats is None else feats
+    path = find_store(run, trained_on) if feats is None else feats
     if feats is None and not path.exists():
         raise StoreError(
             f"the feature store that the run was trained on is not at {path} any more; say where it is with --feats PATH"
@@ -45,6 +51,11 @@ def open_run_store(
         store.close()
         raise
     is_its_own = json.loads(store.header.to_json()) == trained_on["header"]
+    if feats is None and not is_its_own:
+        warn(
+            f"{path} is not the store that the run was trained on, which lay there; where its splits are others, "
+            "videos that the run has learned from are scored too"
+        )
     return with_validation(store, validation_videos) if is_its_own else store
 
 

@@ -342,7 +342,7 @@ class _Printer:
 
         for tagged in group:
             if self._as_json:
-                click.echo(json_line(tagged.to_json()))
+                click.echo(json_line(tagged.to_json()).encode())  # JSON is UTF-8 whatever the terminal's text is
             elif tagged.error is not None:
                 click.echo(f"error: {tagged.error}", err=True)
             else:

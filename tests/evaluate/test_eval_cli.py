@@ -146,6 +146,20 @@ def test_a_store_that_moved(run, store_path, tmp_path):
     assert optsg_eval("--split", "test", "--feats", store_path, "-q").exit_code == 0
 
 
+def test_a_store_that_another_took_the_place_of_is_a_warning(run, make_store):
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    other = make_store("other.h5", created="2030-01-01T00:00:00+00:00")
+    config["store"]["path"] = str(other)
+    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    result = optsg_eval("--split", "test", "-q")
+    assert result.exit_code == 0
+    assert result.stderr == (
+        f"warning: {other} is not the store that the run was trained on, which lay there; where its splits are others, "
+        "videos that the run has learned from are scored too\n"
+    )
+    assert optsg_eval("--split", "test", "--feats", other, "-q").stderr == ""
+
+
 def test_a_store_with_other_features(run, make_store):
     store = make_store("wide.h5", frame_dim=20)
     assert_error(

@@ -114,9 +114,11 @@ def train_run(
             click.echo(f"{run} is finished: there is nothing to resume")
         return
     work = _train if takes_steps(find_system(config.system, allow_systems)) else _fit
-    with open_store(find_store(run, Path(config.store["path"]))) as stored, TrainingDisplay(quiet) as display:
+    with open_store(find_store(run, config.store)) as stored, TrainingDisplay(quiet) as display:
         _check_same_store(stored, config, run)
         store = with_validation(stored, config.training.validation_videos)
+        if progress is not None:
+            _check_same_tags(store, run)
         done = work(store, run, config, processes, resume=resume, display=display, allow_systems=allow_systems)
         if not quiet:
             click.echo(f"{done.what}, {done.scalar.read(run / DECISION)}\nnext: {_next_command(run, store)}")
@@ -214,6 +216,19 @@ def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None
     header = json.loads(store.header.to_json())
     if header != config.store["header"]:
         raise RunError(f"{store.path} is not the store that {run} began with; it was made anew since: start a new run")
+
+
+def _check_same_tags(store: FeatureStore, run: Path) -> None:
+    """A store that grew, or was corrected, keeps its header: what a training learns from shows in the tags of its videos."""
+    began, now = (
+        dict(zip(table.keys, table.counts.tolist(), strict=True))
+        for table in (TagTable.load(run / TAG_TABLE), TagTable.from_store(store))
+    )
+    if began != now:
+        raise RunError(
+            f"{store.path} is not what it was when {run} began: videos for training were added or their tags corrected, and "
+            "what was learned so far is of the old ones; start a new run"
+        )
 
 
 def _introduction(trainer: Trainer, run: Path) -> str:

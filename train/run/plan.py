@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -21,7 +23,7 @@ from ...data.word_pieces import TitleTokenizer, build_vocabulary
 from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from ..device import choose_device
 from ..model.title_encoder import check_text_config
-from ..run_files import CONFIG, create_run, point_latest, read_config
+from ..run_files import CONFIG, create_run, point_latest, read_config, write_errors
 from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING, name_in_paths
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
@@ -89,11 +91,12 @@ def new_run(request: RunRequest) -> Path:
             size = source.config.size
         else:
             size = choose_size(request.size, store, choose_device(request.device))
-        folder = request.run if request.run is not None else _free_name(Path("runs"), f"{name_in_paths(system)}-{size}")
-        _check_name(folder)
-        if (folder / CONFIG).exists():
-            raise RunError(f"{folder} holds a run already; go on with it (--resume) or choose another --run")
+        if request.run is not None:
+            _check_name(request.run)
+            if (request.run / CONFIG).exists():
+                raise RunError(f"{request.run} holds a run already; go on with it (--resume) or choose another --run")
         plan = _plan(request, store, source, system, size)
+        folder = request.run or _free_folder(Path("runs"), f"{name_in_paths(system)}-{size}")
         if source:
             learned = with_validation(store, plan.config.training.validation_videos)
             write_start(folder, source, learned, plan.config, plan.tag_table, plan.tokenizer, request.trusted)
@@ -308,11 +311,19 @@ def _size(name: str) -> Size:
     return "base" if name == "base" else "small"
 
 
-def _free_name(runs: Path, stem: str) -> Path:
-    number = 1
-    while (runs / f"{stem}-{number}").exists():
-        number += 1
-    return runs / f"{stem}-{number}"
+def _free_folder(runs: Path, stem: str) -> Path:
+    """Makes ``runs/STEM-N``, N the first that is free: of commands that begin at once, each gets its own.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    with write_errors(runs / f"{stem}-N"):
+        runs.mkdir(parents=True, exist_ok=True)
+        for number in count(1):
+            with suppress(FileExistsError):
+                (runs / f"{stem}-{number}").mkdir()
+                return runs / f"{stem}-{number}"
+    raise AssertionError("numbers do not end")
 
 
 def _fit_to_store(

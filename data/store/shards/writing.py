@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import StoreWriteError
 from ...media import FEATURE_STATUSES, SPLITS
 from .. import schema
-from ..files import READ_ONLY, fsync, write_errors
+from ..files import READ_ONLY, fsync, make_read_only, write_errors
 from ..hdf5.columns import Array
 from ..row_blocks import RowBlock
 from .index import IndexedFile, shard_name
@@ -157,7 +157,7 @@ class ShardSetWriter:
         file.close()
         self._check(file)
         with write_errors(file.path):
-            file.path.chmod(READ_ONLY)
+            make_read_only(file.path)
             fsync(file.path)
         self.finished.append(
             IndexedFile(name=file.path.name, samples=self._samples, bytes=file.size, sha256=file.hexdigest())

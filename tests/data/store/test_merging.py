@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import stat
@@ -131,6 +132,19 @@ def test_a_base_of_version_1_becomes_version_2(tmp_path: Path) -> None:
     with open_store(base) as store:
         assert store.version == 2
         assert len(store) == 6
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no umask")
+@pytest.mark.parametrize("name", FORMS)
+def test_a_finished_store_is_read_by_those_alone_whom_the_umask_lets(tmp_path: Path, name: str) -> None:
+    out = tmp_path / name
+    before = os.umask(0o027)
+    try:
+        merge([write_part(tmp_path / "part.h5", tiny_videos(3))], out)
+    finally:
+        os.umask(before)
+    files = list(out.iterdir()) if out.is_dir() else [out]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o440}
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -118,3 +118,16 @@ def test_a_run_that_moved_with_its_store_finds_it(trained_on, store_path, tmp_pa
     said = "../feats.h5" if place == "feats.h5" else "feats.h5"
     with open_run_store(run, {**trained_on, "path": said}, None) as found:
         assert found.path.resolve() == store
+
+
+def test_a_store_of_the_same_name_in_this_folder_does_not_take_the_place_of_the_runs(
+    trained_on, store_path, make_store, tmp_path, monkeypatch
+):
+    run, own = tmp_path / "work" / "runs" / "a", tmp_path / "work" / "feats.h5"
+    run.mkdir(parents=True)
+    shutil.copy(store_path, own)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    shutil.copy(make_store(created="2030-01-01T00:00:00+00:00"), "feats.h5")
+    with open_run_store(run, {**trained_on, "path": "feats.h5"}, None) as found:
+        assert found.path.resolve() == own

@@ -99,6 +99,13 @@ def test_a_classifier_is_trained_evaluated_and_used_by_the_same_three_commands(f
     assert rows_of(result)[0]["tags"][0]["prompt"] is None
 
 
+def test_json_is_utf_8_whatever_the_terminal_is(run, unseen, tmp_path):
+    picture = unseen[1].rename(tmp_path / "été 😀.png")
+    result = CliRunner(charset="latin-1").invoke(main, [str(picture), "--run", str(run), "--json", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout_bytes.decode("utf-8"))["path"] == str(picture)
+
+
 def test_a_file_is_encoded_as_the_feature_store_holds_it(run, feats, videos):
     tagger = FileTagger.open(run, device="cpu")
     with open_store(feats) as store:

@@ -20,6 +20,7 @@ from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.config import RunConfig
 from optsg.train.loop.processes import Processes
+from optsg.train.loop.saved_states import TrainingProgress
 from optsg.train.loop.trainer import Trainer, TrainingInterrupted
 from optsg.train.loop.validation import Rank
 from optsg.train.run.run import load_run
@@ -309,6 +310,27 @@ def test_resuming_on_another_store_is_refused(tmp_path: Path, monkeypatch: pytes
     assert result.exit_code == 1
     assert result.output.endswith(
         f"error: {feats} is not the store that runs/a began with; it was made anew since: start a new run\n"
+    )
+
+
+@pytest.mark.parametrize("resume", ["run", "auto"])
+def test_resuming_on_a_store_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: str) -> None:
+    feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
+    begin = ["--feats", str(feats), *as_options(), "--set", "epochs=2"]
+
+    def stop(self: Trainer, progress: TrainingProgress, _: object) -> None:
+        self._save_state(progress)
+        raise TrainingInterrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_finish", stop)
+        train("--run", "runs/a", *begin)
+    write_tiny_store(feats, tiny_videos(42))  # as optsg-extract adds videos, or optsg-store relabel corrects them
+    result = train("--run", "runs/a", "--resume", *(["auto", *begin] if resume == "auto" else []))
+    assert result.exit_code == 1
+    assert result.output.endswith(
+        f"error: {feats} is not what it was when runs/a began: videos for training were added or their tags corrected, "
+        "and what was learned so far is of the old ones; start a new run\n"
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optsg.data.store import open_store
 from optsg.train.config import SIZES, TrainingConfig
-from optsg.train.run.plan import RunRequest, begun_run, for_gpus, new_run, plan_run
+from optsg.train.run import plan
+from optsg.train.run.plan import RunPlan, RunRequest, begun_run, for_gpus, new_run, plan_run
+from optsg.train.run_files import read_config
 
 from tests.tiny_world import tiny_videos, write_tiny_store
 
@@ -48,3 +51,22 @@ def test_a_run_begun_with_several_gpus_goes_on_with_any_number(feats: Path, tmp_
     request = RunRequest(feats=feats, run=tmp_path / "run", size="small", device="cpu", gpus=4)
     assert new_run(request) == tmp_path / "run"
     assert begun_run(replace(request, gpus=1)) == tmp_path / "run"
+
+
+def test_runs_that_begin_at_once_get_a_folder_each(
+    feats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders: list[Path] = []
+
+    def plan_as_another_begins(*args: Any, **options: Any) -> RunPlan:
+        made = plan_run(*args, **options)
+        if not folders:
+            folders.append(Path())
+            folders[0] = new_run(RunRequest(feats=feats, size="small", device="cpu", seed=1))
+        return made
+
+    monkeypatch.setattr(plan, "plan_run", plan_as_another_begins)
+    folders.append(new_run(RunRequest(feats=feats, size="small", device="cpu", seed=2)))
+    assert folders == [Path("runs/op-tsg-small-1"), Path("runs/op-tsg-small-2")]
+    assert [read_config(folder).training.seed for folder in folders] == [1, 2]
