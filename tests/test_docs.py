@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from optsg.data.store.schema import DECODING
 from optsg.evaluate.cli import main as optsg_eval
@@ -25,6 +26,8 @@ from optsg.evaluate.tag.cli import main as optsg_tag
 from optsg.evaluate.vocabulary.cli import main as optsg_vocabulary
 from optsg.extract.cli import main as optsg_extract
 from optsg.train.cli import main as optsg_train
+
+from tests.tiny_world import FRAME_DIM, tiny_videos, write_tiny_store
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
@@ -118,6 +121,18 @@ def test_python_names_exist(page: Path) -> None:
         for module, names in re.findall(r"(?m)^from (optsg[\w.]*) import ([^(\n#]+)", block):
             for name in names.split(","):
                 assert hasattr(importlib.import_module(module), name.strip()), f"{module}.{name}"
+
+
+def test_files_of_features_for_onnx_are_written_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tiny_store(Path("feats.h5"), tiny_videos(12))
+    (block,) = blocks((ROOT / "docs" / "onnx.md").read_text(encoding="utf-8"), "python")
+    exec(block, {})
+    with np.load("8.npz") as video, np.load("9.npz") as other:
+        assert set(video) == set(other) == {"frames", "title_tokens"}
+        assert video["frames"].shape[1] == FRAME_DIM
 
 
 def test_settings_that_pages_name_exist() -> None:
