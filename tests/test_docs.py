@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from optsg.data.store.schema import DECODING
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.export.cli import main as optsg_export
 from optsg.evaluate.judge.cli import main as optsg_judge
@@ -23,6 +26,8 @@ from optsg.evaluate.tag.cli import main as optsg_tag
 from optsg.evaluate.vocabulary.cli import main as optsg_vocabulary
 from optsg.extract.cli import main as optsg_extract
 from optsg.train.cli import main as optsg_train
+
+from tests.tiny_world import FRAME_DIM, tiny_videos, write_tiny_store
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
@@ -118,6 +123,18 @@ def test_python_names_exist(page: Path) -> None:
                 assert hasattr(importlib.import_module(module), name.strip()), f"{module}.{name}"
 
 
+def test_files_of_features_for_onnx_are_written_as_the_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tiny_store(Path("feats.h5"), tiny_videos(12))
+    (block,) = blocks((ROOT / "docs" / "onnx.md").read_text(encoding="utf-8"), "python")
+    exec(block, {})
+    with np.load("8.npz") as video, np.load("9.npz") as other:
+        assert set(video) == set(other) == {"frames", "title_tokens"}
+        assert video["frames"].shape[1] == FRAME_DIM
+
+
 def test_settings_that_pages_name_exist() -> None:
     from dataclasses import fields
 
@@ -144,6 +161,24 @@ def test_the_architecture_names_every_folder_and_the_files_of_the_model() -> Non
     assert sorted(folder for folder in folders if f"| `{folder}/` |" not in page) == []
     files = {path.name for name in ("model", "objective", "writing") for path in (ROOT / "train" / name).glob("*.py")}
     assert sorted(file for file in files - {"__init__.py"} if f"| ⤷ `{file}` |" not in page) == []
+
+
+def test_the_architecture_has_the_layers_that_are_checked() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    inside = [contract for contract in contracts if "containers" in contract]
+    assert len(inside) == 4
+    for contract in inside:
+        layers = [re.split(r" [|:] ", layer) for layer in contract["layers"]]
+        said = " > ".join(r" \| ".join(f"`{name}`" for name in layer) for layer in layers)
+        assert f"| `{contract['containers'][0].removeprefix('optsg.')}` | {said} |" in page
+
+
+def test_pages_say_the_number_of_the_decoding_of_today() -> None:
+    assert f"`decoding` ({DECODING})" in (ROOT / "data" / "FORMAT.md").read_text(encoding="utf-8")
+    assert f"`decoding` (now {DECODING};" in (ROOT / "docs" / "extraction.md").read_text(encoding="utf-8")
 
 
 PICTURES = sorted(path for path in (ROOT / "docs" / "pictures").iterdir() if path.suffix != ".py")

@@ -88,6 +88,11 @@ def check_system_name(name: str) -> None:
         )
 
 
+def allowing(system: str) -> str:
+    """What a command that opens a run of this system is told at its end: nothing, or that its class may be imported."""
+    return f" --allow-system {system}" if is_class_spelling(system) else ""
+
+
 def name_in_paths(system: str) -> str:
     """A system's name as a part of the name of a folder: a class has a colon."""
     return system.replace(":", ".")

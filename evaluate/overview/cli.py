@@ -30,7 +30,9 @@ def main() -> None:
 
     with one_sentence_errors(verbose=False):
         found = look_around(Path())
-        steps = [f"  {words:<52} {what}" for words, what in found.next_steps()]
+        following = found.next_steps()
+        width = max(52, *(len(words) + 1 for words, _ in following))
+        steps = [f"  {words:<{width}} {what}" for words, what in following]
         here = [f"  {line}" for line in found.lines() or ["nothing that optsg has made, and no videos or images"]]
         commands = [f"  {name:<18} {what}" for name, what in commands_with_purpose()]
         for title, lines in (("Here", here), ("Next", steps), ("Commands (each has --help)", commands)):

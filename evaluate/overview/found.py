@@ -12,7 +12,8 @@ from ...data.errors import OptsgError
 from ...data.inputs.media_folder import media_kind
 from ...data.store import open_store
 from ...data.store.files import INDEX_NAME, is_file_name
-from ...train.run_files import CONFIG, check_finished
+from ...train.run_files import CONFIG, check_finished, read_config
+from ...train.system_names import allowing
 from ..options import LATEST_RUN
 
 MOST = 1_000
@@ -43,6 +44,7 @@ class Found:
         stores: feature stores.
         run: what ``runs/latest`` stands for, ``None`` where there is no such run.
         is_trained: whether its training came to an end.
+        allow: what commands that open the run are told at their end (:func:`optsg.train.system_names.allowing`).
         evaluations: of that run, by name.
     """
 
@@ -50,6 +52,7 @@ class Found:
     stores: tuple[FoundStore, ...] = ()
     run: Path | None = None
     is_trained: bool = False
+    allow: str = ""
     evaluations: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -71,13 +74,15 @@ class Found:
         """Commands, and what each is for; the first is the next one."""
         if self.run is not None and self.is_trained:
             after = [
-                ("optsg-tag VIDEOS --out tags.csv", "tags for other videos and images"),
+                (f"optsg-tag VIDEOS --out tags.csv{self.allow}", "tags for other videos and images"),
                 ("optsg-report", "a page that shows where the run is right and where it errs"),
-                ("optsg-serve runs/latest", "tags over HTTP"),
+                (f"optsg-serve runs/latest{self.allow}", "tags over HTTP"),
             ]
-            return after if self.evaluations else [("optsg-eval --split test", "how good is it?"), *after]
+            return after if self.evaluations else [(f"optsg-eval --split test{self.allow}", "how good is it?"), *after]
         if self.run is not None:
-            return [(f"optsg-train --run {LATEST_RUN} --resume", "goes on with the training that was stopped")]
+            return [
+                (f"optsg-train --run {LATEST_RUN} --resume{self.allow}", "goes on with the training that was stopped")
+            ]
         if self.stores:
             return [(f"optsg-train --feats {self.stores[0].path}", "learn from its titles and tags")]
         folder = "." if self.media else "VIDEOS"
@@ -98,6 +103,7 @@ def look_around(folder: Path) -> Found:
         stores=tuple(store for path in paths if (store := _store_at(path)) is not None),
         run=run.resolve() if has_run else None,
         is_trained=has_run and _is_finished(run),
+        allow=_allow(run) if has_run else "",
         evaluations=tuple(sorted(path.name for path in (run / "eval").iterdir())) if (run / "eval").is_dir() else (),
     )
 
@@ -118,6 +124,13 @@ def _is_finished(run: Path) -> bool:
     except OptsgError:
         return False
     return True
+
+
+def _allow(run: Path) -> str:
+    try:
+        return allowing(read_config(run).system)
+    except OptsgError:
+        return ""
 
 
 def _store_at(path: Path) -> FoundStore | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_a_run_that_was_stopped_goes_on(here: Path, run_path: Path) -> None:
     (here / "runs" / "latest" / "decision.json").unlink()  # written last
     assert said()["Here"][-1] == "runs/latest → latest: not trained to the end"
     assert next_command() == "optsg-train --run runs/latest --resume"
+
+
+def test_what_comes_next_names_the_class_of_a_run_of_ones_own(here: Path, run_path: Path) -> None:
+    run = shutil.copytree(run_path, here / "runs" / "latest", ignore=shutil.ignore_patterns("eval"))
+    text = (run / "config.json").read_text()
+    system = json.loads(text)["system"]
+    (run / "config.json").write_text(text.replace(f'"system": "{system}"', '"system": "mine:Focal"'))
+    steps = [line.partition("  ")[0] for line in said()["Next"]]
+    assert steps[0] == "optsg-eval --split test --allow-system mine:Focal"
+    assert [step for step in steps if not step.endswith(" --allow-system mine:Focal")] == ["optsg-report"]
+    (run / "decision.json").unlink()
+    assert next_command() == "optsg-train --run runs/latest --resume --allow-system mine:Focal"
 
 
 def test_a_folder_of_many_files_is_not_read_to_its_end(here: Path) -> None:

@@ -22,7 +22,7 @@ from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
 from ..run.validation_share import FEWEST_TRAINED, learned_from, too_few_to_trust, with_validation
 from ..run_files import DECISION, TAG_TABLE, find_store
-from ..system_names import WITHOUT_TRAINING
+from ..system_names import WITHOUT_TRAINING, allowing
 from ..systems.registry import find_system, takes_steps
 from ..systems.tuned_scalar import TunedScalar
 from .fit_run import fit_run
@@ -121,7 +121,9 @@ def train_run(
             _check_same_tags(store, run)
         done = work(store, run, config, processes, resume=resume, display=display, allow_systems=allow_systems)
         if not quiet:
-            click.echo(f"{done.what}, {done.scalar.read(run / DECISION)}\nnext: {_next_command(run, store)}")
+            click.echo(
+                f"{done.what}, {done.scalar.read(run / DECISION)}\nnext: {_next_command(run, store, config.system)}"
+            )
 
 
 class Done(NamedTuple):
@@ -164,7 +166,7 @@ def _train(
         done = trainer.train(resume=resume)
     except TrainingInterrupted:
         if processes.is_main:
-            click.echo(f"interrupted; go on with: optsg-train --run {run} --resume", err=True)
+            click.echo(f"interrupted; go on with: optsg-train --run {run} --resume{allowing(config.system)}", err=True)
         raise
     what = f"trained {run} in {done.seconds / 60:.1f} minutes; best epoch {done.best_epoch}"
     return Done(what=what, scalar=trainer.system.scalar)
@@ -206,10 +208,11 @@ def _warn_of_few(store: FeatureStore, display: TrainingDisplay) -> None:
         display.announce(f"warning: {warning}")
 
 
-def _next_command(run: Path, store: FeatureStore) -> str:
+def _next_command(run: Path, store: FeatureStore, system: str) -> str:
     """What to do with a trained run, on videos that it was not trained on where there are any."""
     held_out = [split for split in ("test", "val") if (store.splits == SPLITS.index(split)).any()]
-    return f"optsg-eval --run {run} --split {held_out[0]}" if held_out else f"optsg-tag FILE --run {run}"
+    command = f"optsg-eval --run {run} --split {held_out[0]}" if held_out else f"optsg-tag FILE --run {run}"
+    return command + allowing(system)
 
 
 def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None:

@@ -215,7 +215,7 @@ ROWS_AT_ONCE = 64
 
 
 def prompt_nearness(prompts: Tensor, directions: Tensor, inverse_temperature: Tensor) -> Tensor:
-    """How likely some prompt means each tag, if each of them means one of the tags (the softmax of Eq. 3).
+    """How likely some prompt means each tag, if each of them means one of the tags (the softmax of Eq. 4, prompt to tag).
 
     Args:
         prompts: (B, N, E).

@@ -179,10 +179,10 @@ class TitleMatchSystem(SourceSystem):
 
 
 class AllSources(SourceSystem):
-    """All sources, weighed by the ranker; where there is none, the sum of those that know how tags are used.
+    """All sources, weighed by the ranker; where there is none, the mean of those that know how tags are used.
 
     How close a tag's text is to the title's has no zero: its cosines are above it for most tags. A ranker knows what they are
-    worth, a sum does not.
+    worth, a mean does not.
     """
 
     @property

@@ -109,6 +109,12 @@ def test_a_class_is_trained_and_remembered_as_it_was_spelled(feats: Path) -> Non
     assert opened.decided_by_scalar().system.__class__ is sys.modules[NAME].Mine
 
 
+def test_what_comes_next_names_the_class(feats: Path) -> None:
+    for system, allow in ((f"{NAME}:Fitted", f" --allow-system {NAME}:Fitted"), ("linear", "")):
+        result = train("--feats", feats, "--system", system, "--run", f"runs/{len(allow)}")
+        assert result.output.splitlines()[-1] == f"next: optsg-eval --run runs/{len(allow)} --split test{allow}"
+
+
 def test_the_folder_of_a_run_has_no_colon(feats: Path) -> None:
     run = new_run(RunRequest(feats=feats, system=f"{NAME}:Mine", size="small", device="cpu"))
     assert run == Path(f"runs/{NAME}.Mine-small-1")
