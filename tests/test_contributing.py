@@ -55,7 +55,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("__init__.py", "py.typed", "pyproject.toml"):
         shutil.copy(ROOT / name, root)
     new = re.findall(r'(?s)`([\w/]+\.py)`[^`]*:\n\n```python\n(""".*?)```', PAGE)
-    assert len(new) == 4
+    assert len(new) == 5
     for name, code in new:
         assert not (root / name).exists()
         (root / name).write_text(code, encoding="utf-8")
@@ -98,26 +98,30 @@ def run(package: Path, tmp_path: Path) -> Run:
 
 def test_the_code_is_as_the_checks_want_it(package: Path) -> None:
     for arguments in (("format", "--check"), ("check",)):
-        command = [sys.executable, "-m", "ruff", *arguments, "--no-cache", "data", "extract", "train", "my_systems.py"]
+        command = [sys.executable, "-m", "ruff", *arguments, "--no-cache", "data", "extract", "train", "my_systems.py", "my_losses.py"]
         done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
 
 def test_a_system_in_one_file_and_a_system_of_ones_own(run: Run) -> None:
     options, own = [*as_options((*TINY_SETTINGS, "epochs=2")), "--device", "cpu"], "my_systems:Adjusted"
-    focal, own_run = (
+    loss = "my_losses:HalfContrast"
+    focal, own_run, own_loss = (
         ("train.cli", "--feats", OLD / "feats.h5", "--run", folder, "--system", name, *options)
-        for folder, name in (("focal", "focal"), ("adjusted", own))
+        for folder, name in (("focal", "focal"), ("adjusted", own), ("half", loss))
     )
     said = run(
         focal,
         ("evaluate.cli", "--run", "focal", "--split", "test", "--device", "cpu"),
         own_run,
         ("evaluate.cli", "--run", "adjusted", "--device", "cpu", "--allow-system", own),
+        own_loss,
+        ("evaluate.cli", "--run", "half", "--device", "cpu", "--allow-system", loss),
     )
     assert "training focal (small" in said
     assert f"training {own} (small" in said
-    assert said.count("per tag, all") == 2
+    assert f"training {loss} (small" in said
+    assert said.count("per tag, all") == 3
 
 
 @pytest.mark.slow
