@@ -92,14 +92,14 @@ def _quoted(alias: str) -> str:
     return alias if is_plain else '"' + alias.replace('"', '""') + '"'
 
 
-def read_tag_list(path: Path) -> TagList:
+def read_tag_list(path: str | Path) -> TagList:
     """Reads a list.
 
     Raises:
         ConfigError: the file cannot be read, a line is no tag, two lines contradict each other, or it says nothing.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # other breaks are white space of a tag
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")  # other breaks are white space of a tag
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"the vocabulary {path} cannot be read: {reason}") from error

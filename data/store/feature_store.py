@@ -27,14 +27,14 @@ ROWS_AT_ONCE = 1 << 16
 """Videos whose tags or titles are counted together: fast, and a few megabytes."""
 
 
-def open_store(path: Path) -> FeatureStore:
+def open_store(path: str | Path) -> FeatureStore:
     """Opens a finished feature store: an HDF5 file or a folder of WebDataset shards.
 
     Raises:
         StoreVersionError: a newer optsg wrote it.
         StoreError: it is missing, not a store, unfinished or damaged.
     """
-    return FeatureStore(path, role="store")
+    return FeatureStore(Path(path), role="store")
 
 
 def open_part(path: Path) -> FeatureStore:

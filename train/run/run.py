@@ -94,7 +94,7 @@ class Run:
         return self.system.tokenizer
 
 
-def load_run(path: Path, *, device: str = "auto", allow_systems: Collection[str] = ()) -> Run:
+def load_run(path: str | Path, *, device: str = "auto", allow_systems: Collection[str] = ()) -> Run:
     """Opens a finished run of any system.
 
     Args:
@@ -103,6 +103,7 @@ def load_run(path: Path, *, device: str = "auto", allow_systems: Collection[str]
     Raises:
         RunError: a file is missing, damaged or of a newer optsg, or its system cannot be had; the message says which.
     """
+    path = Path(path)
     system = read_system(path, allow_systems, mapped=True)
     decision = system.scalar.read(path / DECISION)
     place = choose_device(device)

@@ -32,6 +32,12 @@ def test_round_trip(tmp_path: Path) -> None:
         assert store.tag_spellings[store.tag_keys.index("t-shirt")] == "T-shirt"
 
 
+def test_a_path_may_be_a_text(tmp_path: Path) -> None:
+    path = write_tiny_store(tmp_path / "tiny.h5", tiny_videos(3))
+    with open_store(str(path)) as store:
+        assert (len(store), store.path) == (3, path)
+
+
 def test_text_tables_travel_with_the_store(tmp_path: Path) -> None:
     text = tiny_text_tables()
     with open_store(write_tiny_store(tmp_path / "s.h5", tiny_videos(20))) as store:
