@@ -98,7 +98,18 @@ def run(package: Path, tmp_path: Path) -> Run:
 
 def test_the_code_is_as_the_checks_want_it(package: Path) -> None:
     for arguments in (("format", "--check"), ("check",)):
-        command = [sys.executable, "-m", "ruff", *arguments, "--no-cache", "data", "extract", "train", "my_systems.py", "my_losses.py"]
+        command = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *arguments,
+            "--no-cache",
+            "data",
+            "extract",
+            "train",
+            "my_systems.py",
+            "my_losses.py",
+        ]
         done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
 
