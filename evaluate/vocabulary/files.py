@@ -17,11 +17,14 @@ def open_source(path: Path) -> FeatureStore:
     """A store, or the one that a run was trained on.
 
     Raises:
-        StoreError: it is not there, or damaged.
+        ConfigError: it is not there.
+        StoreError: it is damaged.
         RunError: the run's settings cannot be read.
     """
     if (path / CONFIG).is_file():
         return open_run_store(path, read_config(path).store, None)
+    if not path.exists():
+        raise ConfigError(f"there is neither a run nor a feature store at {path}")
     return open_store(path)
 
 

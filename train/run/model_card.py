@@ -11,6 +11,7 @@ from ...data.errors import RunError
 from ...data.foreign.json_reader import read_json
 from ..config import RunConfig
 from ..recall.additions import read_tags
+from ..system_names import allowing, is_class_spelling
 
 CARD = "README.md"
 TEMPLATE = Path(__file__).with_suffix(".md")
@@ -47,6 +48,8 @@ def make_model_card(run: Path, *, license: str = "unknown") -> ModelCard:  # noq
         name=run.resolve().name,
         folder=run.name,
         system=config.system,
+        own_class=is_class_spelling(config.system),
+        allowing=allowing(config.system),
         size=config.size,
         tags=f"{len(table):,}",
         image_encoder=_encoder(header.get("image_encoder")),

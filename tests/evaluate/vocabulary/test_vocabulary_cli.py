@@ -81,7 +81,7 @@ def test_what_is_there_is_not_overwritten(feats: Path, proposals: Path) -> None:
 def test_a_store_that_is_not_there(tmp_path: Path) -> None:
     result = run("check", tmp_path / "none.h5")
     assert result.exit_code == 1
-    assert result.output.startswith(f"error: there is no feature store at {tmp_path / 'none.h5'};")
+    assert result.output == f"error: there is neither a run nor a feature store at {tmp_path / 'none.h5'}\n"
 
 
 def test_a_store_without_tags_has_nothing_to_propose(tmp_path: Path) -> None:

@@ -113,6 +113,10 @@ def test_what_comes_next_names_the_class(feats: Path) -> None:
     for system, allow in ((f"{NAME}:Fitted", f" --allow-system {NAME}:Fitted"), ("linear", "")):
         result = train("--feats", feats, "--system", system, "--run", f"runs/{len(allow)}")
         assert result.output.splitlines()[-1] == f"next: optsg-eval --run runs/{len(allow)} --split test{allow}"
+        card = Path(f"runs/{len(allow)}/README.md").read_text(encoding="utf-8")
+        named = f', allow_systems=["{system}"]' if allow else ""
+        assert f'from_pretrained("PATH_OR_HUB_ID"{named})' in card
+        assert f"`optsg-eval --run {len(allow)} --split test{allow}`" in card
 
 
 def test_the_folder_of_a_run_has_no_colon(feats: Path) -> None:
