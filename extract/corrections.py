@@ -161,8 +161,8 @@ class FilesReadAgain:
 
     def compare(self, item: MediaItem, store: FeatureStore, row: int) -> None:
         """Takes note of an input that counts as done, as this row of a store."""
-        place, known = item.payload, store.digest(row)
-        if isinstance(place, bytes) or not known:
+        place = item.payload
+        if isinstance(place, bytes) or self.bytes >= MOST_READ_AGAIN:
             return
         try:
             written = (place.path if isinstance(place, TarMember) else place).stat()
@@ -170,6 +170,8 @@ class FilesReadAgain:
             is_newer = written.st_mtime > datetime.fromisoformat(store.header.created).timestamp()
             if self.bytes + size > MOST_READ_AGAIN or not (is_newer or self.number < ALWAYS_READ_AGAIN):
                 return
+            if not (known := store.digest(row)):
+                return  # features made elsewhere
             digest = source_digest(place.read() if isinstance(place, TarMember) else place)
         except OSError:
             return  # what is done needs its file no more

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from ..data.errors import ConfigError, RunError, StoreError, reason_of
 from ..data.foreign.json_reader import LARGE_FILE, check_is_file, read_bounded
-from ..data.store import open_store
+from ..data.store import FeatureStore, open_store
 from ..data.store.digests import file_digest
 from ..data.tag_table import TagTable
 from ..data.whole_files import json_text, whole_file, write_text
@@ -107,15 +107,19 @@ def find_store(run: Path, trained_on: Mapping[str, Any]) -> Path:
             there.setdefault(path.resolve(), path)
     found = list(there.values())
     if len(found) > 1:
-        found.sort(key=lambda path: not _is_own_store(path, trained_on))
+        found.sort(key=lambda path: not _is_own_store_at(path, trained_on))
     return found[0] if found else said
 
 
-def _is_own_store(path: Path, trained_on: Mapping[str, Any]) -> bool:
-    """Whether there is the store that a run was trained on, which may have grown or been corrected since."""
+def is_own_store(store: FeatureStore, trained_on: Mapping[str, Any]) -> bool:
+    """Whether it is the store that a run was trained on, which may have grown or been corrected since; as :func:`find_store`."""
+    return bool(json.loads(store.header.to_json()) == trained_on.get("header"))
+
+
+def _is_own_store_at(path: Path, trained_on: Mapping[str, Any]) -> bool:
     try:
         with open_store(path) as store:
-            return bool(json.loads(store.header.to_json()) == trained_on.get("header"))
+            return is_own_store(store, trained_on)
     except StoreError:
         return False
 

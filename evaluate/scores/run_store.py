@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from ...data.errors import RunError, StoreError
 from ...data.store import FeatureStore, open_store
 from ...data.store.schema import CORPUS, MADE_FROM, StoreHeader, encoder_identity
 from ...train.run.validation_share import AS_STORED, with_validation
-from ...train.run_files import find_store
+from ...train.run_files import find_store, is_own_store
 
 WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 """Header fields that the model's input layers are built for."""
@@ -50,7 +49,7 @@ def open_run_store(
     except StoreError:
         store.close()
         raise
-    is_its_own = json.loads(store.header.to_json()) == trained_on["header"]
+    is_its_own = is_own_store(store, trained_on)
     if feats is None and not is_its_own:
         warn(
             f"{path} is not the store that the run was trained on, which lay there; where its splits are others, "

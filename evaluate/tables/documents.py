@@ -12,7 +12,6 @@ from ... import __version__
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.whole_files import write_text
-from ...train.run_files import MODEL
 from ..report.page import render_page
 from ..scores.run_store import encoder_name
 from .case_studies import CHOSEN_BY, MEANINGS, SIGNS
@@ -53,13 +52,11 @@ def write_tables(plan: Plan, states: Mapping[str, State], *, device: str) -> lis
     missing = missing_lines(plan, states)
     with open_store(plan.asked.feats) as store:
         run = shown_run(measures)
-        # What is measured is beside the weights, which may have been left where the run was trained.
-        has_weights = run is not None and (run.folder / MODEL).exists()
         results = collect(
             plan,
             measures,
             facts=provenance(store, plan, measures.every_run()),
-            orders=prompt_orders(run, store, device=device) if run is not None and has_weights else None,
+            orders=None if run is None else prompt_orders(run, store, device=device),
             missing=missing,
         )
     for name, picture in pictures(results).items():

@@ -20,6 +20,7 @@ from ...data.tags import tag_key
 from ...data.word_pieces import Vocabulary
 from ...train.model.op_tsg import OPTSG
 from ...train.run.run import Run, load_run
+from ...train.run_files import MODEL
 from ...train.system_names import OPTSG_SYSTEMS
 from ...train.writing.reading import TagReader
 from ...train.writing.write_op_tsg import write
@@ -50,12 +51,16 @@ class PromptOrders:
 
 
 def prompt_orders(measured: RunMeasures, store: FeatureStore, *, device: str) -> PromptOrders | None:
-    """Decodes the test video of which the run found most annotated tags; ``None`` where it has no order prompts.
+    """Decodes the test video of which the run found most annotated tags; ``None`` where it has no order prompts, or no weights.
+
+    What it measured is beside the weights, which may have been left where it was trained.
 
     Args:
         measured: a finished run of ``op-tsg``.
         store: the one it was trained on.
     """
+    if not (measured.folder / MODEL).exists():
+        return None
     run = load_run(measured.folder, device=device)
     if run.config.system not in OPTSG_SYSTEMS:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -21,7 +20,7 @@ from ..config import RunConfig
 from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
 from ..run.validation_share import FEWEST_TRAINED, learned_from, too_few_to_trust, with_validation
-from ..run_files import DECISION, TAG_TABLE, find_store
+from ..run_files import DECISION, TAG_TABLE, find_store, is_own_store
 from ..system_names import WITHOUT_TRAINING, allowing
 from ..systems.registry import find_system, takes_steps
 from ..systems.tuned_scalar import TunedScalar
@@ -216,8 +215,7 @@ def _next_command(run: Path, store: FeatureStore, system: str) -> str:
 
 
 def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None:
-    header = json.loads(store.header.to_json())
-    if header != config.store["header"]:
+    if not is_own_store(store, config.store):
         raise RunError(f"{store.path} is not the store that {run} began with; it was made anew since: start a new run")
 
 
