@@ -71,7 +71,8 @@ Examples:
 def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose: bool, **chosen: Any) -> None:
     """Trains a tagging model from a feature store alone: no video, no encoder download, no network.
 
-    Size and number of epochs fit the store and the device unless told otherwise. runs/latest points at the run.
+    Size and number of epochs fit the store and the device unless told otherwise. When it is trained, runs/latest points
+    at the run.
     """
     _check_usage(run, resume, **chosen)
     with one_sentence_errors(verbose):
@@ -81,6 +82,7 @@ def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose
         from .loop.train_run import train_run
         from .loop.trainer import TrainingInterrupted
         from .run.plan import RunRequest, begun_config, begun_run, new_run
+        from .run_files import LATEST, RUNS, stopped_run
 
         try:
             with open_processes(device) as processes, ExitStack() as held:
@@ -94,7 +96,7 @@ def main(run: Path | None, resume: str | None, device: str, quiet: bool, verbose
                     if named is None:
                         held.enter_context(training_alone(run, processes))
                 else:
-                    run = run or Path("runs/latest")
+                    run = run or stopped_run() or RUNS / LATEST
                     begun_config(run)
                     held.enter_context(training_alone(run, processes, resume=resume is not None))
                 allowed = (*chosen["allow_systems"], chosen["system"] or DEFAULT_SYSTEM)

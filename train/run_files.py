@@ -53,6 +53,13 @@ FURTHER = (RETRIEVAL, CALIBRATION, TAG_EMBEDDINGS, *RANKING, ADDITIONS)
 START = "start.safetensors"
 """The weights that a run with ``--init-from`` starts with; it needs the other run no more."""
 STATE_FOLDER = "state"
+RUNS, LATEST = Path("runs"), "latest"
+"""Where runs lie unless told otherwise, and the link in there to the run that commands take unless told otherwise."""
+
+
+def is_trained(path: Path) -> bool:
+    """Whether a run folder has every file that a finished run has."""
+    return all((path / name).is_file() for name in NEEDED)
 
 
 def check_finished(path: Path) -> None:
@@ -271,17 +278,38 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_text(path, [json_text(values, indent=2), "\n"])
 
 
-def point_latest(run: Path, runs: Path = Path("runs")) -> None:
+def point_latest(run: Path, runs: Path = RUNS, *, begun: bool = False) -> None:
     """Makes ``runs/latest`` a relative link to a run folder.
+
+    Args:
+        begun: the run is yet to be trained. A trained one stays the latest until then: it is what others tag with. That the
+            link can be written is seen all the same, before hours of training and not after them.
 
     Raises:
         RunError: there can be no such link.
     """
-    with write_errors(runs / "latest"):
+    latest = runs / LATEST
+    with write_errors(latest):
         runs.mkdir(parents=True, exist_ok=True)
+        stays = begun and latest.is_symlink() and is_trained(latest)
+        target = latest.readlink() if stays else os.path.relpath(run.resolve(), runs.resolve())
         temporary = runs / f".latest-{os.getpid()}"
-        temporary.symlink_to(os.path.relpath(run.resolve(), runs.resolve()), target_is_directory=True)
-        temporary.replace(runs / "latest")
+        temporary.symlink_to(target, target_is_directory=True)
+        temporary.replace(latest)
+
+
+def stopped_run(runs: Path = RUNS) -> Path | None:
+    """The newest run in a folder that was begun after its latest, trained run, and is not trained to the end."""
+    latest = runs / LATEST
+    if not is_trained(latest):
+        return None
+    began = {
+        folder: (folder / CONFIG).stat().st_mtime_ns
+        for folder in (latest, *runs.iterdir())
+        if (folder / CONFIG).is_file()
+    }
+    newer = [folder for folder in began if began[folder] > began[latest] and not is_trained(folder)]
+    return max(newer, key=began.__getitem__, default=None)
 
 
 @contextmanager

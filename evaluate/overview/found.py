@@ -12,7 +12,7 @@ from ...data.errors import OptsgError
 from ...data.inputs.media_folder import media_kind
 from ...data.store import open_store
 from ...data.store.files import INDEX_NAME, is_file_name
-from ...train.run_files import CONFIG, check_finished, read_config
+from ...train.run_files import CONFIG, RUNS, is_trained, read_config, stopped_run
 from ...train.system_names import allowing
 from ..options import LATEST_RUN
 
@@ -44,6 +44,8 @@ class Found:
         stores: feature stores.
         run: what ``runs/latest`` stands for, ``None`` where there is no such run.
         is_trained: whether its training came to an end.
+        stopped: a run that was begun after that one and is not trained to the end.
+        resume: the command that goes on with the newest training that was stopped; empty where none was.
         allow: what commands that open the run are told at their end (:func:`optsg.train.system_names.allowing`).
         evaluations: of that run, by name.
     """
@@ -52,6 +54,8 @@ class Found:
     stores: tuple[FoundStore, ...] = ()
     run: Path | None = None
     is_trained: bool = False
+    stopped: Path | None = None
+    resume: str = ""
     allow: str = ""
     evaluations: tuple[str, ...] = ()
 
@@ -68,21 +72,23 @@ class Found:
             done = "trained" if self.is_trained else "not trained to the end"
             scored = f", evaluated on {', '.join(self.evaluations)}" if self.evaluations else ""
             found.append(f"{LATEST_RUN} → {self.run.name}: {done}{scored}")
+        if self.stopped is not None:
+            found.append(f"{self.stopped}: begun after it, not trained to the end")
         return found
 
     def next_steps(self) -> list[tuple[str, str]]:
         """Commands, and what each is for; the first is the next one."""
+        resume = [(self.resume, "goes on with the training that was stopped")] if self.resume else []
         if self.run is not None and self.is_trained:
             after = [
                 (f"optsg-tag VIDEOS --out tags.csv{self.allow}", "tags for other videos and images"),
                 ("optsg-report", "a page that shows where the run is right and where it errs"),
                 (f"optsg-serve runs/latest{self.allow}", "tags over HTTP"),
+                *resume,
             ]
             return after if self.evaluations else [(f"optsg-eval --split test{self.allow}", "how good is it?"), *after]
         if self.run is not None:
-            return [
-                (f"optsg-train --run {LATEST_RUN} --resume{self.allow}", "goes on with the training that was stopped")
-            ]
+            return resume
         if self.stores:
             return [(f"optsg-train --feats {self.stores[0].path}", "learn from its titles and tags")]
         folder = "." if self.media else "VIDEOS"
@@ -98,11 +104,16 @@ def look_around(folder: Path) -> Found:
     paths = sorted(_first(folder))
     run = folder / LATEST_RUN
     has_run = (run / CONFIG).is_file()
+    trained = is_trained(run)
+    newer = stopped_run(folder / RUNS)
+    stopped = newer or (run if has_run and not trained else None)
     return Found(
         media=sum(media_kind(path.name) is not None for path in paths),
         stores=tuple(store for path in paths if (store := _store_at(path)) is not None),
         run=run.resolve() if has_run else None,
-        is_trained=has_run and _is_finished(run),
+        is_trained=trained,
+        stopped=newer.relative_to(folder) if newer else None,
+        resume=f"optsg-train --run {stopped.relative_to(folder)} --resume{_allow(stopped)}" if stopped else "",
         allow=_allow(run) if has_run else "",
         evaluations=tuple(sorted(path.name for path in (run / "eval").iterdir())) if (run / "eval").is_dir() else (),
     )
@@ -116,14 +127,6 @@ def _first(folder: Path) -> Iterable[Path]:
         if not path.name.startswith("."):
             found.append(path)
     return found
-
-
-def _is_finished(run: Path) -> bool:
-    try:
-        check_finished(run)
-    except OptsgError:
-        return False
-    return True
 
 
 def _allow(run: Path) -> str:

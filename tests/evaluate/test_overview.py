@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -69,6 +70,20 @@ def test_a_run_that_was_stopped_goes_on(here: Path, run_path: Path) -> None:
     (here / "runs" / "latest" / "decision.json").unlink()  # written last
     assert said()["Here"][-1] == "runs/latest → latest: not trained to the end"
     assert next_command() == "optsg-train --run runs/latest --resume"
+
+
+def test_a_newer_run_that_was_stopped_beside_a_trained_one(here: Path, run_path: Path) -> None:
+    shutil.copytree(run_path, here / "runs" / "old", ignore=shutil.ignore_patterns("eval"))
+    shutil.copytree(run_path, here / "runs" / "mine", ignore=shutil.ignore_patterns("eval"))
+    (here / "runs" / "latest").symlink_to("mine")
+    for began, name in enumerate(["old", "mine", "new"]):
+        (here / "runs" / name).mkdir(exist_ok=True)
+        shutil.copy(run_path / "config.json", here / "runs" / name)
+        os.utime(here / "runs" / name / "config.json", (began, began))
+    (here / "runs" / "old" / "decision.json").unlink()  # older than the latest: given up
+    assert said()["Here"] == ["runs/latest → mine: trained", "runs/new: begun after it, not trained to the end"]
+    assert next_command() == "optsg-eval --split test"
+    assert said()["Next"][-1].startswith("optsg-train --run runs/new --resume ")
 
 
 def test_what_comes_next_names_the_class_of_a_run_of_ones_own(here: Path, run_path: Path) -> None:

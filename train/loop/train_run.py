@@ -20,7 +20,7 @@ from ..config import RunConfig
 from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
 from ..run.validation_share import FEWEST_TRAINED, learned_from, too_few_to_trust, with_validation
-from ..run_files import DECISION, TAG_TABLE, find_store, is_own_store
+from ..run_files import DECISION, LATEST, RUNS, TAG_TABLE, find_store, is_own_store, point_latest
 from ..system_names import WITHOUT_TRAINING, allowing
 from ..systems.registry import find_system, takes_steps
 from ..systems.tuned_scalar import TunedScalar
@@ -119,6 +119,8 @@ def train_run(
         if progress is not None:
             _check_same_tags(store, run)
         done = work(store, run, config, processes, resume=resume, display=display, allow_systems=allow_systems)
+        if processes.is_main:
+            _point_latest(run, display)
         if not quiet:
             click.echo(
                 f"{done.what}, {done.scalar.read(run / DECISION)}\nnext: {_next_command(run, store, config.system)}"
@@ -199,6 +201,16 @@ def _fit(
         store, run, config, tag_table, tokenizer, processes, announce=announce, allow_systems=allow_systems
     )
     return Done(what=f"fitted {run} in {seconds:.1f} s", scalar=find_system(config.system, allow_systems).scalar)
+
+
+def _point_latest(run: Path, display: TrainingDisplay) -> None:
+    """From now on other commands take this run; where they cannot be told so, it is trained all the same."""
+    if not RUNS.is_dir() or (RUNS / LATEST).resolve() == run.resolve():
+        return  # resumed elsewhere than it was begun, or known already
+    try:
+        point_latest(run)
+    except RunError as error:
+        display.announce(f"warning: {error}")
 
 
 def _warn_of_few(store: FeatureStore, display: TrainingDisplay) -> None:

@@ -23,7 +23,7 @@ from ...data.word_pieces import TitleTokenizer, build_vocabulary
 from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
 from ..device import choose_device
 from ..model.title_encoder import check_text_config
-from ..run_files import CONFIG, create_run, point_latest, read_config, write_errors
+from ..run_files import CONFIG, RUNS, create_run, point_latest, read_config, write_errors
 from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING, name_in_paths
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
@@ -96,12 +96,12 @@ def new_run(request: RunRequest) -> Path:
             if (request.run / CONFIG).exists():
                 raise RunError(f"{request.run} holds a run already; go on with it (--resume) or choose another --run")
         plan = _plan(request, store, source, system, size)
-        folder = request.run or _free_folder(Path("runs"), f"{name_in_paths(system)}-{size}")
+        folder = request.run or _free_folder(RUNS, f"{name_in_paths(system)}-{size}")
         if source:
             learned = with_validation(store, plan.config.training.validation_videos)
             write_start(folder, source, learned, plan.config, plan.tag_table, plan.tokenizer, request.trusted)
         create_run(folder, plan.config, plan.tag_table, plan.tokenizer)
-    point_latest(folder)
+    point_latest(folder, begun=True)
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from optsg.train.loop.saved_states import TrainingProgress
 from optsg.train.loop.trainer import Trainer, TrainingInterrupted
 from optsg.train.loop.validation import Rank
 from optsg.train.run.run import load_run
-from optsg.train.run_files import NEEDED
+from optsg.train.run_files import NEEDED, point_latest
 from optsg.train.systems.tuned_scalar import choose_value
 from safetensors.torch import load_file
 
@@ -262,6 +263,50 @@ def test_an_existing_run_is_not_overwritten(feats: Path, short_run: Path) -> Non
     assert finished.exit_code == 0
     assert finished.output == "runs/a is finished: there is nothing to resume\n"
     assert all(torch.equal(before[name], weight) for name, weight in weights_of(short_run).items())
+
+
+def test_the_latest_run_is_the_one_before_until_the_next_is_trained(
+    feats: Path, short_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = Path("runs/latest")
+    point_latest(short_run)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("optsg.train.loop.train_run._train", killed)
+        train("--feats", feats, "--run", "runs/b", *as_options(), "--set", "epochs=1")
+        assert latest.resolve() == short_run.resolve()
+        (short_run / "model.safetensors").rename("kept")
+        train("--feats", feats, "--run", "runs/c", *as_options(), "--set", "epochs=1")
+        assert latest.resolve() == Path("runs/c").resolve()  # what it stood for is no run any more
+    shutil.rmtree("runs/c")
+    Path("kept").rename(short_run / "model.safetensors")
+    point_latest(short_run)
+    resumed = train("--resume")  # the newest that was stopped, not what is trained
+    assert "trained runs/b in" in resumed.output
+    assert latest.resolve() == Path("runs/b").resolve()
+    again = train("--resume")
+    assert again.output == "runs/latest is finished: there is nothing to resume\n"
+
+
+def test_a_run_is_trained_where_it_cannot_become_the_latest(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = Path("elsewhere/runs")
+    train("--feats", feats, "--run", runs / "a", *as_options(), "--set", "epochs=1")
+    shutil.rmtree("runs")
+    (runs / "a" / "decision.json").unlink()
+    (runs / "a" / "state" / "progress.json").unlink()
+    train("--run", runs / "a", "--resume")
+    assert not Path("runs").exists()  # resumed in another folder than it was begun
+    (runs / "a" / "decision.json").unlink()
+    (runs / "a" / "state" / "progress.json").unlink()
+    (runs / "latest").mkdir()
+    monkeypatch.chdir("elsewhere")
+    result = train("--run", "runs/a", "--resume")
+    assert result.exit_code == 0
+    assert "warning: runs/latest cannot be written: Is a directory" in result.output
+    assert "trained runs/a in" in result.output
 
 
 @pytest.mark.parametrize(
