@@ -215,7 +215,7 @@ class Tagger(ModelHubMixin):
         self._files.close()
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """The files that a run needs, and no others; :meth:`save_pretrained` adds the card, ``push_to_hub`` uploads both."""
+        """The files that a run needs, and no others; ``save_pretrained`` adds the card, ``push_to_hub`` uploads both."""
         for name in (*NEEDED, *FURTHER):
             if (self._files.run.path / name).is_file():
                 shutil.copyfile(self._files.run.path / name, save_directory / name)
