@@ -12,7 +12,8 @@ from ...data.errors import OptsgError
 from ...data.inputs.media_folder import media_kind
 from ...data.store import open_store
 from ...data.store.files import INDEX_NAME, is_file_name
-from ...train.run_files import CONFIG, check_finished, read_config
+from ...train.run.validation_share import held_out, with_validation
+from ...train.run_files import CONFIG, check_finished, find_store, read_config
 from ...train.system_names import allowing
 from ..options import LATEST_RUN
 
@@ -45,6 +46,7 @@ class Found:
         run: what ``runs/latest`` stands for, ``None`` where there is no such run.
         is_trained: whether its training came to an end.
         allow: what commands that open the run are told at their end (:func:`optsg.train.system_names.allowing`).
+        splits: of its store, those with videos that it did not learn from; test where the store is not there.
         evaluations: of that run, by name.
     """
 
@@ -53,6 +55,7 @@ class Found:
     run: Path | None = None
     is_trained: bool = False
     allow: str = ""
+    splits: tuple[str, ...] = ("test",)
     evaluations: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -73,12 +76,7 @@ class Found:
     def next_steps(self) -> list[tuple[str, str]]:
         """Commands, and what each is for; the first is the next one."""
         if self.run is not None and self.is_trained:
-            after = [
-                (f"optsg-tag VIDEOS --out tags.csv{self.allow}", "tags for other videos and images"),
-                ("optsg-report", "a page that shows where the run is right and where it errs"),
-                (f"optsg-serve runs/latest{self.allow}", "tags over HTTP"),
-            ]
-            return after if self.evaluations else [(f"optsg-eval --split test{self.allow}", "how good is it?"), *after]
+            return [*self._scoring(), (f"optsg-serve runs/latest{self.allow}", "tags over HTTP")]
         if self.run is not None:
             return [
                 (f"optsg-train --run {LATEST_RUN} --resume{self.allow}", "goes on with the training that was stopped")
@@ -92,6 +90,17 @@ class Found:
             (f"optsg-extract {folder} --out feats.h5", "to learn from your own tags: decode and encode once"),
         ]
 
+    def _scoring(self) -> list[tuple[str, str]]:
+        """Of a trained run: how good it is, where there are videos to ask it of, and its tags."""
+        tag = (f"optsg-tag VIDEOS --out tags.csv{self.allow}", "tags for other videos and images")
+        names = sorted(self.evaluations, key=lambda name: name != "test") or self.splits
+        if not names:
+            return [tag]
+        evaluate = (f"optsg-eval --split {names[0]}{self.allow}", "how good is it?")
+        named = "" if names[0] == "test" else f" --split {names[0]}"
+        report = (f"optsg-report{named}", "a page that shows where the run is right and where it errs")
+        return [tag, report] if self.evaluations else [evaluate, tag, report]
+
 
 def look_around(folder: Path) -> Found:
     """What lies in a folder; what cannot be read is not there."""
@@ -104,6 +113,7 @@ def look_around(folder: Path) -> Found:
         run=run.resolve() if has_run else None,
         is_trained=has_run and _is_finished(run),
         allow=_allow(run) if has_run else "",
+        splits=_splits(run) if has_run else (),
         evaluations=tuple(sorted(path.name for path in (run / "eval").iterdir())) if (run / "eval").is_dir() else (),
     )
 
@@ -131,6 +141,15 @@ def _allow(run: Path) -> str:
         return allowing(read_config(run).system)
     except OptsgError:
         return ""
+
+
+def _splits(run: Path) -> tuple[str, ...]:
+    try:
+        config = read_config(run)
+        with open_store(find_store(run, config.store)) as store:
+            return tuple(held_out(with_validation(store, config.training.validation_videos)))
+    except OptsgError:
+        return Found.splits
 
 
 def _store_at(path: Path) -> FoundStore | None:
