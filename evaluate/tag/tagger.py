@@ -169,6 +169,7 @@ class Tagger(ModelHubMixin):
             media: each alone, or with its title.
 
         Raises:
+            EncoderError: one is a file or picture, for a run whose features were imported from elsewhere.
             ConfigError: a tag is both pinned and forbidden, or pinned and blocked.
         """
         wishes = VideoTags(pinned=tuple(pin), forbidden=tuple(forbid))
@@ -186,6 +187,7 @@ class Tagger(ModelHubMixin):
 
         Raises:
             DecodeError: one of them cannot be decoded; it says which.
+            EncoderError: as :meth:`tag_many`.
         """
         if self._embedder is None:
             self._embedder = self._files.embedder()
