@@ -158,7 +158,7 @@ class MediaItem:
         id: unique within an input.
         source: where it came from, for people: a path relative to the input folder, or ``shard.tar/member``.
         kind: whether it is sampled as a video or encoded as image patches.
-        title: at most :data:`MAX_TITLE_CHARACTERS` characters; empty if there is none.
+        title: the whole title; empty if there is none.
         tags: cleaned spellings (:func:`optsg.data.tags.clean_tag`), one per tag key, in input order.
         split: the set it belongs to.
         payload: where its bytes are.

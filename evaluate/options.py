@@ -266,6 +266,15 @@ def find_evaluation(run: Path, name: str) -> Path:
         return folder
     others = sorted(path.name for path in folder.parent.iterdir()) if folder.parent.is_dir() else []
     known = f"; it has {', '.join(others)}" if others else ""
-    raise RunError(
-        f"{run} has no evaluation {name!r}{known}; make it with: optsg-eval --run {run} --split {name.split('-')[0]}"
-    )
+    raise RunError(f"{run} has no evaluation {name!r}{known}; make it with: {evaluation_command(run, name)}")
+
+
+def evaluation_command(run: Path | str, name: str, more: str = "") -> str:
+    """The command that makes the folder ``run/eval/name``, with more options; those in the name are not spelled as they were given.
+
+    Args:
+        run: the run folder, or what stands for any.
+    """
+    split, dash, _ = name.partition("-")
+    named = f" and the options that {name} is named after" if dash else ""
+    return f"optsg-eval --run {run} --split {split}{more}{named}"

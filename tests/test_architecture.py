@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ EMPTY_NAMES = {"build", "common", "helpers", "misc", "session", "util", "utils"}
 MARKUP = re.compile(
     r"</?(html|head|body|div|span|p|a|table|t[rdh]|svg|path|script|style|section|details|h[1-6])\b[^\n]*>"
 )
+REFERENCE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):`~?\.*([\w.]+)`")
 OUTSIDE = re.compile(r"\b(design|method|redesign|trials|rivals|peers|ideas|style)\.md\b")
 
 
@@ -53,6 +55,39 @@ def test_pages_are_files_and_no_strings() -> None:
         if MARKUP.search(text)
     }
     assert sorted(found) == []
+
+
+def identifiers(path: Path) -> set[str]:
+    """Every name that code of a file defines, imports or uses."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for field in ("id", "attr", "name", "arg"):
+            if isinstance(name := getattr(node, field, None), str):
+                found |= {*name.split(".")}
+    return found
+
+
+def leads_nowhere(reference: str, path: Path, here: set[str]) -> bool:
+    """Whether a docstring of a file names what is not there: by the whole path, or by a name that the file knows."""
+    first, *parts = reference.split(".")
+    if first != "optsg":  # other libraries are named by their whole path
+        is_module = first in sys.stdlib_module_names or (path.parent / f"{first}.py").is_file()
+        return not parts and first not in here and not is_module
+    place = ROOT
+    while parts and (place / parts[0]).is_dir():
+        place /= parts.pop(0)
+    if parts and (place / f"{parts[0]}.py").is_file():
+        place /= f"{parts.pop(0)}.py"
+    return bool(parts) and not {*parts} <= identifiers(place if place.is_file() else place / "__init__.py")
+
+
+def test_what_docstrings_name_is_there() -> None:
+    found = []
+    for path in python_files(ROOT):
+        here = identifiers(path)
+        references = {name for text in strings(path) for name in REFERENCE.findall(text)}
+        found += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(references) if leads_nowhere(name, path, here)]
+    assert found == []
 
 
 @pytest.mark.parametrize("folder", ["data", "extract", "train", "evaluate", "tests", "benchmarks", "docs"])

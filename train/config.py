@@ -160,7 +160,7 @@ class TrainingConfig:
         patience: validations without a better score after which training stops; 0 never stops early.
         max_tag_pieces: tags of more word pieces are no targets (a pasted sentence is no tag).
         state_seconds: how often the resumable state is written; less often where writing it takes long
-            (:data:`optsg.train.loop.trainer.STATE_SHARE`).
+            (:data:`optsg.train.loop.saved_states.STATE_SHARE`).
         keep_states: how many of the newest states are kept: the one before the newest serves where that is damaged.
         compile: whether training compiles the model's layers (:mod:`optsg.train.loop.compiled_layers`); it takes a minute
             once, and saves some hundredths of a step beside CUDA graphs.

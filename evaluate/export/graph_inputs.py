@@ -17,7 +17,7 @@ from torch.nn import functional
 from ...data.batching import Batch
 from ...data.errors import RunError
 from ...data.word_pieces import MAX_TITLE_CHARACTERS, MAX_TITLE_TOKENS, TitleTokenizer
-from ...train.recall.ngrams import LONGEST, SHORTEST, Ngrams, title_words
+from ...train.recall.ngrams import EAST_ASIAN, LONGEST, SHORTEST, Ngrams, title_words
 from ...train.recall.source import Summary
 from ...train.recall.sources import RecallSources
 
@@ -61,10 +61,18 @@ class TitleTexts:
             "specials": sorted(self._tokenizer.special_ids),
             "continuing": sorted(self._tokenizer.continuing_ids),
             "pieces": pieces,
-            "ngram_lengths": [SHORTEST, LONGEST],
-            "ngrams": self._ngrams.names,
-            "idf": self._ngrams.idf.tolist(),
+            **ngram_settings(self._ngrams),
         }
+
+
+def ngram_settings(ngrams: Ngrams) -> dict[str, Any]:
+    """Which n-grams there are, what they weigh, and how a title's are found, in JSON types."""
+    return {
+        "ngram_lengths": [SHORTEST, LONGEST],
+        "single_from": EAST_ASIAN,
+        "ngrams": ngrams.names,
+        "idf": ngrams.idf.tolist(),
+    }
 
 
 def spelled_pieces(tokenizer: TitleTokenizer) -> list[str]:

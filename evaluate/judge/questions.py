@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...data.errors import RunError
 from ...data.tags import tag_key
-from ..options import find_evaluation
+from ..options import evaluation_command, find_evaluation
 from ..scores.predictions import ItemPrediction, read_predictions
 
 
@@ -99,7 +99,7 @@ def read_questions(
         if [_identity(item) for item in items] != [_identity(item) for item in predictions[0]]:
             raise RunError(
                 f"{run} and {runs[0]} were not evaluated on the same videos and true tags; "
-                f"evaluate both on one store: optsg-eval --run DIR --split {split.split('-')[0]} --feats PATH"
+                f"evaluate both on one store: {evaluation_command('DIR', split, ' --feats PATH')}"
             )
     if sample is not None:
         chosen = sample.draw([item.id for item in predictions[0]])

@@ -12,7 +12,8 @@ from ...data.errors import OptsgError
 from ...data.inputs.media_folder import media_kind
 from ...data.store import open_store
 from ...data.store.files import INDEX_NAME, is_file_name
-from ...train.run_files import CONFIG, RUNS, is_trained, read_config, stopped_run
+from ...train.run.validation_share import held_out, with_validation
+from ...train.run_files import CONFIG, RUNS, find_store, is_trained, read_config, stopped_run
 from ...train.system_names import allowing
 from ..options import LATEST_RUN
 
@@ -47,6 +48,7 @@ class Found:
         stopped: a run that was begun after that one and is not trained to the end.
         resume: the command that goes on with the newest training that was stopped; empty where none was.
         allow: what commands that open the run are told at their end (:func:`optsg.train.system_names.allowing`).
+        splits: of its store, those with videos that it did not learn from; test where the store is not there.
         evaluations: of that run, by name.
     """
 
@@ -57,6 +59,7 @@ class Found:
     stopped: Path | None = None
     resume: str = ""
     allow: str = ""
+    splits: tuple[str, ...] = ("test",)
     evaluations: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -80,13 +83,7 @@ class Found:
         """Commands, and what each is for; the first is the next one."""
         resume = [(self.resume, "goes on with the training that was stopped")] if self.resume else []
         if self.run is not None and self.is_trained:
-            after = [
-                (f"optsg-tag VIDEOS --out tags.csv{self.allow}", "tags for other videos and images"),
-                ("optsg-report", "a page that shows where the run is right and where it errs"),
-                (f"optsg-serve runs/latest{self.allow}", "tags over HTTP"),
-                *resume,
-            ]
-            return after if self.evaluations else [(f"optsg-eval --split test{self.allow}", "how good is it?"), *after]
+            return [*self._scoring(), (f"optsg-serve runs/latest{self.allow}", "tags over HTTP"), *resume]
         if self.run is not None:
             return resume
         if self.stores:
@@ -97,6 +94,17 @@ class Found:
             (f"optsg-extract {folder} --out feats.h5 --dry-run", "what would be read as titles and tags"),
             (f"optsg-extract {folder} --out feats.h5", "to learn from your own tags: decode and encode once"),
         ]
+
+    def _scoring(self) -> list[tuple[str, str]]:
+        """Of a trained run: how good it is, where there are videos to ask it of, and its tags."""
+        tag = (f"optsg-tag VIDEOS --out tags.csv{self.allow}", "tags for other videos and images")
+        names = sorted(self.evaluations, key=lambda name: name != "test") or self.splits
+        if not names:
+            return [tag]
+        evaluate = (f"optsg-eval --split {names[0]}{self.allow}", "how good is it?")
+        named = "" if names[0] == "test" else f" --split {names[0]}"
+        report = (f"optsg-report{named}", "a page that shows where the run is right and where it errs")
+        return [tag, report] if self.evaluations else [evaluate, tag, report]
 
 
 def look_around(folder: Path) -> Found:
@@ -115,6 +123,7 @@ def look_around(folder: Path) -> Found:
         stopped=newer.relative_to(folder) if newer else None,
         resume=f"optsg-train --run {stopped.relative_to(folder)} --resume{_allow(stopped)}" if stopped else "",
         allow=_allow(run) if has_run else "",
+        splits=_splits(run) if has_run else (),
         evaluations=tuple(sorted(path.name for path in (run / "eval").iterdir())) if (run / "eval").is_dir() else (),
     )
 
@@ -134,6 +143,15 @@ def _allow(run: Path) -> str:
         return allowing(read_config(run).system)
     except OptsgError:
         return ""
+
+
+def _splits(run: Path) -> tuple[str, ...]:
+    try:
+        config = read_config(run)
+        with open_store(find_store(run, config.store)) as store:
+            return tuple(held_out(with_validation(store, config.training.validation_videos)))
+    except OptsgError:
+        return Found.splits
 
 
 def _store_at(path: Path) -> FoundStore | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ... import __version__
 from ...data.errors import RunError
 from ...data.whole_files import write_text
+from ..options import evaluation_command
 from ..scores.bootstrap import DRAWINGS
 from ..scores.comparison import Comparison
 from ..scores.errors import Embedding, confusions, store_embeddings
@@ -119,7 +120,7 @@ def report_again(
     if inputs is not None and not evidence:
         raise RunError(
             f"{saved.folder} has no evidence, which stills are shown beside; make it with: "
-            f"optsg-eval --run {run} --split {split.split('-')[0]} --evidence --inputs {inputs}"
+            f"{evaluation_command(run, split, f' --evidence --inputs {inputs}')}"
         )
     extracted = inputs or remembered_inputs(saved.folder)
     with contextlib.ExitStack() as stack:

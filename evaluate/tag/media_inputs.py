@@ -56,11 +56,6 @@ Media = str | Path | bytes | bytearray | Readable | Image.Image | NDArray[np.uin
 """One video or image."""
 
 
-def is_path(media: object) -> bool:
-    """Whether it names a file, or more than one, rather than being one."""
-    return isinstance(media, str | Path)
-
-
 def request_of(media: Media, title: str | None, files: FileEncoder, name: str) -> TagRequest:
     """The request for one video or image.
 

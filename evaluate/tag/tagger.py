@@ -169,6 +169,7 @@ class Tagger(ModelHubMixin):
             media: each alone, or with its title.
 
         Raises:
+            EncoderError: one is a file or picture, for a run whose features were imported from elsewhere.
             ConfigError: a tag is both pinned and forbidden, or pinned and blocked.
         """
         wishes = VideoTags(pinned=tuple(pin), forbidden=tuple(forbid))
@@ -186,6 +187,7 @@ class Tagger(ModelHubMixin):
 
         Raises:
             DecodeError: one of them cannot be decoded; it says which.
+            EncoderError: as :meth:`tag_many`.
         """
         if self._embedder is None:
             self._embedder = self._files.embedder()
@@ -215,7 +217,7 @@ class Tagger(ModelHubMixin):
         self._files.close()
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        """The files that a run needs, and no others; :meth:`save_pretrained` adds the card, ``push_to_hub`` uploads both."""
+        """The files that a run needs, and no others; ``save_pretrained`` adds the card, ``push_to_hub`` uploads both."""
         for name in (*NEEDED, *FURTHER):
             if (self._files.run.path / name).is_file():
                 shutil.copyfile(self._files.run.path / name, save_directory / name)

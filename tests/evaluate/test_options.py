@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.errors import ConfigError, RunError
-from optsg.evaluate.options import TaggingOptions, find_run
+from optsg.evaluate.options import TaggingOptions, evaluation_command, find_evaluation, find_run
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +50,21 @@ def test_numbers_that_are_none_are_refused(name, value):
     message = f"--{name.replace('_', '-')} {value:g} is out of range; expected a finite number"
     with pytest.raises(ConfigError, match=re.escape(message)):
         TaggingOptions(**{name: value})
+
+
+def test_an_evaluation_that_is_not_there_is_made_with_the_options_of_its_name():
+    run = Path("runs/x")
+    (run / "eval/test").mkdir(parents=True)
+    message = (
+        f"{run} has no evaluation 'test-known'; it has test; make it with: optsg-eval --run {run} --split test and the "
+        "options that test-known is named after"
+    )
+    with pytest.raises(RunError, match=re.escape(message) + "$"):
+        find_evaluation(run, "test-known")
+    with pytest.raises(
+        RunError, match=re.escape(f"it has test; make it with: optsg-eval --run {run} --split val") + "$"
+    ):
+        find_evaluation(run, "val")
+    assert evaluation_command("DIR", "val-known", " --evidence") == (
+        "optsg-eval --run DIR --split val --evidence and the options that val-known is named after"
+    )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from optsg.data.media import Split
 from optsg.evaluate.overview.cli import main
 from optsg.evaluate.overview.found import MOST, Found, look_around
 
 from tests.tiny_world import tiny_videos, write_tiny_store
+
+VIDEOS = tiny_videos(12)
 
 
 @pytest.fixture(autouse=True)
@@ -103,3 +107,30 @@ def test_a_folder_of_many_files_is_not_read_to_its_end(here: Path) -> None:
         (here / f"{number}.jpg").touch()
     assert look_around(here).lines() == [f"{MOST:,} or more videos and images"]
     assert Found().lines() == []
+
+
+def steps() -> list[str]:
+    return [line.partition("  ")[0] for line in said()["Next"]]
+
+
+def test_what_comes_next_is_of_a_split_that_has_videos(here: Path, run_path: Path) -> None:
+    run = shutil.copytree(run_path, here / "runs" / "latest", ignore=shutil.ignore_patterns("eval"))
+    config = json.loads((run / "config.json").read_text())
+    tag, serve = "optsg-tag VIDEOS --out tags.csv", "optsg-serve runs/latest"
+    cases: tuple[tuple[tuple[Split, ...], str | None], ...] = (
+        (("test", "val", "train"), "test"),
+        (("val", "train"), "val"),
+        (("train",), None),
+    )
+    for splits, asked in cases:
+        store = here / f"{len(splits)}.h5"
+        write_tiny_store(
+            store, [replace(video, split=splits[place % len(splits)]) for place, video in enumerate(VIDEOS)]
+        )
+        (run / "config.json").write_text(json.dumps({**config, "store": {**config["store"], "path": str(store)}}))
+        report = "optsg-report" if asked == "test" else f"optsg-report --split {asked}"
+        assert steps() == ([f"optsg-eval --split {asked}", tag, report, serve] if asked else [tag, serve])
+    (run / "eval" / "val-known").mkdir(parents=True)
+    assert steps() == [tag, "optsg-report --split val-known", serve]
+    (run / "eval" / "test").mkdir()
+    assert steps() == [tag, "optsg-report", serve]

@@ -12,14 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ...data.errors import RunError
-from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..objective.step_losses import StepLosses
 from ..run.plan import begun_config
-from ..run.validation_share import FEWEST_TRAINED, learned_from, too_few_to_trust, with_validation
+from ..run.validation_share import FEWEST_TRAINED, held_out, learned_from, too_few_to_trust, with_validation
 from ..run_files import DECISION, LATEST, RUNS, TAG_TABLE, find_store, is_own_store, point_latest
 from ..system_names import WITHOUT_TRAINING, allowing
 from ..systems.registry import find_system, takes_steps
@@ -221,8 +220,8 @@ def _warn_of_few(store: FeatureStore, display: TrainingDisplay) -> None:
 
 def _next_command(run: Path, store: FeatureStore, system: str) -> str:
     """What to do with a trained run, on videos that it was not trained on where there are any."""
-    held_out = [split for split in ("test", "val") if (store.splits == SPLITS.index(split)).any()]
-    command = f"optsg-eval --run {run} --split {held_out[0]}" if held_out else f"optsg-tag FILE --run {run}"
+    splits = held_out(store)
+    command = f"optsg-eval --run {run} --split {splits[0]}" if splits else f"optsg-tag FILE --run {run}"
     return command + allowing(system)
 
 

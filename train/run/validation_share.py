@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...data.inputs.splits import split_by_hash
-from ...data.media import SPLITS
+from ...data.media import SPLITS, Split
 from ...data.store import FeatureStore
 
 AS_STORED = -1
@@ -78,6 +78,12 @@ def with_validation(store: FeatureStore, videos: int) -> FeatureStore:
     splits[rows] = TRAIN
     splits[order[:videos]] = VAL
     return store.with_splits(splits)
+
+
+def held_out(store: FeatureStore) -> list[Split]:
+    """The splits with videos that training does not learn from, that of the test first."""
+    some: tuple[Split, ...] = ("test", "val")
+    return [split for split in some if (store.splits == SPLITS.index(split)).any()]
 
 
 def _draw(name: str) -> bytes:

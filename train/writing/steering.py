@@ -163,11 +163,6 @@ class Allowance:
             self.take(tuple(tag))
 
     @property
-    def limits(self) -> bool:
-        """Whether there is anything that may not be written."""
-        return self.trie is not None or bool(self._taken)
-
-    @property
     def remaining(self) -> int | None:
         """How many tags may be written; ``None`` without an end."""
         return None if self.trie is None else len(self.trie) - self._below[ROOT]

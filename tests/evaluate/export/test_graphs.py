@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import runpy
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +14,8 @@ import torch
 from optsg.data.batching import collate
 from optsg.data.store import open_store
 from optsg.evaluate.export.encoder_graph import EncoderGraph
-from optsg.evaluate.export.graph_inputs import TitleTexts, graph_inputs, spelled_pieces
+from optsg.evaluate.export.export_run import EXAMPLE, META, TAGS, TEMPLATES, TITLES
+from optsg.evaluate.export.graph_inputs import TitleTexts, graph_inputs, ngram_settings, spelled_pieces
 from optsg.evaluate.export.ranker_graph import PairFeatures, RankerGraph
 from optsg.evaluate.export.source_graphs import noisy_or, sigmoid
 from optsg.train.confidence.calibration import UNSCALED, Scaling
@@ -18,6 +23,7 @@ from optsg.train.model.op_tsg import OPTSG
 from optsg.train.ranking.favour import Bar
 from optsg.train.ranking.logistic import LogisticModel
 from optsg.train.ranking.pairs import RANKED, feature_names, make_pairs
+from optsg.train.recall.ngrams import Ngrams
 from optsg.train.run.run import load_run
 
 
@@ -94,3 +100,21 @@ def test_texts_are_spelled_piece_by_piece(run_folder: Path) -> None:
     assert "".join(spelled[piece] for piece in pieces) == " the cats at t - shirt lake"
     assert spelled[tokenizer.pieces["##s"]] == "s"
     assert spelled[tokenizer.pieces["[CLS]"]] == ""
+
+
+@pytest.mark.parametrize("title", ["a sleepy kitten", "小猫 睡觉 了", "かわいい 猫 cat", "고양이 두 마리", "cat"])
+def test_the_example_finds_the_n_grams_of_every_script(
+    title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = title.split()
+    ngrams = Ngrams.of_corpus([words, words, ["other", *words]], np.random.default_rng(0))
+    titles = {"pieces": [f" {word}" for word in words], **ngram_settings(ngrams)}
+    for name, values in ((META, {}), (TAGS, []), (TITLES, titles)):
+        (tmp_path / name).write_text(json.dumps(values), encoding="utf-8")
+    example = tmp_path / EXAMPLE
+    example.write_bytes((TEMPLATES / f"{EXAMPLE}.txt").read_bytes())
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=str))
+    found = runpy.run_path(str(example))["ngrams_of"](range(len(words)))
+    assert found == pytest.approx(ngrams.weigh([words]).toarray()[0])
+    assert found.any()

@@ -97,5 +97,9 @@ def test_missing_predictions(tmp_path: Path):
 def test_runs_on_different_videos_are_refused(two_runs: tuple[Path, Path], tmp_path: Path):
     other = write_run(tmp_path / "other", {"a": {}}, {"a": ("cat", "pet")})
 
-    with pytest.raises(RunError, match=r"other and .*first were not evaluated on the same videos and true tags"):
+    expected = (
+        r"other and .*first were not evaluated on the same videos and true tags; evaluate both on one store: "
+        r"optsg-eval --run DIR --split test --feats PATH$"
+    )
+    with pytest.raises(RunError, match=expected):
         read_questions([two_runs[0], other], "test")

@@ -141,7 +141,8 @@ def test_what_cannot_be_compared_or_read_is_one_sentence(runs):
     one, two = runs
     assert optsg_report(one, one).output == "error: one is given twice; name every run once\n"
     assert optsg_report(one, two, "--split", "test-known").output == (
-        "error: one has no evaluation 'test-known'; it has test; make it with: optsg-eval --run one --split test\n"
+        "error: one has no evaluation 'test-known'; it has test; make it with: optsg-eval --run one --split test and the "
+        "options that test-known is named after\n"
     )
     copies = [shutil.copytree(one, f"copy-{number}") for number in range(5)]
     assert optsg_report(*copies).output == "error: 5 runs are given, and at most 4 can be compared at once\n"

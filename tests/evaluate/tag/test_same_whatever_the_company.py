@@ -158,3 +158,5 @@ def test_a_run_of_imported_features_says_what_to_do_and_tags_features(colour_run
         for media in (files[0], files[0].read_bytes(), Image.new("RGB", (4, 4))):
             with pytest.raises(EncoderError, match=r"imported from clip.*optsg.Features.*--image-encoder"):
                 tagger.tag(media)
+            with pytest.raises(EncoderError, match="imported from clip"):
+                list(tagger.tag_many([media]))
