@@ -31,7 +31,10 @@ MANY = ("title", "pinned", "forbidden")
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "no token, or another one"},
+    403: {"description": "without a token: a page of another site asks by way of a browser on this machine"},
+    408: {"description": "the request took too long to arrive"},
     413: {"description": "the request is too large"},
+    415: {"description": "the request is no form, or neither JSON nor .npy"},
     422: {"description": "one sentence: the file cannot be read, or a field has a value that it cannot have"},
     429: {"description": "the queue is full; Retry-After says when to come again"},
     503: {"description": "the runs are being loaded, or the service is about to end"},

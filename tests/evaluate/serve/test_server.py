@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import threading
 import time
 from contextlib import closing, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -198,6 +200,10 @@ def test_the_log_metrics_and_page(tmp_path):
     assert "<script" not in page[1]
     assert "http" not in page[1].replace("http-equiv", "").replace("application/json", "").split("<h1>")[0]
     assert {"/v1/tag", "/v1/tag-features", "/v1/vocabulary", "/healthz", "/readyz", "/metrics"} <= set(api["paths"])
+    documented = re.findall(
+        r"^\| ([\d, ]+) \|", (Path(__file__).parents[3] / "docs" / "serving.md").read_text(), re.MULTILINE
+    )
+    assert set(", ".join(documented).split(", ")) == set(api["paths"]["/v1/tag"]["post"]["responses"])
     lines = [json.loads(line) for line in service.log.read_text().splitlines()]
     assert [(line["event"], line["path"], line["status"], line["files"]) for line in lines[:2]] == [
         ("request", "/v1/tag", 200, 1),
