@@ -131,7 +131,7 @@ class RecallSources:
             tag_table=tag_table,
             linear=linear,
             memory=memory,
-            title_match=TitleMatch(tag_table.tokens, tokenizer.continuing_ids),
+            title_match=TitleMatch(tag_table.tokens, tokenizer.continuing_ids, tokenizer.letter_ids),
             text_similarity=TextSimilarity(embeddings) if has_sentences else None,
             prompts=tuple(each.of_tags(embeddings, shares) for each in prompts),
             embeddings=embeddings,

@@ -17,12 +17,13 @@ class TitleMatch:
     Args:
         tags: the word pieces of every training tag.
         continues: pieces that go on with a word ("##ing").
+        letters: pieces that go on with a word where another of them stands before them.
     """
 
     name: ClassVar[str] = "title-match"
 
-    def __init__(self, tags: Sequence[Sequence[int]], continues: frozenset[int]):
-        self._continues = continues
+    def __init__(self, tags: Sequence[Sequence[int]], continues: frozenset[int], letters: frozenset[int] = frozenset()):
+        self._continues, self._letters = continues, letters
         self._tags = len(tags)
         self._starting_with: dict[int, list[tuple[tuple[int, ...], int]]] = defaultdict(list)
         for column, pieces in enumerate(tags):
@@ -40,9 +41,13 @@ class TitleMatch:
         return [
             column
             for start, piece in enumerate(title)
+            if not self._is_inside_word(title, start)
             for pieces, column in self._starting_with.get(piece, ())
-            if title[start : (end := start + len(pieces))] == pieces and self._ends_word(title, end)
+            if title[start : (end := start + len(pieces))] == pieces and not self._is_inside_word(title, end)
         ]
 
-    def _ends_word(self, title: tuple[int, ...], end: int) -> bool:
-        return end == len(title) or title[end] not in self._continues
+    def _is_inside_word(self, title: tuple[int, ...], place: int) -> bool:
+        """Whether a word goes on from the piece before this place to the one at it."""
+        if place in (0, len(title)):
+            return False
+        return title[place] in self._continues or (title[place] in self._letters and title[place - 1] in self._letters)

@@ -12,6 +12,7 @@ from optsg.data.errors import RunError
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import TitleTokenizer
+from optsg.extract.encoders.character_text_encoder import character_tokenizer
 from optsg.train.config import Modality
 from optsg.train.recall.linear import RIDGE, LinearProbe
 from optsg.train.recall.memory import NEIGHBOURS, TEMPERATURE, Memory
@@ -132,7 +133,7 @@ def test_memory_of_fewer_videos_than_neighbours_asks_all() -> None:
 def test_a_title_match_is_of_whole_words() -> None:
     tokenizer = TitleTokenizer(tiny_tokenizer())
     tags = ["fox", "t-shirt", "red fox", "s"]
-    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids)
+    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids, tokenizer.letter_ids)
     titles = tokenizer.encode_tags(["the red fox", "foxs at lake", "a t-shirt", "fox"])
     found = match.score(summary_of(np.zeros((4, 1)), titles))
     assert [[tags[column] for column in np.flatnonzero(row)] for row in found] == [
@@ -140,6 +141,32 @@ def test_a_title_match_is_of_whole_words() -> None:
         [],
         ["t-shirt"],
         ["fox"],
+    ]
+
+
+def test_a_title_match_in_characters_is_of_whole_words_where_there_are_spaces() -> None:
+    """Of Chinese any characters are matched, and Latin words in between are whole; "▁" is a character like any other."""
+    tags = ["art", "猫咪", "t-shirt", "a", "vlog", "σκύλοσ", "वन", "แมว", "#话题#"]
+    titles = [
+        "可爱猫咪cartoon",
+        "我的art猫咪vlog｜",
+        "a t-shirt, smart",
+        "ένα σκύλοσ",
+        "जीवन",
+        "รักแมวมาก",
+        "▁▂▃ art#话题#",
+    ]
+    tokenizer = TitleTokenizer(character_tokenizer([*tags, *titles]))
+    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids, tokenizer.letter_ids)
+    found = match.score(summary_of(np.zeros((len(titles), 1)), tokenizer.encode_tags(titles)))
+    assert [[tags[column] for column in np.flatnonzero(row)] for row in found] == [
+        ["猫咪"],
+        ["art", "猫咪", "vlog"],
+        ["t-shirt", "a"],
+        ["σκύλοσ"],
+        [],
+        ["แมว"],
+        ["art", "#话题#"],
     ]
 
 
