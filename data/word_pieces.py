@@ -42,6 +42,13 @@ _WITHOUT_SPACES = re.compile(
 """Thai, Lao, Burmese and Khmer, and the scripts of Chinese, Japanese and Korean, whose endings stand at the word."""
 
 
+IDEOGRAPHS = "\u2e80-\u9fff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+"""Ranges of Chinese and Japanese, which put no space between words, for a class of a regular expression."""
+
+
+_BETWEEN_IDEOGRAPHS = re.compile(rf"(?<=[{IDEOGRAPHS}]) (?=[{IDEOGRAPHS}])")
+
+
 def _is_letter(char: str) -> bool:
     return char.isalnum() or unicodedata.category(char).startswith("M")
 
@@ -116,6 +123,12 @@ class TitleTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of word pieces; used for tags that are in no table."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """As :meth:`decode`, without the spaces that word pieces leave between characters of Chinese and Japanese."""
+        text = self.decode(ids)
+        marks_continuing = bool(getattr(self._tokenizer.model, "continuing_subword_prefix", None))
+        return _BETWEEN_IDEOGRAPHS.sub("", text) if marks_continuing else text
 
     @property
     def pieces(self) -> dict[str, int]:
