@@ -20,7 +20,7 @@ from optsg.train.recall.ngrams import Ngrams, ngrams_of, title_words
 from optsg.train.recall.source import Summary
 from optsg.train.recall.sources import RecallSources, training_tags
 from optsg.train.recall.text_similarity import TextSimilarity
-from optsg.train.recall.title_match import TitleMatch
+from optsg.train.recall.title_match import TitleMatch, pieces_in_titles
 from optsg.train.run_files import RECALL, load_tensors, save_tensors
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -168,6 +168,20 @@ def test_a_title_match_in_characters_is_of_whole_words_where_there_are_spaces() 
         ["แมว"],
         ["art", "#话题#"],
     ]
+
+
+def test_a_title_match_reads_what_folding_of_case_writes_in_another_way() -> None:
+    keys, spellings = ("strasse", "σκύλοσ", "vlog"), ("Straße", "σκύλος", "VLOG")
+    titles = ["auf der Straße", "ΣΚΎΛΟΣ", "ένας σκύλος", "strasse", "vlog"]
+    tokenizer = TitleTokenizer(character_tokenizer([*keys, *spellings, *titles]))
+    tokens = tuple(map(tuple, tokenizer.encode_tags(keys)))
+    table = TagTable(keys=keys, spellings=spellings, counts=np.ones(3, np.int64), tokens=tokens)
+    also = pieces_in_titles(table, tokenizer)
+    assert [*also] == [0, 1]
+    match = TitleMatch(tokens, tokenizer.continuing_ids, tokenizer.letter_ids, also)
+    found = match.score(summary_of(np.zeros((len(titles), 1)), tokenizer.encode_tags(titles)))
+    matched = [[keys[column] for column in np.flatnonzero(row)] for row in found]
+    assert matched == [["strasse"], ["σκύλοσ"], ["σκύλοσ"], ["strasse"], ["vlog"]]
 
 
 def test_text_similarity_is_the_cosine_with_the_title(
