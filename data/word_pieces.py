@@ -8,6 +8,8 @@ keeps all of the tokenizer's pieces, the paper's setting.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -32,6 +34,23 @@ MAX_TAG_TOKENS = 128
 
 WORD_BEGINS = "▁"
 """What SentencePiece puts in the place of the space before a word."""
+
+
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Burmese and Khmer, and the scripts of Chinese, Japanese and Korean, whose endings stand at the word."""
+
+
+IDEOGRAPHS = "\u2e80-\u9fff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+"""Ranges of Chinese and Japanese, which put no space between words, for a class of a regular expression."""
+
+
+_BETWEEN_IDEOGRAPHS = re.compile(rf"(?<=[{IDEOGRAPHS}]) (?=[{IDEOGRAPHS}])")
+
+
+def _is_letter(char: str) -> bool:
+    return char.isalnum() or unicodedata.category(char).startswith("M")
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,12 @@ class TitleTokenizer:
         """Text of word pieces; used for tags that are in no table."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
+    def spell(self, ids: Sequence[int]) -> str:
+        """As :meth:`decode`, without the spaces that word pieces leave between characters of Chinese and Japanese."""
+        text = self.decode(ids)
+        marks_continuing = bool(getattr(self._tokenizer.model, "continuing_subword_prefix", None))
+        return _BETWEEN_IDEOGRAPHS.sub("", text) if marks_continuing else text
+
     @property
     def pieces(self) -> dict[str, int]:
         """Every word piece with its id."""
@@ -117,8 +142,20 @@ class TitleTokenizer:
         if prefix:
             return frozenset(i for piece, i in self.pieces.items() if piece.startswith(prefix))
         pieces = {piece: i for piece, i in self.pieces.items() if i not in self.special_ids}
-        marks_words = any(piece.startswith(WORD_BEGINS) for piece in pieces)
+        # The mark alone may be a character like any other: "▁▂▃" stands in titles.
+        marks_words = any(piece.startswith(WORD_BEGINS) and piece != WORD_BEGINS for piece in pieces)
         return frozenset(i for piece, i in pieces.items() if marks_words and piece[:1].isalnum())
+
+    @property
+    def letter_ids(self) -> frozenset[int]:
+        """Where every piece is one character: ids of those that are one word with another of them beside them.
+
+        These are letters, digits and their marks, but for scripts that put no space between words.
+        """
+        pieces = {piece: i for piece, i in self.pieces.items() if i not in self.special_ids}
+        if any(len(piece) != 1 for piece in pieces):
+            return frozenset()
+        return frozenset(i for piece, i in pieces.items() if _is_letter(piece) and not _WITHOUT_SPACES.match(piece))
 
     @property
     def unknown_id(self) -> int | None:

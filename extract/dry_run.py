@@ -35,15 +35,19 @@ def dry_run_lines(inputs: Inputs, out: Path) -> Iterator[str]:
         per_video += [len(item.tags)] if item.tags else []
     yield inputs.description
     yield from _table(shown)
+    spelling_of: dict[str, str] = {}
+    totals: Counter[str] = Counter()  # of a tag in all its spellings, as the store counts it
+    for tag, count in tags.most_common():
+        totals[spelling_of.setdefault(tag_key(tag), tag)] += count
     total = counts["video"] + counts["image"]
     if total > len(shown):
         yield f"… and {total - len(shown):,} more"
     yield f"inputs   {counts['video']:,} videos, {counts['image']:,} images, {len(failures):,} that cannot be read"
     yield f"titles   {counts['title']:,} of {total:,}"
-    yield f"tags     {counts['tags']:,} of {total:,} have some, {len(set(map(tag_key, tags))):,} different"
+    yield f"tags     {counts['tags']:,} of {total:,} have some, {len(totals):,} different"
     yield "splits   " + (", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split]) or "none")
     if tags:
-        yield "often    " + ", ".join(f"{tag} {count:,}" for tag, count in tags.most_common(SHOWN))
+        yield "often    " + ", ".join(f"{tag} {count:,}" for tag, count in totals.most_common(SHOWN))
         mean = sum(per_video) / len(per_video)
         yield f"a video  {min(per_video)} to {max(per_video)} tags, {mean:.1f} on average, where it has some"
     yield from _columns(inputs)

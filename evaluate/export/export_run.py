@@ -26,6 +26,7 @@ from ...train.confidence.calibration import Calibration
 from ...train.model.op_tsg import OPTSG
 from ...train.ranking.fit import FEWEST_VIDEOS, Examples, fit_ranker
 from ...train.ranking.ranked_system import RankedSystem
+from ...train.recall.title_match import pieces_in_titles
 from ...train.run.run import Run, load_run
 from ...train.run_files import ADDITIONS, check_finished, read_config, run_digest, write_errors
 from ...train.run_files import RANKER as RANKER_FILE
@@ -210,7 +211,11 @@ class _Export:
     def _write_beside(self, titles: Mapping[str, Any], sample: int) -> None:
         table, folder, store = self._run.tag_table, self._folder, self._store
         rows = zip(table.spellings, table.counts.tolist(), table.tokens, strict=True)
-        tags = [{"tag": spelling, "count": count, "pieces": list(pieces)} for spelling, count, pieces in rows]
+        also = pieces_in_titles(table, self._run.tokenizer)
+        tags = [
+            {"tag": spelling, "count": count, "pieces": list(pieces), "also": also.get(column, [])}
+            for column, (spelling, count, pieces) in enumerate(rows)
+        ]
         for name, values in ((TAGS, tags), (TITLES, titles)):
             write_text(folder / name, [json.dumps(values, ensure_ascii=False), "\n"])
         write_text(folder / TOKENIZER, [self._run.tokenizer.to_json()])

@@ -60,6 +60,7 @@ class TitleTexts:
             "most_characters": MAX_TITLE_CHARACTERS,
             "specials": sorted(self._tokenizer.special_ids),
             "continuing": sorted(self._tokenizer.continuing_ids),
+            "letters": sorted(self._tokenizer.letter_ids),
             "pieces": pieces,
             **ngram_settings(self._ngrams),
         }

@@ -254,6 +254,16 @@ def test_a_dry_run_shows_what_would_be_read_and_writes_nothing(videos: Path, tmp
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_dry_run_counts_a_tag_in_all_its_spellings(videos: Path, tmp_path: Path) -> None:
+    rows = ["file_name,tags", "a.mp4,VLOG", 'b.mp4,"vlog, Cat"', 'c.mp4,"vlog, cat"', "broken.mp4,dog"]
+    (videos / "metadata.csv").write_text("\n".join(rows))
+    lines = run(videos, "--out", tmp_path / "feats.h5", "--dry-run").stdout.splitlines()
+    assert [line for line in lines if line.startswith(("tags", "often"))] == [
+        "tags     4 of 4 have some, 3 different",
+        "often    vlog 3, Cat 2, dog 1",
+    ]
+
+
 def test_a_dry_run_shows_columns_and_what_looks_misread(videos: Path, tmp_path: Path) -> None:
     (videos / "metadata.csv").write_text("Filename,Keywords,titel\na.mp4,cat;dog,T\nb.mp4,fox;red,\n")
     result = run(videos, "--out", tmp_path / "feats.h5", "--dry-run")

@@ -68,7 +68,12 @@ class Proposer:
     def __init__(self, system: System, sources: RecallSources, *, from_titles: bool = True):
         self._system, self._sources = system, sources
         self._table = sources.tag_table
-        self._novel = NovelTags(self._table, sources.summarizer.word_frequency, from_titles=from_titles)
+        self._novel = NovelTags(
+            self._table,
+            sources.summarizer.word_frequency,
+            pieces_of=system.tokenizer.encode_tags,
+            from_titles=from_titles,
+        )
         self._directions = sources.directions
 
     def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
@@ -86,7 +91,7 @@ class Proposer:
             sources=tuple(scores),
             of_any_tag=tuple(name for name in scores if name in of_any_tag),
             pairs=make_pairs(scores, self._table.counts),
-            novel=self._novel.candidates(tags, summary.words, any_words=any_words),
+            novel=self._novel.candidates(tags, summary.texts, any_words=any_words),
             tags=[{tag_key(tag.text): tag for tag in video} for video in tags],
         )
 

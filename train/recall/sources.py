@@ -31,7 +31,7 @@ from .source import Scores, Source, Summary
 from .summary import BATCH, Summarizer
 from .tag_rows import tag_rows
 from .text_similarity import TextSimilarity
-from .title_match import TitleMatch
+from .title_match import TitleMatch, pieces_in_titles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,12 @@ class RecallSources:
             tag_table=tag_table,
             linear=linear,
             memory=memory,
-            title_match=TitleMatch(tag_table.tokens, tokenizer.continuing_ids),
+            title_match=TitleMatch(
+                tag_table.tokens,
+                tokenizer.continuing_ids,
+                tokenizer.letter_ids,
+                pieces_in_titles(tag_table, tokenizer),
+            ),
             text_similarity=TextSimilarity(embeddings) if has_sentences else None,
             prompts=tuple(each.of_tags(embeddings, shares) for each in prompts),
             embeddings=embeddings,

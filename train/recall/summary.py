@@ -86,7 +86,12 @@ class Summarizer:
         pictures = self._pictures.vectors(MeanPictures.of(batch))
         weight = 0.0 if self._modality == "title" else PICTURE_WEIGHT
         vectors = np.concatenate([sentences, ngrams, weight * pictures], axis=1, dtype=np.float32)
-        return Summary(titles=titles, words=words, sentences=sentences, vectors=vectors)
+        return Summary(titles=titles, words=words, texts=self._texts(batch), sentences=sentences, vectors=vectors)
+
+    def _texts(self, batch: Batch) -> list[str]:
+        unknown = self._tokenizer.unknown_id
+        titles = _titles(batch, self._specials - {unknown}, self._modality)
+        return ["\n".join(map(self._tokenizer.spell, _split(pieces, unknown))) for pieces in titles]
 
     def _sentences(self, batch: Batch) -> Scores:
         if self.sentence_model is None:
@@ -134,3 +139,14 @@ def _titles(batch: Batch, specials: frozenset[int], modality: Modality) -> list[
         [token for token, some in zip(tokens, mask, strict=True) if some and token not in specials]
         for tokens, mask in rows
     ]
+
+
+def _split(pieces: Sequence[int], unknown: int | None) -> list[list[int]]:
+    """What stands between unknown pieces."""
+    parts: list[list[int]] = [[]]
+    for piece in pieces:
+        if piece == unknown:
+            parts.append([])
+        else:
+            parts[-1].append(piece)
+    return parts

@@ -101,7 +101,7 @@ class TagReader:
             text, novel = self.tag_table.spellings[known], False
         else:
             # Other pieces can spell a known tag too ("ca ##t"); it is still that tag, in its own spelling.
-            text = join_punctuation(clean_tag(self._tokenizer.decode(pieces)).removeprefix("##"))
+            text = join_punctuation(clean_tag(self._tokenizer.spell(pieces)).removeprefix("##"))
             novel = not self.tag_table.is_known(tag_key(text))
             text = self.tag_table.spelling_of.get(tag_key(text), text)
         prompt = written.slot if self._prompts else None

@@ -77,7 +77,7 @@ def test_the_tower_gives_what_open_clip_gives(tower: ImageEncoder, tower_folder:
 def test_words_are_whole_where_a_mark_begins_them(text: TextEncoder) -> None:
     tokenizer = TitleTokenizer.from_json(text.tables().tokenizer_json)
     tags, titles = ["cat", "fish", "red fox"], ["the catfish", "a cat, fish", "red foxs", "a red fox at the lake"]
-    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids)
+    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids, tokenizer.letter_ids)
     pieces = tokenizer.encode_tags(titles)
     none = np.empty((len(titles), 0), np.float32)
     found = match.score(Summary(titles=pieces, words=[[]] * len(titles), sentences=none, vectors=none))

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,14 +194,14 @@ def tag_table_of(*keys: str) -> TagTable:
 def test_novel_tags_are_of_whole_words(text: str, title: list[str], kept: bool) -> None:
     tags = [[PredictedTag(text=text, score=0.5, novel=True), PredictedTag(text="red", score=0.5, novel=False)]]
     finder = NovelTags(tag_table_of("red", "blue sky"), lambda _: 0.0, from_titles=False)
-    assert [each.tag.text for each in finder.candidates(tags, [title])] == [text] * kept
-    assert [each.tag.text for each in finder.candidates(tags, [title], any_words=True)] == [text]
+    assert [each.tag.text for each in finder.candidates(tags, [" ".join(title)])] == [text] * kept
+    assert [each.tag.text for each in finder.candidates(tags, [" ".join(title)], any_words=True)] == [text]
 
 
 def test_a_title_s_new_words_and_phrases_are_proposed_once() -> None:
     finder = NovelTags(tag_table_of("red", "blue sky"), lambda word: 1.5 * (word == "kite"))
     written = [PredictedTag(text="Kite", score=0.5, novel=True), PredictedTag(text="red", score=0.9, novel=False)]
-    found = finder.candidates([written, []], [["a", "red", "kite"], ["blue", "sky", "sky"]])
+    found = finder.candidates([written, []], ["a red kite", "blue sky sky"])
     assert [(each.video, each.tag.text, each.tag.score) for each in found] == [
         (0, "Kite", 0.5),  # as it was written, though the title has it too
         (0, "a red", 0.0),
@@ -215,6 +216,28 @@ def test_a_title_s_new_words_and_phrases_are_proposed_once() -> None:
     assert [values["from the title alone"] for values in named] == [0.0, *[1.0] * 7]
     assert [values["whole title"] for values in named] == [0, 0, 0, 1, 0, 0, 0, 1]
     assert [values["frequency in titles"] for values in named] == [1.5, 0, 1.5, 1.5, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("title", "phrases"),
+    [
+        ("cartoon _ dog _ # 2", ["cartoon", "dog", "cartoon_dog"]),
+        ("t - shirt, new", ["shirt", "new", "t-shirt"]),  # nothing across a comma, and nothing like "t new"
+        ("dog ' s hat", ["dog", "hat", "dog's", "dog's hat"]),
+        ("教你做猫咪,超级简单~", ["教你做猫咪", "超级简单"]),
+        ("我的blue猫", ["我的", "blue", "我的blue", "blue猫", "我的blue猫"]),
+        ("2024年的", ["2024", "年的", "2024年的"]),
+        ("one\ntwo", ["one", "two"]),  # there is something unknown between them
+        ("जीवन ☺️", ["जीवन"]),
+        ("!", []),
+        ("", []),
+        ("café", []),  # a training tag, by its pieces
+    ],
+)
+def test_phrases_are_as_they_stand_in_the_title(title: str, phrases: list[str]) -> None:
+    table = replace(tag_table_of("cafe", "red"), tokens=((0,), (1,)))
+    finder = NovelTags(table, lambda _: 0.0, pieces_of=lambda texts: [[0 if text == "café" else 9] for text in texts])
+    assert [each.tag.text for each in finder.candidates([[]], [title])] == phrases
 
 
 def test_how_frequent_a_word_is_in_titles() -> None:

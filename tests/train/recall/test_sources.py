@@ -12,6 +12,7 @@ from optsg.data.errors import RunError
 from optsg.data.store import FeatureStore
 from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import TitleTokenizer
+from optsg.extract.encoders.character_text_encoder import character_tokenizer
 from optsg.train.config import Modality
 from optsg.train.recall.linear import RIDGE, LinearProbe
 from optsg.train.recall.memory import NEIGHBOURS, TEMPERATURE, Memory
@@ -19,7 +20,7 @@ from optsg.train.recall.ngrams import Ngrams, ngrams_of, title_words
 from optsg.train.recall.source import Summary
 from optsg.train.recall.sources import RecallSources, training_tags
 from optsg.train.recall.text_similarity import TextSimilarity
-from optsg.train.recall.title_match import TitleMatch
+from optsg.train.recall.title_match import TitleMatch, pieces_in_titles
 from optsg.train.run_files import RECALL, load_tensors, save_tensors
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -132,7 +133,7 @@ def test_memory_of_fewer_videos_than_neighbours_asks_all() -> None:
 def test_a_title_match_is_of_whole_words() -> None:
     tokenizer = TitleTokenizer(tiny_tokenizer())
     tags = ["fox", "t-shirt", "red fox", "s"]
-    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids)
+    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids, tokenizer.letter_ids)
     titles = tokenizer.encode_tags(["the red fox", "foxs at lake", "a t-shirt", "fox"])
     found = match.score(summary_of(np.zeros((4, 1)), titles))
     assert [[tags[column] for column in np.flatnonzero(row)] for row in found] == [
@@ -141,6 +142,46 @@ def test_a_title_match_is_of_whole_words() -> None:
         ["t-shirt"],
         ["fox"],
     ]
+
+
+def test_a_title_match_in_characters_is_of_whole_words_where_there_are_spaces() -> None:
+    """Of Chinese any characters are matched, and Latin words in between are whole; "▁" is a character like any other."""
+    tags = ["art", "猫咪", "t-shirt", "a", "vlog", "σκύλοσ", "वन", "แมว", "#话题#"]
+    titles = [
+        "可爱猫咪cartoon",
+        "我的art猫咪vlog｜",
+        "a t-shirt, smart",
+        "ένα σκύλοσ",
+        "जीवन",
+        "รักแมวมาก",
+        "▁▂▃ art#话题#",
+    ]
+    tokenizer = TitleTokenizer(character_tokenizer([*tags, *titles]))
+    match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids, tokenizer.letter_ids)
+    found = match.score(summary_of(np.zeros((len(titles), 1)), tokenizer.encode_tags(titles)))
+    assert [[tags[column] for column in np.flatnonzero(row)] for row in found] == [
+        ["猫咪"],
+        ["art", "猫咪", "vlog"],
+        ["t-shirt", "a"],
+        ["σκύλοσ"],
+        [],
+        ["แมว"],
+        ["art", "#话题#"],
+    ]
+
+
+def test_a_title_match_reads_what_folding_of_case_writes_in_another_way() -> None:
+    keys, spellings = ("strasse", "σκύλοσ", "vlog"), ("Straße", "σκύλος", "VLOG")
+    titles = ["auf der Straße", "ΣΚΎΛΟΣ", "ένας σκύλος", "strasse", "vlog"]
+    tokenizer = TitleTokenizer(character_tokenizer([*keys, *spellings, *titles]))
+    tokens = tuple(map(tuple, tokenizer.encode_tags(keys)))
+    table = TagTable(keys=keys, spellings=spellings, counts=np.ones(3, np.int64), tokens=tokens)
+    also = pieces_in_titles(table, tokenizer)
+    assert [*also] == [0, 1]
+    match = TitleMatch(tokens, tokenizer.continuing_ids, tokenizer.letter_ids, also)
+    found = match.score(summary_of(np.zeros((len(titles), 1)), tokenizer.encode_tags(titles)))
+    matched = [[keys[column] for column in np.flatnonzero(row)] for row in found]
+    assert matched == [["strasse"], ["σκύλοσ"], ["σκύλοσ"], ["strasse"], ["vlog"]]
 
 
 def test_text_similarity_is_the_cosine_with_the_title(

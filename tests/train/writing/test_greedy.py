@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from optsg.data.tag_table import TagTable
-from optsg.data.word_pieces import EOS, NIL, PAD, SEPARATOR, TitleTokenizer, Vocabulary
+from optsg.data.word_pieces import EOS, MARKS, NIL, PAD, SEPARATOR, TitleTokenizer, Vocabulary
+from optsg.extract.encoders.character_text_encoder import character_tokenizer
 from optsg.train.config import NO_PROMPTS
 from optsg.train.model.tag_decoder import TagDecoder
 from optsg.train.model.tag_sequence import MAX_TARGET_TOKENS
@@ -16,6 +17,10 @@ from optsg.train.writing import greedy
 from optsg.train.writing.greedy import WrittenTokens, greedy_decode, likeliest
 from optsg.train.writing.reading import TagReader, join_punctuation, split_tags
 from optsg.train.writing.steering import Allowance, Steering, TagTrie
+from tokenizers import Tokenizer, decoders
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from tests.tiny_world import tiny_tokenizer
 
@@ -86,6 +91,29 @@ def test_repeats_are_written_once() -> None:
 
 def test_novel_tags_have_no_piece_marks() -> None:
     assert read(["##s", "cow"]) == [("s cow", True, 0)]
+
+
+def test_characters_of_chinese_have_no_spaces_between_them() -> None:
+    """A BERT splits them, and its decoder puts a space between any two pieces."""
+    pieces = ["[UNK]", "[CLS]", "[SEP]", "春", "天", "vlog", "cat", "##s"]
+    tokenizer = Tokenizer(WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    title_tokenizer = TitleTokenizer(tokenizer)
+    [ids] = title_tokenizer.encode_tags(["春天vlog cats"])
+    assert title_tokenizer.decode(ids) == "春 天 vlog cats"
+    assert title_tokenizer.spell(ids) == "春天 vlog cats"
+    table = TagTable(keys=("cat",), spellings=("cat",), counts=np.array([1]), tokens=((6,),))
+    reader = TagReader(Vocabulary(range(3, len(pieces))), table, title_tokenizer)
+    written = WrittenTokens(
+        tokens=torch.tensor([[MARKS, MARKS + 1, EOS]]), log_probs=torch.zeros(1, 3), nil_probs=torch.zeros(1, 3)
+    )
+    assert [[(tag.text, tag.novel) for tag in tags] for tags in reader.read(written)] == [[("春天", True)]]
+
+
+def test_characters_keep_the_spaces_that_a_text_has() -> None:
+    tokenizer = TitleTokenizer(character_tokenizer(["春天 夏天"]))
+    assert tokenizer.spell(tokenizer.encode_tags(["春天 夏天"])[0]) == "春天 夏天"
 
 
 @pytest.mark.parametrize("use_cache", [True, False])
