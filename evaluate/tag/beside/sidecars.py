@@ -79,6 +79,8 @@ def _xmp_writer(options: SidecarOptions) -> Writer:
         if of_stem.is_file() and not path.is_file() and _other_of_stem(media) is None:
             path = of_stem
         tags = _texts(tagged)
+        if not tags and not path.exists():
+            return False
         separator = options.separator or find_separator(tags)
         return update_file(path, lambda old: merged_xmp(old, tags, replace=options.replace, separator=separator))
 
@@ -92,7 +94,7 @@ def _nfo_writer(options: SidecarOptions) -> Writer:
         if media_kind(tagged.path) != "video":
             return False
         path = _shared_path(tagged, ".nfo")
-        if path is None:
+        if path is None or not (tagged.tags or path.exists()):  # with a file of a title alone, Kodi looks no further
             return False
         title = tagged.title or path.stem
         return update_file(path, lambda old: merged_nfo(old, _texts(tagged), replace=options.replace, title=title))

@@ -153,6 +153,17 @@ def test_a_thumbnail_does_not_keep_its_video_from_files_of_that_name(media, tmp_
         write(thumbnail)
 
 
+def test_no_xmp_or_nfo_is_made_to_say_nothing(media, tmp_path):
+    kinds = ["xmp", "nfo"]
+    before = sorted(media.iterdir())
+    tag(media, tmp_path / "1.jsonl", kinds=kinds, tagger=OneList())
+    assert sorted(media.iterdir()) == before
+    tag(media, tmp_path / "2.jsonl", "cat", kinds=kinds)
+    tag(media, tmp_path / "3.jsonl", kinds=kinds, tagger=OneList(), replace=True)
+    assert "tags" not in read_xmp((media / "a.mp4.xmp").read_bytes())
+    assert b"<tag>" not in (media / "a.nfo").read_bytes()
+
+
 def test_an_xmp_that_two_files_share_gets_the_tags_of_neither(media, tmp_path):
     shared = media / "a.xmp"
     shared.write_bytes(merged_xmp(None, ["there before"]))
