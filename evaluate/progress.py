@@ -19,7 +19,7 @@ def progress_bar(name: str, total: int | None, *, quiet: bool) -> Iterator[Calla
     """Shows progress on stderr and yields a function that is told how many more videos are done.
 
     A bar with rate and remaining time on a terminal, a plain line every now and then elsewhere, nothing with ``quiet``.
-    A total of ``None`` is not known.
+    A total of ``None`` is not known. One that is passed was what a glance told, and is not shown any more.
     """
     console = Console(stderr=True)
     if quiet:
@@ -38,7 +38,8 @@ def progress_bar(name: str, total: int | None, *, quiet: bool) -> Iterator[Calla
 
             def advance(done: int) -> None:
                 counter.add(done)
-                progress.update(task, advance=done, rate=f"{counter.rate:.1f}/s")
+                at_least = None if total is None else max(total, counter.done)
+                progress.update(task, advance=done, total=at_least, rate=f"{counter.rate:.1f}/s")
 
             yield advance
     else:
@@ -67,10 +68,10 @@ def _line_logger(name: str, total: int | None) -> Callable[[int], None]:
         nonlocal last
         counter.add(done)
         now = time.monotonic()
-        if (total is None or counter.done < total) and now - last < LINE_SECONDS:
+        if counter.done != total and now - last < LINE_SECONDS:
             return
         last = now
-        if total is None:
+        if total is None or counter.done > total:
             click.echo(f"{name}: {counter.done:,}, {counter.rate:.1f}/s", err=True)
             return
         left = max(total - counter.done, 0) / max(counter.rate, 1e-9)

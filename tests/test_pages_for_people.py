@@ -67,6 +67,12 @@ def copy_first_members(shard: Path, out: Path, count: int) -> None:
             new.addfile(member, old.extractfile(member))
 
 
+def test_a_run_on_titles_from_file_names_is_asked_with_such_titles() -> None:
+    """First tags without training write file names as titles into the table that is trained on."""
+    tagging = [line for line in script("at-home.md").splitlines() if line.startswith("optsg-tag ")]
+    assert [line for line in tagging if "--untrained" not in line and "--title-from-name" not in line] == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", ["at-home.md", "for-researchers.md", "for-engineers.md"])

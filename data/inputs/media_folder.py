@@ -165,6 +165,11 @@ def _own_names(folder: Path) -> Callable[[str], bool]:
     return is_own_name
 
 
+def is_metadata_table(path: Path) -> bool:
+    """Whether a file would count as the table of its folder, by its name and what is in it, if it is there."""
+    return path.name.lower() in _TABLE_NAMES and not path.is_dir() and is_table(path)
+
+
 def _is_table(entry: os.DirEntry[str]) -> bool:
     """A link that leads nowhere is one too, so that opening it says so."""
     is_file = _leads_to(entry, os.DirEntry.is_file)

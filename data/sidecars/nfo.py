@@ -10,6 +10,9 @@ from .xml_text import Document, check_change, indent_before, read_document, xml_
 
 TAG, TITLE = "tag", "title"
 
+XML_STARTS = (b"<", b"\xff\xfe<\x00", b"\xfe\xff\x00<")
+"""Of UTF-8, and of UTF-16, which is refused rather than taken for a link."""
+
 
 def read_nfo(data: bytes) -> dict[str, object]:
     """``tags`` and ``title``, where it has them; a file that is a link alone has nothing.
@@ -17,7 +20,7 @@ def read_nfo(data: bytes) -> dict[str, object]:
     Raises:
         InputError: it is no XML that is read here.
     """
-    if not data.lstrip().removeprefix(b"\xef\xbb\xbf").startswith(b"<"):
+    if not data.lstrip().removeprefix(b"\xef\xbb\xbf").startswith(XML_STARTS):
         return {}
     document = read_document(data)
     tags, titles = _texts(document, TAG), _texts(document, TITLE)

@@ -122,6 +122,7 @@ def main(
     """
     _check_usage(paths, title=chosen["title"], metadata=chosen["metadata"])
     _check_is_no_metadata(out, chosen["kind"], paths)
+    _check_is_no_second_table(out)
     _check_usage_of_out(out, **{name: chosen[name] for name in ("kind", "overwrite", "retry_failed", "as_json")})
     check_beside(**{name: chosen[name] for name in ("sidecar", "replace", "underscores", "segments", "kind")})
     stop = StopRequest()
@@ -282,6 +283,22 @@ def _check_is_no_metadata(out: Path | None, kind: str | None, paths: Sequence[Pa
         if path.is_dir() and folder.is_relative_to(path.resolve()):
             raise click.UsageError(
                 f"--out {out} would be read as the metadata of {path}; choose another name, or --format hf, which makes metadata"
+            )
+
+
+def _check_is_no_second_table(out: Path | None) -> None:
+    """Refuses a table of metadata beside another one: of two in one folder neither is read."""
+    if out is None or not out.parent.is_dir():
+        return
+    from ...data.inputs.media_folder import is_metadata_table
+
+    if not is_metadata_table(out):
+        return
+    for other in sorted(out.parent.iterdir()):
+        if other.name.lower() != out.name.lower() and is_metadata_table(other):
+            raise click.UsageError(
+                f"--out {out} would be the second table of metadata beside {other.name}, and a folder with two is not read; "
+                "choose another name, or move that table"
             )
 
 

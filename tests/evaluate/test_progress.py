@@ -23,6 +23,17 @@ def test_lines_are_seldom(capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_total_that_is_passed_is_not_shown(capsys, monkeypatch):
+    with progress_bar("tagging", 2, quiet=False) as advance:
+        for _ in range(4):
+            advance(1)
+        monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+        advance(1)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("tagging: 2 of 2, ")
+    assert re.fullmatch(r"tagging: 5, [0-9.]+/s", last)
+
+
 def test_quiet_progress_says_nothing(capsys):
     with progress_bar("predicting", 3, quiet=True) as advance:
         advance(3)

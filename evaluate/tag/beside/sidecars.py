@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -79,6 +79,8 @@ def _xmp_writer(options: SidecarOptions) -> Writer:
         if of_stem.is_file() and not path.is_file() and _other_of_stem(media) is None:
             path = of_stem
         tags = _texts(tagged)
+        if not tags and not path.exists():
+            return False
         separator = options.separator or find_separator(tags)
         return update_file(path, lambda old: merged_xmp(old, tags, replace=options.replace, separator=separator))
 
@@ -92,7 +94,7 @@ def _nfo_writer(options: SidecarOptions) -> Writer:
         if media_kind(tagged.path) != "video":
             return False
         path = _shared_path(tagged, ".nfo")
-        if path is None:
+        if path is None or not (tagged.tags or path.exists()):  # with a file of a title alone, Kodi looks no further
             return False
         title = tagged.title or path.stem
         return update_file(path, lambda old: merged_nfo(old, _texts(tagged), replace=options.replace, title=title))
@@ -119,22 +121,23 @@ def media_of(tagged: TaggedFile) -> Path | None:
 
 
 def _shared_path(tagged: TaggedFile, suffix: str) -> Path | None:
-    """``NAME`` with a suffix, which is of one file alone.
+    """``NAME`` with a suffix, which is of one file alone: a picture beside a video of its name is the video's thumbnail.
 
     Raises:
-        InputError: another video or picture has the name too.
+        InputError: another video has the name too, or, of a picture, another video or picture.
     """
     media = media_of(tagged)
     if media is None:
         return None
-    if (other := _other_of_stem(media)) is not None:
+    rivals = VIDEO_SUFFIXES if media_kind(tagged.path) == "video" else VIDEO_SUFFIXES | IMAGE_SUFFIXES
+    if (other := _other_of_stem(media, rivals)) is not None:
         raise InputError(f"{media.with_suffix(suffix)} would be of {media.name} and {other.name}; it was left as it is")
     return media.with_suffix(suffix)
 
 
-def _other_of_stem(media: Path) -> Path | None:
+def _other_of_stem(media: Path, suffixes: Iterable[str] = VIDEO_SUFFIXES | IMAGE_SUFFIXES) -> Path | None:
     """Another video or picture that is called the same but for its suffix."""
-    others = (media.with_suffix(form) for one in VIDEO_SUFFIXES | IMAGE_SUFFIXES for form in (one, one.upper()))
+    others = (media.with_suffix(form) for one in suffixes for form in (one, one.upper()))
     for other in others:
         if other.name != media.name and other.is_file() and not other.samefile(media):
             return other

@@ -307,6 +307,13 @@ def test_tags_in_several_places_become_one_list():
 def test_a_new_nfo_names_its_title_and_a_link_alone_has_no_tags():
     assert read_nfo(merged_nfo(None, ["cat"], title="A & B")) == {"tags": ["cat"], "title": "A & B"}
     assert read_nfo(b"https://www.example.org/title/1\n") == {}
+    assert read_nfo("https://www.example.org/title/1\n".encode("utf-16")) == {}
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
+def test_an_nfo_in_utf_16_is_refused_and_not_taken_for_a_link(coding):
+    with pytest.raises(InputError, match="it is not UTF-8"):
+        read_nfo(("\ufeff" + KODI).encode(coding))
 
 
 # --- JSON

@@ -320,6 +320,20 @@ def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
         assert optsg_tag(*options).exit_code == 2
 
 
+@pytest.mark.parametrize("options", [("metadata.jsonl", "--format", "hf"), ("metadata.parquet",)])
+def test_an_output_is_no_second_table_of_a_folder(tmp_path, options):
+    name, *more = options
+    table = tmp_path / "Metadata.csv"
+    table.write_text("file_name,title\na.mp4,a\n", encoding="utf-8")
+    (tmp_path / "metadata.json").write_text('{"title": "an album, as photo managers describe it"}', encoding="utf-8")
+    result = optsg_tag(tmp_path, "--out", tmp_path / name, *more, "--run", tmp_path)
+    assert result.exit_code == 2
+    assert "second table of metadata beside Metadata.csv" in " ".join(result.stderr.split())
+    table.unlink()
+    allowed = optsg_tag(tmp_path, "--out", tmp_path / name, *more, "--run", tmp_path)
+    assert "second table" not in allowed.stderr
+
+
 @pytest.mark.parametrize("place", ["in", "in/inner"])
 def test_an_output_is_not_the_metadata_of_its_own_folder(tmp_path, place):
     (tmp_path / "in" / "inner").mkdir(parents=True)

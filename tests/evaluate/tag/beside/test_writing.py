@@ -139,6 +139,31 @@ def test_a_name_that_two_files_share_is_of_neither(media, tmp_path):
     assert "a.txt would be of a.mp4 and a.webm" in said[0]
 
 
+def test_a_thumbnail_does_not_keep_its_video_from_files_of_that_name(media, tmp_path):
+    (media / "a.JPG").write_bytes(b"the picture of a.mp4")
+    (media / "a.webp").write_bytes(b"another one")
+    kinds = ["txt", "json", "nfo", "vtt"]
+    assert tag(media, tmp_path / "1.jsonl", kinds=kinds).not_updated == 0
+    assert all((media / f"a{suffix}").is_file() for suffix in (".txt", ".json", ".nfo", ".chapters.vtt"))
+    items = {item.source: item for item in open_inputs(media) if isinstance(item, MediaItem)}
+    assert set(TAGS) <= set(items["a.mp4"].tags)
+    (write,) = writers(["txt"], SidecarOptions())
+    thumbnail = TaggedFile(path="a.JPG", tags=OneList("other").tags, sidecar=media / "a.info.json")
+    with pytest.raises(InputError, match=r"a\.txt would be of a\.JPG and "):
+        write(thumbnail)
+
+
+def test_no_xmp_or_nfo_is_made_to_say_nothing(media, tmp_path):
+    kinds = ["xmp", "nfo"]
+    before = sorted(media.iterdir())
+    tag(media, tmp_path / "1.jsonl", kinds=kinds, tagger=OneList())
+    assert sorted(media.iterdir()) == before
+    tag(media, tmp_path / "2.jsonl", "cat", kinds=kinds)
+    tag(media, tmp_path / "3.jsonl", kinds=kinds, tagger=OneList(), replace=True)
+    assert "tags" not in read_xmp((media / "a.mp4.xmp").read_bytes())
+    assert b"<tag>" not in (media / "a.nfo").read_bytes()
+
+
 def test_an_xmp_that_two_files_share_gets_the_tags_of_neither(media, tmp_path):
     shared = media / "a.xmp"
     shared.write_bytes(merged_xmp(None, ["there before"]))
