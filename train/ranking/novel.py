@@ -130,7 +130,11 @@ class NovelTags:
 
     def _is_whole(self, tag: PredictedTag, title: frozenset[str]) -> bool:
         words = words_of(tag_key(tag.text))
-        return bool(words) and all(word in self._known or (word in title and len(word) >= _SHORTEST) for word in words)
+        # A sign of its own may join words ("rock & roll"), but not begin or end a tag.
+        parts = tag.text.split()
+        if not words or not all(any(map(str.isalnum, part)) for part in (parts[0], parts[-1])):
+            return False
+        return all(word in self._known or (word in title and len(word) >= _SHORTEST) for word in words)
 
     def _features(self, tag: PredictedTag, title: Sequence[str], *, written: bool) -> tuple[float, ...]:
         words = words_of(tag_key(tag.text))

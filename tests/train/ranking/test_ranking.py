@@ -189,6 +189,9 @@ def tag_table_of(*keys: str) -> TagTable:
         ("k", ["special", "k"], False),
         ("30 30", ["30"], True),
         ("!", ["!"], False),
+        ("thirty : :", ["six", "thirty"], False),
+        ("& roll", ["rock", "&", "roll"], False),
+        ("rock & roll", ["rock", "&", "roll"], True),
     ],
 )
 def test_novel_tags_are_of_whole_words(text: str, title: list[str], kept: bool) -> None:
