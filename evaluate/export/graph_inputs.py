@@ -44,7 +44,7 @@ class TitleTexts:
         titles = [[piece for piece, some in zip(*row, strict=True) if some and piece not in specials] for row in rows]
         words = [title_words(self._tokenizer, pieces) for pieces in titles]
         nothing = np.empty((len(titles), 0), np.float32)
-        match = self._match.score(Summary(titles=titles, words=words, sentences=nothing, vectors=nothing))
+        match = self._match.score(Summary(titles=titles, sentences=nothing, vectors=nothing))
         ngrams = self._ngrams.weigh(words).toarray()
         return {"title_ngrams": torch.from_numpy(ngrams), "title_match": torch.from_numpy(match)}
 

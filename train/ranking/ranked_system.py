@@ -91,7 +91,7 @@ class Proposer:
             sources=tuple(scores),
             of_any_tag=tuple(name for name in scores if name in of_any_tag),
             pairs=make_pairs(scores, self._table.counts),
-            novel=self._novel.candidates(tags, summary.texts, any_words=any_words),
+            novel=self._novel.candidates(tags, self._sources.summarizer.texts(batch), any_words=any_words),
             tags=[{tag_key(tag.text): tag for tag in video} for video in tags],
         )
 

@@ -22,16 +22,12 @@ class Summary:
 
     Attributes:
         titles: per video, the word pieces of its title without special tokens.
-        words: of each title, as the tokenizer spells them.
-        texts: each title as the tokenizer spells it; a line ends where it has no piece for something.
         sentences: (B, E) the text model's vector of each title, of length 1, or 0 where there is no title; E is 0 where the
             store's text model has not been trained, or titles are not read.
         vectors: (B, W) titles' vectors and n-grams and mean pictures, side by side.
     """
 
     titles: Sequence[Sequence[int]]
-    words: Sequence[Sequence[str]]
-    texts: Sequence[str] = ()
     sentences: Scores
     vectors: Scores
 

@@ -81,14 +81,14 @@ class Summarizer:
         """What is known of every video of a batch."""
         titles = _titles(batch, self._specials, self._modality)
         sentences = self._sentences(batch)
-        words = [title_words(self._tokenizer, pieces) for pieces in titles]
-        ngrams = self._ngrams.vectors(words)
+        ngrams = self._ngrams.vectors([title_words(self._tokenizer, pieces) for pieces in titles])
         pictures = self._pictures.vectors(MeanPictures.of(batch))
         weight = 0.0 if self._modality == "title" else PICTURE_WEIGHT
         vectors = np.concatenate([sentences, ngrams, weight * pictures], axis=1, dtype=np.float32)
-        return Summary(titles=titles, words=words, texts=self._texts(batch), sentences=sentences, vectors=vectors)
+        return Summary(titles=titles, sentences=sentences, vectors=vectors)
 
-    def _texts(self, batch: Batch) -> list[str]:
+    def texts(self, batch: Batch) -> list[str]:
+        """Each title of a batch as the tokenizer spells it; a line ends where it has no piece for something."""
         unknown = self._tokenizer.unknown_id
         titles = _titles(batch, self._specials - {unknown}, self._modality)
         return ["\n".join(map(self._tokenizer.spell, _split(pieces, unknown))) for pieces in titles]

@@ -80,7 +80,7 @@ def test_words_are_whole_where_a_mark_begins_them(text: TextEncoder) -> None:
     match = TitleMatch(tokenizer.encode_tags(tags), tokenizer.continuing_ids, tokenizer.letter_ids)
     pieces = tokenizer.encode_tags(titles)
     none = np.empty((len(titles), 0), np.float32)
-    found = match.score(Summary(titles=pieces, words=[[]] * len(titles), sentences=none, vectors=none))
+    found = match.score(Summary(titles=pieces, sentences=none, vectors=none))
     assert [[tags[column] for column in np.flatnonzero(row)] for row in found] == [[], ["cat", "fish"], [], ["red fox"]]
     assert tokenizer.decode(pieces[0]).strip() == "the catfish"
 

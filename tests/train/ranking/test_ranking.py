@@ -29,7 +29,7 @@ from optsg.train.ranking.novel import FEATURES, WRITTEN_FEATURES, NovelTags
 from optsg.train.ranking.pairs import PROPOSED, RANKED, feature_names, make_pairs
 from optsg.train.ranking.ranked_system import RankedSystem
 from optsg.train.ranking.ranker import Ranker
-from optsg.train.recall.ngrams import Ngrams
+from optsg.train.recall.ngrams import Ngrams, title_words
 from optsg.train.run.run import Run, load_run
 from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING, RECALL, SENTENCE_MODEL
 from optsg.train.system_names import FAVOURS
@@ -302,7 +302,8 @@ def test_titles_give_new_tags_where_the_ranker_can_judge_them(
         values["novel"][name] = values["novel"][name][: len(WRITTEN_FEATURES)]
     path.write_text(json.dumps(values))
     earlier = RankedSystem(run.system.plain, run.system.sources, Ranker.load(path))
-    titles = [{*words} for words in run.system.sources.summarizer.summarize(batch).words]
+    pieces = run.system.sources.summarizer.summarize(batch).titles
+    titles = [{*title_words(run.system.tokenizer, some)} for some in pieces]
     found, before = (each.predict(batch, 0.0) for each in (run.system, earlier))
     new = [{tag.text for tag in tags} - {tag.text for tag in own} for tags, own in zip(found, before, strict=True)]
     assert any(new)

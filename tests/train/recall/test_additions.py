@@ -22,9 +22,8 @@ WIDTH, TEXT_WIDTH = 6, 4
 
 
 def summary_of(vectors: np.ndarray) -> Summary:
-    none: list[list[str]] = [[]] * len(vectors)
     empty = np.empty((len(vectors), 0), np.float32)
-    return Summary(titles=[[]] * len(vectors), words=none, sentences=empty, vectors=vectors.astype(np.float32))
+    return Summary(titles=[[]] * len(vectors), sentences=empty, vectors=vectors.astype(np.float32))
 
 
 def table_of(*keys: str) -> TagTable:

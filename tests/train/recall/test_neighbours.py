@@ -77,7 +77,7 @@ def test_a_memory_with_cells_is_the_same_when_it_is_read_again(many: NDArray[np.
     tensors, _ = load_tensors(tmp_path / "memory.safetensors")
     again = Memory.from_tensors(tensors, 10)
     empty = np.empty((3, 0), np.float32)
-    asked = Summary(titles=[[]] * 3, words=[[]] * 3, sentences=empty, vectors=many[:3])
+    asked = Summary(titles=[[]] * 3, sentences=empty, vectors=many[:3])
     assert again.score(asked).tolist() == memory.score(asked).tolist()
     assert [again.tags_of(f"v{number}") for number in (0, 7, 3_999)] == [[0], [7], [9]]
     more = again.with_examples(many[:1], csr_array(np.ones((1, 11), np.float32)), id_digests(["v0"]))

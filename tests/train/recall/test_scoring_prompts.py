@@ -25,8 +25,7 @@ def world(seed: int = 0) -> tuple[np.ndarray, csr_array, np.ndarray]:
 
 
 def summary_of(vectors: np.ndarray) -> Summary:
-    nothing: list[list[str]] = [[]] * len(vectors)
-    return Summary(titles=[[]] * len(vectors), words=nothing, sentences=vectors[:, :0], vectors=vectors)
+    return Summary(titles=[[]] * len(vectors), sentences=vectors[:, :0], vectors=vectors)
 
 
 @pytest.mark.parametrize("reading", READINGS)

@@ -54,10 +54,7 @@ def sources(store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer)
 
 def summary_of(vectors: np.ndarray, titles: list[list[int]] | None = None) -> Summary:
     empty = np.empty((len(vectors), 0), np.float32)
-    none: list[list[str]] = [[]] * len(vectors)
-    return Summary(
-        titles=titles or [[]] * len(vectors), words=none, sentences=empty, vectors=vectors.astype(np.float32)
-    )
+    return Summary(titles=titles or [[]] * len(vectors), sentences=empty, vectors=vectors.astype(np.float32))
 
 
 def test_ngrams_are_weighed_as_scikit_learn_does() -> None:

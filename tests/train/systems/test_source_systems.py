@@ -19,6 +19,7 @@ from optsg.evaluate.tag.evidence import explain
 from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.recall.linear import RIDGE
 from optsg.train.recall.memory import NEIGHBOURS, TEMPERATURE
+from optsg.train.recall.ngrams import title_words
 from optsg.train.recall.sources import training_tags
 from optsg.train.run.run import Run, load_run
 from optsg.train.run_files import FURTHER, NEEDED
@@ -166,7 +167,8 @@ def test_the_ranker_of_sources_reads_the_sources_alone(runs: Mapping[str, Path],
     assert run.ranked.sources is system_of(run).own_sources
     found = RunTagger(run).predict(batch)
     assert any(found)
-    titles = run.ranked.sources.summarizer.summarize(batch).words
+    pieces = run.ranked.sources.summarizer.summarize(batch).titles
+    titles = [title_words(run.ranked.tokenizer, some) for some in pieces]
     for tags, title in zip(found, titles, strict=True):
         assert all({*tag.text.split(" ")} <= {*title} for tag in tags if tag.novel)
     assert len(RunTagger(run.favouring("precise")).predict(batch)) == len(batch)
