@@ -161,16 +161,23 @@ class TrainingHistory:
 
     A record maps names such as ``train_loss`` and ``val_full_f1`` to numbers; what was not measured in an epoch is
     not in its record.
+
+    Attributes:
+        epochs: those records.
+        kept: the epoch whose weights were kept; ``None`` where the log does not say.
     """
 
     epochs: tuple[dict[str, float], ...]
+    kept: float | None = None
 
     def curve(self, name: str) -> list[tuple[float, float]]:
         """(epoch, value) wherever ``name`` was measured."""
         return [(record["epoch"], record[name]) for record in self.epochs if name in record]
 
     def best_epoch(self, name: str) -> float | None:
-        """The first epoch with the highest ``name``; ``None`` where it was never measured."""
+        """The epoch whose weights were kept; where the log does not say, the first one with the highest ``name``, if any."""
+        if self.kept is not None:
+            return self.kept
         points = self.curve(name)
         return max(points, key=lambda point: (point[1], -point[0]))[0] if points else None
 
@@ -184,12 +191,14 @@ def read_training_history(path: Path) -> TrainingHistory:
     if not path.is_file():
         return TrainingHistory(())
     records: dict[float, dict[str, float]] = {}
+    kept = None
     with path.open("rb") as file:
         for event in _events(file):
             numbers = _numbers(event)
             if "epoch" in numbers:
                 records.setdefault(numbers["epoch"], {}).update(numbers)
-    return TrainingHistory(tuple(records[epoch] for epoch in sorted(records)))
+                kept = numbers["epoch"] if event.get("best") is True else kept
+    return TrainingHistory(tuple(records[epoch] for epoch in sorted(records)), kept)
 
 
 def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...data.store import FeatureStore
 from ..confidence.calibration import Calibration
+from ..confidence.few_videos import F1Pair
 from ..ranking.fit import FEWEST_VIDEOS, fit_ranking
 from ..recall.sources import RecallSources
 from ..run.model_card import write_model_card
@@ -13,7 +14,7 @@ from ..run.tag_embeddings import save_tag_embeddings
 from ..run_files import CALIBRATION, DECISION, RANKED_CALIBRATION, RANKER, write_json
 from ..systems.system import System
 from .processes import Processes
-from .validation import Validator, full_f1
+from .validation import Validator
 
 
 def finish_run(
@@ -35,7 +36,7 @@ def finish_run(
     decision = scalar.not_tuned()
     if validator is not None:
         by_value = validator.scores_by_value(scalar.candidates)
-        decision = scalar.tuned({value: full_f1(scores) for value, scores in by_value.items()})
+        decision = scalar.tuned({value: F1Pair.of(scores) for value, scores in by_value.items()}, validator.videos)
         candidates = validator.candidates()
         processes.by_main(lambda: Calibration.fit(candidates).save(run / CALIBRATION))
         if system.config.training.ranking and validator.videos >= FEWEST_VIDEOS:

@@ -148,7 +148,7 @@ class TrainingProgress:
         epochs_done: epochs finished, their validation included; an epoch's last step may be done while this is not.
         epoch_sums, epoch_steps: what the current epoch's log line averages, by its name there, summed over steps.
         validations_without_gain: since the best score.
-        best_score, best_example_score, best_loss: full F1, example-based F1 and validation loss of the kept checkpoint.
+        best_score, best_example_score, best_loss: of the kept checkpoint, as :class:`~optsg.train.loop.validation.Rank` has them.
         best_epoch: its epoch, counted from 1; 0 if there is none yet.
         seconds: training time so far, over all interruptions.
         trained: all steps are done, or training stopped early; what is left is tuning with the kept weights.

@@ -255,7 +255,7 @@ class Trainer:
             return False
         with self._weights.lent(self._average.values if self._average is not None else None):
             found = self._validator.validate()
-        best = Rank(full_f1=progress.best_score, example_f1=progress.best_example_score, loss=progress.best_loss)
+        best = Rank(f1=progress.best_score, example_f1=progress.best_example_score, loss=progress.best_loss)
         if found.rank.is_above(best):
             progress.best_score, progress.best_example_score, progress.best_loss = astuple(found.rank)
             progress.validations_without_gain = 0

@@ -20,6 +20,7 @@ from ...data.metrics import Scores, score_predictions
 from ...data.predicted_tag import PredictedTag
 from ...data.store import FeatureStore
 from ...data.tags import tag_key
+from ..confidence.few_videos import F1Pair, weight_of_tags
 from ..confidence.rated_tags import MOST_CANDIDATES, RatedTags, rate_tags
 from ..systems.system import System
 from .processes import Processes
@@ -33,18 +34,22 @@ LOSS_GAIN = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Rank:
-    """What checkpoints are chosen by: full F1, among equal ones example-based F1, among equal ones the loss.
+    """What checkpoints are chosen by: F1, among equal ones example-based F1, among equal ones the loss.
 
     Where a few videos validate, many epochs have the same scores, at first 0; the loss still tells them apart.
+
+    Attributes:
+        f1: full F1, and where few videos validate example-based F1 with it
+            (:func:`~optsg.train.confidence.few_videos.weight_of_tags`).
     """
 
-    full_f1: float
+    f1: float
     example_f1: float
     loss: float
 
     def is_above(self, other: Rank) -> bool:
         """Whether a checkpoint of this rank is the better one."""
-        scores, others = (self.full_f1, self.example_f1), (other.full_f1, other.example_f1)
+        scores, others = (self.f1, self.example_f1), (other.f1, other.example_f1)
         return scores > others or (scores == others and self.loss < (1 - LOSS_GAIN) * other.loss)
 
 
@@ -54,24 +59,20 @@ class Validation:
 
     Attributes:
         losses: the mean loss as ``loss``, and its parts by name.
-        value: the one of the scalar's values with which full F1 is highest.
+        value: the best of the scalar's values.
         scores: with that value.
+        rank: what checkpoints are chosen by.
     """
 
     losses: Mapping[str, float]
     value: float
     scores: Scores
+    rank: Rank
 
     @property
     def full_f1(self) -> float:
-        """The number that checkpoints are chosen by first."""
-        return full_f1(self.scores)
-
-    @property
-    def rank(self) -> Rank:
-        """All that checkpoints are chosen by."""
-        example_f1 = self.scores["example_based"]["f1"]
-        return Rank(full_f1=self.full_f1, example_f1=example_f1, loss=self.losses["loss"])
+        """The mean F1 over tags."""
+        return self.scores["label_based"]["full"]["f1"]
 
     def logged(self) -> dict[str, float]:
         """Losses and scores by their names in the log."""
@@ -137,8 +138,11 @@ class Validator:
         by_value = self.scores_by_value(self._system.scalar.during_training)
         # Where processors differ, so may last digits; what follows from them must not.
         losses, by_value = self._processes.by_main(lambda: (losses, by_value))
-        value, scores = max(by_value.items(), key=lambda entry: full_f1(entry[1]))
-        return Validation(losses=losses, value=value, scores=scores)
+        weight = weight_of_tags(self.videos)
+        f1 = {value: F1Pair.of(scores) for value, scores in by_value.items()}
+        value = max(f1, key=lambda tried: f1[tried].mean(weight))
+        rank = Rank(f1=f1[value].mean(weight), example_f1=f1[value].videos, loss=losses["loss"])
+        return Validation(losses=losses, value=value, scores=by_value[value], rank=rank)
 
     @torch.no_grad()
     def losses(self) -> dict[str, float]:
@@ -190,8 +194,3 @@ class Validator:
             return [tags[:MOST_CANDIDATES] for tags in self._system.predict(batch, value)]
 
         return rate_tags(self._true, [tags for batch in self._by_batch(predict) for tags in batch])
-
-
-def full_f1(scores: Scores) -> float:
-    """The number that checkpoints and the tuned scalar are chosen by."""
-    return scores["label_based"]["full"]["f1"]

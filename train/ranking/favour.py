@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from ...data.foreign.json_reader import number_of
+from ..confidence.few_videos import F1Pair, weight_of_tags
 from ..system_names import Favour
 
 WEIGHTS: Mapping[Favour, float] = {"rare": 1.0, "balanced": 0.7, "precise": 0.0}
-"""What is made as large as possible on validation: this much of the mean F1 over tags, the rest of the F1 over videos."""
+"""What is made as large as possible on validation: this much of the mean F1 over tags, the rest of the F1 over videos; less of
+the former where few videos validate (:func:`~optsg.train.confidence.few_videos.weight_of_tags`)."""
 
 LEANINGS = tuple(step / 10 for step in range(11))
 BARS = 80
@@ -101,12 +103,19 @@ class RankedPairs:
 
 
 def choose_bar(pairs: RankedPairs, favour: Favour) -> Bar:
-    """The bar that is best for what is favoured; one bar for all tags and p ≥ 0.5 where there is nothing to choose on.
+    """The bar that is best for what is favoured, as :func:`best_bar` finds it."""
+    return best_bar(pairs, WEIGHTS[favour] * weight_of_tags(len(pairs.video_totals)))
+
+
+def best_bar(pairs: RankedPairs, weight: float) -> Bar:
+    """The bar with the best mean of F1 over tags and over videos; p ≥ 0.5 where there is nothing to choose on.
 
     What is best is looked for after smoothing over bars that are alike: on a validation split of some hundred videos the
     highest point is the one that chance helped most.
+
+    Args:
+        weight: of F1 over tags, 0 to 1; with 0 the bar is the same for all tags.
     """
-    weight = WEIGHTS[favour]
     if not len(pairs.right):
         return Bar(leaning=0.0, least=0.5)
     bars = [
@@ -128,4 +137,4 @@ def _candidates(pairs: RankedPairs, leaning: float) -> list[float]:
 
 def _worth(pairs: RankedPairs, bar: Bar, weight: float) -> float:
     given = bar.passes(pairs.probabilities, pairs.counts)
-    return weight * pairs.tag_f1(given) + (1 - weight) * pairs.video_f1(given)
+    return F1Pair(tags=pairs.tag_f1(given), videos=pairs.video_f1(given)).mean(weight)

@@ -1,7 +1,7 @@
-"""The one scalar of a system that is tuned on validation for full F1, and ``decision.json``.
+"""The one scalar of a system that is tuned on validation, and ``decision.json``.
 
 A classifier's threshold and a generator's bias on NIL do the same: they trade precision for recall. All systems are
-tuned by the same rule, or the comparison would be unfair.
+tuned by the same rule, or the comparison would be unfair: for full F1, and where few videos validate for example-based F1 too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, number_of, read_json
+from ..confidence.few_videos import F1Pair, weight_of_tags
 
 TOLERANCE = 0.0025
-"""A quarter of a point of full F1."""
+"""A quarter of a point of F1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,19 +38,20 @@ class TunedScalar:
     candidates: tuple[float, ...]
     during_training: tuple[float, ...]
 
-    @property
-    def curve_name(self) -> str:
-        """Name of the tried values in ``decision.json``: ``full_f1_by_bias``, ``full_f1_by_threshold``."""
-        return f"full_f1_by_{self.name.removeprefix('nil_')}"
-
-    def tuned(self, full_f1_by_value: Mapping[float, float]) -> dict[str, Any]:
-        """The document of ``decision.json`` after tuning on validation."""
-        value = choose_value(full_f1_by_value)
+    def tuned(self, f1_by_value: Mapping[float, F1Pair], videos: int) -> dict[str, Any]:
+        """The document of ``decision.json`` after tuning on so many validation videos."""
+        weight = weight_of_tags(videos)
+        value = choose_value({tried: f1.mean(weight) for tried, f1 in f1_by_value.items()})
+        # full_f1_by_bias, full_f1_by_threshold, …
+        kind = self.name.removeprefix("nil_")
         return {
             self.name: value,
             "tuned_on": "val",
-            "full_f1": full_f1_by_value[value],
-            self.curve_name: {str(tried): score for tried, score in full_f1_by_value.items()},
+            "weight_of_full_f1": weight,
+            "full_f1": f1_by_value[value].tags,
+            "example_f1": f1_by_value[value].videos,
+            f"full_f1_by_{kind}": {str(tried): f1.tags for tried, f1 in f1_by_value.items()},
+            f"example_f1_by_{kind}": {str(tried): f1.videos for tried, f1 in f1_by_value.items()},
         }
 
     def not_tuned(self) -> dict[str, Any]:
@@ -83,14 +85,14 @@ class Decision:
         return f"{self.scalar.label} {self.value:g}"
 
 
-def choose_value(full_f1_by_value: Mapping[float, float]) -> float:
-    """The first value whose full F1 is at most :data:`TOLERANCE` below the best.
+def choose_value(f1_by_value: Mapping[float, float]) -> float:
+    """The first value whose F1 is at most :data:`TOLERANCE` below the best.
 
-    Full F1 is flat around its top, and which value is the very best there is chance; one that writes more tags only
+    F1 is flat around its top, and which value is the very best there is chance; one that writes more tags only
     costs precision. The values stand in the order of :attr:`TunedScalar.candidates`, fewest tags first.
     """
-    best = max(full_f1_by_value.values())
-    return next(value for value, score in full_f1_by_value.items() if score >= best - TOLERANCE)
+    best = max(f1_by_value.values())
+    return next(value for value, score in f1_by_value.items() if score >= best - TOLERANCE)
 
 
 FUSED_THRESHOLD = TunedScalar(

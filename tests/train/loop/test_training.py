@@ -19,6 +19,7 @@ from optsg.data.tag_table import TagTable
 from optsg.data.tags import tag_key
 from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.tag.run_tagger import RunTagger
+from optsg.train.confidence.few_videos import F1Pair
 from optsg.train.config import RunConfig
 from optsg.train.loop.processes import Processes
 from optsg.train.loop.saved_states import TrainingProgress
@@ -80,7 +81,11 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
     assert events[1].keys() >= {"val_loss", "val_full_f1", "val_example_f1"}
     decision = json.loads((run / "decision.json").read_text())
     values = {float(value): score for value, score in decision["full_f1_by_threshold"].items()}
-    assert decision["threshold"] == choose_value(values)
+    others = {float(value): score for value, score in decision["example_f1_by_threshold"].items()}
+    weight = decision["weight_of_full_f1"]
+    assert decision["threshold"] == choose_value(
+        {value: F1Pair(values[value], others[value]).mean(weight) for value in values}
+    )
     assert decision["full_f1"] == values[decision["threshold"]]
     assert re.search(r"trained runs/op-tsg-small-1 in .* minutes; best epoch \d, threshold", result.output)
 
@@ -473,8 +478,8 @@ def test_events_of_an_unfinished_epoch_are_not_logged_twice(tmp_path: Path) -> N
     ],
 )
 def test_what_checkpoints_are_chosen_by(found: tuple[float, float, float], is_above: bool) -> None:
-    best = Rank(full_f1=0.4, example_f1=0.5, loss=2.0)
-    assert Rank(**dict(zip(("full_f1", "example_f1", "loss"), found, strict=True))).is_above(best) == is_above
+    best = Rank(f1=0.4, example_f1=0.5, loss=2.0)
+    assert Rank(**dict(zip(("f1", "example_f1", "loss"), found, strict=True))).is_above(best) == is_above
 
 
 def test_validation_begins_where_the_settings_say(feats: Path) -> None:

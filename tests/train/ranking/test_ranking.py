@@ -23,6 +23,7 @@ from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.options import TaggingOptions
 from optsg.evaluate.scores.saved import read_saved
 from optsg.evaluate.tag.run_tagger import RunTagger, open_tag_control, open_tagger
+from optsg.train.confidence.few_videos import ENOUGH, weight_of_tags
 from optsg.train.ranking.favour import WEIGHTS, Bar, RankedPairs, choose_bar
 from optsg.train.ranking.logistic import PENALTY, LogisticModel, cross_fitted
 from optsg.train.ranking.novel import FEATURES, WRITTEN_FEATURES, NovelTags
@@ -32,7 +33,7 @@ from optsg.train.ranking.ranker import Ranker
 from optsg.train.recall.ngrams import Ngrams, title_words
 from optsg.train.run.run import Run, load_run
 from optsg.train.run_files import CALIBRATION, RANKED_CALIBRATION, RANKER, RANKING, RECALL, SENTENCE_MODEL
-from optsg.train.system_names import FAVOURS
+from optsg.train.system_names import FAVOURS, Favour
 from optsg.train.writing.tag_control import VideoTags
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -114,8 +115,8 @@ def test_held_out_probabilities_know_nothing_of_their_video() -> None:
 
 def ranked_pairs() -> tuple[RankedPairs, list[list[str]]]:
     rng = np.random.default_rng(0)
-    truth = rng.random((30, 12)) < 0.25
-    videos, columns = np.nonzero(np.ones((30, 12)))
+    truth = rng.random((200, 12)) < 0.25
+    videos, columns = np.nonzero(np.ones((200, 12)))
     right = truth[videos, columns]
     probabilities = np.clip(0.25 + 0.3 * right + 0.2 * rng.normal(size=len(right)), 0.01, 0.99)
     pairs = RankedPairs(
@@ -152,6 +153,47 @@ def test_each_bar_is_about_best_at_what_it_favours() -> None:
     for favour in FAVOURS:
         assert worth(favour, bars[favour]) >= max(worth(favour, bar) for bar in bars.values()) - 0.005
     assert bars["precise"].leaning == 0.0
+
+
+def test_many_videos_decide_by_what_is_favoured_alone() -> None:
+    assert weight_of_tags(ENOUGH) == weight_of_tags(100_000) == 1.0
+    rising = [weight_of_tags(videos) for videos in range(1, ENOUGH + 1)]
+    assert rising == sorted(set(rising))
+    assert rising[7] == pytest.approx(0.28, abs=0.005)
+    assert rising[39] == pytest.approx(0.72, abs=0.005)
+
+
+def sampled_pairs(videos: int, seed: int) -> RankedPairs:
+    """Some hundred proposals of each video out of 4,000 tags, a few frequent; probabilities are what they say."""
+    rng = np.random.default_rng(seed)
+    counts = 1 + (400 / np.arange(1, 4001)).astype(np.int64)
+    share = counts / counts.sum()
+    columns = np.concatenate([rng.choice(4000, 100, replace=False, p=share) for _ in range(videos)])
+    rows = np.repeat(np.arange(videos), 100)
+    probabilities = rng.beta(0.25, 3.0, len(columns))
+    right = rng.random(len(columns)) < probabilities
+    return RankedPairs(
+        videos=rows,
+        columns=columns,
+        probabilities=probabilities,
+        counts=counts[columns],
+        right=right,
+        tag_totals=np.bincount(columns[right], minlength=4000),
+        video_totals=np.bincount(rows[right], minlength=videos),
+    )
+
+
+@pytest.mark.parametrize("favour", ["rare", "balanced"])
+@pytest.mark.parametrize("videos", [8, 20])
+def test_bars_that_few_videos_choose_do_not_flood_others_with_tags(favour: Favour, videos: int) -> None:
+    """A tag that none of a few videos has costs no F1 over tags, however often it is given; among others it does."""
+    others = sampled_pairs(200, seed=99)
+    many = choose_bar(sampled_pairs(200, seed=98), favour).passes(others.probabilities, others.counts)
+    few = [
+        choose_bar(sampled_pairs(videos, seed), favour).passes(others.probabilities, others.counts) for seed in range(4)
+    ]
+    assert np.mean([given.sum() for given in few]) < 1.5 * many.sum()
+    assert np.mean([others.tag_f1(given) for given in few]) > others.tag_f1(many) - 0.05
 
 
 @pytest.mark.parametrize("favour", FAVOURS)

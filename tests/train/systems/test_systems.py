@@ -381,7 +381,7 @@ def test_prompt_classification_learns(feats: Path) -> None:
     assert result.exit_code == 0, result.output
     decision = json.loads(Path("runs/prompt-classification-small-1/decision.json").read_text())
     assert decision["full_f1"] > 0.3
-    assert set(decision) == {"nil_bias", "tuned_on", "full_f1", "full_f1_by_bias"}
+    assert {"nil_bias", "tuned_on", "full_f1", "full_f1_by_bias"} <= set(decision)
 
 
 # --- classifiers ---
@@ -462,7 +462,7 @@ def test_a_classifier_learns_and_its_threshold_is_tuned(feats: Path, name: str) 
     assert result.output.startswith(f"training {name} (small, ")
     assert re.search(rf"trained {run} in .* minutes; best epoch \d+, threshold 0\.\d+\n", result.output)
     decision = json.loads((run / "decision.json").read_text())
-    assert set(decision) == {"threshold", "tuned_on", "full_f1", "full_f1_by_threshold"}
+    assert {"threshold", "tuned_on", "full_f1", "full_f1_by_threshold"} <= set(decision)
     by_threshold = {float(value): score for value, score in decision["full_f1_by_threshold"].items()}
     assert tuple(by_threshold) == THRESHOLD.candidates
     assert by_threshold[decision["threshold"]] == decision["full_f1"] > 0.6
@@ -491,7 +491,7 @@ def test_a_generator_without_prompts_learns_and_its_end_bias_is_tuned(feats: Pat
     run = Path(f"runs/{name}-small-1")
     assert re.search(rf"trained {run} in .* minutes; best epoch \d+, end bias -?\d", result.output)
     decision = json.loads((run / "decision.json").read_text())
-    assert set(decision) == {"eos_bias", "tuned_on", "full_f1", "full_f1_by_eos_bias"}
+    assert {"eos_bias", "tuned_on", "full_f1", "full_f1_by_eos_bias"} <= set(decision)
     assert tuple(float(value) for value in decision["full_f1_by_eos_bias"]) == EOS_BIAS.candidates
     assert decision["full_f1"] > 0.6
     losses = [event["train_generation"] for event in read_log(run) if event["event"] == "epoch"]
