@@ -112,6 +112,16 @@ def test_no_cell_of_csv_is_a_formula_or_a_line_more_and_a_file_so_named_is_done(
     assert row.count("\n") == 1
 
 
+def test_in_the_table_of_hugging_face_a_file_that_could_not_be_tagged_has_no_row(tmp_path):
+    out = tmp_path / "metadata.jsonl"
+    with open_output(out, "hf", MADE_WITH) as output:
+        failed = TaggedFile(path=str(tmp_path / "a.png"), error="it is bad")
+        output.write([failed, TaggedFile(path=str(tmp_path / "b.png"), title="é")])
+        output.finish()
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert rows == [{"file_name": "b.png", "title": "é", "tags": [], "scores": []}]
+
+
 @TABLES
 def test_a_table_is_there_only_once_it_is_whole(folder, tmp_path, suffix):
     out = tmp_path / f"out.{suffix}"
