@@ -27,6 +27,7 @@ from tests.tiny_world import tiny_tokenizer, tiny_videos, write_tiny_store
         ("Straße", "Straße", "strasse"),
         ("a,b;c", "a,b;c", "a,b;c"),
         ("🎉", "🎉", "🎉"),
+        ("\u0390", "\u0390", "\u0390"),  # case folding takes its accents from it
         ("\x00", "", ""),
         ("[SEP]", "[SEP]", "[sep]"),
         ("ca\u200bt\ufeff", "cat", "cat"),

@@ -21,7 +21,8 @@ PINNED, FORBIDDEN = "pinned_tags", "forbidden_tags"
 
 
 LARGEST_EXACT = 2**53
-"""Beyond it not every whole number is one of 64-bit floating point, which a column of numbers becomes where one is missing."""
+"""Beyond it not every whole number is one of 64-bit floating point, which a column of numbers becomes where one is missing; the
+next one becomes this."""
 
 
 _SHORTENED = re.compile(r"\d[.,]\d+[eE]\+\d+")
@@ -77,7 +78,7 @@ def parse_id(values: Mapping[str, object]) -> str | None:
     """The column ``id`` alone, ``None`` if it is empty; raises as :func:`parse_record`."""
     value = values.get("id")
     if isinstance(value, float) and value.is_integer():
-        if abs(value) > LARGEST_EXACT:
+        if abs(value) >= LARGEST_EXACT:
             raise InputError(
                 f"id is {value!r}, a number of so many digits that some are lost; export the column as text"
             )

@@ -12,6 +12,7 @@ import pytest
 from optsg.data.errors import InputError
 from optsg.data.inputs import open_inputs
 from optsg.data.inputs.metadata.json_list import read_json_list
+from optsg.data.inputs.splits import split_by_hash
 from optsg.data.media import Failure, MediaItem
 
 
@@ -71,11 +72,12 @@ def test_a_folder_with_the_three_files_beside_its_videos(tmp_path: Path) -> None
     [("create_210k_val.json", "val"), ("create_3m_pretrain.json", "train"), ("CREATE_10M_PRETRAIN.json", "train")],
 )
 def test_one_file_named_gives_the_videos_of_its_split_and_no_others(tmp_path: Path, name: str, split: str) -> None:
-    folder = make_folder(tmp_path / "videos", "v1.mp4", "v2.mp4")
-    table = write(tmp_path / name, [{"vid": "v2", "raw_title": "标题", "tag": ["a,b", "猫"]}])
+    folder = make_folder(tmp_path / "videos", "v1.mp4", "v99.mp4")
+    assert split_by_hash("v99") == "test"  # where no name of a file says anything
+    table = write(tmp_path / name, [{"vid": "v99", "raw_title": "标题", "tag": ["a,b", "猫"]}])
     [item] = items_of(folder, metadata=table)
     assert isinstance(item, MediaItem)
-    assert (item.id, item.title, item.tags, item.split) == ("v2", "标题", ("a,b", "猫"), split)
+    assert (item.id, item.title, item.tags, item.split) == ("v99", "标题", ("a,b", "猫"), split)
 
 
 def test_a_folder_as_metadata_and_a_file_of_another_name(tmp_path: Path) -> None:

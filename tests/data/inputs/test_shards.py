@@ -256,6 +256,14 @@ def test_links_in_a_tar_are_refused_and_hidden_members_skipped(tmp_path):
     ]
 
 
+def test_two_members_of_one_key_and_suffix_are_two_samples_of_one_id(tmp_path):
+    items, failures = read(write_tar(tmp_path / "0.tar", {"a.mp4": "first", "a.MP4": "second", "b.mp4": "b"}))
+    assert [bytes_of(item) for item in items] == [b"first", b"b"]
+    assert [failure.error for failure in failures] == [
+        "0.tar/a.mp4: duplicate id 'a', which an earlier input has; give each its own id"
+    ]
+
+
 def test_duplicate_ids_over_shards(tmp_path):
     write_tar(tmp_path / "0.tar", sample("a"))
     write_tar(tmp_path / "1.tar", sample("a") | sample("b"))

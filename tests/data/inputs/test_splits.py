@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 from optsg.data.errors import InputError
+from optsg.data.inputs.metadata.records import parse_record
 from optsg.data.inputs.splits import choose_split, parse_split, split_by_hash, split_of_folders, split_of_shard
 
 
@@ -50,6 +51,11 @@ def test_the_first_named_set_counts_and_tags_are_needed():
 )
 def test_names_of_splits(text, split):
     assert parse_split(text) == split
+
+
+def test_a_cell_of_none_is_a_split_and_one_of_nan_says_nothing():
+    found = [parse_record({"tags": "cat", "split": text}).split for text in ("None", "none", "NONE", "nan", "NULL")]
+    assert found == ["none", "none", "none", None, None]
 
 
 def test_an_unknown_split_is_refused():

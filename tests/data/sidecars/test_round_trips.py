@@ -187,6 +187,9 @@ def test_tags_are_read_again_from_a_document_in_another_encoding(encoding):
 
 def test_exiftool_paths_and_flat_tags_are_one_tag_each():
     assert read_xmp(EXIFTOOL.encode()) == {"tags": ["animal/cat"], "title": "Our cat"}
+    path = "<rdf:li>animal|cat</rdf:li>"  # Lightroom also writes the parents by themselves
+    with_parent = EXIFTOOL.replace(path, f"<rdf:li>Animal</rdf:li>{path}").encode()
+    assert read_xmp(with_parent) == {"tags": ["animal/cat"], "title": "Our cat"}
 
 
 def test_what_exiftool_wrote_stays_around_new_tags():

@@ -64,6 +64,7 @@ def test_in_input_order_parts_become_the_store_of_a_single_extraction_bit_by_bit
     assert sum(told) == len(VIDEOS)
     for rows in (1, 7):
         monkeypatch.setattr(row_blocks, "BLOCK_ROWS", rows)
+        monkeypatch.setattr("optsg.data.store.merging.merge.TEXT_BATCH", rows)
         merge(parts, out, input_order=names, overwrite=True)
         assert all_arrays(out) == all_arrays(whole)
     monkeypatch.undo()
@@ -73,6 +74,15 @@ def test_in_input_order_parts_become_the_store_of_a_single_extraction_bit_by_bit
         if file.suffix == ".tar":
             assert (tmp_path / "folder" / file.name).read_bytes() == file.read_bytes()
     assert verify_store(out).problems == verify_store(tmp_path / "folder").problems == []
+
+
+def test_of_spellings_that_are_used_as_often_the_first_one_among_the_inputs_counts(tmp_path: Path) -> None:
+    early, late = (replace(video, tags=tags) for video, tags in zip(tiny_videos(2), [("CAT",), ("Cat",)], strict=True))
+    paths = [write_tiny_store(tmp_path / f"{video.id}.h5", [video]) for video in (late, early)]
+    for name, order, spelling in (("given.h5", [early.id, late.id], "CAT"), ("stores.h5", None, "Cat")):
+        merge(paths, tmp_path / name, input_order=order)
+        with open_store(tmp_path / name) as store:
+            assert store.tag_spellings == [spelling]
 
 
 def test_without_the_inputs_the_order_is_by_part_and_row(tmp_path: Path, parts: list[Path]) -> None:

@@ -82,6 +82,7 @@ def test_blocks_of_any_size_give_the_same_store(tmp_path: Path, monkeypatch: pyt
     for rows, size in ((1, 1), (3, 1 << 20), (1024, 2000)):
         monkeypatch.setattr(row_blocks, "BLOCK_ROWS", rows)
         monkeypatch.setattr(row_blocks, "BLOCK_BYTES", size)
+        monkeypatch.setattr("optsg.data.store.merging.merge.TEXT_BATCH", rows)
         merge(parts, tmp_path / "out.h5")
         assert contents(tmp_path / "out.h5") == contents(tmp_path / "whole.h5")
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,16 @@ def test_the_same_tags_are_made_by_a_run_and_a_list_wherever_they_lie(make_run, 
     changed = MadeWith.now(moved, TaggingOptions(vocabulary=str(tmp_path / "moved.txt")), forbid=("a", "b"))
     names = f"{tmp_path / 'tags.txt'} ≠ {tmp_path / 'moved.txt'}"
     assert there.differences(changed) == ["--run first ≠ moved", f"--vocabulary {names}"]
+
+
+def test_tags_that_all_files_have_or_have_not_count_with_a_run_and_without(make_run) -> None:
+    run, options = make_run("first"), TaggingOptions()
+    without = partial(MadeWith.without_run, "clip", {"name": "ViT-B-32"}, options)
+    expected = ["--forbid not given ≠ a, b", "--evidence not given ≠ given"]
+    assert without().differences(without(forbid=("b", "a"), evidence=True)) == expected
+    with_run = partial(MadeWith.now, run, options)
+    found = with_run().differences(with_run(pin=("d", "c"), forbid=("b", "a"), evidence=True))
+    assert found == ["--pin not given ≠ d, c", *expected]
 
 
 def test_a_run_or_list_that_cannot_be_read_is_said(make_run, tmp_path: Path) -> None:

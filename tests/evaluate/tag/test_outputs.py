@@ -45,7 +45,7 @@ def test_half_a_line_is_cut_off_and_the_end_is_that_of_an_undisturbed_run(folder
     with pytest.raises(InterruptedError):
         run_all(folder, out, FakeTagger(), advance=pull_the_plug)
     with kept.open("ab") as file:
-        file.write(b'{"path": "in/0')  # the beginning of a line
+        file.write(b'{"path": "in/0' + b"0" * 99_999)  # the beginning of a line, longer than all lines that come
     tagger = FakeTagger()
     counts = run_all(folder, out, tagger)
     assert len(tagger.seen) == 30 - 3 * GROUP
@@ -55,6 +55,28 @@ def test_half_a_line_is_cut_off_and_the_end_is_that_of_an_undisturbed_run(folder
     assert sorted(path.name for path in tmp_path.glob(f"*{suffix}*")) == sorted(
         [f"cut.{suffix}", f"whole.{suffix}", *records]
     )
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_file_is_not_done_before_what_stands_beside_it_is_written(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+
+    def pull_the_plug(_: TaggedFile) -> bool:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), open_output(out, None, MADE_WITH) as output:
+        tag_files(
+            FakeTagger(),
+            TagRequests([folder], is_done=output.is_done),
+            output,
+            wishes=VideoTags(),
+            sidecars=False,
+            stop=threading.Event(),
+            advance=lambda _: None,
+            warn=lambda _: None,
+            writers=[pull_the_plug],
+        )
+    assert run_all(folder, out, FakeTagger()).skipped == 0
 
 
 def test_what_stands_in_the_three_formats(folder, tmp_path):
@@ -73,6 +95,31 @@ def test_what_stands_in_the_three_formats(folder, tmp_path):
     assert lines[6] == {"path": str(folder / "006.png"), "error": "it is bad"}
     assert rows[6]["error"] == table[6]["error"] == "it is bad"
     assert table[6]["tags"] is None
+
+
+def test_no_cell_of_csv_is_a_formula_or_a_line_more_and_a_file_so_named_is_done(tmp_path):
+    out = tmp_path / "out.csv"
+    claimed = []
+    for _ in range(2):
+        with open_output(out, None, MADE_WITH) as output:
+            claimed.append(output.claim("-1.mp4"))
+            if claimed[-1]:
+                output.write([TaggedFile(path="-1.mp4", title="=1+1\r\nx")])
+            output.finish()
+    assert claimed == [True, False]
+    _, row = out.read_bytes().decode().split("\n", 1)
+    assert row.startswith("'-1.mp4,'=1+1  x,")
+    assert row.count("\n") == 1
+
+
+def test_in_the_table_of_hugging_face_a_file_that_could_not_be_tagged_has_no_row(tmp_path):
+    out = tmp_path / "metadata.jsonl"
+    with open_output(out, "hf", MADE_WITH) as output:
+        failed = TaggedFile(path=str(tmp_path / "a.png"), error="it is bad")
+        output.write([failed, TaggedFile(path=str(tmp_path / "b.png"), title="é")])
+        output.finish()
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert rows == [{"file_name": "b.png", "title": "é", "tags": [], "scores": []}]
 
 
 @TABLES

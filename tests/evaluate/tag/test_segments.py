@@ -48,6 +48,10 @@ def test_a_blink_is_left_out_unless_there_is_no_other_span() -> None:
     assert spans(segments_of(evidence(*alone, apart=0.25), duration=8.0)) == [(5.0, 5.5)]
 
 
+def test_of_one_frame_a_second_a_single_frame_is_no_blink() -> None:
+    assert spans(segments_of(evidence(5, 5, 5, 0, 0, 0, 5, 0, 0), duration=9.0)) == [(0.0, 3.0), (6.0, 7.0)]
+
+
 def test_the_strongest_frame_always_has_the_tag() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
-from optsg.data.store import open_store
+from optsg.data.store import open_store, row_blocks
 from optsg.data.store.conversion import convert_store
 from optsg.data.store.verification import verify_store
 from optsg.extract.store.cli import main
@@ -83,6 +83,24 @@ def test_titles_tags_and_splits_move_and_features_stay(store: Path) -> None:
         assert opened.frames(2).tolist() == np.full((2, 4), ord("c")).tolist()
         assert opened.title_tokens(0).tolist() != opened.title_tokens(1).tolist()
     assert verify_store(store, None).problems == []
+
+
+def test_however_many_videos_and_tags_are_written_at_once_the_store_is_the_same(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    convert_store(store, store.parent / "again.h5")
+    for path, at_once in ((store, 1000), (store.parent / "again.h5", 1)):
+        monkeypatch.setattr(row_blocks, "BLOCK_ROWS", at_once)
+        monkeypatch.setattr("optsg.data.store.relabeling.TEXT_BATCH", at_once)
+        relabel(path, 'id,title,tags,split\nb,A dog,"pet,lynx,owl",test\nc,The red fox,"bee,fox",train\n')
+        with open_store(path) as opened:
+            rows, tags = range(len(opened)), range(len(opened.tag_keys))
+            titles = [opened.title_tokens(row).tolist() for row in rows]
+            pieces = [opened.tag_tokens(tag).tolist() for tag in tags]
+            found.append((labels(path), opened.tag_keys, titles, pieces, np.array(opened.tag_embeddings)))
+    np.testing.assert_allclose(found[1][-1], found[0][-1], atol=1e-6)
+    assert found[1][:-1] == found[0][:-1]
 
 
 def test_columns_that_are_not_there_change_nothing(store: Path) -> None:

@@ -101,13 +101,29 @@ def test_the_memory_holds_the_latest_tags_of_every_video(
     assert found.score(summary_of(more)) == pytest.approx(together.score(summary_of(more)))
 
 
+def test_a_video_that_gave_way_once_stays_away_in_later_rounds(
+    world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    vectors, tags, more, more_tags = world
+    memory = Memory.of_videos(vectors, csr_array(tags), id_digests([f"v{number}" for number in range(60)]))
+    at_once = memory.with_examples(more[:2], csr_array(more_tags[:2]), id_digests(["v3", "v4"]))
+    for number in range(2):
+        memory = memory.with_examples(
+            more[number : number + 1], csr_array(more_tags[number : number + 1]), id_digests([f"v{number + 3}"])
+        )
+    assert len(memory) == len(at_once) == 60
+    assert memory.tags_of("v3") == np.flatnonzero(more_tags[0]).tolist()
+    assert memory.score(summary_of(vectors[:5])) == pytest.approx(at_once.score(summary_of(vectors[:5])))
+
+
 TABLE = table_of("a", "b", "c")
 
 
 def first_round() -> Additions:
     none = Additions.none(3, WIDTH, TEXT_WIDTH)
     rows = [TagRow("narwhal", "Narwhal", (7, 8))]
-    vectors, embeddings = np.ones((2, WIDTH), np.float32), np.full((1, TEXT_WIDTH), 0.5, np.float32)
+    # Numbers that half precision, in which they are kept, cannot hold.
+    vectors, embeddings = np.full((2, WIDTH), 0.1, np.float32), np.full((1, TEXT_WIDTH), 0.3, np.float32)
     return none.with_round("more.h5", ["x", "y"], vectors, [[0, 3], [3]], [None, [1, 2]], rows, embeddings)
 
 

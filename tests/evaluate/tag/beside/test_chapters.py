@@ -43,6 +43,12 @@ def test_a_cue_for_each_span_of_the_same_tags(tmp_path: Path) -> None:
     assert write(tagged(tmp_path, cat=[(0, 1)]))
 
 
+def test_times_are_rounded_to_the_nearest_thousandth(tmp_path: Path) -> None:
+    assert write(tagged(tmp_path, cat=[(1.0006, 59.9996), (64.001, 65)]))
+    times = [line for line in (tmp_path / "v.chapters.vtt").read_text(encoding="utf-8").split("\n") if "-->" in line]
+    assert times == ["00:00:01.001 --> 00:01:00.000", "00:01:04.001 --> 00:01:05.000"]
+
+
 def test_what_another_wrote_stays(tmp_path: Path) -> None:
     there = tmp_path / "v.chapters.vtt"
     there.write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nIntro\n", encoding="utf-8")
