@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recall.source import Scores
+from ..recall.source import Scores, highest
 
 PROPOSED = 30
 """Tags of a video that each source proposes, its best ones."""
@@ -60,7 +60,7 @@ def make_pairs(scores: Mapping[str, Scores], counts: NDArray[np.int64]) -> Pairs
     proposed = np.zeros(next(iter(scores.values())).shape, np.bool_)
     ranks = {}
     for source, values in scores.items():
-        best = _best(values, RANKED)
+        best = highest(values, RANKED)
         ranks[source] = _ranks(values, best)
         rows = np.arange(len(values))[:, None]
         some = values[rows, best[:, :PROPOSED]] > 0
@@ -72,14 +72,6 @@ def make_pairs(scores: Mapping[str, Scores], counts: NDArray[np.int64]) -> Pairs
         found = values[videos, columns]
         features += [found, np.sqrt(found), np.log1p(ranks[source][videos, columns]), found * log_counts]
     return Pairs(videos=videos, columns=columns, features=np.stack(features, axis=1, dtype=np.float32))
-
-
-def _best(values: Scores, most: int) -> NDArray[np.int64]:
-    """(B, at most ``most``) columns of the best scores, best first, ties in the order of the columns."""
-    most = min(most, values.shape[1])
-    found = np.sort(np.argpartition(-values, most - 1, axis=1)[:, :most], axis=1)
-    order = np.argsort(-np.take_along_axis(values, found, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(found, order, axis=1)
 
 
 def _ranks(values: Scores, best: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .source import Scores, product
+from .source import Scores, highest, product
 
 Half = NDArray[np.float16]
 Places = NDArray[np.int64]
@@ -104,10 +104,10 @@ class Neighbours:
             cosines = product(directions, _in_32_bits(self.vectors[start : start + BLOCK]).T)
             if kept is not None:
                 cosines[:, ~kept[start : start + BLOCK]] = -np.inf
-            nearest = _highest(cosines, count)
+            nearest = highest(cosines, count)
             places = np.concatenate([best[1], nearest + start], axis=1)
             both = np.concatenate([best[0], np.take_along_axis(cosines, nearest, axis=1)], axis=1)
-            order = _highest(both, count)
+            order = highest(both, count)
             best = np.take_along_axis(both, order, axis=1), np.take_along_axis(places, order, axis=1)
         return best
 
@@ -121,7 +121,7 @@ class Neighbours:
             cosines[~kept[places]] = -np.inf
         lacking = max(0, min(count, len(self)) - len(places))
         cosines, places = np.pad(cosines, (0, lacking), constant_values=-np.inf), np.pad(places, (0, lacking))
-        order = _highest(cosines[None], count)[0]
+        order = highest(cosines[None], count)[0]
         return cosines[order], places[order]
 
 
@@ -153,12 +153,3 @@ def directions_of(vectors: Scores) -> Scores:
 def _in_32_bits(vectors: Half) -> Scores:
     converted: Scores = torch.from_numpy(vectors).float().numpy()  # several times as fast as NumPy's astype
     return converted
-
-
-def _highest(values: Scores, count: int) -> Places:
-    """(B, N) places of the highest values of every row, highest first, the first of equal ones first."""
-    if values.shape[1] > 4 * count:
-        some = np.sort(np.argpartition(-values, count - 1, axis=1)[:, :count], axis=1)
-        order = np.argsort(-np.take_along_axis(values, some, axis=1), axis=1, kind="stable")
-        return np.take_along_axis(some, order, axis=1)
-    return np.argsort(-values, axis=1, kind="stable")[:, :count]

@@ -44,6 +44,22 @@ def product(left: Scores, right: Scores) -> Scores:
     return found
 
 
+def highest(values: Scores, count: int) -> NDArray[np.int64]:
+    """(B, at most ``count``) columns of the highest of (B, K) values, highest first, the first of equal ones first.
+
+    Of many equal ones too: a partition alone takes any of those that are as high as the last one.
+    """
+    count = min(count, values.shape[1])
+    if values.shape[1] <= 4 * count:
+        return np.argsort(-values, axis=1, kind="stable")[:, :count]
+    least = -np.partition(-values, count - 1, axis=1)[:, count - 1]
+    found = np.empty((len(values), count), np.int64)
+    for row, own in enumerate(values):
+        some = np.flatnonzero(~(own < least[row]))  # what is no number comes last
+        found[row] = some[np.argsort(-own[some], kind="stable")[:count]]
+    return found
+
+
 class Source(Protocol):
     """Gives every training tag a score for every video."""
 

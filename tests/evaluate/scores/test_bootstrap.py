@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from optsg.data.metrics import per_tag_scores, score_predictions
 from optsg.data.predicted_tag import PredictedTag
-from optsg.evaluate.scores.bootstrap import draw, f1_by_drawing, interval, outcomes
+from optsg.evaluate.scores.bootstrap import GROUPS, DrawnF1, Estimate, draw, f1_by_drawing, interval, outcomes
+from optsg.evaluate.scores.evaluation import evaluate_items
 from optsg.evaluate.scores.predictions import ItemPrediction
+from optsg.train.systems.op_tsg import NIL_BIAS
+from optsg.train.systems.tuned_scalar import Decision
 
 TAGS = [f"tag {number}" for number in range(12)]
 COUNTS = {**{tag: 2 ** (11 - number) for number, tag in enumerate(TAGS[:10])}}
@@ -88,6 +91,33 @@ def test_an_interval_ends_where_values_do() -> None:
     values = f1_by_drawing(outcome, draw(19))
     assert interval(values["full"], 36 / 37, (0.0, 1.0)) == pytest.approx((36 / 37, 1.0), abs=0.1)
     assert interval(values["full"], 36 / 37, (0.0, 1.0))[1] <= 1.0
+
+
+def test_the_interval_of_a_difference_is_of_the_same_videos() -> None:
+    """Of runs that hardly differ: how hard the drawn videos are does not count, as it is the same for both."""
+    items = random_items(40, seed=3)
+    found = next(number for number, item in enumerate(items) if item.true and item.true[0] in COUNTS)
+    tags = (PredictedTag(text=items[found].true[0], score=0.5, novel=False),)
+    others = [replace(item, tags=tags) if number == found else item for number, item in enumerate(items)]
+    one, other = (
+        DrawnF1.of(
+            evaluate_items(
+                each,
+                COUNTS,
+                run="runs/a",
+                split="test",
+                system="op-tsg",
+                decision=Decision(scalar=NIL_BIAS, value=0.0),
+                spellings={},
+            )
+        )
+        for each in (items, others)
+    )
+    for group in GROUPS:
+        assert one.minus(one, group) == Estimate(0.0, 0.0, 0.0)
+        alone, difference = one.estimate(group), one.minus(other, group)
+        assert difference.value == one.values[group] - other.values[group]
+        assert difference.high - difference.low < 0.5 * (alone.high - alone.low)
 
 
 def test_drawings_without_a_tag_of_the_group_are_passed_over() -> None:

@@ -243,6 +243,16 @@ def test_known_and_novel_tags_are_scaled_apart_where_there_are_enough() -> None:
     assert both.scores == pytest.approx(made.unscale(made.scale(both)).scores, abs=1e-5)
 
 
+def test_a_tag_is_calibrated_as_its_kind_is() -> None:
+    known, novel = Scaling(temperature=2.0, offset=1.0), Scaling(temperature=1.0, offset=-1.0)
+    made = Calibration(known=known, novel=novel, curve=PrecisionCurve.of(rated([], [])), ece_before=0, ece_after=0)
+    tags = [PredictedTag(text=text, score=score, novel=text == "new") for text, score in (("new", 0.7), ("old", 0.5))]
+    found = made.calibrate(tags)
+    assert [tag.text for tag in found] == ["old", "new"]
+    odds = [np.log(tag.score / (1 - tag.score)) for tag in found]
+    assert odds == pytest.approx([1.0, np.log(0.7 / 0.3) - 1.0])
+
+
 def test_a_calibration_is_read_as_it_was_written(tmp_path: Path) -> None:
     made = Calibration.fit(drawn(500, 2.0, -1.0))
     made.save(tmp_path / CALIBRATION)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from optsg.train.model.matching import NO_TAG, match_batch, match_prompts, prompt_tag_gain
+from optsg.train.model.matching import NO_TAG, assign_tags, match_batch, match_prompts, prompt_tag_gain
 from scipy.optimize import linear_sum_assignment
 from torch.nn import functional
 
@@ -55,6 +55,15 @@ def test_leaving_the_nil_term_out_is_another_problem() -> None:
         without = match_prompts(prompt_tag_gain(prompts, tags, None)[0].numpy())
         differing += not np.array_equal(with_nil, without)
     assert differing > 25
+
+
+def test_assigned_are_rows_of_the_tag_table() -> None:
+    """Each prompt lies at one tag's embedding, or at NIL; videos have different numbers of tags, in any order."""
+    embeddings, nil = torch.eye(6)[:5], torch.eye(6)[5]
+    wanted = np.array([[NO_TAG, 3, 1], [4, NO_TAG, NO_TAG], [NO_TAG, NO_TAG, NO_TAG], [2, 0, 4]])
+    prompts = torch.cat([embeddings, nil[None]])[torch.from_numpy(wanted)]
+    tags = [np.array(own, np.int64) for own in ([1, 3], [4], [], [0, 4, 2])]
+    assert assign_tags(3 * prompts, tags, 2 * embeddings, nil).tolist() == wanted.tolist()
 
 
 def test_gain_has_no_gradient() -> None:

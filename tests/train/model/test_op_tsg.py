@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from optsg.data.tag_table import TagTable
 from optsg.data.word_pieces import SEPARATOR, TitleTokenizer, Vocabulary, build_vocabulary
 from optsg.train.config import PROMPT_ENTRIES, InputConfig, ModelConfig, TrainingConfig
 from optsg.train.model import layers, tag_decoder
-from optsg.train.model.op_tsg import OPTSG
-from optsg.train.objective.op_tsg_loss import OpTsgLoss
+from optsg.train.model.op_tsg import OPTSG, bounded_inverse
+from optsg.train.objective.op_tsg_loss import MatchedBatch, OpTsgLoss
+from optsg.train.objective.shares import ALONE
 from optsg.train.objective.tag_targets import TagTargets, tag_targets
 from optsg.train.writing import greedy
 from optsg.train.writing.write_op_tsg import write
@@ -181,6 +183,49 @@ def test_more_tags_than_prompts_draws_as_many_as_there_are_prompts(store: Featur
     assert {len(chosen) for chosen in drawn} == {6}
     assert len(drawn) > 5
     assert all(set(chosen) <= set(tags.tolist()) for chosen in drawn)
+    assert all(len(set(chosen)) == 6 for chosen in drawn)
+
+
+def test_shuffled_prompts_take_their_tags_along(store: FeatureStore) -> None:
+    """What prompts in another order are to write is what prompts that lie in that order are to write."""
+    model, batch = build(store, dropout=0.0), collate(store, np.arange(4))
+    loss = OpTsgLoss(model, targets_of(store, model), TRAINING)
+    features, mask = model.encode(batch)
+    prompts = model.order_prompts(features, mask)
+    assignment = loss.assign(prompts, batch, np.random.default_rng(0))
+    order = np.random.default_rng(0).permuted(np.tile(np.arange(6), (4, 1)), axis=1)
+    matched = MatchedBatch(
+        batch=batch, features=features, mask=mask, prompts=prompts, assignment=assignment, order=order
+    )
+    index = torch.from_numpy(order)
+    lying = dataclasses.replace(
+        matched,
+        prompts=prompts.gather(1, index[..., None].expand_as(prompts)),
+        assignment=np.take_along_axis(assignment, order, axis=1),
+        order=np.tile(np.arange(6), (4, 1)),
+    )
+    shuffled, expected = (loss.written(each, ALONE)["generation"].item() for each in (matched, lying))
+    assert shuffled == pytest.approx(expected)
+    assert shuffled != pytest.approx(
+        loss.written(dataclasses.replace(lying, prompts=prompts), ALONE)["generation"].item()
+    )
+
+
+def test_prompts_are_shuffled_in_training_alone(store: FeatureStore) -> None:
+    model, batch = build(store, dropout=0.0), collate(store, np.arange(4))
+    loss = OpTsgLoss(model, targets_of(store, model), dataclasses.replace(TRAINING, shuffle=True))
+
+    def losses() -> set[float]:
+        return {loss(batch, np.random.default_rng(seed)).numbers()["generation"] for seed in range(3)}
+
+    assert len(losses()) == 1
+    model.train()
+    assert len(losses()) == 3
+
+
+def test_the_temperature_of_the_contrast_is_bounded() -> None:
+    found = [bounded_inverse(torch.tensor(math.log(value))).item() for value in (0.5, 14.0, 99.0, 1e4)]
+    assert found == pytest.approx([0.5, 14, 99, 100], rel=1e-5)
 
 
 def test_a_saved_model_loads_to_identical_outputs(store: FeatureStore, tmp_path: Path) -> None:

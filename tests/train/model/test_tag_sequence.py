@@ -9,7 +9,15 @@ import pytest
 import torch
 from optsg.data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR
 from optsg.train.model.piece_table import PieceTable
-from optsg.train.model.tag_sequence import positions_in_tag, slot_targets, slots_of, tag_sequence, target_batch
+from optsg.train.model.tag_sequence import (
+    mean_by_slot,
+    positions_in_tag,
+    slot_targets,
+    slots_of,
+    tag_sequence,
+    target_batch,
+    written_places,
+)
 
 PIECES = {0: [10], 1: [11, 12], 2: [13, 14, 15]}
 
@@ -49,6 +57,14 @@ def test_slots_and_positions_count_from_the_separators() -> None:
     tokens = torch.tensor([[BOS, 11, 12, SEPARATOR, NIL, SEPARATOR, 10]])
     assert slots_of(tokens).tolist() == [[0, 0, 0, 1, 1, 2, 2]]
     assert positions_in_tag(tokens).tolist() == [[0, 1, 2, 0, 1, 0, 1]]
+
+
+def test_means_by_slot_are_over_word_pieces_alone() -> None:
+    _, wanted = target_batch(np.array([[1, -1, 0], [2, 0, -1]]), PIECES)
+    values = torch.arange(1.0, 1 + wanted.numel())  # 1, 2, … for [[11, 12, |, NIL, |, 10, EOS, PAD], [13, 14, 15, |, …
+    places = written_places(wanted, multiple=8)
+    found = mean_by_slot(values[places], wanted, places, 3)
+    assert found.tolist() == [[1.5, 0.0, 6.0], [10.0, 13.0, 0.0]]
 
 
 def filled_up(sequences: list[list[int]], longest: int) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -34,6 +35,13 @@ def test_the_title_s_pieces_that_the_decoder_knows_can_be_copied() -> None:
         [-1, -1, -1, -1],
     ]
     assert source.ids[~source.usable].unique().tolist() == [PAD]
+
+
+def test_what_of_a_title_is_not_there_cannot_be_copied() -> None:
+    titles = batch([7, 5, 9])
+    hidden = dataclasses.replace(titles, title_mask=titles.title_mask & torch.tensor([True, False, True, True]))
+    source = TitleCopier(INPUTS, WIDTH).source(hidden, torch.randn(1, 4, WIDTH))
+    assert source.usable.tolist() == [[True, False, True, False]]
 
 
 def test_the_output_is_the_mixture_of_decoder_and_title() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from optsg.data.errors import RunError
 from optsg.data.tag_table import TagRow, TagTable
+from optsg.train.recall import linear
 from optsg.train.recall.additions import Additions
 from optsg.train.recall.linear import RIDGE, LinearProbe
 from optsg.train.recall.memory import Memory, Remembered, id_digests
@@ -45,9 +46,11 @@ def probe_of(vectors: np.ndarray, tags: np.ndarray) -> LinearProbe:
     return LinearProbe.fit([(vectors, tags)])
 
 
+@pytest.mark.parametrize("at_once", [256, 3])
 def test_the_probe_learns_examples_as_if_it_had_been_fitted_to_them(
-    world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(linear, "AT_ONCE", at_once)
     vectors, tags, more, more_tags = world
     fresh = np.ones(8, np.bool_)
     fresh[:2] = False  # two of the examples are training videos with other tags
@@ -101,19 +104,33 @@ def test_the_memory_holds_the_latest_tags_of_every_video(
     assert found.score(summary_of(more)) == pytest.approx(together.score(summary_of(more)))
 
 
-def test_a_video_that_gave_way_once_stays_away_in_later_rounds(
+def test_a_memory_that_was_added_to_twice_holds_every_video_once(
     world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:
+    """What took a video's place in one round keeps it in the next, whoever comes then."""
     vectors, tags, more, more_tags = world
-    memory = Memory.of_videos(vectors, csr_array(tags), id_digests([f"v{number}" for number in range(60)]))
-    at_once = memory.with_examples(more[:2], csr_array(more_tags[:2]), id_digests(["v3", "v4"]))
-    for number in range(2):
-        memory = memory.with_examples(
-            more[number : number + 1], csr_array(more_tags[number : number + 1]), id_digests([f"v{number + 3}"])
-        )
-    assert len(memory) == len(at_once) == 60
-    assert memory.tags_of("v3") == np.flatnonzero(more_tags[0]).tolist()
-    assert memory.score(summary_of(vectors[:5])) == pytest.approx(at_once.score(summary_of(vectors[:5])))
+    names = [f"v{number}" for number in range(60)]
+    rounds = [["v3", "v4"], ["v5", "n1"], ["v3", "n1"]]
+    memory = Memory.of_videos(vectors, csr_array(tags), id_digests(names))
+    latest = {name: (vector, np.pad(row, (0, 1))) for name, vector, row in zip(names, vectors, tags, strict=True)}
+    for number, ids in enumerate(rounds):
+        rows = slice(2 * number, 2 * number + 2)
+        memory = memory.with_examples(more[rows], csr_array(more_tags[rows]), id_digests(ids))
+        latest |= dict(zip(ids, zip(more[rows], more_tags[rows], strict=True), strict=True))
+    assert len(memory) == len(latest) == 61
+    for name, (_, own) in latest.items():
+        assert memory.tags_of(name) == np.flatnonzero(own).tolist()
+    directions = directions_of(np.stack([vector for vector, _ in latest.values()]) - vectors.mean(0))
+    together = Memory(
+        vectors.mean(0),
+        [
+            Remembered(
+                neighbours=Neighbours(vectors=directions.astype(np.float16)),
+                tags=csr_array(np.stack([own for _, own in latest.values()])),
+            )
+        ],
+    )
+    assert memory.score(summary_of(vectors)) == pytest.approx(together.score(summary_of(vectors)), abs=1e-6)
 
 
 TABLE = table_of("a", "b", "c")
@@ -124,11 +141,13 @@ def first_round() -> Additions:
     rows = [TagRow("narwhal", "Narwhal", (7, 8))]
     # Numbers that half precision, in which they are kept, cannot hold.
     vectors, embeddings = np.full((2, WIDTH), 0.1, np.float32), np.full((1, TEXT_WIDTH), 0.3, np.float32)
+
+    vectors, embeddings = np.full((2, WIDTH), 0.1, np.float32), np.full((1, TEXT_WIDTH), 0.7, np.float32)
     return none.with_round("more.h5", ["x", "y"], vectors, [[0, 3], [3]], [None, [1, 2]], rows, embeddings)
 
 
 def second_round() -> Additions:
-    vectors = np.full((1, WIDTH), 2, np.float32)
+    vectors = np.full((1, WIDTH), 2.3, np.float32)
     rows, embeddings = [TagRow("owl", "Owl", (9,))], np.zeros((1, TEXT_WIDTH), np.float32)
     return first_round().with_round("again.h5", ["x"], vectors, [[2, 4]], [[0, 3]], rows, embeddings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,25 @@ def test_what_does_not_count_is_not_found() -> None:
     assert np.isneginf(cosines[:, 3:]).all()
 
 
+def test_what_does_not_count_is_not_found_in_any_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 64)
+    vectors, asked = clustered(200).astype(np.float16), clustered(40, seed=1)[:7]
+    kept = np.random.default_rng(0).random(200) < 0.5
+    cosines, found = Neighbours(vectors=vectors).search(asked, COUNT, kept)
+    alone, places = Neighbours(vectors=vectors[kept]).search(asked, COUNT)
+    assert found.tolist() == np.flatnonzero(kept)[places].tolist()
+    assert cosines == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("alike", [[3, 40, 41, 77, 90], range(100)])
+def test_of_equally_near_ones_the_first_are_found(alike: Sequence[int]) -> None:
+    """However many are alike: which ones are found does not depend on how a machine sorts."""
+    vectors = np.tile(np.array([0, 1], np.float16), (100, 1))
+    vectors[[*alike]] = [1, 0]
+    _, found = Neighbours(vectors=vectors).search(np.array([[1, 0]], np.float32), 8)
+    assert found.tolist() == [[*alike, *(place for place in range(100) if place not in alike)][:8]]
+
+
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float32]:
     """More than are looked at one by one."""
@@ -68,6 +88,26 @@ def test_cells_find_what_looking_at_all_finds(many: NDArray[np.float32]) -> None
     assert (some <= exact + 1e-3).all()
     looked_at = [sum(part.stop - part.start for part in cells.nearest(one)) for one in asked]
     assert max(looked_at) < 0.5 * len(vectors)
+
+
+def test_all_cells_together_are_all_vectors(many: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = sorted_by_cell(many.astype(np.float16))
+    assert made is not None
+    monkeypatch.setattr(module, "PROBED", 4_000)
+    vectors = many[made[0]].astype(np.float16)
+    exact, places = Neighbours(vectors=vectors).search(many[::400], COUNT)
+    some, found = Neighbours(vectors=vectors, cells=made[1]).search(many[::400], COUNT)
+    assert found.tolist() == places.tolist()
+    assert some == pytest.approx(exact, abs=1e-6)
+
+
+def test_what_does_not_count_is_not_found_in_cells(many: NDArray[np.float32]) -> None:
+    made = sorted_by_cell(many.astype(np.float16))
+    assert made is not None
+    index = Neighbours(vectors=many[made[0]].astype(np.float16), cells=made[1])
+    kept = np.random.default_rng(0).random(4_000) < 0.5
+    every, some = index.search(many[:20], 60)[1], index.search(many[:20], COUNT, kept)[1]
+    assert some.tolist() == [row[kept[row]][:COUNT].tolist() for row in every]
 
 
 def test_a_memory_with_cells_is_the_same_when_it_is_read_again(many: NDArray[np.float32], tmp_path: Path) -> None:

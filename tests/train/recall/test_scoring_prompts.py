@@ -68,6 +68,42 @@ def test_a_tag_that_came_later_is_scored_by_its_embedding(reading: Reading) -> N
         assert after[:, :TAGS] == pytest.approx(before, abs=1e-6)
 
 
+def test_of_two_later_tags_alike_the_more_frequent_one_is_likelier(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring_prompts, "EPOCHS", 2)
+    vectors, tags, embeddings = world()
+    prompts = ScoringPrompts.fit("nearest", vectors, tags, embeddings)
+    priors = [*np.asarray(tags.sum(0) / VIDEOS), 0.02, 0.4]
+    later = prompts.of_tags(np.concatenate([embeddings, embeddings[[0, 0]]]), np.array(priors, np.float32))
+    scores = later.score(summary_of(vectors))
+    assert (scores[:, TAGS + 1] > scores[:, TAGS]).all()
+
+
+def test_a_tag_that_no_prompt_is_nearer_to_than_to_others_is_as_likely_as_it_is_frequent() -> None:
+    priors = torch.tensor([0.02, 0.3, 0.9])
+    network = PromptNetwork("nearest", WIDTH, TEXT, priors).eval()
+    absent = network(torch.randn(4, WIDTH), torch.zeros(3, TEXT), network.bias)
+    assert -torch.expm1(absent).detach().numpy() == pytest.approx(priors.expand(4, -1).numpy(), rel=1e-4)
+
+
+def test_of_summaries_that_say_nothing_tags_are_as_likely_as_they_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a step looks at one alone of the tags that its videos lack: it stands for all of them."""
+    for name, value in (("SAMPLED", 1), ("BATCH", 2), ("EPOCHS", 6)):
+        monkeypatch.setattr(scoring_prompts, name, value)
+    vectors, tags, embeddings = world()
+    silent = np.zeros_like(vectors)
+    scores = ScoringPrompts.fit("nearest", silent, tags, embeddings).score(summary_of(silent))
+    assert scores.sum(1) == pytest.approx(2, rel=0.2)  # as every video has
+
+
+def test_every_epoch_has_every_video_once_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring_prompts, "BATCH", 4)
+    batches = [rows.tolist() for rows in scoring_prompts._batches(10, 8, np.random.default_rng(0))]
+    assert [len(rows) for rows in batches] == [4, 4, 2, 4, 4, 2, 4, 4]
+    epochs = [[row for rows in batches[first : first + 3] for row in rows] for first in (0, 3)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
 def test_few_cosines_at_a_time_give_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, tags, embeddings = world()
     prompts = ScoringPrompts.fit("chosen", vectors, tags, embeddings)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from optsg.data.batching import collate
 from optsg.data.errors import RunError
 from optsg.data.store import FeatureStore
@@ -16,9 +17,10 @@ from optsg.extract.encoders.character_text_encoder import character_tokenizer
 from optsg.train.config import Modality
 from optsg.train.recall.linear import RIDGE, LinearProbe
 from optsg.train.recall.memory import NEIGHBOURS, TEMPERATURE, Memory
+from optsg.train.recall.neighbours import directions_of
 from optsg.train.recall.ngrams import Ngrams, ngrams_of, title_words
 from optsg.train.recall.source import Summary
-from optsg.train.recall.sources import RecallSources, training_tags
+from optsg.train.recall.sources import RecallSources, shares_of, training_tags
 from optsg.train.recall.text_similarity import TextSimilarity
 from optsg.train.recall.title_match import TitleMatch, pieces_in_titles
 from optsg.train.run_files import RECALL, load_tensors, save_tensors
@@ -58,12 +60,20 @@ def summary_of(vectors: np.ndarray, titles: list[list[int]] | None = None) -> Su
 
 
 def test_ngrams_are_weighed_as_scikit_learn_does() -> None:
-    titles = [["red", "fox", "at", "lake"], ["red", "owl"], ["fox", "fox", "farm"], ["lake"], []]
+    titles = [
+        ["red", "fox", "at", "lake"],
+        ["red", "owl"],
+        ["fox", "fox", "farm"],
+        ["lake"],
+        [],
+        ["red", "fox", "farm"],
+    ]
     found = Ngrams.of_corpus(titles, np.random.default_rng(0))
     theirs = TfidfVectorizer(analyzer=lambda words: list(ngrams_of(words)), sublinear_tf=True, min_df=2)
     expected = theirs.fit_transform(titles).toarray()
     order = [theirs.vocabulary_[name] for name in found.names]
     assert set(found.names) == set(theirs.vocabulary_)
+    assert len(set(found.idf.tolist())) > 1
     assert found.weigh(titles).toarray() == pytest.approx(expected[:, order], abs=1e-6)
 
 
@@ -181,10 +191,49 @@ def test_a_title_match_reads_what_folding_of_case_writes_in_another_way() -> Non
     assert matched == [["strasse"], ["σκύλοσ"], ["σκύλοσ"], ["strasse"], ["vlog"]]
 
 
+def test_a_title_that_is_a_tag_alone_is_embedded_as_the_tag(
+    store: FeatureStore, tag_table: TagTable, tokenizer: TitleTokenizer, sources: RecallSources
+) -> None:
+    """The text encoder's mean is over word pieces, not over the marks around them, and never over padding."""
+    titles = tokenizer.encode_titles([*tag_table.keys, ""])
+    longest = max(map(len, titles))
+    tokens = torch.tensor([[*title, *[0] * (longest - len(title))] for title in titles])
+    mask = torch.arange(longest) < torch.tensor([[len(title)] for title in titles])
+    assert not mask.all()
+    model = sources.summarizer.sentence_model
+    assert model is not None
+    found = model.embed(tokens, mask, tokenizer.special_ids).numpy()
+    assert found[:-1] == pytest.approx(
+        directions_of(tag_table.embeddings_in(store)), abs=5e-3
+    )  # kept in half precision
+    assert not found[-1].any()
+
+
+def test_summaries_have_the_word_pieces_of_titles_alone(
+    store: FeatureStore, tokenizer: TitleTokenizer, sources: RecallSources
+) -> None:
+    rows = store.indices("val")
+    expected = tokenizer.encode_tags([store.title(int(row)) for row in rows])
+    assert sources.summarizer.summarize(collate(store, rows)).titles == expected
+
+
+def test_text_similarity_is_a_cosine_and_never_below_0() -> None:
+    asked = Summary(
+        titles=[[]] * 2, sentences=np.array([[1, 0], [0, 0]], np.float32), vectors=np.empty((2, 0), np.float32)
+    )
+    found = TextSimilarity(np.array([[3, 0], [-1, 0], [0.6, 0.8], [0, 0]], np.float32)).score(asked)
+    assert found == pytest.approx(np.array([[1, 0, 0.6, 0], [0, 0, 0, 0]]), abs=1e-6)
+
+
+def test_a_tag_s_share_is_of_the_videos_and_at_most_all() -> None:
+    table = TagTable(keys=("a", "b", "c"), spellings=("a", "b", "c"), counts=np.array([3, 2, 1]), tokens=((),) * 3)
+    assert shares_of(table, 2).tolist() == [1.0, 1.0, 0.5]
+    assert shares_of(table, 4).tolist() == [0.75, 0.5, 0.25]
+
+
 def test_text_similarity_is_the_cosine_with_the_title(
     store: FeatureStore, tag_table: TagTable, sources: RecallSources
 ) -> None:
-    """A title that is a tag's text alone is embedded as the tag is."""
     summary = sources.summarizer.summarize(collate(store, store.indices("val")))
     lengths = np.linalg.norm(summary.sentences, axis=1)
     assert lengths == pytest.approx(1.0, abs=1e-5)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from optsg.data.tag_table import TagTable
-from optsg.data.word_pieces import EOS, MARKS, NIL, PAD, SEPARATOR, TitleTokenizer, Vocabulary
+from optsg.data.word_pieces import BOS, EOS, MARKS, NIL, PAD, SEPARATOR, TitleTokenizer, Vocabulary
 from optsg.extract.encoders.character_text_encoder import character_tokenizer
 from optsg.train.config import NO_PROMPTS
 from optsg.train.model.tag_decoder import TagDecoder
@@ -87,6 +87,17 @@ def test_a_known_tag_spelled_with_other_pieces_is_still_that_tag() -> None:
 
 def test_repeats_are_written_once() -> None:
     assert read(["cat"], ["c", "##a", "##t"], ["cat"]) == [("CAT", False, 0)]
+
+
+def test_of_a_tag_that_was_written_twice_the_better_score_counts() -> None:
+    reader, vocabulary, tokenizer = reader_and_vocabulary()
+    cat, dog = (vocabulary.encode(tokenizer.encode_tags([text])[0]) for text in ("cat", "fox"))
+    assert len(cat) == len(dog) == 1
+    tokens = torch.tensor([[*cat, SEPARATOR, *dog, SEPARATOR, *cat, EOS]])
+    log_probs = torch.tensor([[0.2, 1, 0.5, 1, 0.9, 1]]).log()
+    tags = reader.read(WrittenTokens(tokens=tokens, log_probs=log_probs, nil_probs=torch.zeros(1, 6)))[0]
+    assert [(tag.text, tag.prompt) for tag in tags] == [("CAT", 2), ("fox", 1)]
+    assert [tag.score for tag in tags] == pytest.approx([0.9, 0.5])
 
 
 def test_novel_tags_have_no_piece_marks() -> None:
@@ -243,6 +254,28 @@ class Prescribed(Counting):
         scores = super().__call__(hidden)
         scores[..., self.token] += 100.0
         return scores
+
+
+def test_there_are_no_more_slots_than_prompts() -> None:
+    decoder = wild_decoder("slot", 0)
+    prompts, features, mask = torch.randn(3, SLOTS, 12), torch.randn(3, 5, 16), torch.ones(3, 5, dtype=torch.bool)
+    eager = Prescribed(decoder, SEPARATOR)
+    written = greedy_decode(decoder, prompts, features, mask, output=eager)
+    assert (written.tokens == SEPARATOR).sum(dim=1).max() == SLOTS - 1
+
+
+@pytest.mark.usefixtures("short_texts")
+def test_probabilities_are_the_decoder_s_own_whatever_is_preferred() -> None:
+    decoder = wild_decoder("slot", 0)
+    prompts, features, mask = torch.randn(6, SLOTS, 12), torch.randn(6, 5, 16), torch.ones(6, 5, dtype=torch.bool)
+    written = greedy_decode(decoder, prompts, features, mask, nil_bias=-1.5, eos_bias=0.5)
+    some = written.tokens != PAD
+    assert bool((written.tokens == NIL).any())
+    inputs = torch.cat([torch.full((6, 1), BOS), written.tokens[:, :-1]], dim=1)
+    log_probs = decoder.logits(decoder(prompts, inputs, features, mask)).log_softmax(-1)
+    expected = log_probs.gather(2, written.tokens[..., None])[..., 0]
+    torch.testing.assert_close(written.log_probs[some], expected[some], rtol=0, atol=1e-5)
+    torch.testing.assert_close(written.nil_probs[some], log_probs[..., NIL].exp()[some], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("entry", ["slot", NO_PROMPTS])
