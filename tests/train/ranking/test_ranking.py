@@ -26,7 +26,7 @@ from optsg.evaluate.tag.run_tagger import RunTagger, open_tag_control, open_tagg
 from optsg.train.confidence.few_videos import ENOUGH, weight_of_tags
 from optsg.train.ranking import fit
 from optsg.train.ranking.favour import WEIGHTS, Bar, RankedPairs, choose_bar
-from optsg.train.ranking.fit import Examples, fit_ranker
+from optsg.train.ranking.fit import FEWEST_VIDEOS, Examples, fit_ranker
 from optsg.train.ranking.logistic import PENALTY, LogisticModel, cross_fitted
 from optsg.train.ranking.novel import FEATURES, WRITTEN_FEATURES, NovelCandidate, NovelTags
 from optsg.train.ranking.pairs import PROPOSED, RANKED, Pairs, feature_names, make_pairs
@@ -558,9 +558,13 @@ def test_a_saved_evaluation_knows_the_ranker_s_scores(run_folder: Path, tmp_path
 
 def test_few_videos_to_fit_on_leave_the_system_alone(tmp_path: Path) -> None:
     feats = write_tiny_store(tmp_path / "few.h5", tiny_videos(120))
-    result = train("--feats", feats, "--run", tmp_path / "few", *as_options([*TINY_SETTINGS, "epochs=1"]), "--quiet")
-    assert result.exit_code == 0, result.output
-    assert load_run(tmp_path / "few", device="cpu").ranked is None
+    for videos in (FEWEST_VIDEOS - 1, FEWEST_VIDEOS):
+        run = tmp_path / f"{videos}"
+        settings = as_options([*TINY_SETTINGS, "epochs=1", f"validation_videos={videos}"])
+        result = train("--feats", feats, "--run", run, *settings, "--quiet")
+        assert result.exit_code == 0, result.output
+        ranked = load_run(run, device="cpu").ranked
+        assert (ranked is not None) == (videos == FEWEST_VIDEOS)
 
 
 def test_a_run_can_be_told_to_have_none(feats: Path, tmp_path: Path) -> None:
