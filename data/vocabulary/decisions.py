@@ -154,9 +154,14 @@ class _Lines:
         lines: dict[str, int] = {}
         for key, into in self._into["parent"].items():
             child, parent = tag_key(merged.get(key, key)), merged.get(tag_key(into), into)
-            if child != tag_key(parent):
-                parents.setdefault(child, parent)
-                lines.setdefault(child, self._line_of["parent", key])
+            if child == tag_key(parent):
+                continue
+            number = self._line_of["parent", key]
+            before = parents.setdefault(child, parent)
+            line = lines.setdefault(child, number)
+            if tag_key(before) != tag_key(parent):
+                what = f"once names are merged, “{child}” is under “{parent}” here and under “{before}” in line {line}"
+                raise self._error(number, f"{what}; keep one of them")
         for key in parents:
             self._last(parents, lines, key)
         return parents

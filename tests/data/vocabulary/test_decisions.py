@@ -59,6 +59,10 @@ def test_a_tag_that_is_merged_into_its_parent_has_none(tmp_path: Path) -> None:
         ("alias,a,b,yes\n\nalias,a,c,yes\n", "line 4: “a” is “c” here and “b” in line 2; keep one of them"),
         ("one-off,a,,yes\nalias,b,a,yes\n", "line 3: “a” is used here and taken away in line 2; keep one of them"),
         (
+            "alias,kitty,cat,yes\nparent,kitty,pet,yes\nparent,cat,animal,yes\n",
+            "line 4: once names are merged, “cat” is under “animal” here and under “pet” in line 3; keep one of them",
+        ),
+        (
             "alias,a,b,yes\nalias,b,c,yes\nalias,c,a,yes\n",
             "line 4: “a” comes back to itself by way of other lines; refuse one of them",
         ),
