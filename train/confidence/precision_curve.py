@@ -64,7 +64,7 @@ class PrecisionCurve:
     @classmethod
     def of(cls, rated: RatedTags) -> PrecisionCurve:
         """The curve of rated tags: all of them, and the right ones, by score."""
-        # A nudge: 0.29 is 289.99… thousandths in floating point.
+        # A nudge: a computed score may lie a rounding below its thousandth.
         place = np.clip((rated.scores * STEPS + 1e-9).astype(np.int64), 0, STEPS - 1)
         tags, right = np.bincount(place, minlength=STEPS), np.bincount(place[rated.right], minlength=STEPS)
         effect = _design_effect(place, rated, _from_each_step_on(tags), _from_each_step_on(right))
