@@ -15,9 +15,6 @@ from ..confidence.calibration import sigmoid
 PENALTY = 0.1
 """scikit-learn's C: strong, for a validation split of some hundred videos has few right tags."""
 
-FOLDS = 5
-"""Of cross-validation."""
-
 ROUNDING = 1e-5
 """Share of a feature's largest value that float32 computations may be off by: a memory's votes for a tag that all have are 1 ± 10⁻⁷."""
 
@@ -84,7 +81,7 @@ class LogisticModel:
 
 
 def cross_fitted(
-    features: NDArray[np.float32], right: NDArray[np.bool_], groups: NDArray[np.int64], folds: int = FOLDS
+    features: NDArray[np.float32], right: NDArray[np.bool_], groups: NDArray[np.int64], folds: int = 5
 ) -> NDArray[np.float64]:
     """(T,) probabilities of examples by models that have not seen their group.
 
