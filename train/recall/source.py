@@ -50,13 +50,15 @@ def highest(values: Scores, count: int) -> NDArray[np.int64]:
     Of many equal ones too: a partition alone takes any of those that are as high as the last one.
     """
     count = min(count, values.shape[1])
-    if values.shape[1] <= 4 * count:
-        return np.argsort(-values, axis=1, kind="stable")[:, :count]
     least = -np.partition(-values, count - 1, axis=1)[:, count - 1]
+    if values.shape[1] <= 4 * count or np.isnan(least).any():
+        return np.argsort(-values, axis=1, kind="stable")[:, :count]
     found = np.empty((len(values), count), np.int64)
     for row, own in enumerate(values):
-        some = np.flatnonzero(~(own < least[row]))  # what is no number comes last
-        found[row] = some[np.argsort(-own[some], kind="stable")[:count]]
+        above = np.flatnonzero(own > least[row])
+        found[row, : len(above)] = above[np.argsort(-own[above], kind="stable")]
+        # Where most tags have no score, all of these are equal.
+        found[row, len(above) :] = np.flatnonzero(own == least[row])[: count - len(above)]
     return found
 
 
