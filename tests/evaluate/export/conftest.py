@@ -33,7 +33,7 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def run_folder(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "ranked"
-    options = as_options([*TINY_SETTINGS, "epochs=4", "tag_head=true"])
+    options = as_options([*TINY_SETTINGS, "epochs=4", "tag_head=true", "ranking=true"])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder.parent)
         result = train("--feats", feats, "--run", folder, *options, "--quiet")

@@ -409,7 +409,7 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "ranked"
     result = train(
-        "--feats", feats, "--run", folder, *as_options([*TINY_SETTINGS, "epochs=4", "tag_head=true"]), "--quiet"
+        "--feats", feats, "--run", folder, *as_options([*TINY_SETTINGS, "epochs=4", "tag_head=true", "ranking=true"]), "--quiet"
     )
     assert result.exit_code == 0, result.output
     return folder
@@ -560,7 +560,7 @@ def test_few_videos_to_fit_on_leave_the_system_alone(tmp_path: Path) -> None:
     feats = write_tiny_store(tmp_path / "few.h5", tiny_videos(120))
     for videos in (FEWEST_VIDEOS - 1, FEWEST_VIDEOS):
         run = tmp_path / f"{videos}"
-        settings = as_options([*TINY_SETTINGS, "epochs=1", f"validation_videos={videos}"])
+        settings = as_options([*TINY_SETTINGS, "epochs=1", "ranking=true", f"validation_videos={videos}"])
         result = train("--feats", feats, "--run", run, *settings, "--quiet")
         assert result.exit_code == 0, result.output
         ranked = load_run(run, device="cpu").ranked
