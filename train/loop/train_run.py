@@ -161,7 +161,7 @@ def _train(
     display.announce(_introduction(trainer, run))
     for warning in trainer.warnings() if processes.is_main else ():
         display.announce(f"warning: {warning}")
-    _warn_of_few(store, display)
+    _warn_of_few(store, display, is_network=True)
     try:
         done = trainer.train(resume=resume)
     except TrainingInterrupted:
@@ -194,7 +194,7 @@ def _fit(
         display.announce(
             f"{videos} videos are too few to train a network, which takes {FEWEST_TRAINED}: tags come from similar videos (memory)"
         )
-    _warn_of_few(store, display)
+    _warn_of_few(store, display, is_network=False)
     announce = display.announce
     seconds = fit_run(
         store, run, config, tag_table, tokenizer, processes, announce=announce, allow_systems=allow_systems
@@ -212,8 +212,8 @@ def _point_latest(run: Path, display: TrainingDisplay) -> None:
         display.announce(f"warning: {error}")
 
 
-def _warn_of_few(store: FeatureStore, display: TrainingDisplay) -> None:
-    warning = too_few_to_trust(store.splits)
+def _warn_of_few(store: FeatureStore, display: TrainingDisplay, *, is_network: bool) -> None:
+    warning = too_few_to_trust(store.splits, is_network=is_network)
     if warning is not None:
         display.announce(f"warning: {warning}")
 

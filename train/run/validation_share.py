@@ -34,6 +34,8 @@ FEWEST_TRAINED = 9
 FEW_TRAINED = 100
 """Training videos below which there is a warning."""
 
+WITHOUT_NETWORK = "; --system sources learns as much from so few, in seconds"
+
 SPREAD = 0.35
 """Standard deviation of a single video's F1, about."""
 
@@ -90,11 +92,12 @@ def _draw(name: str) -> bytes:
     return hashlib.sha256(f"validation:{name}".encode("utf-8", "backslashreplace")).digest()
 
 
-def too_few_to_trust(splits: NDArray[np.uint8]) -> str | None:
+def too_few_to_trust(splits: NDArray[np.uint8], *, is_network: bool) -> str | None:
     """One sentence for people about a small store; ``None`` where there are enough videos.
 
     Args:
         splits: (V,) of the store that a run learns from.
+        is_network: what learns is one, which takes minutes (``benchmarks/small_folders.py`` has what comes of it).
     """
     trained, validated = (int((splits == split).sum()) for split in (TRAIN, VAL))
     if trained >= FEW_TRAINED and not 0 < validated < ENOUGH:
@@ -104,7 +107,7 @@ def too_few_to_trust(splits: NDArray[np.uint8]) -> str | None:
     points = round(200 * SPREAD / validated**0.5)
     return (
         f"{_counted(trained)} few to learn from, and F1 on {validated:,} for validation can be off by {points} points: "
-        "trust what you see, not the numbers"
+        f"trust what you see, not the numbers{WITHOUT_NETWORK if is_network and trained < FEW_TRAINED else ''}"
     )
 
 

@@ -79,7 +79,11 @@ def unseen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run of each of three kinds."""
     folder = tmp_path_factory.mktemp("runs")
-    settings = {"op-tsg": as_options([*TINY_SETTINGS, "epochs=2", "tag_head=true", "ranking=true"]), "memory": [], "sources": []}
+    settings = {
+        "op-tsg": as_options([*TINY_SETTINGS, "epochs=2", "tag_head=true", "ranking=true"]),
+        "memory": [],
+        "sources": [],
+    }
     for name, options in settings.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)

@@ -409,7 +409,12 @@ def feats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_folder(feats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "ranked"
     result = train(
-        "--feats", feats, "--run", folder, *as_options([*TINY_SETTINGS, "epochs=4", "tag_head=true", "ranking=true"]), "--quiet"
+        "--feats",
+        feats,
+        "--run",
+        folder,
+        *as_options([*TINY_SETTINGS, "epochs=4", "tag_head=true", "ranking=true"]),
+        "--quiet",
     )
     assert result.exit_code == 0, result.output
     return folder

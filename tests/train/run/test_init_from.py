@@ -84,7 +84,15 @@ def pretrained(world: Path) -> Callable[[str], Path]:
 
 def tuned(world: Path, source: Path, *settings: str, run: str = "runs/tuned") -> Path:
     """A run on the small store that starts from the source; one epoch that hardly changes it."""
-    settings = ("epochs=1", "batch_size=16", "precision=fp32", "learning_rate=1e-7", "ema=0", "ranking=false", *settings)
+    settings = (
+        "epochs=1",
+        "batch_size=16",
+        "precision=fp32",
+        "learning_rate=1e-7",
+        "ema=0",
+        "ranking=false",
+        *settings,
+    )
     result = train("--feats", world / "small.h5", "--init-from", source, "--run", run, *as_options(settings))
     assert result.exit_code == 0, result.output
     return Path(run)

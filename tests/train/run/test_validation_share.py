@@ -83,17 +83,20 @@ def test_sets_that_a_person_chose_and_large_stores_stay(tmp_path: Path) -> None:
 
 
 def test_what_is_too_few_is_said_in_a_sentence() -> None:
-    def said(trained: int, validated: int) -> str | None:
-        return too_few_to_trust(np.array([0] * trained + [1] * validated + [2] * 4, np.uint8))
+    def said(trained: int, validated: int, is_network: bool = True) -> str | None:
+        splits = np.array([0] * trained + [1] * validated + [2] * 4, np.uint8)
+        return too_few_to_trust(splits, is_network=is_network)
 
     assert said(1, 0) == (
         "1 training video is too few to trust: nothing validates, so what its tags are worth is not known"
     )
-    assert said(34, 8) == (
+    few = (
         "34 training videos are few to learn from, and F1 on 8 for validation can be off by 25 points: "
         "trust what you see, not the numbers"
     )
-    assert said(300, 20) is not None
+    assert said(34, 8) == f"{few}; --system sources learns as much from so few, in seconds"
+    assert said(34, 8, is_network=False) == few
+    assert str(said(300, 20)).endswith("not the numbers")
     assert said(300, 60) is None
     assert said(300, 0) is None  # another line says so
 
