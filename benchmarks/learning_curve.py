@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from optsg.data.media import SPLITS  # noqa: E402
-from optsg.data.store import open_store  # noqa: E402
+from optsg.data.store import FeatureStore, open_store  # noqa: E402
 from optsg.evaluate.scores.bootstrap import GROUPS, DrawnF1  # noqa: E402
 from optsg.evaluate.scores.evaluation import evaluate_items  # noqa: E402
 from optsg.evaluate.scores.saved import read_saved  # noqa: E402
@@ -39,7 +40,18 @@ def share_of(feats: Path, share: float, work: Path) -> Path:
     """A copy of a store in one file that trains on a share of its training videos; the others belong to no set."""
     if share == 1:
         return feats
-    out = work / "shares" / f"{feats.stem}-{100 * share:g}.h5"
+
+    def splits(store: FeatureStore) -> NDArray[np.uint8]:
+        train = np.random.default_rng(ORDER_SEED).permutation(store.indices("train"))
+        chosen = np.array(store.splits)
+        chosen[train[max(1, round(share * len(train))) :]] = SPLITS.index("none")
+        return chosen
+
+    return copy_with_splits(feats, work / "shares" / f"{feats.stem}-{100 * share:g}.h5", splits)
+
+
+def copy_with_splits(feats: Path, out: Path, splits: Callable[[FeatureStore], NDArray[np.uint8]]) -> Path:
+    """A copy of a store in one file with other splits, which is made where it is not there yet."""
     if out.is_file():
         return out
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -47,10 +59,7 @@ def share_of(feats: Path, share: float, work: Path) -> Path:
     shutil.copyfile(feats, part)
     part.chmod(0o644)
     with open_store(feats) as store, h5py.File(part, "r+") as file:
-        train = np.random.default_rng(ORDER_SEED).permutation(store.indices("train"))
-        splits = np.array(store.splits)
-        splits[train[max(1, round(share * len(train))) :]] = SPLITS.index("none")
-        file["videos/split"][:] = splits
+        file["videos/split"][:] = splits(store)
     part.rename(out)
     return out
 

@@ -9,46 +9,41 @@ trained with its defaults; the whole test split is tagged. Runs are kept in ``--
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # a script finds only its own folder
 
 from optsg.data.media import SPLITS  # noqa: E402
-from optsg.data.store import open_store  # noqa: E402
+from optsg.data.store import FeatureStore  # noqa: E402
 from optsg.evaluate.cli import main as optsg_eval  # noqa: E402
 from optsg.train.cli import main as optsg_train  # noqa: E402
 from optsg.train.run.validation_share import validation_share  # noqa: E402
 from optsg.train.run_files import DECISION, RANKER  # noqa: E402
 
+from benchmarks.learning_curve import copy_with_splits  # noqa: E402
 from benchmarks.options import parser, publish  # noqa: E402
 from benchmarks.results_file import table  # noqa: E402
 
 
 def part_of(feats: Path, videos: int, draw: int, work: Path) -> Path:
     """A copy of a store in one file in which so many training videos train and validate; the others belong to no set."""
-    out = work / "small-folders" / f"{feats.stem}-{videos}-{draw}.h5"
-    if out.is_file():
-        return out
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    shutil.copyfile(feats, part)
-    part.chmod(0o644)
-    with open_store(feats) as store, h5py.File(part, "r+") as file:
+
+    def splits(store: FeatureStore) -> NDArray[np.uint8]:
         drawn = np.random.default_rng(draw).permutation(store.indices("train"))[:videos]
-        splits = np.where(np.array(store.splits) == SPLITS.index("test"), SPLITS.index("test"), SPLITS.index("none"))
-        splits[drawn] = SPLITS.index("train")
-        splits[drawn[: validation_share(videos)]] = SPLITS.index("val")
-        file["videos/split"][:] = splits
-    part.rename(out)
-    return out
+        chosen = np.full(len(store.splits), SPLITS.index("none"), np.uint8)
+        chosen[store.indices("test")] = SPLITS.index("test")
+        chosen[drawn] = SPLITS.index("train")
+        chosen[drawn[: validation_share(videos)]] = SPLITS.index("val")
+        return chosen
+
+    return copy_with_splits(feats, work / "small-folders" / f"{feats.stem}-{videos}-{draw}.h5", splits)
 
 
 def evaluated(feats: Path, system: str, seed: int, words: Sequence[str], folder: str) -> dict[str, Any]:
