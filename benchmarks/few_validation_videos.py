@@ -124,18 +124,37 @@ def ranked_f1(pairs: RankedPairs, bar: Bar) -> Found:
     return Found(F1Pair(tags=pairs.tag_f1(given), videos=pairs.video_f1(given)), given.sum() / len(pairs.video_totals))
 
 
-def decided(part: Split, test: Split, system: System) -> dict[tuple[str, bool], Found]:
+@dataclass(frozen=True)
+class TestSplit:
+    """What of the test split every part is judged by.
+
+    Attributes:
+        by_value: what the system alone is worth there.
+        examples, pairs, right: what the sources propose, and which of it is right.
+    """
+
+    by_value: dict[float, Found]
+    examples: Examples
+    pairs: Pairs
+    right: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, split: Split, system: System) -> TestSplit:
+        """From all that is said of it."""
+        return cls({value: scalar_f1(split, value, system) for value in split.predicted}, *examples_of(split, system))
+
+
+def decided(part: Split, test: TestSplit, system: System) -> dict[tuple[str, bool], Found]:
     """Test F1 by what decides, and whether F1 over tags weighs less where there are few videos."""
     weights = {True: weight_of_tags(len(part.truth)), False: 1.0}
     by_value = {value: scalar_f1(part, value, system).f1 for value in part.predicted}
     found = {}
     for less, weight in weights.items():
         value = choose_value({value: f1.mean(weight) for value, f1 in by_value.items()})
-        found["scalar", less] = scalar_f1(test, value, system)
+        found["scalar", less] = test.by_value[value]
     if len(part.truth) >= FEWEST_VIDEOS:
         model, ranked = fitted(part, system)
-        examples, pairs, right = examples_of(test, system)
-        judged = examples.ranked(pairs, right, model.probabilities(pairs.features))
+        judged = test.examples.ranked(test.pairs, test.right, model.probabilities(test.pairs.features))
         for favour in FAVOURS:
             for less, weight in weights.items():
                 found[favour, less] = ranked_f1(judged, best_bar(ranked, WEIGHTS[favour] * weight))
@@ -148,13 +167,14 @@ def rows_of(feats: Path, run: Path, sizes: Sequence[int], repetitions: int) -> l
         ranked = load_run(run, device="cpu").system
         if not isinstance(ranked, RankedSystem):
             raise SystemExit(f"{run} has no ranker")
-        validation, test = read_split(store, "val", ranked), read_split(store, "test", ranked)
+        validation = read_split(store, "val", ranked)
+        test = TestSplit.of(read_split(store, "test", ranked), ranked.plain)
     rng, videos = np.random.default_rng(0), len(validation.truth)
     rows = []
     for size in [*(size for size in sizes if size < videos), videos]:
         parts = [np.sort(rng.permutation(videos)[:size]) for _ in range(repetitions if size < videos else 1)]
         every = [decided(validation.part(part), test, ranked.plain) for part in parts]
-        for what, _ in dict.fromkeys((what, None) for what, _ in every[0]):
+        for what in dict.fromkeys(what for what, _ in every[0]):
             means = [
                 np.mean([(100 * each.f1.tags, 100 * each.f1.videos, each.tags) for each in found], axis=0)
                 for found in ([each[what, less] for each in every] for less in (True, False))

@@ -235,7 +235,7 @@ def reliability_rows(confidence: Confidence) -> list[tuple[str, ...]]:
 
 
 BEST_BY = "val_full_f1"
-"""The best checkpoint is the one with the highest full F1 on validation."""
+"""Where the log does not say which epoch was kept, it is the one with the highest full F1 on validation."""
 
 
 LOSS_CURVES = (("training", "train_loss"), ("validation", "val_loss"))

@@ -45,7 +45,7 @@ class OperatingPoint:
 
 
 def tuned_point(run: Run) -> OperatingPoint:
-    """The value of the scalar that was tuned on validation for full F1."""
+    """The value of the scalar that was tuned on validation."""
     return OperatingPoint(value=run.decision.value)
 
 

@@ -50,9 +50,15 @@ def highest(values: Scores, count: int) -> NDArray[np.int64]:
     Of many equal ones too: a partition alone takes any of those that are as high as the last one.
     """
     count = min(count, values.shape[1])
-    least = -np.partition(-values, count - 1, axis=1)[:, count - 1]
-    if values.shape[1] <= 4 * count or np.isnan(least).any():
-        return np.argsort(-values, axis=1, kind="stable")[:, :count]
+    if values.shape[1] > 4 * count:
+        least = -np.partition(-values, count - 1, axis=1)[:, count - 1]
+        if not np.isnan(least).any():
+            return _down_to(least, values, count)
+    return np.argsort(-values, axis=1, kind="stable")[:, :count]
+
+
+def _down_to(least: Scores, values: Scores, count: int) -> NDArray[np.int64]:
+    """(B, ``count``) columns of the values above the least one (B,) that counts, highest first, and the first that equal it."""
     found = np.empty((len(values), count), np.int64)
     for row, own in enumerate(values):
         above = np.flatnonzero(own > least[row])

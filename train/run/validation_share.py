@@ -35,6 +35,7 @@ FEW_TRAINED = 100
 """Training videos below which there is a warning."""
 
 WITHOUT_NETWORK = "; --system sources learns as much from so few, in seconds"
+"""What the warning goes on with where a network is trained on fewer than :data:`FEW_TRAINED`."""
 
 SPREAD = 0.35
 """Standard deviation of a single video's F1, about."""
