@@ -92,7 +92,7 @@ class FolderInput:
     @property
     def names_titles(self) -> bool:
         """Whether any metadata may name a title: a table with such a column, or a file beside a video that has a place for it."""
-        titled = any(not path.endswith((".txt", ".xmp")) for path in self._folder.beside)
+        titled = any(not path.lower().endswith((".txt", ".xmp")) for path in self._folder.beside)
         return (
             bool(self._folder.sidecars)
             or titled
@@ -215,7 +215,7 @@ class FolderInput:
         if self._folder.sidecars:
             found.append(counted(len(self._folder.sidecars), "info.json file"))
         if self._folder.beside:
-            kinds = sorted({PurePosixPath(path).suffix for path in self._folder.beside})
+            kinds = sorted({PurePosixPath(path).suffix.lower() for path in self._folder.beside})
             found.append(f"{counted(len(self._folder.beside), 'file')} beside ({', '.join(kinds)})")
         return f"with {' and '.join(found)}" if found else "without metadata"
 

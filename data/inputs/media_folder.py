@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
 from ..sidecars.files import BACKUP, SUFFIXES, names_beside
+from ..sidecars.spellings import spellings, unicode_forms
 from .create_annotations import is_create_file
 from .files_by_stem import PathList
 from .metadata.metadata_table import TABLE_SUFFIXES, is_table
@@ -86,12 +87,13 @@ class MediaFolder:
 
     def sidecars_of(self, path: str) -> list[str]:
         """The ``.info.json`` of a video or picture: that of its stem, and that of its whole name, which says more of it."""
-        names = (_without_suffix(path) + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX)
-        return [name for name in names if _position(self.sidecars, name) is not None]
+        bases = (form for base in (_without_suffix(path), path) for form in unicode_forms(base))
+        return [name for base in bases if _position(self.sidecars, name := base + SIDECAR_SUFFIX) is not None]
 
     def beside_of(self, path: str) -> list[str]:
         """Other files that speak of a video or picture (:mod:`optsg.data.sidecars`), in the order in which they count."""
-        return [name for name in names_beside(path) if _position(self.beside, name) is not None]
+        names = (spelt for name in names_beside(path) for spelt in spellings(name))
+        return [name for name in names if _position(self.beside, name) is not None]
 
     def why_not(self, path: str) -> str:
         """Why a path that metadata names is not in ``media``."""
@@ -197,7 +199,10 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
 
 
 def _may_speak(name: str) -> bool:
-    return PurePosixPath(name).suffix in SUFFIXES and name.lower() not in _TABLE_NAMES
+    suffix = PurePosixPath(name).suffix
+    return (
+        suffix in SUFFIXES or (suffix.lower() in SUFFIXES and suffix.isupper())
+    ) and name.lower() not in _TABLE_NAMES
 
 
 def _skip(folder: MediaFolder, path: str) -> None:
@@ -209,13 +214,16 @@ def _keep_beside(folder: MediaFolder) -> None:
     """Keeps the files that lie beside an input; the others are skipped."""
     found, folder.beside = folder.beside, PathList()
     for path in found:
-        base = _without_suffix(path)
-        is_whole_name = path.endswith(".xmp") and _position(folder.media, base) is not None
-        if is_whole_name or _is_stem(folder.media, base):
+        if any(_speaks_of(folder.media, path, base) for base in unicode_forms(_without_suffix(path))):
             folder.beside.append(path)
         else:
             _skip(folder, path)
     folder.beside.sort()
+
+
+def _speaks_of(media: PathList, path: str, base: str) -> bool:
+    """Whether a file beside others is called as some path with its suffix, or, of an XMP, as the whole of it and one more."""
+    return (path.lower().endswith(".xmp") and _position(media, base) is not None) or _is_stem(media, base)
 
 
 def _is_stem(media: PathList, base: str) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..errors import InputError
+from ..sidecars.spellings import unicode_forms
 from ..tags import unique_tags
 from .media_folder import MediaFolder
 from .metadata.columns import FILE_NAME, MetadataOptions
@@ -89,8 +89,7 @@ def named_file(folder: MediaFolder, table: FolderTable, row: Row) -> tuple[str, 
     if below is None and index is not None:
         return from_here, index
     if below is None:
-        # A name with accents has two spellings in Unicode, and macOS, unzip and spreadsheets do not agree on one.
-        for same in (unicodedata.normalize(form, path) for form in ("NFC", "NFD")):
+        for same in unicode_forms(path):
             if (index := folder.index(same)) is not None:
                 return same, index
     return path, below

@@ -9,6 +9,7 @@ from ..errors import InputError, RunError
 from ..foreign.json_reader import read_bounded
 from ..whole_files import keep_owner_and_mode, whole_file
 from .json_file import is_title_in_json, read_json_tags
+from .spellings import as_spelt
 from .text import read_text_tags
 
 Values = dict[str, object]
@@ -46,7 +47,7 @@ def _read(path: Path) -> Values:
     kind = path.suffix.lower()
     try:
         data = read_bounded(path)
-        if kind == ".txt" and (caption := path.with_suffix(".json")).is_file():
+        if kind == ".txt" and (caption := as_spelt(path.with_suffix(".json"))).is_file():
             is_known = is_title_in_json(read_bounded(caption), data.decode("utf-8-sig", "replace"))
             return {} if is_known else read_text_tags(data)
         return _reader(kind)(data)

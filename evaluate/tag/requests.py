@@ -18,6 +18,7 @@ from ...data.inputs.metadata.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
 from ...data.sidecars.files import names_beside, read_beside
+from ...data.sidecars.spellings import spellings, unicode_forms
 
 if TYPE_CHECKING:
     from ...data.store.schema import VideoFeatures
@@ -230,11 +231,12 @@ def files_beside(path: Path) -> list[Path]:
 
 
 def _info_files(path: Path) -> list[Path]:
-    return [_sidecar(path), path.with_name(path.name + SIDECAR_SUFFIX)]
+    names = (_sidecar(path).name, path.name + SIDECAR_SUFFIX)
+    return [path.with_name(form) for name in names for form in unicode_forms(name)]
 
 
 def _of_other_tools(path: Path) -> list[Path]:
-    return [path.with_name(name) for name in names_beside(path.name)]
+    return [path.with_name(spelt) for name in names_beside(path.name) for spelt in spellings(name)]
 
 
 def _request(path: Path, record: Record) -> TagRequest:

@@ -11,6 +11,7 @@ from ....data.inputs.media_folder import media_kind
 from ....data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from ....data.sidecars.files import update_file
 from ....data.sidecars.json_file import merged_json_tags
+from ....data.sidecars.spellings import as_spelt
 from ....data.sidecars.text import merged_text_tags
 from ....data.tag_hierarchy import find_separator
 from ..tagged_file import TaggedFile
@@ -75,7 +76,7 @@ def _xmp_writer(options: SidecarOptions) -> Writer:
         media = media_of(tagged)
         if media is None:
             return False
-        path, of_stem = media.with_name(f"{media.name}.xmp"), media.with_suffix(".xmp")
+        path, of_stem = as_spelt(media.with_name(f"{media.name}.xmp")), as_spelt(media.with_suffix(".xmp"))
         if of_stem.is_file() and not path.is_file() and _other_of_stem(media) is None:
             path = of_stem
         tags = _texts(tagged)
@@ -132,7 +133,7 @@ def _shared_path(tagged: TaggedFile, suffix: str) -> Path | None:
     rivals = VIDEO_SUFFIXES if media_kind(tagged.path) == "video" else VIDEO_SUFFIXES | IMAGE_SUFFIXES
     if (other := _other_of_stem(media, rivals)) is not None:
         raise InputError(f"{media.with_suffix(suffix)} would be of {media.name} and {other.name}; it was left as it is")
-    return media.with_suffix(suffix)
+    return as_spelt(media.with_suffix(suffix))
 
 
 def _other_of_stem(media: Path, suffixes: Iterable[str] = VIDEO_SUFFIXES | IMAGE_SUFFIXES) -> Path | None:

@@ -109,6 +109,17 @@ def test_what_others_wrote_stays_and_is_kept_before_the_first_change(media, tmp_
     assert (media / f"a.txt{BACKUP}").read_text(encoding="utf-8") == "own tag\n"
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("txt", "a.TXT"), ("json", "a.JSON"), ("nfo", "a.NFO"), ("xmp", "a.mp4.XMP")]
+)
+def test_a_file_with_an_upper_case_suffix_gets_the_tags_and_no_second_one_beside_it(media, tmp_path, kind, name):
+    tag(media, tmp_path / "1.jsonl", kinds=[kind])
+    (media / name.replace(kind.upper(), kind)).rename(media / name)
+    tag(media, tmp_path / "2.jsonl", "new", kinds=[kind])
+    assert {*TAGS, "new"} == set(tags_read(media)["a.mp4"])
+    assert not [path for path in contents(media) if path.startswith("a.") and path.endswith(f".{kind}")]
+
+
 def test_what_cannot_be_merged_is_left_said_and_counted(media, tmp_path):
     caption = "A cat sits at the window, looking out."
     (media / "a.txt").write_text(caption, encoding="utf-8")
