@@ -18,7 +18,7 @@ from ...data.errors import EncoderError
 
 CONNECT_SECONDS = 3.0
 
-NO_DOWNLOAD_HINT = "--preset small needs no download"
+NO_DOWNLOAD_HINT = "optsg-extract --preset small needs no download"
 
 
 def weights_digest(state: Mapping[str, torch.Tensor]) -> str:

@@ -153,7 +153,7 @@ def test_weights_that_cannot_be_had_name_the_preset_that_needs_none(
     result = run(videos, "--out", tmp_path / "feats.h5", "-q")
     message = (
         "error: the weights of the open_clip model ViT-B-32/openai are neither in the local cache nor to be had from "
-        "the model hub; --preset small needs no download\n"
+        "the model hub; optsg-extract --preset small needs no download\n"
     )
     assert (result.exit_code, result.output) == (1, message)
     assert time.monotonic() - started < 30

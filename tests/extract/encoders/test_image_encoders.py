@@ -241,7 +241,7 @@ def test_names_are_read_with_and_without_their_library(tmp_path: Path) -> None:
         parse_image_encoder(str(tmp_path))
 
 
-HINT = "--preset small needs no download"
+HINT = "optsg-extract --preset small needs no download"
 NOT_TO_BE_HAD = f"are neither in the local cache nor to be had from the model hub; {HINT}"
 
 

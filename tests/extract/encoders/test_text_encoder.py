@@ -138,7 +138,7 @@ def test_weights_that_cannot_be_had_are_one_clear_error(tmp_path: Path, monkeypa
     [message] = not_found(["bert-base-uncased"], tmp_path, monkeypatch)
     assert message == (
         "the text model 'bert-base-uncased' is neither in the local cache nor to be had from the model hub; "
-        "--preset small needs no download"
+        "optsg-extract --preset small needs no download"
     )
 
 
