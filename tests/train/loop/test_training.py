@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from filelock import FileLock
 from optsg.data.batching import collate
 from optsg.data.errors import RunError
 from optsg.data.store import open_store
+from optsg.data.store.schema import VideoFeatures
 from optsg.data.tag_table import TagTable
 from optsg.data.tags import tag_key
 from optsg.data.word_pieces import TitleTokenizer
@@ -363,25 +365,82 @@ def test_resuming_on_another_store_is_refused(tmp_path: Path, monkeypatch: pytes
     )
 
 
-@pytest.mark.parametrize("resume", ["run", "auto"])
-def test_resuming_on_a_store_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: str) -> None:
+def _as_corrected(what: str) -> list[VideoFeatures]:
+    """The tiny world's 40 videos as optsg-extract or optsg-store relabel would make them later."""
+    videos = tiny_videos(42 if what == "grown" else 40)
+    one, other = videos[1], videos[2]
+    assert one.split == other.split == "train"
+    assert one.tags != other.tags
+    if what == "tags exchanged":
+        videos[1:3] = [replace(one, tags=other.tags), replace(other, tags=one.tags)]
+    elif what == "tags":
+        videos[1] = replace(one, tags=(*one.tags, "Zeppelin"))
+    elif what == "title":
+        videos[1] = replace(one, title="a farm")
+    elif what == "titles exchanged":
+        videos[1:3] = [replace(one, title=other.title), replace(other, title=one.title)]
+    elif what == "validation":
+        videos[7] = replace(videos[7], tags=one.tags)
+    elif what == "sets":
+        videos[7], videos[9] = replace(videos[7], split="test"), replace(videos[9], split="val")
+    elif what == "tested on":
+        tested = [replace(video, title="a farm", tags=("Zeppelin", *video.tags)) for video in videos[8:10]]
+        videos[8:10] = tested
+        videos += [replace(tested[0], id="new")]
+    return videos
+
+
+CORRECTED = ("grown", "tags", "tags exchanged", "title", "titles exchanged", "validation", "sets")
+
+
+@pytest.mark.parametrize("where", ["_finish", "train"])
+def test_resuming_on_a_store_that_grew_or_was_corrected_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Also where the run was stopped before its first state (``train``): its tag table is of the old tags."""
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
     begin = ["--feats", str(feats), *as_options(), "--set", "epochs=2"]
 
-    def stop(self: Trainer, progress: TrainingProgress, _: object) -> None:
-        self._save_state(progress)
+    def stop(self: Trainer, progress: TrainingProgress | None = None, *_: object, **__: object) -> None:
+        if progress is not None:
+            self._save_state(progress)
         raise TrainingInterrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_finish", stop)
+        patch.setattr(Trainer, where, stop)
         train("--run", "runs/a", *begin)
-    write_tiny_store(feats, tiny_videos(42))  # as optsg-extract adds videos, or optsg-store relabel corrects them
-    result = train("--run", "runs/a", "--resume", *(["auto", *begin] if resume == "auto" else []))
-    assert result.exit_code == 1
-    assert result.output.endswith(
-        f"error: {feats} is not what it was when runs/a began: videos for training were added or their tags corrected, "
-        "and what was learned so far is of the old ones; start a new run\n"
-    )
+    for what in CORRECTED:
+        write_tiny_store(feats, _as_corrected(what))
+        for resume in (["--resume"], ["--resume", "auto", *begin]):
+            result = train("--run", "runs/a", *resume)
+            assert result.exit_code == 1, what
+            assert result.output.endswith(
+                f"error: {feats} is not what it was when runs/a began: videos for training or validation were added, or "
+                "their titles, tags or sets corrected, and the run is of the old ones; start a new run\n"
+            ), what
+    write_tiny_store(feats, _as_corrected("tested on"))
+    resumed = train("--run", "runs/a", "--resume")
+    assert "trained runs/a in" in resumed.output
+
+
+def test_of_a_run_of_an_earlier_version_the_numbers_of_tags_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
+
+    def stop(*_: object, **__: object) -> None:
+        raise TrainingInterrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", stop)
+        train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    config = json.loads(Path("runs/a/config.json").read_text())
+    del config["store"]["labels"]
+    Path("runs/a/config.json").write_text(json.dumps(config))
+    write_tiny_store(feats, _as_corrected("tags"))
+    assert "is not what it was when runs/a began" in train("--run", "runs/a", "--resume").output
+    write_tiny_store(feats, tiny_videos(40))
+    assert "trained runs/a in" in train("--run", "runs/a", "--resume").output
 
 
 @pytest.mark.parametrize("name", NEEDED)
