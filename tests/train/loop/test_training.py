@@ -23,14 +23,18 @@ from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.confidence.few_videos import F1Pair
 from optsg.train.config import RunConfig
+from optsg.train.loop.finish_run import finish_run
 from optsg.train.loop.processes import Processes
 from optsg.train.loop.saved_states import TrainingProgress
 from optsg.train.loop.trainer import Trainer, TrainingInterrupted
 from optsg.train.loop.validation import Rank
+from optsg.train.objective.step_losses import StepLosses
 from optsg.train.run.run import load_run
 from optsg.train.run_files import NEEDED, point_latest
+from optsg.train.systems.system import System
 from optsg.train.systems.tuned_scalar import choose_value
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from tests.full_disk import full_disk
 from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
@@ -66,7 +70,14 @@ def test_a_run_learns_the_tiny_world_and_its_tags_come_back(feats: Path) -> None
         assert len({tag_key(tag.text) for tag in tags}) == len(tags)
 
 
-def test_run_folder_and_log_are_complete(feats: Path) -> None:
+def test_run_folder_and_log_are_complete(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, losses = Trainer._step, list[StepLosses]()
+
+    def noting(self: Trainer, *arguments: object) -> StepLosses:
+        losses.append(original(self, *arguments))  # type: ignore[arg-type]
+        return losses[-1]
+
+    monkeypatch.setattr(Trainer, "_step", noting)
     result = train("--feats", feats, *as_options(), "--set", "epochs=3", "--set", "validate_every=1", "--seed", "5")
     assert result.exit_code == 0, result.output
     run = Path("runs/op-tsg-small-1")
@@ -79,6 +90,8 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
     assert config["store"]["path"] == str(feats)
     events = read_log(run)
     assert [event["event"] for event in events] == ["epoch", "validation"] * 3 + ["finished"]
+    means = [sum(step.numbers()["loss"] for step in losses[first : first + 6]) / 6 for first in (0, 6, 12)]
+    assert [event["train_loss"] for event in events if event["event"] == "epoch"] == pytest.approx(means, rel=1e-4)
     assert events[0].keys() >= {"train_loss", "train_contrastive", "train_generation", "prompts_used", "seconds"}
     assert events[1].keys() >= {"val_loss", "val_full_f1", "val_example_f1"}
     decision = json.loads((run / "decision.json").read_text())
@@ -108,7 +121,13 @@ def test_the_most_cautious_value_that_is_as_good_as_the_best_is_chosen(
     assert choose_value(values) == chosen
 
 
-def test_the_kept_weights_are_those_of_the_best_validation(feats: Path) -> None:
+def test_the_kept_weights_are_those_of_the_best_validation(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finishing(run: Path, system: System, *rest: object) -> None:
+        own = system.model.state_dict()
+        assert all(torch.equal(weight, own[name]) for name, weight in weights_of(run).items())  # they are tuned
+        finish_run(run, system, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("optsg.train.loop.trainer.finish_run", finishing)
     train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=4", "--set", "validate_every=1")
     events = read_log(Path("runs/a"))
     scores = [event["val_full_f1"] for event in events if event["event"] == "validation"]
@@ -521,6 +540,8 @@ def test_events_of_an_unfinished_epoch_are_not_logged_twice(tmp_path: Path) -> N
     log.write("epoch", 12, epoch=2, train_loss=0.5)
     log.close()
     assert [(event["epoch"], event["train_loss"]) for event in read_log(tmp_path)] == [(1, 1.0), (2, 0.5)]
+    curves = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(point.step, point.value) for point in curves.Scalars("epoch/train_loss")] == [(6, 1.0), (12, 0.5)]
 
 
 @pytest.mark.parametrize(
