@@ -254,7 +254,7 @@ class RunConfig:
 
     Attributes:
         system: which system it is (:mod:`optsg.train.system_names`).
-        store: ``path`` of the feature store as given, and its ``header``.
+        store: ``path`` of the feature store as given, its ``header``, and the digest of what was learned of its ``labels``.
         init_from: ``path`` of the run whose weights training started with, as given, and the ``weights``' digest.
     """
 

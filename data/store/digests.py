@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import schema
-from .feature_store import FeatureStore
+from .feature_store import ROWS_AT_ONCE, FeatureStore
 from .hdf5.columns import BUFFER_BYTES
 from .hdf5.file import HEADER_DIGEST, update_weights_digest
 from .mapped_pages import release_pages
@@ -51,6 +51,26 @@ def text_digest(store: FeatureStore, name: str) -> str:
     if recorded is not None:
         return recorded
     return _weights_digest(store) if name == schema.TEXT_WEIGHTS else _array_digest(store.array(name))
+
+
+def label_digest(store: FeatureStore, rows: NDArray[np.int64]) -> str:
+    """``sha256:…`` of what is learned of videos beside their features: where they stand, their sets, titles in word pieces, tags.
+
+    It is the same where other videos or tags are added behind or between them: numbers of tags do not count.
+    """
+    tags = b"".join(hashlib.sha256(key.encode("utf-8", "backslashreplace")).digest()[:8] for key in store.tag_keys)
+    of_tag = np.frombuffer(tags, np.int64)
+    digest = hashlib.sha256(rows.tobytes() + store.splits[rows].tobytes())
+    for name in (schema.TITLE_TOKENS, "videos/tags"):
+        digest.update(store.column(name).lengths()[rows].tobytes())
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            some = rows[start : start + ROWS_AT_ONCE]
+            if name == "videos/tags":
+                values = of_tag[np.concatenate(store.tags_of(some))]
+            else:
+                values = np.concatenate(store.column(name).take(some))
+            digest.update(values.tobytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _array_digest(array: NDArray[Any]) -> str:

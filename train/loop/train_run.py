@@ -17,7 +17,7 @@ from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..objective.step_losses import StepLosses
-from ..run.plan import begun_config
+from ..run.plan import LABELS, begun_config, learned_labels
 from ..run.validation_share import FEWEST_TRAINED, held_out, learned_from, too_few_to_trust, with_validation
 from ..run_files import DECISION, LATEST, RUNS, TAG_TABLE, find_store, is_own_store, point_latest
 from ..system_names import WITHOUT_TRAINING, allowing
@@ -115,8 +115,8 @@ def train_run(
     with open_store(find_store(run, config.store)) as stored, TrainingDisplay(quiet) as display:
         _check_same_store(stored, config, run)
         store = with_validation(stored, config.training.validation_videos)
-        if progress is not None:
-            _check_same_tags(store, run)
+        if resume:
+            _check_same_labels(store, config, run)
         done = work(store, run, config, processes, resume=resume, display=display, allow_systems=allow_systems)
         if processes.is_main:
             _point_latest(run, display)
@@ -230,16 +230,21 @@ def _check_same_store(store: FeatureStore, config: RunConfig, run: Path) -> None
         raise RunError(f"{store.path} is not the store that {run} began with; it was made anew since: start a new run")
 
 
-def _check_same_tags(store: FeatureStore, run: Path) -> None:
-    """A store that grew, or was corrected, keeps its header: what a training learns from shows in the tags of its videos."""
-    began, now = (
-        dict(zip(table.keys, table.counts.tolist(), strict=True))
-        for table in (TagTable.load(run / TAG_TABLE), TagTable.from_store(store))
-    )
-    if began != now:
+def _check_same_labels(store: FeatureStore, config: RunConfig, run: Path) -> None:
+    """A store that grew, or was corrected, keeps its header; what a run was begun with would be mixed with what is new.
+
+    Even where no step is done: the run's tag table is of the old tags. Of a run of an earlier version only their counts are
+    known.
+    """
+    began = config.store.get(LABELS)
+    if began is None:
+        is_same = TagTable.load(run / TAG_TABLE).count_of == TagTable.from_store(store).count_of
+    else:
+        is_same = began == learned_labels(store)
+    if not is_same:
         raise RunError(
-            f"{store.path} is not what it was when {run} began: videos for training were added or their tags corrected, and "
-            "what was learned so far is of the old ones; start a new run"
+            f"{store.path} is not what it was when {run} began: videos for training or validation were added, or their "
+            "titles, tags or sets corrected, and the run is of the old ones; start a new run"
         )
 
 

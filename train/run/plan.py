@@ -11,6 +11,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ... import __version__
@@ -18,6 +19,7 @@ from ...data.errors import ConfigError, RunError, StoreError
 from ...data.inputs.relative_paths import printable
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
+from ...data.store.digests import label_digest
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer, build_vocabulary
 from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
@@ -28,7 +30,7 @@ from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING, nam
 from ..systems.registry import find_system
 from .init_from import Source, open_source, write_start
 from .schedule import fit_schedule
-from .validation_share import FEWEST_TRAINED, choose_validation, learned_from, with_validation
+from .validation_share import FEWEST_TRAINED, TRAIN, VAL, choose_validation, learned_from, with_validation
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -222,10 +224,19 @@ def plan_run(
         model=model,
         training=training,
         inputs=inputs,
-        store={"path": str(feats), "header": json.loads(store.header.to_json())},
+        store={"path": str(feats), "header": json.loads(store.header.to_json()), LABELS: learned_labels(store)},
         init_from=source.record() if source else None,
     )
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
+
+
+LABELS = "labels"
+"""Of ``store`` in ``config.json``: :func:`learned_labels`; runs of earlier versions have none."""
+
+
+def learned_labels(store: FeatureStore) -> str:
+    """Digest of what people say of the videos that train and validate: a store that is corrected keeps its header."""
+    return label_digest(store, np.flatnonzero(np.isin(store.splits, (TRAIN, VAL))))
 
 
 def _learns_soon(system: str, model: ModelConfig, store: FeatureStore) -> bool:

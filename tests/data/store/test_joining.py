@@ -113,6 +113,28 @@ def test_missing_parts_are_said_recorded_and_can_join_later(tmp_path: Path) -> N
         assert (store.header.part, len(store)) == (None, len(VIDEOS))
 
 
+def test_parts_are_ordered_as_numbers(tmp_path: Path) -> None:
+    videos = tiny_videos(6)
+    paths = [
+        write_tiny_store(tmp_path / f"{number}.h5", [videos[place]], part=f"{number}/12")
+        for place, number in enumerate((10, 2, 11))
+    ]
+    merge(paths, tmp_path / "out.h5")
+    with open_store(tmp_path / "out.h5") as store:
+        assert store.ids() == [videos[place].id for place in (1, 0, 2)]
+        assert store.header.part == "2,10,11/12"
+
+
+def test_what_holds_of_one_store_alone_is_not_said_of_the_merged_one(tmp_path: Path) -> None:
+    """Part 1 and other videos are no part of a corpus, and encoders that one command named were no preset there."""
+    videos = tiny_videos(4)
+    one = write_tiny_store(tmp_path / "one.h5", videos[:2], part="1/2", preset="small")
+    other = write_tiny_store(tmp_path / "other.h5", videos[2:])
+    assert merge([one, other], tmp_path / "out.h5") == ["part 2 of 2 is missing"]
+    with open_store(tmp_path / "out.h5") as store:
+        assert (store.header.part, store.header.preset) == (None, None)
+
+
 def test_stores_without_parts_keep_their_order_and_version_1_is_read(tmp_path: Path) -> None:
     videos = tiny_videos(9)
     one = as_version_1(write_tiny_store(tmp_path / "b.h5", videos[4:], preset="small"))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
+from optsg.data.inputs.splits import split_by_hash
 from optsg.data.store import open_store, row_blocks
 from optsg.data.store.conversion import convert_store
 from optsg.data.store.verification import verify_store
@@ -110,6 +111,21 @@ def test_columns_that_are_not_there_change_nothing(store: Path) -> None:
     assert labels(store) == [(*before[0][:3], "val"), *before[1:]]
     assert result.stderr == keeping(2)
     assert relabel(store, "id,split\na,val\n").stdout == f"{store}: nothing to change, left as it was\n"
+
+
+def test_tags_that_come_late_are_learned_from(store: Path) -> None:
+    """A video without tags is in no set; its first ones put it into the one that it would have been in."""
+    relabel(store, "id,tags\na,\n")
+    assert labels(store)[0] == ("a", "Cat", (), "none")
+    relabel(store, "id,tags\na,lynx\n")
+    assert labels(store)[0] == ("a", "Cat", ("lynx",), split_by_hash("a"))
+
+
+def test_a_spelling_stays_while_a_video_that_the_table_says_nothing_of_has_it(store: Path) -> None:
+    relabel(store, 'id,tags\na,"CAT,PET"\n')
+    assert labels(store)[0][2] == ("CAT", "pet")
+    relabel(store, 'id,tags\na,"cat,PET"\nb,"dog,PET"\n')
+    assert [row[2] for row in labels(store)[:2]] == [("cat", "PET"), ("dog", "PET")]
 
 
 def test_unknown_videos_and_bad_rows_are_named(store: Path) -> None:

@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from optsg.data.errors import RunError
 from optsg.data.whole_files import lock_out
 from optsg.train.loop.log import TrainingLog
-from optsg.train.loop.saved_states import read_progress, state_files
+from optsg.train.loop.optimiser import AveragedWeights, MasterWeights
+from optsg.train.loop.saved_states import StateSaver, TrainingProgress, read_progress, state_files, write_state
 from optsg.train.loop.trainer import Trainer
 from safetensors.torch import load_file
+from torch import nn
 
-from tests.tiny_world import as_options, tiny_videos, write_tiny_store
+from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
 from tests.train.command import train
 from tests.train.trainings import Trainings, assert_same_run, open_trainings
 
@@ -84,6 +87,53 @@ def test_the_newest_states_are_kept_each_with_its_digest() -> None:
     assert len(list(Path("runs/a/state").iterdir())) == 6
     assert train("--run", "runs/a", "--resume").exit_code == 0
     assert [path.name for path in Path("runs/a/state").iterdir()] == ["progress.json"]
+
+
+def test_everything_of_a_state_comes_back(tmp_path: Path) -> None:
+    """What chooses the best weights and ends a run early too, which weights alone do not show."""
+    progress = TrainingProgress(
+        step=7,
+        epochs_done=3,
+        epoch_sums={"train_loss": 1.5},
+        epoch_steps=2,
+        validations_without_gain=4,
+        best_score=0.25,
+        best_example_score=0.125,
+        best_loss=2.5,
+        best_epoch=2,
+        seconds=12.5,
+        trained=True,
+    )
+    assert all(
+        getattr(progress, name) != value for name, value in vars(TrainingProgress()).items() if name != "finished"
+    )
+
+    def saver() -> tuple[StateSaver, MasterWeights, torch.optim.Optimizer, AveragedWeights]:
+        weights = MasterWeights(nn.Linear(3, 2), torch.float32)
+        optimiser, average = torch.optim.AdamW(weights.masters), AveragedWeights(weights.masters, 0.9)
+        return StateSaver(tmp_path, weights, optimiser, average, seconds=0, keep=1), weights, optimiser, average
+
+    saves, weights, optimiser, average = saver()
+    for master in weights.masters:
+        master.grad = torch.ones_like(master)
+    optimiser.step()
+    saves.save(progress)
+    loads, others, other_optimiser, other_average = saver()
+    assert loads.load(state_files(tmp_path)[0]) == progress
+    assert all(map(torch.equal, weights.masters, others.masters))
+    assert all(map(torch.equal, average.values, other_average.values))
+    for one, other in zip(weights.masters, others.masters, strict=True):
+        assert optimiser.state[one].keys() == other_optimiser.state[other].keys()
+        assert all(torch.equal(value, other_optimiser.state[other][key]) for key, value in optimiser.state[one].items())
+
+
+def test_states_of_a_future_that_was_given_up_go(tmp_path: Path) -> None:
+    """Such as the damaged one that gave way to one before it: it would count as the newest again."""
+    (tmp_path / "state").mkdir()
+    for step in (2, 6, 4):
+        write_state(tmp_path, step, "{}", {"weight": torch.ones(1)}, keep=3)
+    assert [state.name for state in state_files(tmp_path)] == [f"step-{step:09d}.safetensors" for step in (4, 2)]
+    assert len(list((tmp_path / "state").iterdir())) == 4
 
 
 def cut_off(state: Path) -> None:
@@ -174,19 +224,43 @@ def test_a_run_stopped_while_it_is_tuned_takes_no_step_again(
     assert_same_run(whole, Path("runs/a"))
 
 
+def test_a_run_that_ended_early_is_not_trained_on(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = ("learning_rate=1e-9", "pretrained_learning_rate=1e-9")
+    settings = as_options(("epochs=30", "validate_every=1", "patience=1", *rates))
+
+    def stop(self: Trainer, *_: object) -> None:
+        self._stop.set()
+        self._check_stop()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_finish", stop)
+        assert train("--feats", feats, "--run", "runs/a", *as_options(), *settings).exit_code == 130
+    monkeypatch.setattr(Trainer, "_step", None)
+    assert train("--run", "runs/a", "--resume").exit_code == 0
+    assert read_log(Path("runs/a"))[-1]["step"] < 30 * 6
+
+
 def test_a_run_stopped_in_validation_validates_again(feats: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Trainer._validate
 
     def stopping(self: Trainer, *arguments: object) -> object:
         if arguments[0] == 1:
+            assert isinstance(arguments[1], TrainingProgress)
+            arguments[1].seconds += 1000
             self._stop.set()
         return original(self, *arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_validate", stopping)
         assert train("--feats", feats, "--run", "runs/a", *as_options(), *SETTINGS).exit_code == 130
+    progress = read_progress(Path("runs/a"))
+    assert progress is not None
+    assert (progress.step, progress.epochs_done) == (12, 1)  # no step is done again
     assert train("--run", "runs/a", "--resume").exit_code == 0
     assert_same_run(whole, Path("runs/a"))
+    assert all(
+        event["seconds"] > 1000 for event in read_log(Path("runs/a")) if event["step"] > 12 and "seconds" in event
+    )
 
 
 # --- the same command again ---

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,20 +16,25 @@ from filelock import FileLock
 from optsg.data.batching import collate
 from optsg.data.errors import RunError
 from optsg.data.store import open_store
+from optsg.data.store.schema import VideoFeatures
 from optsg.data.tag_table import TagTable
 from optsg.data.tags import tag_key
 from optsg.data.word_pieces import TitleTokenizer
 from optsg.evaluate.tag.run_tagger import RunTagger
 from optsg.train.confidence.few_videos import F1Pair
 from optsg.train.config import RunConfig
+from optsg.train.loop.finish_run import finish_run
 from optsg.train.loop.processes import Processes
 from optsg.train.loop.saved_states import TrainingProgress
 from optsg.train.loop.trainer import Trainer, TrainingInterrupted
 from optsg.train.loop.validation import Rank
+from optsg.train.objective.step_losses import StepLosses
 from optsg.train.run.run import load_run
 from optsg.train.run_files import NEEDED, point_latest
+from optsg.train.systems.system import System
 from optsg.train.systems.tuned_scalar import choose_value
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from tests.full_disk import full_disk
 from tests.tiny_world import as_options, read_log, tiny_videos, write_tiny_store
@@ -64,7 +70,14 @@ def test_a_run_learns_the_tiny_world_and_its_tags_come_back(feats: Path) -> None
         assert len({tag_key(tag.text) for tag in tags}) == len(tags)
 
 
-def test_run_folder_and_log_are_complete(feats: Path) -> None:
+def test_run_folder_and_log_are_complete(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, losses = Trainer._step, list[StepLosses]()
+
+    def noting(self: Trainer, *arguments: object) -> StepLosses:
+        losses.append(original(self, *arguments))  # type: ignore[arg-type]
+        return losses[-1]
+
+    monkeypatch.setattr(Trainer, "_step", noting)
     result = train("--feats", feats, *as_options(), "--set", "epochs=3", "--set", "validate_every=1", "--seed", "5")
     assert result.exit_code == 0, result.output
     run = Path("runs/op-tsg-small-1")
@@ -77,6 +90,8 @@ def test_run_folder_and_log_are_complete(feats: Path) -> None:
     assert config["store"]["path"] == str(feats)
     events = read_log(run)
     assert [event["event"] for event in events] == ["epoch", "validation"] * 3 + ["finished"]
+    means = [sum(step.numbers()["loss"] for step in losses[first : first + 6]) / 6 for first in (0, 6, 12)]
+    assert [event["train_loss"] for event in events if event["event"] == "epoch"] == pytest.approx(means, rel=1e-4)
     assert events[0].keys() >= {"train_loss", "train_contrastive", "train_generation", "prompts_used", "seconds"}
     assert events[1].keys() >= {"val_loss", "val_full_f1", "val_example_f1"}
     decision = json.loads((run / "decision.json").read_text())
@@ -106,7 +121,13 @@ def test_the_most_cautious_value_that_is_as_good_as_the_best_is_chosen(
     assert choose_value(values) == chosen
 
 
-def test_the_kept_weights_are_those_of_the_best_validation(feats: Path) -> None:
+def test_the_kept_weights_are_those_of_the_best_validation(feats: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finishing(run: Path, system: System, *rest: object) -> None:
+        own = system.model.state_dict()
+        assert all(torch.equal(weight, own[name]) for name, weight in weights_of(run).items())  # they are tuned
+        finish_run(run, system, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("optsg.train.loop.trainer.finish_run", finishing)
     train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=4", "--set", "validate_every=1")
     events = read_log(Path("runs/a"))
     scores = [event["val_full_f1"] for event in events if event["event"] == "validation"]
@@ -363,25 +384,82 @@ def test_resuming_on_another_store_is_refused(tmp_path: Path, monkeypatch: pytes
     )
 
 
-@pytest.mark.parametrize("resume", ["run", "auto"])
-def test_resuming_on_a_store_that_grew_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resume: str) -> None:
+def _as_corrected(what: str) -> list[VideoFeatures]:
+    """The tiny world's 40 videos as optsg-extract or optsg-store relabel would make them later."""
+    videos = tiny_videos(42 if what == "grown" else 40)
+    one, other = videos[1], videos[2]
+    assert one.split == other.split == "train"
+    assert one.tags != other.tags
+    if what == "tags exchanged":
+        videos[1:3] = [replace(one, tags=other.tags), replace(other, tags=one.tags)]
+    elif what == "tags":
+        videos[1] = replace(one, tags=(*one.tags, "Zeppelin"))
+    elif what == "title":
+        videos[1] = replace(one, title="a farm")
+    elif what == "titles exchanged":
+        videos[1:3] = [replace(one, title=other.title), replace(other, title=one.title)]
+    elif what == "validation":
+        videos[7] = replace(videos[7], tags=one.tags)
+    elif what == "sets":
+        videos[7], videos[9] = replace(videos[7], split="test"), replace(videos[9], split="val")
+    elif what == "tested on":
+        tested = [replace(video, title="a farm", tags=("Zeppelin", *video.tags)) for video in videos[8:10]]
+        videos[8:10] = tested
+        videos += [replace(tested[0], id="new")]
+    return videos
+
+
+CORRECTED = ("grown", "tags", "tags exchanged", "title", "titles exchanged", "validation", "sets")
+
+
+@pytest.mark.parametrize("where", ["_finish", "train"])
+def test_resuming_on_a_store_that_grew_or_was_corrected_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Also where the run was stopped before its first state (``train``): its tag table is of the old tags."""
     feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
     begin = ["--feats", str(feats), *as_options(), "--set", "epochs=2"]
 
-    def stop(self: Trainer, progress: TrainingProgress, _: object) -> None:
-        self._save_state(progress)
+    def stop(self: Trainer, progress: TrainingProgress | None = None, *_: object, **__: object) -> None:
+        if progress is not None:
+            self._save_state(progress)
         raise TrainingInterrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_finish", stop)
+        patch.setattr(Trainer, where, stop)
         train("--run", "runs/a", *begin)
-    write_tiny_store(feats, tiny_videos(42))  # as optsg-extract adds videos, or optsg-store relabel corrects them
-    result = train("--run", "runs/a", "--resume", *(["auto", *begin] if resume == "auto" else []))
-    assert result.exit_code == 1
-    assert result.output.endswith(
-        f"error: {feats} is not what it was when runs/a began: videos for training were added or their tags corrected, "
-        "and what was learned so far is of the old ones; start a new run\n"
-    )
+    for what in CORRECTED:
+        write_tiny_store(feats, _as_corrected(what))
+        for resume in (["--resume"], ["--resume", "auto", *begin]):
+            result = train("--run", "runs/a", *resume)
+            assert result.exit_code == 1, what
+            assert result.output.endswith(
+                f"error: {feats} is not what it was when runs/a began: videos for training or validation were added, or "
+                "their titles, tags or sets corrected, and the run is of the old ones; start a new run\n"
+            ), what
+    write_tiny_store(feats, _as_corrected("tested on"))
+    resumed = train("--run", "runs/a", "--resume")
+    assert "trained runs/a in" in resumed.output
+
+
+def test_of_a_run_of_an_earlier_version_the_numbers_of_tags_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feats = write_tiny_store(tmp_path / "s.h5", tiny_videos(40))
+
+    def stop(*_: object, **__: object) -> None:
+        raise TrainingInterrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", stop)
+        train("--feats", feats, "--run", "runs/a", *as_options(), "--set", "epochs=1")
+    config = json.loads(Path("runs/a/config.json").read_text())
+    del config["store"]["labels"]
+    Path("runs/a/config.json").write_text(json.dumps(config))
+    write_tiny_store(feats, _as_corrected("tags"))
+    assert "is not what it was when runs/a began" in train("--run", "runs/a", "--resume").output
+    write_tiny_store(feats, tiny_videos(40))
+    assert "trained runs/a in" in train("--run", "runs/a", "--resume").output
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -462,6 +540,8 @@ def test_events_of_an_unfinished_epoch_are_not_logged_twice(tmp_path: Path) -> N
     log.write("epoch", 12, epoch=2, train_loss=0.5)
     log.close()
     assert [(event["epoch"], event["train_loss"]) for event in read_log(tmp_path)] == [(1, 1.0), (2, 0.5)]
+    curves = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [(point.step, point.value) for point in curves.Scalars("epoch/train_loss")] == [(6, 1.0), (12, 0.5)]
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_rounds_are_kept_and_taken_back(tmp_path: Path) -> None:
     opened = Additions.load(tmp_path)
     assert opened is not None
     assert_same(opened, both)
+    assert opened.fresh.tolist() == [True, False, False]  # y was remembered before, x is by then
     assert_same(opened.without_last_round(), first_round())
     opened.without_last_round().without_last_round().save(tmp_path)
     assert not (tmp_path / ADDITIONS).exists()
