@@ -99,7 +99,7 @@ class TagRequests:
                 yield from self._of_path(Path(one))
 
     def check(self) -> None:
-        """Refuses paths of which none can be used, before a model is loaded for them.
+        """Refuses paths of which none can be used, and one title for several files, before a model is loaded for them.
 
         Raises:
             InputError: the reason of the first.
@@ -107,7 +107,12 @@ class TagRequests:
         first: str | None = None
         for path in self._paths:
             try:
-                if any(Path(one).exists() for one in _expand(path)):
+                found = _expand(path)
+                if self._title is not None and len(found) > 1:
+                    raise InputError(
+                        f"{path} stands for {len(found):,} files, and a title is of one; give them titles by metadata"
+                    )
+                if any(Path(one).exists() for one in found):
                     return
                 first = first or f"{path}: there is no such file"
             except InputError as error:
