@@ -118,8 +118,8 @@ def open_listing(
     """The same, for whoever knows videos by their paths: several items may have one id. Errors as :func:`open_inputs`.
 
     Args:
-        needs_title: asked with the source of a file in a folder before its ``NAME.info.json`` is read; where it says no, the
-            item has neither title nor tags. An archive's have some hundred kilobytes each.
+        needs_title: asked with the source of a file in a folder before the files beside it are read; where it says no, the
+            item has neither title nor tags. An archive's ``.info.json`` have some hundred kilobytes each.
     """
     return _open(path, metadata, MetadataOptions(), needs_title)
 

@@ -63,7 +63,7 @@ def request_of(media: Media, title: str | None, files: FileEncoder, name: str) -
     """The request for one video or image.
 
     Args:
-        title: ``None`` takes that of the ``.info.json`` beside a file, and is empty for all else.
+        title: ``None`` takes that of the files beside a file, and is empty for all else.
         files: how pictures are made ready.
         name: of what has no path of its own.
 

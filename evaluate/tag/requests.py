@@ -52,7 +52,7 @@ class TagRequests:
     - a folder, also its sub-folders, as extraction reads it: metadata tables, yt-dlp sidecars, the annotations of CREATE;
     - a ``.tar`` shard, or a folder of them;
     - a ``.jsonl``, ``.csv`` or ``.parquet`` table whose ``file_name`` is relative to the table's folder;
-    - a video or image, with the ``.info.json`` beside it;
+    - a video or image, with the title that files beside it say (:func:`files_beside`);
     - a pattern with ``*``, ``?``, ``[…]`` or ``{…}`` for any of these.
 
     A path that cannot be used is a request with a failure. Memory holds the paths of one folder, and no more.
@@ -61,7 +61,7 @@ class TagRequests:
         paths: what to tag.
         title: of the one file that is to be tagged; ``None`` takes what the metadata says.
         metadata: a table for a folder, in place of what lies in it.
-        is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
+        is_done: whether nobody wants to know more of the request with this path: files beside it are then not read.
         warn: told in a sentence each which files are skipped, and how many thumbnails are left out.
         name_titles: whether files without a title have that of their names (:mod:`optsg.data.inputs.file_titles`); ``None`` is where
             no metadata names any title.
