@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...data.errors import InputError
 from ...data.inputs import Inputs, expand_pattern, left_out_thumbnails, open_listing, skipped_files
 from ...data.inputs.file_titles import title_from_name
-from ...data.inputs.folder_input import FolderInput, read_sidecar
+from ...data.inputs.folder_input import FolderInput, read_sidecars
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, left_out, media_kind
 from ...data.inputs.metadata.columns import FILE_NAME
 from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
@@ -220,8 +220,7 @@ def _file(path: Path, title: str | None) -> TagRequest:
     values: dict[str, object] = {}
     if media_kind(path.name) is not None and title is None:
         try:
-            for sidecar in _info_files(path):
-                values |= read_sidecar(sidecar) if sidecar.is_file() else {}
+            values = read_sidecars(sidecar for sidecar in _info_files(path) if sidecar.is_file())
             values = values or read_beside([one for one in _of_other_tools(path) if one.is_file()])
         except InputError as error:
             return _failed(path, f"{path}: {error}")
