@@ -24,7 +24,7 @@ from ..sidecars.files import BACKUP, SUFFIXES, names_beside
 from .create_annotations import is_create_file
 from .files_by_stem import PathList
 from .metadata.metadata_table import TABLE_SUFFIXES, is_table
-from .relative_paths import is_hidden, printable
+from .relative_paths import is_hidden, printable, without_suffix
 from .thumbnails import part_thumbnails
 
 SHARD_SUFFIX = ".tar"
@@ -86,7 +86,7 @@ class MediaFolder:
 
     def sidecars_of(self, path: str) -> list[str]:
         """The ``.info.json`` of a video or picture: that of its stem, and that of its whole name, which says more of it."""
-        names = (_without_suffix(path) + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX)
+        names = (without_suffix(path) + SIDECAR_SUFFIX, path + SIDECAR_SUFFIX)
         return [name for name in names if _position(self.sidecars, name) is not None]
 
     def beside_of(self, path: str) -> list[str]:
@@ -209,7 +209,7 @@ def _keep_beside(folder: MediaFolder) -> None:
     """Keeps the files that lie beside an input; the others are skipped."""
     found, folder.beside = folder.beside, PathList()
     for path in found:
-        base = _without_suffix(path)
+        base = without_suffix(path)
         is_whole_name = path.endswith(".xmp") and _position(folder.media, base) is not None
         if is_whole_name or _is_stem(folder.media, base):
             folder.beside.append(path)
@@ -224,7 +224,7 @@ def _is_stem(media: PathList, base: str) -> bool:
     for number in range(bisect_left(media, start), len(media)):
         if not media[number].startswith(start):
             return False
-        if _without_suffix(media[number]) == base:
+        if without_suffix(media[number]) == base:
             return True
     return False
 
@@ -280,17 +280,13 @@ class DefaultIds:
     def __init__(self, paths: PathList) -> None:
         self._stems = repeated_texts(lambda: (PurePosixPath(path).stem for path in paths))
         self._bases = repeated_texts(
-            lambda: (_without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
+            lambda: (without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
         )
 
     def __getitem__(self, path: str) -> str:
         """Id of one of the folder's paths."""
-        stem, base = PurePosixPath(path).stem, _without_suffix(path)
+        stem, base = PurePosixPath(path).stem, without_suffix(path)
         return printable(stem if stem not in self._stems else base if base not in self._bases else path)
-
-
-def _without_suffix(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))
 
 
 def repeated_texts(read_texts: Callable[[], Iterator[str]]) -> frozenset[str]:
