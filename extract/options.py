@@ -111,7 +111,9 @@ class ExtractionOptions(TypedDict, total=False):
         bool,
         Option(False, "Replace OUT, and begin anew where an unfinished one lies beside it.", how_it_runs=True),
     ]
-    json_log: Annotated[str | Path | None, Option(None, "Append a JSON line for every input to this file.")]
+    json_log: Annotated[
+        str | Path | None, Option(None, "Append a JSON line for every input to this file; - is standard error.")
+    ]
 
 
 def described_options() -> dict[str, tuple[Any, Option]]:
