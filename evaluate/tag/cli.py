@@ -264,7 +264,8 @@ def _check_usage(paths: tuple[Path, ...], *, title: str | None, metadata: Path |
 
 def _is_of_many(path: Path) -> bool:
     """Whether a file is one of many inputs: a shard or a table of their names."""
-    from ...data.inputs.media_folder import SHARD_SUFFIX, TABLE_SUFFIXES
+    from ...data.inputs.media_folder import SHARD_SUFFIX
+    from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES
 
     return path.suffix.lower() in (SHARD_SUFFIX, *TABLE_SUFFIXES)
 
