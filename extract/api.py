@@ -31,7 +31,8 @@ def extract(
     """Turns videos and images into a feature store; the same call again goes on, or adds what is new.
 
     Args:
-        source: a folder of videos and images, a ``.tar`` shard or a pattern of shards.
+        source: a folder of videos and images, a ``.tar`` shard or a pattern of shards, or a data set of Hugging Face: Parquet, a
+            folder of ``save_to_disk``, or ``OWNER/NAME`` on its hub.
         out: a path that ends in ``.h5`` for one HDF5 file, another name for a folder of WebDataset shards.
         quiet: show no progress on standard error.
         on_input: called with the growing summary after every input.

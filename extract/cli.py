@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from ..data.command_line import SHORT_HELP, new_store_option, one_sentence_errors
-from .api import extract, kept_parts, open_source, parse_part
-from .options import extraction_options
+from .api import check_out, extract, kept_parts, open_source, parse_part
+from .options import complete, extraction_options
 
 EXAMPLES = """\b
 Examples:
@@ -61,10 +61,12 @@ def main(source: Path, out: Path, quiet: bool, verbose: bool, dry_run: bool, **o
         if dry_run:
             from .dry_run import dry_run_lines
 
+            complete(**options)
+            check_out(out)
             part = parse_part(options["part"])
             reading = ("metadata", "columns", "tag_separator", "group_rows", "title_from_name", "limit")
             inputs = open_source(source, part=part, **{name: options[name] for name in reading})
-            click.echo("\n".join(dry_run_lines(inputs, out)))
+            click.echo("\n".join(dry_run_lines(inputs, out, overwrites=options["overwrite"])))
         else:
             _extract(source, out, quiet=quiet, **options)
 

@@ -18,8 +18,8 @@ SHOWN = 10
 LONGEST = 40
 
 
-def dry_run_lines(inputs: Inputs, out: Path) -> Iterator[str]:
-    """A table of the first inputs, counts of all, and those that could not be read."""
+def dry_run_lines(inputs: Inputs, out: Path, *, overwrites: bool = False) -> Iterator[str]:
+    """A table of the first inputs, counts of all, those that could not be read, and what would become of ``out``."""
     shown: list[MediaItem] = []
     failures: list[Failure] = []
     counts: Counter[str] = Counter()
@@ -56,8 +56,8 @@ def dry_run_lines(inputs: Inputs, out: Path) -> Iterator[str]:
     if len(failures) > SHOWN:
         yield f"  … and {len(failures) - SHOWN:,} more that cannot be read"
     yield from left_out(skipped_files(inputs), left_out_thumbnails(inputs), "the inputs")
-    state = "exists: only inputs that it does not hold would be read" if out.exists() else "would be made"
-    yield f"{out} {state}"
+    there = "would be replaced" if overwrites else "exists: only inputs that it does not hold would be read"
+    yield f"{out} {there if out.exists() else 'would be made'}"
 
 
 def _columns(inputs: Inputs) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Option:
         metavar: what stands for its value in ``--help``, if not its type.
         choices: the values that it may have, where its type does not say so.
         bare: its value on the command line where it is named without one.
-        how_it_runs: whether it only says how an extraction is run, and changes nothing of what comes out.
+        how_it_runs: whether it only says how an extraction is run, and changes no feature; a store does not record it, the log does.
     """
 
     default: Any
@@ -111,7 +111,9 @@ class ExtractionOptions(TypedDict, total=False):
         bool,
         Option(False, "Replace OUT, and begin anew where an unfinished one lies beside it.", how_it_runs=True),
     ]
-    json_log: Annotated[str | Path | None, Option(None, "Append a JSON line for every input to this file.")]
+    json_log: Annotated[
+        str | Path | None, Option(None, "Append a JSON line for every input to this file; - is standard error.")
+    ]
 
 
 def described_options() -> dict[str, tuple[Any, Option]]:
@@ -147,7 +149,7 @@ def _check(options: ExtractionOptions) -> None:
 
 
 def how_it_runs(options: ExtractionOptions) -> Mapping[str, Any]:
-    """Those options that change nothing of what comes out."""
+    """Those options that change no feature."""
     values = cast("Mapping[str, Any]", options)
     return {name: values[name] for name, (_, option) in described_options().items() if option.how_it_runs}
 

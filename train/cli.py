@@ -116,11 +116,12 @@ def _check_usage(
     allow_systems: tuple[str, ...],
     **others: Any,
 ) -> None:
-    """Refuses options that contradict each other. ``size`` has a default and ``allow_systems`` allows: they contradict nothing."""
-    del size, allow_systems
-    if resume == "run" and any(choice not in (None, ()) for choice in (feats, *others.values())):
+    """Refuses options that contradict each other. ``allow_systems`` allows: it contradicts nothing."""
+    del allow_systems
+    chosen = (feats, None if size == "auto" else size, *others.values())
+    if resume == "run" and any(choice not in (None, ()) for choice in chosen):
         raise click.UsageError(
-            "--resume goes on with the run's own settings; leave --feats, --init-from, --system, --set and --seed out"
+            "--resume goes on with the run's own settings; leave --feats, --init-from, --system, --size, --set and --seed out"
         )
     if resume == "auto" and run is None:
         raise click.UsageError("--resume auto needs --run: which run to begin or to go on with")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -58,6 +59,9 @@ MOST = {
     "neighbours": 10_000,
 }
 """Sizes of models that anybody trains; a run that announces more was made to take memory and time."""
+
+MOST_SEED = 10**13
+"""A million times a seed, and the number of a step, is what PyTorch is seeded with in it: a number of 64 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,18 +213,22 @@ class TrainingConfig:
             self.micro_batch != 1 and self.micro_batch >= 0, "micro_batch", self.micro_batch, "0 (off) or at least 2"
         )
         _require(self.shuffle_window >= 0, "shuffle_window", self.shuffle_window, "0 (off) or more")
-        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "more than 0")
+        _require(0 < self.learning_rate < math.inf, "learning_rate", self.learning_rate, "more than 0")
+        for name in ("pretrained_learning_rate", "weight_decay", "copy_weight", "head_weight", "state_seconds"):
+            value = getattr(self, name)
+            _require(0 <= value < math.inf, name, value, "at least 0")
+        for name in ("validate_every", "validate_from", "patience"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "0 ≤ warmup < 1")
         _require(self.validation_videos >= -1, "validation_videos", self.validation_videos, "-1 (the store's) or more")
         _require(self.gradient_norm > 0, "gradient_norm", self.gradient_norm, "more than 0")
-        for name in ("copy_weight", "head_weight"):
-            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         _require(0 <= self.nil_weight <= 1, "nil_weight", self.nil_weight, "0 ≤ nil_weight ≤ 1")
         _require(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "0 ≤ label_smoothing < 1")
         _require(0 <= self.ema < 1, "ema", self.ema, "0 ≤ ema < 1")
         _require(not (self.compile and self.micro_batch), "compile", "true", "false with micro_batch")
         _require(self.keep_states >= 1, "keep_states", self.keep_states, "at least 1")
         _require(1 <= self.max_tag_pieces <= 32, "max_tag_pieces", self.max_tag_pieces, "1 to 32")
+        _require(0 <= self.seed <= MOST_SEED, "seed", self.seed, f"0 to {MOST_SEED:,}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,15 @@
 """The files of a run folder: which there are, whether it is whole, what it is worth, weights in and out.
 
 ``config.json``        settings, input sizes, the decoder's word pieces, where the features came from
-``model.safetensors``  all weights, float32
+``model.safetensors``  all weights that predictions need, float32; none of a system without a network
 ``tokenizer.json``     the text encoder's tokenizer
 ``tag_table.json``     the training tags with counts, spellings and word pieces
 ``retrieval.safetensors``  the training items as an index, in systems that look things up
 ``decision.json``      the system's scalar tuned on validation
 ``calibration.json``   what its scores are worth on validation
 ``tag_embeddings.safetensors``  the training tags' embeddings
+``recall.safetensors``, ``sentence_model.safetensors``  the sources of tags beside the model, and the text model that they read titles with
+``ranker.json``, ``ranked_calibration.json``  the ranker over all of them, and what its probabilities are worth
 ``memory_additions.safetensors``  examples and tags that the run was given after training
 ``log.jsonl``          one line per event; ``tensorboard/`` the same as curves; ``state/`` for ``--resume``
 

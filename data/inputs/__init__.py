@@ -1,4 +1,4 @@
-"""What can be read: folders with metadata in several forms, WebDataset shards; one iterator over both."""
+"""What can be read: folders with metadata in several forms, WebDataset shards, data sets in Parquet and Arrow; one iterator over all."""
 
 from .metadata.columns import MetadataOptions
 from .opening import (

@@ -7,7 +7,7 @@ video2dataset stores the fields of yt-dlp too, in the same form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -154,12 +154,8 @@ class FolderInput:
         return parse_id(self._read_sidecars(path))
 
     def _read_sidecars(self, path: str) -> dict[str, object]:
-        """What the ``.info.json`` of a file say together; a null says nothing where another says something."""
-        values: dict[str, object] = {}
-        for sidecar in self._folder.sidecars_of(path):
-            said = read_sidecar(self._folder.root / sidecar)
-            values |= {name: value for name, value in said.items() if value is not None or name not in values}
-        return values
+        """As :func:`read_sidecars` of those that a file has."""
+        return read_sidecars(self._folder.root / sidecar for sidecar in self._folder.sidecars_of(path))
 
     def _default_id(self, path: str) -> str:
         """A thumbnail shares its stem with its video."""
@@ -239,6 +235,15 @@ def read_info(path: Path, name: str | Path) -> dict[str, Any]:
     if not isinstance(info, dict):
         raise InputError(f"{name} is not a JSON object, which is what yt-dlp --write-info-json writes")
     return info
+
+
+def read_sidecars(paths: Iterable[Path]) -> dict[str, object]:
+    """What the ``.info.json`` of one file say together, the later before the earlier; a null says nothing where another says something."""
+    values: dict[str, object] = {}
+    for path in paths:
+        said = read_sidecar(path)
+        values |= {name: value for name, value in said.items() if value is not None or name not in values}
+    return values
 
 
 def read_sidecar(path: Path) -> dict[str, object]:

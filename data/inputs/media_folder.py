@@ -20,12 +20,12 @@ import numpy as np
 
 from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
+from ..sidecars.file_names import file_spellings, unicode_forms
 from ..sidecars.files import BACKUP, SUFFIXES, names_beside
-from ..sidecars.spellings import spellings, unicode_forms
 from .create_annotations import is_create_file
 from .files_by_stem import PathList
 from .metadata.metadata_table import TABLE_SUFFIXES, is_table
-from .relative_paths import is_hidden, printable
+from .relative_paths import is_hidden, printable, without_suffix
 from .thumbnails import part_thumbnails
 
 SHARD_SUFFIX = ".tar"
@@ -87,12 +87,12 @@ class MediaFolder:
 
     def sidecars_of(self, path: str) -> list[str]:
         """The ``.info.json`` of a video or picture: that of its stem, and that of its whole name, which says more of it."""
-        bases = (form for base in (_without_suffix(path), path) for form in unicode_forms(base))
+        bases = (form for base in (without_suffix(path), path) for form in unicode_forms(base))
         return [name for base in bases if _position(self.sidecars, name := base + SIDECAR_SUFFIX) is not None]
 
     def beside_of(self, path: str) -> list[str]:
         """Other files that speak of a video or picture (:mod:`optsg.data.sidecars`), in the order in which they count."""
-        names = (spelt for name in names_beside(path) for spelt in spellings(name))
+        names = (spelt for name in names_beside(path) for spelt in file_spellings(name))
         return [name for name in names if _position(self.beside, name) is not None]
 
     def why_not(self, path: str) -> str:
@@ -214,7 +214,7 @@ def _keep_beside(folder: MediaFolder) -> None:
     """Keeps the files that lie beside an input; the others are skipped."""
     found, folder.beside = folder.beside, PathList()
     for path in found:
-        if any(_speaks_of(folder.media, path, base) for base in unicode_forms(_without_suffix(path))):
+        if any(_speaks_of(folder.media, path, base) for base in unicode_forms(without_suffix(path))):
             folder.beside.append(path)
         else:
             _skip(folder, path)
@@ -232,7 +232,7 @@ def _is_stem(media: PathList, base: str) -> bool:
     for number in range(bisect_left(media, start), len(media)):
         if not media[number].startswith(start):
             return False
-        if _without_suffix(media[number]) == base:
+        if without_suffix(media[number]) == base:
             return True
     return False
 
@@ -288,17 +288,13 @@ class DefaultIds:
     def __init__(self, paths: PathList) -> None:
         self._stems = repeated_texts(lambda: (PurePosixPath(path).stem for path in paths))
         self._bases = repeated_texts(
-            lambda: (_without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
+            lambda: (without_suffix(path) for path in paths if PurePosixPath(path).stem in self._stems)
         )
 
     def __getitem__(self, path: str) -> str:
         """Id of one of the folder's paths."""
-        stem, base = PurePosixPath(path).stem, _without_suffix(path)
+        stem, base = PurePosixPath(path).stem, without_suffix(path)
         return printable(stem if stem not in self._stems else base if base not in self._bases else path)
-
-
-def _without_suffix(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))
 
 
 def repeated_texts(read_texts: Callable[[], Iterator[str]]) -> frozenset[str]:

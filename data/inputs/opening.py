@@ -1,4 +1,4 @@
-"""What ``optsg-extract`` reads: a folder of videos and images, or WebDataset shards, behind one iterator.
+"""What ``optsg-extract`` reads: a folder of videos and images, WebDataset shards or a data set, behind one iterator.
 
 - A folder: :mod:`optsg.data.inputs.folder_input` (metadata tables, yt-dlp sidecars), listed by :mod:`optsg.data.inputs.media_folder`.
 - The CREATE benchmark: :mod:`optsg.data.inputs.create_input` (annotations by video id).
@@ -91,7 +91,7 @@ def open_inputs(
     limit: int | None = None,
     part: CorpusPart | None = None,
 ) -> Inputs:
-    """Open a folder of videos and images, or WebDataset shards.
+    """Open a folder of videos and images, WebDataset shards, or a data set.
 
     Args:
         path: a folder, a ``.tar``, or a pattern of shards (``shards/{00000..00012}.tar``, ``shards/*.tar``); a ``.parquet`` or
@@ -104,7 +104,7 @@ def open_inputs(
 
     Raises:
         InputError: missing, empty or ambiguous input, or a metadata table that cannot be used.
-        ConfigError: ``limit`` below 1.
+        ConfigError: ``limit`` below 1, or ``options`` about a table or a column of media where there is none.
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit is {limit}, expected 1 or more")
@@ -118,8 +118,8 @@ def open_listing(
     """The same, for whoever knows videos by their paths: several items may have one id. Errors as :func:`open_inputs`.
 
     Args:
-        needs_title: asked with the source of a file in a folder before its ``NAME.info.json`` is read; where it says no, the
-            item has neither title nor tags. An archive's have some hundred kilobytes each.
+        needs_title: asked with the source of a file in a folder before the files beside it are read; where it says no, the
+            item has neither title nor tags. An archive's ``.info.json`` have some hundred kilobytes each.
     """
     return _open(path, metadata, MetadataOptions(), needs_title)
 

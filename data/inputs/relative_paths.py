@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import unicodedata
+from pathlib import PurePosixPath
 
 from ..errors import InputError
 
@@ -29,6 +30,11 @@ def inside(name: str, *, folder: str = "") -> str:
 def is_hidden(path: str) -> bool:
     """Whether the file or one of its folders begins with a dot."""
     return any(part.startswith(".") and part not in (".", "..") for part in path.split("/"))
+
+
+def without_suffix(path: str) -> str:
+    """A path without the last suffix of its name."""
+    return str(PurePosixPath(path).with_suffix(""))
 
 
 def printable(text: str) -> str:

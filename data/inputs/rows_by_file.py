@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..errors import InputError
-from ..sidecars.spellings import unicode_forms
+from ..sidecars.file_names import unicode_forms
 from ..tags import unique_tags
 from .media_folder import MediaFolder
 from .metadata.columns import FILE_NAME, MetadataOptions

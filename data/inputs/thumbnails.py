@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from pathlib import PurePosixPath
 
 from ..media import MediaKind
 from .files_by_stem import PathList
+from .relative_paths import without_suffix
 
 KindOf = Callable[[str], MediaKind | None]
 
@@ -33,10 +33,10 @@ def part_thumbnails(media: PathList, has_sidecar: Callable[[str], bool], kind_of
 
 
 def _has_video(media: PathList, path: str, has_sidecar: Callable[[str], bool], kind_of: KindOf) -> bool:
-    base = _without_suffix(path)
+    base = without_suffix(path)
     if kind_of(base) == "video" and _first_from(media, base) == base:
         return True
-    shorter = _without_suffix(base)
+    shorter = without_suffix(base)
     bases = [base, shorter] if shorter != base and has_sidecar(shorter) else [base]
     return any(_video_of(media, one, kind_of) for one in bases)
 
@@ -48,7 +48,7 @@ def _video_of(media: PathList, base: str, kind_of: KindOf) -> bool:
         name = media[number]
         if not name.startswith(start):
             return False
-        if kind_of(name) == "video" and _without_suffix(name) == base:
+        if kind_of(name) == "video" and without_suffix(name) == base:
             return True
     return False
 
@@ -60,7 +60,3 @@ def _position(media: PathList, path: str) -> int:
 def _first_from(media: PathList, path: str) -> str | None:
     position = _position(media, path)
     return media[position] if position < len(media) else None
-
-
-def _without_suffix(path: str) -> str:
-    return str(PurePosixPath(path).with_suffix(""))

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from ..errors import InputError, RunError
 from ..foreign.json_reader import read_bounded
 from ..whole_files import keep_owner_and_mode, whole_file
+from .file_names import as_spelt
 from .json_file import is_title_in_json, read_json_tags
-from .spellings import as_spelt
 from .text import read_text_tags
 
 Values = dict[str, object]

@@ -25,7 +25,7 @@ from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...train.config import RunConfig
 from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress
-from ...train.run.plan import differences
+from ...train.run.plan import LABELS, differences
 from ...train.run_files import CONFIG
 from .invocation import Invocation
 from .one_run import BUSY, Job, RunBusy, lock_run
@@ -260,6 +260,12 @@ def _check_configuration(run: PlannedRun, folder: Path) -> None:
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
         raise RunError(
             f"{folder} was trained with {name}={have}, the grid wants {name}={want}{more}; "
+            "remove the folder, or choose another --out"
+        )
+    began = found.store.get(LABELS)  # runs of earlier versions do not say
+    if began is not None and began != run.config.store[LABELS]:
+        raise RunError(
+            f"{folder} was trained on other videos, titles, tags or sets than {run.config.store['path']} has now; "
             "remove the folder, or choose another --out"
         )
 

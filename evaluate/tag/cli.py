@@ -58,7 +58,9 @@ Exit codes:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @run_option
 @untrained_options
-@click.option("--title", metavar="T", help="Title of the one file; else titles come from metadata and .info.json.")
+@click.option(
+    "--title", metavar="T", help="Title of the one file; else titles come from metadata and the files beside it."
+)
 @click.option(
     "--title-from-name/--no-title-from-name",
     "name_titles",
@@ -254,10 +256,18 @@ def _warn(sentence: str) -> None:
 
 
 def _check_usage(paths: tuple[Path, ...], *, title: str | None, metadata: Path | None) -> None:
-    if title is not None and (len(paths) > 1 or paths[0].is_dir() or paths[0].suffix.lower() == ".tar"):
+    if title is not None and (len(paths) > 1 or paths[0].is_dir() or _is_of_many(paths[0])):
         raise click.UsageError("--title is of one file; for more give titles by --metadata or NAME.info.json")
     if metadata is not None and not (len(paths) == 1 and paths[0].is_dir()):
         raise click.UsageError("--metadata is for one folder; a table may itself be given as PATH")
+
+
+def _is_of_many(path: Path) -> bool:
+    """Whether a file is one of many inputs: a shard or a table of their names."""
+    from ...data.inputs.media_folder import SHARD_SUFFIX
+    from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES
+
+    return path.suffix.lower() in (SHARD_SUFFIX, *TABLE_SUFFIXES)
 
 
 def _check_usage_of_out(

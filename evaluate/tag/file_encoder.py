@@ -282,7 +282,7 @@ _PASSED = Failure(id="", source="", stage="read", error="")
 
 
 def one_file(path: Path, title: str | None = None) -> TagRequest:
-    """The request for one video or image; ``title`` ``None`` takes that of the ``.info.json`` beside it.
+    """The request for one video or image; ``title`` ``None`` takes that of the files beside it.
 
     Raises:
         DecodeError: the file is not there, or not a video or image by its name.

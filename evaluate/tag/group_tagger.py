@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from ...data.batching import Batch
+from ...data.batching import TENSORS, Batch
 from ...data.errors import RunError
 from ...data.predicted_tag import PredictedTag
 from ...data.word_pieces import MAX_TITLE_TOKENS
@@ -202,8 +202,7 @@ def filled_up(batch: Batch, *, frames: int, tokens: int) -> Batch:
 
 def first_rows(batch: Batch, count: int) -> Batch:
     """The batch without the rows that only fill it."""
-    names = ("frames", "frame_mask", "patches", "patch_mask", "title_tokens", "title_mask")
-    return replace(batch, **{name: getattr(batch, name)[:count] for name in names})
+    return replace(batch, **{name: getattr(batch, name)[:count] for name in TENSORS})
 
 
 Vector = NDArray[np.float32]

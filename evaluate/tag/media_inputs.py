@@ -27,6 +27,9 @@ MOST_VECTORS = 4096
 
 LARGEST_FEATURE = float(np.finfo(np.float16).max)
 
+UNKNOWN_DURATION = float("nan")
+"""Seconds of a video in memory, of which nobody says how long its last frame is shown; 0 is that of an image, whose tags have no segments."""
+
 
 @runtime_checkable
 class Readable(Protocol):
@@ -44,7 +47,7 @@ class Features:
     Attributes:
         frames: (M, frame_dim) of a video's frames, in their order; of more than a run samples, as many spread evenly.
         patches: (Q, patch_dim) of an image's patches; a video has none and an image no frames.
-        times: (M,) seconds of the frames, for evidence alone.
+        times: (M,) seconds of the frames, for evidence and segments alone.
     """
 
     frames: Any = None
@@ -60,7 +63,7 @@ def request_of(media: Media, title: str | None, files: FileEncoder, name: str) -
     """The request for one video or image.
 
     Args:
-        title: ``None`` takes that of the ``.info.json`` beside a file, and is empty for all else.
+        title: ``None`` takes that of the files beside a file, and is empty for all else.
         files: how pictures are made ready.
         name: of what has no path of its own.
 
@@ -131,7 +134,14 @@ def frames_ready(frames: NDArray[Any], how: Preparation) -> Prepared:
 
 def _prepared(kind: MediaKind, pixels: NDArray[np.uint8], *, times: NDArray[np.float32]) -> Prepared:
     return Prepared(
-        kind=kind, pixels=pixels, times=times, duration=0.0, thumbnail=b"", status="ok", note="", backend="in memory"
+        kind=kind,
+        pixels=pixels,
+        times=times,
+        duration=0.0 if kind == "image" else UNKNOWN_DURATION,
+        thumbnail=b"",
+        status="ok",
+        note="",
+        backend="in memory",
     )
 
 
@@ -161,7 +171,7 @@ def features_of(given: Features, title: str, files: FileEncoder, name: str) -> V
         split="none",
         source=name,
         kind="video" if is_video else "image",
-        duration=0.0,
+        duration=UNKNOWN_DURATION if is_video else 0.0,
         frames=values if is_video else values[:0],
         times=times,
         patches=values[:0] if is_video else values,

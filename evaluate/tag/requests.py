@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from ...data.errors import InputError
 from ...data.inputs import Inputs, expand_pattern, left_out_thumbnails, open_listing, skipped_files
 from ...data.inputs.file_titles import title_from_name
-from ...data.inputs.folder_input import FolderInput, read_sidecar
+from ...data.inputs.folder_input import FolderInput, read_sidecars
 from ...data.inputs.media_folder import SHARD_SUFFIX, SIDECAR_SUFFIX, left_out, media_kind
 from ...data.inputs.metadata.columns import FILE_NAME
 from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_metadata_table
 from ...data.inputs.metadata.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
+from ...data.sidecars.file_names import file_spellings, unicode_forms
 from ...data.sidecars.files import names_beside, read_beside
-from ...data.sidecars.spellings import spellings, unicode_forms
 
 if TYPE_CHECKING:
     from ...data.store.schema import VideoFeatures
@@ -53,7 +53,7 @@ class TagRequests:
     - a folder, also its sub-folders, as extraction reads it: metadata tables, yt-dlp sidecars, the annotations of CREATE;
     - a ``.tar`` shard, or a folder of them;
     - a ``.jsonl``, ``.csv`` or ``.parquet`` table whose ``file_name`` is relative to the table's folder;
-    - a video or image, with the ``.info.json`` beside it;
+    - a video or image, with the title that files beside it say (:func:`files_beside`);
     - a pattern with ``*``, ``?``, ``[…]`` or ``{…}`` for any of these.
 
     A path that cannot be used is a request with a failure. Memory holds the paths of one folder, and no more.
@@ -62,7 +62,7 @@ class TagRequests:
         paths: what to tag.
         title: of the one file that is to be tagged; ``None`` takes what the metadata says.
         metadata: a table for a folder, in place of what lies in it.
-        is_done: whether nobody wants to know more of the request with this path: its ``.info.json`` is then not read.
+        is_done: whether nobody wants to know more of the request with this path: files beside it are then not read.
         warn: told in a sentence each which files are skipped, and how many thumbnails are left out.
         name_titles: whether files without a title have that of their names (:mod:`optsg.data.inputs.file_titles`); ``None`` is where
             no metadata names any title.
@@ -100,7 +100,7 @@ class TagRequests:
                 yield from self._of_path(Path(one))
 
     def check(self) -> None:
-        """Refuses paths of which none can be used, before a model is loaded for them.
+        """Refuses paths of which none can be used, and one title for several files, before a model is loaded for them.
 
         Raises:
             InputError: the reason of the first.
@@ -108,7 +108,12 @@ class TagRequests:
         first: str | None = None
         for path in self._paths:
             try:
-                if any(Path(one).exists() for one in _expand(path)):
+                found = _expand(path)
+                if self._title is not None and len(found) > 1:
+                    raise InputError(
+                        f"{path} stands for {len(found):,} files, and a title is of one; give them titles by metadata"
+                    )
+                if any(Path(one).exists() for one in found):
                     return
                 first = first or f"{path}: there is no such file"
             except InputError as error:
@@ -216,8 +221,7 @@ def _file(path: Path, title: str | None) -> TagRequest:
     values: dict[str, object] = {}
     if media_kind(path.name) is not None and title is None:
         try:
-            for sidecar in _info_files(path):
-                values |= read_sidecar(sidecar) if sidecar.is_file() else {}
+            values = read_sidecars(sidecar for sidecar in _info_files(path) if sidecar.is_file())
             values = values or read_beside([one for one in _of_other_tools(path) if one.is_file()])
         except InputError as error:
             return _failed(path, f"{path}: {error}")
@@ -236,7 +240,7 @@ def _info_files(path: Path) -> list[Path]:
 
 
 def _of_other_tools(path: Path) -> list[Path]:
-    return [path.with_name(spelt) for name in names_beside(path.name) for spelt in spellings(name)]
+    return [path.with_name(spelt) for name in names_beside(path.name) for spelt in file_spellings(name)]
 
 
 def _request(path: Path, record: Record) -> TagRequest:

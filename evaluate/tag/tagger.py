@@ -141,7 +141,7 @@ class Tagger(ModelHubMixin):
         Args:
             media: a path, bytes, a file open for reading bytes, a PIL image, an array of frames (T, H, W, 3), or
                 :class:`Features`.
-            title: its title; ``None`` takes that of the ``.info.json`` beside a file, where there is one.
+            title: its title; ``None`` takes that of the files beside it, ``.info.json`` and others, where one has any.
             pin: tags that it has; others follow from them.
             forbid: tags that it does not have.
 

@@ -23,7 +23,7 @@ from tokenizers import Encoding, Tokenizer  # noqa: E402
 from torch import Tensor  # noqa: E402
 from transformers import AutoModel, AutoTokenizer  # noqa: E402
 
-from ...data.errors import EncoderError, reason_of  # noqa: E402, reason_of
+from ...data.errors import EncoderError, reason_of  # noqa: E402
 from ...data.store.schema import TextModelTables  # noqa: E402
 from ...data.tags import NIL_TEXT  # noqa: E402
 from ...data.word_pieces import MAX_TAG_TOKENS, TitleTokenizer  # noqa: E402

@@ -254,6 +254,27 @@ def test_a_dry_run_shows_what_would_be_read_and_writes_nothing(videos: Path, tmp
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--out", "feats.tar"), "error: --out feats.tar is not the name of a feature store"),
+        (("--out", "new.h5", "--workers", "0"), "error: --workers 0 is out of range; expected 1 or more"),
+        (("--out", "there.h5"), "there.h5 exists: only inputs that it does not hold would be read"),
+        (("--out", "there.h5", "--overwrite"), "there.h5 would be replaced"),
+    ],
+)
+def test_a_dry_run_says_what_would_become_of_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], expected: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").touch()
+    (tmp_path / "there.h5").touch()
+    result = run("in", *options, "--dry-run")
+    assert result.output.splitlines()[-1].startswith(expected)
+    assert (result.exit_code, expected.startswith("error")) in ((0, False), (1, True))
+
+
 def test_a_dry_run_counts_a_tag_in_all_its_spellings(videos: Path, tmp_path: Path) -> None:
     rows = ["file_name,tags", "a.mp4,VLOG", 'b.mp4,"vlog, Cat"', 'c.mp4,"vlog, cat"', "broken.mp4,dog"]
     (videos / "metadata.csv").write_text("\n".join(rows))

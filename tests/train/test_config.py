@@ -7,8 +7,10 @@ import json
 import re
 
 import pytest
+import torch
 from optsg.data.errors import ConfigError
 from optsg.train.config import (
+    MOST_SEED,
     SIZES,
     InputConfig,
     ModelConfig,
@@ -69,11 +71,23 @@ def test_settings_are_parsed_by_type_and_applied_together() -> None:
         ("false_negatives=drop", "false_negatives=drop is out of range; expected mask or keep"),
         ("learning_rate=fast", "learning_rate=fast is not a number; expected float"),
         ("frozen_title_layers=7", "frozen_title_layers=7 is out of range; expected -1 to title_layers=6"),
+        ("seed=-1", "seed=-1 is out of range; expected 0 to 10,000,000,000,000"),
+        ("seed=20000000000000", "seed=20000000000000 is out of range; expected 0 to 10,000,000,000,000"),
+        ("learning_rate=inf", "learning_rate=inf is out of range; expected more than 0"),
+        ("pretrained_learning_rate=-1", "pretrained_learning_rate=-1.0 is out of range; expected at least 0"),
+        ("weight_decay=nan", "weight_decay=nan is out of range; expected at least 0"),
+        ("state_seconds=-1", "state_seconds=-1.0 is out of range; expected at least 0"),
+        ("patience=-1", "patience=-1 is out of range; expected at least 0"),
+        ("validate_every=-1", "validate_every=-1 is out of range; expected at least 0"),
     ],
 )
 def test_impossible_settings(setting: str, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         apply_settings(ModelConfig(), TrainingConfig(), [setting])
+
+
+def test_steps_of_the_largest_seed_can_be_seeded() -> None:
+    torch.manual_seed(MOST_SEED * 1_000_003 + (7 << 40) + (99 << 52))
 
 
 def test_epochs_fit_the_store() -> None:

@@ -76,7 +76,7 @@ def state_progress(state: Path) -> str:
     """The text that :func:`write_state` was given; only the file's header is read.
 
     Raises:
-        StateDamaged: there is none.
+        StateDamaged: there is none, or the file cannot be read.
     """
     try:
         check_is_file(state)

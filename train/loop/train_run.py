@@ -100,7 +100,8 @@ def train_run(
 
     Raises:
         ConfigError: its system is another class, or cannot be imported.
-        RunError: there is nothing to resume, or the run's store is not what it was.
+        RunError: there is nothing to resume, the run's store is not what it was, or the training diverges.
+        StoreError: the store is not there, or damaged.
         TrainingInterrupted: it was asked to stop; that has been said.
         MainProcessFailed: as in :class:`optsg.train.loop.processes.Processes`.
     """

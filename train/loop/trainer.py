@@ -69,7 +69,7 @@ class Trainer:
     Args:
         run: the run folder; it holds the configuration already.
         report: called after every step with the number of steps done and the losses.
-        announce: called with one line for people after every validation.
+        announce: called with one line for people, after every validation among others.
         allow_systems: classes, ``MODULE:CLASS``, that the run's system may be.
     """
 
@@ -152,6 +152,8 @@ class Trainer:
 
         Raises:
             TrainingInterrupted: by Ctrl-C or SIGTERM, after the state was saved.
+            DivergedError: a loss is no finite number.
+            RunError: a state cannot be gone on from, or a file cannot be written.
         """
         progress = (self._restore() if resume else None) or TrainingProgress()
         if progress.finished:

@@ -1,6 +1,6 @@
 """A linear probe on frozen summaries: ridge regression to the training tags, in closed form.
 
-Legend: I training videos, B videos, K training tags, W width of a summary.
+Legend: B videos, K training tags, W width of a summary, A examples that come after training.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ class LinearProbe:
         it, that of another the difference of its tags.
 
         Args:
-            vectors: (I, W) summaries.
-            tags: (I, K') multi-hot, the K' − K tags that the probe does not know last.
-            had: (I, K') tags that it has learned of these videos before.
-            fresh: (I,) videos that it has not seen.
+            vectors: (A, W) summaries.
+            tags: (A, K') multi-hot, the K' − K tags that the probe does not know last.
+            had: (A, K') tags that it has learned of these videos before.
+            fresh: (A,) videos that it has not seen.
         """
         more = tags.shape[1] - self._weights.shape[1]
         weights, priors = np.pad(self._weights, ((0, 0), (0, more))), np.pad(self._priors, (0, more))
@@ -87,7 +87,7 @@ class LinearProbe:
             rows = slice(start, start + AT_ONCE)
             before = np.where(fresh[rows, None], priors + wide[rows] @ weights, had[rows].toarray())
             learned += gain[:, rows] @ (tags[rows].toarray() - before)
-        return LinearProbe(self._mean, priors, learned.astype(np.float32), self._scatter)
+        return LinearProbe(self._mean, priors, learned.astype(np.float32), scatter.astype(np.float32))
 
     def score(self, summary: Summary) -> Scores:
         """(B, K)."""

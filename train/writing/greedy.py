@@ -64,7 +64,7 @@ def greedy_decode(
 ) -> WrittenTokens:
     """Writes the likeliest token at each place until every video has ended.
 
-    Whenever half of the videos have ended, the others go on alone. A tag that has not ended at the longest length is dropped.
+    Whenever half of the videos have ended, the others go on alone, but for batches of few videos. A tag that has not ended at the longest length is dropped.
 
     Args:
         prompts: (B, N, E) in the order in which tags are wanted; ``None`` for a decoder without prompts, which writes
@@ -72,7 +72,7 @@ def greedy_decode(
         features: F (B, S, D) with mask (B, S).
         nil_bias: taken off the logit of [NIL]; more of it, more tags. Probabilities are reported without it.
         eos_bias: taken off the logit of the end mark, likewise.
-        output: hidden states (B, 1, D) to scores (B, 1, V); the decoder's own output without it.
+        output: hidden states (B, X, D) to scores (B, X, V); the decoder's own output without it.
         steering: limits what may be written; probabilities are reported without it.
         use_cache: whether keys and values of earlier positions are kept; the result is the same.
     """

@@ -14,7 +14,7 @@ from ..metadata.class_names import class_names, with_class_names
 from ..metadata.columns import FILE_NAME, ColumnMap, MetadataOptions, column_name
 from ..metadata.records import id_or, parse_record
 from ..metadata.tag_cells import describe
-from ..relative_paths import inside, printable
+from ..relative_paths import inside, printable, without_suffix
 from ..splits import choose_split, named_split
 from .dataset_files import DatasetFile
 from .media_column import (
@@ -133,7 +133,7 @@ class DatasetInput:
         if name in self._names_of_many:
             name = None
         place = f"{table.file.name}/{number if name is None else name}"
-        default = f"{_without_suffix(table.file.name)}/{number}" if name is None else _without_suffix(name)
+        default = f"{without_suffix(table.file.name)}/{number}" if name is None else without_suffix(name)
         try:
             payload = _payload(media, values, table.file.folder)
             record = parse_record(values, self._options.tag_separator)
@@ -173,10 +173,6 @@ def file_name_of(media: object, values: Mapping[str, object]) -> str | None:
         return printable(inside(found))
     except InputError:
         return printable(PurePosixPath(found.replace("\\", "/")).name) or None
-
-
-def _without_suffix(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _payload(media: object, values: Mapping[str, object], folder: Path) -> Payload:

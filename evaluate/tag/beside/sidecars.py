@@ -9,9 +9,9 @@ from pathlib import Path, PurePath
 from ....data.errors import InputError
 from ....data.inputs.media_folder import media_kind
 from ....data.media import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from ....data.sidecars.file_names import as_spelt
 from ....data.sidecars.files import update_file
 from ....data.sidecars.json_file import merged_json_tags
-from ....data.sidecars.spellings import as_spelt
 from ....data.sidecars.text import merged_text_tags
 from ....data.tag_hierarchy import find_separator
 from ..tagged_file import TaggedFile

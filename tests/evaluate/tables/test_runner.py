@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -57,6 +59,25 @@ def test_a_lost_evaluation_is_made_again_without_training(plan: Callable[..., Pl
     assert [line.split()[3] for line in train(grid, finished)[1]] == ["asy-seed-0:"]
     assert states(grid, finished) == ["finished", "finished"]
     assert (finished.asked.runs / "asy-seed-0" / "log.jsonl").read_text() == log
+
+
+def test_a_run_on_a_store_that_was_corrected_is_none_of_the_table(plan: Callable[..., Plan], finished: Work) -> None:
+    folder = finished.asked.runs / "bin-seed-0"
+    written = (folder / "config.json").read_text(encoding="utf-8")
+    config = json.loads(written)
+    feats = config["store"]["path"]
+    for labels, said in (
+        ("sha256:0", f"{folder} was trained on other videos, titles, tags or sets than {feats} has now"),
+        (None, ""),
+    ):
+        config["store"]["labels"] = labels
+        (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        if said:
+            with pytest.raises(RunError, match=f"^{re.escape(said)}; remove the folder, or choose another --out$"):
+                states(plan("epochs=1"), finished)
+        else:
+            assert states(plan("epochs=1"), finished)[0] == "finished", "earlier versions did not say"
+    (folder / "config.json").write_text(written, encoding="utf-8")
 
 
 def test_a_run_of_other_settings_is_an_error_that_names_one(plan: Callable[..., Plan], finished: Work) -> None:

@@ -309,6 +309,8 @@ def test_segments_in_a_table_that_is_gone_on_with(run, unseen, tmp_path):
 def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
     for options in (
         ("a.mp4", "b.mp4", "--title", "t"),
+        ("list.CSV", "--title", "t"),
+        ("shard.tar", "--title", "t"),
         ("a.mp4", "--format", "csv"),
         ("a.mp4", "--metadata", "m.csv"),
         ("a.mp4", "--overwrite"),
@@ -318,6 +320,17 @@ def test_options_that_do_not_go_together_are_usage_errors(tmp_path):
         ("a.mp4", "--untrained", "--segments"),
     ):
         assert optsg_tag(*options).exit_code == 2
+
+
+def test_a_title_is_not_that_of_all_files_of_a_pattern(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    result = optsg_tag(tmp_path / "*.png", "--title", "t", "--run", tmp_path)
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: {tmp_path / '*.png'} stands for 2 files, and a title is of one; give them titles by metadata\n",
+    )
+    assert "stands for" not in optsg_tag(tmp_path / "a*.png", "--title", "t", "--run", tmp_path).stderr
 
 
 @pytest.mark.parametrize("options", [("metadata.jsonl", "--format", "hf"), ("metadata.parquet",)])

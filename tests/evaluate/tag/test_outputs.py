@@ -18,7 +18,6 @@ from optsg.data.errors import RunError
 from optsg.data.inputs import folder_input
 from optsg.data.inputs.folder_input import read_sidecar
 from optsg.data.media import MediaItem
-from optsg.evaluate.tag import requests
 from optsg.evaluate.tag.outputs.output import open_output
 from optsg.evaluate.tag.requests import TagRequests
 from optsg.evaluate.tag.tag_files import tag_files
@@ -410,8 +409,7 @@ def test_of_what_is_done_no_info_json_is_read_again(folder, tmp_path, monkeypatc
         names.append(path.name)
         return read_sidecar(path)
 
-    for module in (folder_input, requests):
-        monkeypatch.setattr(module, "read_sidecar", read)
+    monkeypatch.setattr(folder_input, "read_sidecar", read)
     for done in (0, 30):
         names.clear()
         counts = run_all(tmp_path / pattern, tmp_path / "out.jsonl", FakeTagger())

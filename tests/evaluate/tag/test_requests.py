@@ -6,6 +6,7 @@ import io
 import tarfile
 from pathlib import Path
 
+from optsg.data.media import MediaItem
 from optsg.evaluate.tag.requests import TagRequests
 
 
@@ -40,3 +41,13 @@ def test_members_of_a_shard_are_counted_once_it_is_read(tmp_path: Path) -> None:
             f"1 picture beside a video of its name is left out in {shard}: thumbnails",
         ],
     )
+
+
+def test_a_file_alone_has_the_title_that_it_has_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "a.info.json").write_text('{"title": "a cat"}', encoding="utf-8")
+    (tmp_path / "a.png.info.json").write_text('{"title": null, "tags": ["cat"]}', encoding="utf-8")
+    for path in (tmp_path, tmp_path / "a.png"):
+        (request,) = TagRequests([path])
+        assert isinstance(request.item, MediaItem)
+        assert request.item.title == "a cat"

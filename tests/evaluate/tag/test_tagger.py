@@ -95,6 +95,17 @@ def test_times_that_are_none_are_refused(run, times):
         tagger.tag(optsg.Features(frames=frames, times=times))
 
 
+def test_tags_of_frames_in_memory_hold_for_a_while_as_those_of_a_file_do(run):
+    tagger = optsg.Tagger.from_pretrained(run, device="cpu", segments=True)
+    vectors = np.random.default_rng(0).normal(size=(3, tagger._files.files.frame_dim))
+    array = np.full((3, 30, 40, 3), COLOURS["red"], np.uint8)
+    for media, seconds in ((optsg.Features(frames=vectors, times=[0, 2, 4]), 6.0), (array, 1.5)):
+        spans = [span for tag in tagger.tag(media, title="a square") for span in tag.segments]
+        assert spans
+        assert all(0 <= span.start < span.end <= seconds for span in spans)
+    assert all(tag.segments == () for tag in tagger.tag(Image.new("RGB", (64, 20), COLOURS["red"])))
+
+
 def test_titles_hold_what_can_be_written(run, picture):
     tagger = optsg.Tagger.from_pretrained(run, device="cpu", workers=1)
     frames = np.ones((2, tagger._files.files.frame_dim))

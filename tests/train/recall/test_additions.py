@@ -71,6 +71,18 @@ def test_the_probe_learns_examples_as_if_it_had_been_fitted_to_them(
     assert found[:, 4].any()
 
 
+def test_the_probe_learns_examples_in_two_steps_as_in_one(
+    world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    vectors, tags, more, more_tags = world
+    none, fresh = csr_array(np.zeros_like(more_tags)), np.ones(8, np.bool_)
+    probe = probe_of(vectors, tags)
+    once = probe.with_examples(more, csr_array(more_tags), none, fresh)
+    for rows in (slice(0, 5), slice(5, 8)):
+        probe = probe.with_examples(more[rows], csr_array(more_tags[rows]), none[rows, :], fresh[rows])
+    assert probe.score(summary_of(more)) == pytest.approx(once.score(summary_of(more)), abs=1e-5)
+
+
 def test_a_probe_without_its_scatter_knows_nothing_of_new_tags(
     world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
 ) -> None:

@@ -306,7 +306,7 @@ def test_a_source_that_cannot_be_used(world: Path, pretrained: Callable[[str], P
 def test_resuming_takes_no_init_from() -> None:
     result = train("--run", "runs/a", "--resume", "--init-from", "runs/b")
     assert result.exit_code == 2
-    assert "leave --feats, --init-from, --system, --set and --seed out" in result.output
+    assert "leave --feats, --init-from, --system, --size, --set and --seed out" in result.output
 
 
 def test_words_of_two_corpora_are_told_by_their_text(tmp_path: Path) -> None:

@@ -91,10 +91,11 @@ def test_an_unknown_system_is_one_sentence_that_lists_the_known_ones(feats: Path
         find_system("bim")
 
 
-def test_resuming_takes_no_system() -> None:
-    result = train("--run", "runs/a", "--resume", "--system", "bin")
+@pytest.mark.parametrize("option", [("--system", "bin"), ("--size", "base")])
+def test_resuming_takes_no_system_and_no_size(option: tuple[str, str]) -> None:
+    result = train("--run", "runs/a", "--resume", *option)
     assert result.exit_code == 2
-    assert "leave --feats, --init-from, --system, --set and --seed out" in result.output
+    assert "leave --feats, --init-from, --system, --size, --set and --seed out" in result.output
 
 
 def test_help_lists_the_systems() -> None:

@@ -11,7 +11,7 @@ def unicode_forms(name: str) -> list[str]:
     return list(dict.fromkeys([name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)]))
 
 
-def spellings(name: str) -> list[str]:
+def file_spellings(name: str) -> list[str]:
     """A name in all Unicode forms, and with its suffix in upper case, as cameras and cards write it; the name itself first."""
     stem, dot, suffix = name.rpartition(".")
     return [form for cased in dict.fromkeys([name, stem + dot + suffix.upper()]) for form in unicode_forms(cased)]
@@ -19,4 +19,4 @@ def spellings(name: str) -> list[str]:
 
 def as_spelt(path: Path) -> Path:
     """The file of that name in the spelling that is there, or the path itself where there is none."""
-    return next((one for one in map(path.with_name, spellings(path.name)) if one.is_file()), path)
+    return next((one for one in map(path.with_name, file_spellings(path.name)) if one.is_file()), path)

@@ -8,7 +8,7 @@ import unicodedata
 import pytest
 from optsg.data.inputs import open_inputs
 from optsg.data.media import MediaItem
-from optsg.data.sidecars.spellings import as_spelt, spellings, unicode_forms
+from optsg.data.sidecars.file_names import as_spelt, file_spellings, unicode_forms
 from optsg.evaluate.tag.requests import TagRequests
 
 XMP = (
@@ -21,10 +21,10 @@ COMPOSED, DECOMPOSED = (unicodedata.normalize(form, "épée") for form in ("NFC"
 
 
 def test_a_name_comes_first_and_each_spelling_once():
-    assert spellings("a.xmp") == ["a.xmp", "a.XMP"]
-    assert spellings("A.XMP") == ["A.XMP"]
+    assert file_spellings("a.xmp") == ["a.xmp", "a.XMP"]
+    assert file_spellings("A.XMP") == ["A.XMP"]
     assert unicode_forms(DECOMPOSED) == [DECOMPOSED, COMPOSED]
-    assert set(spellings(f"{COMPOSED}.nfo")) == {
+    assert set(file_spellings(f"{COMPOSED}.nfo")) == {
         f"{name}.{suffix}" for name in (COMPOSED, DECOMPOSED) for suffix in ("nfo", "NFO")
     }
 
