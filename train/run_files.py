@@ -112,12 +112,20 @@ def find_store(run: Path, trained_on: Mapping[str, Any]) -> Path:
     beside = [folder / said.name for folder in (here.parent, here)]
     there: dict[Path, Path] = {}
     for path in (said, *around, *beside):
-        if path.exists():
+        if is_there(path):
             there.setdefault(path.resolve(), path)
     found = list(there.values())
     if len(found) > 1:
         found.sort(key=lambda path: not _is_own_store_at(path, trained_on))
     return found[0] if found else said
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something that can be seen at a path out of a file; a path that no system takes leads nowhere."""
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
 
 
 def is_own_store(store: FeatureStore, trained_on: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ...data.foreign.json_reader import number_of
 from ...data.tags import tag_key
 from ...train.confidence.calibration import Calibration, calibration_error
 from ...train.confidence.precision_curve import CurvePoint, PrecisionCurve
@@ -117,15 +118,21 @@ def read_confidence(
         calibration: of the run; not used where the scores were not calibrated yet.
 
     Raises:
-        KeyError, TypeError: it is no such document.
+        KeyError, TypeError, ValueError: it is no such document.
     """
     calibrated = document["ece"]["after"] is not None
     return Confidence(
         predicted=rate_items(items),
-        curve=[CurvePoint(**point) for point in document["precision_recall"]],
-        average_precision=float(document["average_precision"]),
+        curve=[_point(point) for point in document["precision_recall"]],
+        average_precision=number_of(document["average_precision"]),
         calibration=calibration if calibrated else None,
     )
+
+
+def _point(values: Mapping[str, Any]) -> CurvePoint:
+    for number in values.values():
+        number_of(number)
+    return CurvePoint(**values)
 
 
 def rate_items(items: Sequence[ItemPrediction]) -> RatedTags:

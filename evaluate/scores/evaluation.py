@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
+from ...data.foreign.json_reader import number_of
 from ...data.metrics import Scores, TagScore, per_tag_scores, score_predictions
 from ...data.tags import tag_key
 from ...data.whole_files import write_text
@@ -33,6 +34,14 @@ class Cost:
     device: str
     threads: int
     trained_parameters: int
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Cost:
+        """Raises KeyError, TypeError or ValueError for anything but what ``metrics.json`` has of it."""
+        cost = cls(**values)
+        for number in (cost.seconds, cost.tags_per_second, cost.threads, cost.trained_parameters):
+            number_of(number)
+        return cost
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from ...data.errors import RunError, StoreError
 from ...data.store import FeatureStore, open_store
 from ...data.store.schema import CORPUS, MADE_FROM, StoreHeader, encoder_identity
 from ...train.run.validation_share import AS_STORED, with_validation
-from ...train.run_files import find_store, is_own_store
+from ...train.run_files import find_store, is_own_store, is_there
 
 WIDTHS = {"frame_dim": "frame", "patch_dim": "patch"}
 """Header fields that the model's input layers are built for."""
@@ -39,7 +39,7 @@ def open_run_store(
     """
     expected = trained_header(trained_on)
     path = find_store(run, trained_on) if feats is None else feats
-    if feats is None and not path.exists():
+    if feats is None and not is_there(path):
         raise StoreError(
             f"the feature store that the run was trained on is not at {path} any more; say where it is with --feats PATH"
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...data.errors import ConfigError, RunError, StoreError, reason_of
+from ...data.errors import RunError, StoreError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, parse_json, read_json
 from ...data.store import FeatureStore
 from ...data.whole_files import write_text
@@ -19,7 +19,7 @@ from ...train.confidence.calibration import read_calibration
 from ...train.config import RunConfig
 from ...train.ranking.ranked_system import BAR
 from ...train.recall.additions import read_tags
-from ...train.run_files import CALIBRATION, CONFIG, LOG, RANKED_CALIBRATION
+from ...train.run_files import CALIBRATION, LOG, RANKED_CALIBRATION, read_config
 from ...train.systems.tuned_scalar import Decision, TunedScalar
 from ..options import find_evaluation
 from .confidence import Confidence, read_confidence
@@ -86,10 +86,7 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
     if not items:
         raise RunError(f"{folder / 'predictions.jsonl'} holds no videos; run optsg-eval again")
     table = read_tags(run)
-    try:
-        config = RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ConfigError) as error:
-        raise RunError(f"{run / CONFIG} cannot be read: {error}") from error
+    config = read_config(run)
     path = folder / "metrics.json"
     try:
         document: dict[str, Any] = read_json(path, finite=False)
@@ -101,9 +98,9 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
             system=config.system,
             decision=_decision(document),
             spellings=table.spelling_of,
-            cost=Cost(**document["cost"]) if "cost" in document else None,
+            cost=Cost.from_json(document["cost"]) if "cost" in document else None,
             confidence=_confidence(document, items, run),
-            options=document.get("options"),
+            options=_options(document),
             below=read_ranked_below(folder / RANKED_BELOW),
         )
     except (*JSON_DAMAGE, StopIteration) as error:
@@ -123,6 +120,15 @@ def _decision(document: dict[str, Any]) -> Decision:
         name=name, label=name.replace("_", " "), untuned=value, candidates=(value,), during_training=(value,)
     )
     return Decision(scalar=scalar, value=value)
+
+
+def _options(document: dict[str, Any]) -> dict[str, str] | None:
+    options = document.get("options")
+    if options is None:
+        return None
+    if not isinstance(options, dict) or not all(isinstance(value, str) for value in options.values()):
+        raise ValueError("its options are no texts")
+    return options
 
 
 def _confidence(document: dict[str, Any], items: list[ItemPrediction], run: Path) -> Confidence | None:

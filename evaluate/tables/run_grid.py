@@ -10,8 +10,7 @@ from pathlib import Path
 from ...data.errors import ConfigError, StoreError
 from ...data.media import Split
 from ...data.store import FeatureStore, open_store
-from ...train.config import RunConfig
-from ...train.run_files import CONFIG
+from ...train.run_files import CONFIG, read_config
 from ...train.systems.registry import find_system
 from .documents import write_tables
 from .invocation import Invocation
@@ -73,10 +72,9 @@ def _has_validation(store: FeatureStore) -> bool:
 
 
 def _system_of(run: Path) -> str:
-    try:
-        return RunConfig.from_json((run / CONFIG).read_text(encoding="utf-8")).system
-    except OSError as error:
-        raise ConfigError(f"--pretrained {run}: there is no run folder with a {CONFIG}") from error
+    if not (run / CONFIG).exists():
+        raise ConfigError(f"--pretrained {run}: there is no run folder with a {CONFIG}")
+    return read_config(run).system
 
 
 def _announce_plan(plan: Plan, states: Mapping[str, str], work: Work, announce: Announce) -> None:

@@ -20,13 +20,12 @@ from typing import Literal
 
 import torch
 
-from ...data.errors import ConfigError, RunError, reason_of
+from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, read_json
-from ...train.config import RunConfig
 from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress
 from ...train.run.plan import LABELS, differences
-from ...train.run_files import CONFIG
+from ...train.run_files import CONFIG, read_config
 from .invocation import Invocation
 from .one_run import BUSY, Job, RunBusy, lock_run
 from .plan import PlannedRun
@@ -251,9 +250,9 @@ def run_state(run: PlannedRun, runs: Path, splits: Sequence[str]) -> State:
 
 def _check_configuration(run: PlannedRun, folder: Path) -> None:
     try:
-        found = RunConfig.from_json((folder / CONFIG).read_text(encoding="utf-8"))
-    except ConfigError as error:
-        raise RunError(f"{folder / CONFIG}: {error}; remove the folder, or choose another --out") from error
+        found = read_config(folder)
+    except RunError as error:
+        raise RunError(f"{error}; remove the folder, or choose another --out") from error
     different = differences(found, run.config)
     if different:
         name, have, want = different[0]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from ...data.errors import RunError
-from ...data.foreign.json_reader import read_json
-from ..config import RunConfig
+from ...data.errors import RunError, reason_of
+from ...data.foreign.json_reader import JSON_DAMAGE, read_bounded, read_json
+from ...data.whole_files import write_text
 from ..recall.additions import read_tags
+from ..run_files import read_config
 from ..system_names import allowing, is_class_spelling
 
 CARD = "README.md"
@@ -29,11 +31,7 @@ def make_model_card(run: Path, *, license: str = "unknown") -> ModelCard:  # noq
     Raises:
         RunError: the run folder is not finished or damaged.
     """
-    try:
-        config = RunConfig.from_json((run / "config.json").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{run} cannot be read: {error}") from error
-    table = read_tags(run)
+    config, table = read_config(run), read_tags(run)
     header = config.store.get("header", {})
     data = ModelCardData(
         library_name="optsg",
@@ -67,13 +65,24 @@ def write_model_card(run: Path, *, license: str | None = None) -> bool:  # noqa:
     """
     path = run / CARD
     kept = "unknown"
-    if path.exists():
-        old = path.read_text(encoding="utf-8")
+    if os.path.lexists(path):
+        try:
+            old = read_bounded(path).decode()
+        except (OSError, ValueError):  # no text that was written here
+            return False
         if MARK not in old:
             return False
-        kept = str(ModelCard(old).data.get("license") or kept)
-    make_model_card(run, license=license or kept).save(path)
+        kept = _license_of(old) or kept
+    write_text(path, [str(make_model_card(run, license=license or kept))])
     return True
+
+
+def _license_of(card: str) -> str:
+    """The licence that a card names; ``""`` where it names none that can be read."""
+    try:
+        return str(ModelCard(card).data.get("license") or "")
+    except Exception:  # noqa: BLE001 - the YAML reader's own errors among them
+        return ""
 
 
 def _encoder(spec: Any) -> str:
@@ -89,8 +98,13 @@ def _scores(run: Path) -> list[list[str]]:
         path = run / "eval" / split / "metrics.json"
         if not path.is_file():
             continue
-        values = read_json(path, finite=False)
-        label, example = values["label_based"], values["example_based"]
-        scores = (label["full"]["f1"], label["rare"]["f1"], label["common"]["f1"], example["f1"])
-        rows.append([split, f"{values['items']:,}", *(f"{score:.3f}" for score in scores)])
+        try:
+            values = read_json(path, finite=False)
+            label, example = values["label_based"], values["example_based"]
+            scores = (label["full"]["f1"], label["rare"]["f1"], label["common"]["f1"], example["f1"])
+            rows.append([split, f"{values['items']:,}", *(f"{score:.3f}" for score in scores)])
+        except JSON_DAMAGE as error:
+            raise RunError(
+                f"{path} cannot be read ({reason_of(error)}); make it again with: optsg-eval --run {run} --split {split}"
+            ) from error
     return rows
