@@ -16,7 +16,7 @@ from ..progress import progress_bar
 
 if TYPE_CHECKING:
     from ...data.media import Split
-    from ...train.run.remembering import Remembered
+    from ...train.run.remembering import AddedExamples
 
 EXAMPLES = """\b
 Examples:
@@ -76,7 +76,7 @@ def add(run: Path, feats: Path, split: Split | None, quiet: bool, verbose: bool)
             click.echo("\n".join(_said(done, folder, feats, time.monotonic() - started)))
 
 
-def _said(done: Remembered, run: Path, feats: Path, seconds: float) -> list[str]:
+def _said(done: AddedExamples, run: Path, feats: Path, seconds: float) -> list[str]:
     left_out = [
         (done.known, "remembered with the same tags already"),
         (done.untagged, "without tags"),

@@ -53,7 +53,7 @@ from .processes import Processes
 from .saved_states import StateSaver, TrainingProgress, find_sound_state, finish_state, read_progress
 from .validation import Rank, Validator
 
-VALIDATIONS = 12
+DEFAULT_VALIDATIONS = 12
 """How many validations a run has whose configuration leaves it open, as version 0.1.0 did."""
 
 
@@ -96,7 +96,7 @@ class Trainer:
         self.steps_per_epoch = -(-len(self._rows) // self.training.batch_size)
         self.epochs = self.training.epochs or default_epochs(config.size, len(self._rows), self.training.batch_size)
         self.total_steps = self.epochs * self.steps_per_epoch
-        self.validate_every = self.training.validate_every or max(1, self.epochs // VALIDATIONS)
+        self.validate_every = self.training.validate_every or max(1, self.epochs // DEFAULT_VALIDATIONS)
         self.system = start_system(store, config, tag_table, tokenizer, allow_systems)
         if config.init_from is not None:
             load_start(self.system.model, run)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..recall.source import Scores, highest
+from ..recall.source import Floats, Scores, highest
 
 PROPOSED = 30
 """Tags of a video that each source proposes, its best ones."""
@@ -74,7 +74,7 @@ def make_pairs(scores: Mapping[str, Scores], counts: NDArray[np.int64]) -> Pairs
     return Pairs(videos=videos, columns=columns, features=np.stack(features, axis=1, dtype=np.float32))
 
 
-def _ranks(values: Scores, best: NDArray[np.int64]) -> NDArray[np.float32]:
+def _ranks(values: Floats, best: NDArray[np.int64]) -> NDArray[np.float32]:
     """(B, K) place of each tag in its video's order, from 0; :data:`RANKED` where it is further behind."""
     ranks = np.full(values.shape, RANKED, np.float32)
     np.put_along_axis(ranks, best, np.broadcast_to(np.arange(best.shape[1], dtype=np.float32), best.shape), axis=1)

@@ -24,7 +24,7 @@ from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
 from ...data.tag_table import TagRow, TagTable
 from ...data.whole_files import json_text
 from ..run_files import ADDITIONS, TAG_TABLE, load_tensors, save_tensors
-from .source import Scores
+from .source import Floats
 from .tag_rows import row_tensors, rows_of_tensors, tag_rows
 
 KEY = "additions"
@@ -63,7 +63,7 @@ class Additions:
     ids: tuple[str, ...]
     rows: tuple[TagRow, ...]
     embeddings: NDArray[np.float32]
-    vectors: Scores
+    vectors: Floats
     tags: csr_array
     had: csr_array
     fresh: NDArray[np.bool_]
@@ -109,7 +109,7 @@ class Additions:
         self,
         source: str,
         ids: Sequence[str],
-        vectors: Scores,
+        vectors: Floats,
         tags: Sequence[Sequence[int]],
         had: Sequence[Sequence[int] | None],
         rows: Sequence[TagRow],

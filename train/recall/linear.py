@@ -15,7 +15,7 @@ from scipy.linalg import solve
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from .source import Scores, Summary, product
+from .source import Floats, Scores, Summary, product
 
 RIDGE = 0.5
 """λ beside a video's summary, whose length is about 1.5: what a tag's weights may cost."""
@@ -37,11 +37,11 @@ class LinearProbe:
 
     name: ClassVar[str] = "linear"
 
-    def __init__(self, mean: Scores, priors: Scores, weights: Scores, scatter: Scores | None = None):
+    def __init__(self, mean: Floats, priors: Floats, weights: Floats, scatter: Floats | None = None):
         self._mean, self._priors, self._weights, self._scatter = mean, priors, weights, scatter
 
     @classmethod
-    def fit(cls, videos: Iterable[tuple[Scores, Scores]], ridge: float = RIDGE) -> LinearProbe:
+    def fit(cls, videos: Iterable[tuple[Floats, Floats]], ridge: float = RIDGE) -> LinearProbe:
         """Reads the training videos once.
 
         Args:
@@ -63,7 +63,7 @@ class LinearProbe:
         kept = weights.astype(np.float16).astype(np.float32)
         return cls(mean.astype(np.float32), priors.astype(np.float32), kept, scatter.astype(np.float32))
 
-    def with_examples(self, vectors: Scores, tags: csr_array, had: csr_array, fresh: NDArray[np.bool_]) -> LinearProbe:
+    def with_examples(self, vectors: Floats, tags: csr_array, had: csr_array, fresh: NDArray[np.bool_]) -> LinearProbe:
         """The probe of all videos, in closed form (recursive least squares): only x̄ and ȳ stay as they were.
 
         A' = A + S'⁻¹ Uᵀ R, with S' = S + UᵀU over fresh examples. A fresh example's row of R is what A says wrong of
@@ -92,7 +92,7 @@ class LinearProbe:
     def score(self, summary: Summary) -> Scores:
         """(B, K)."""
         found = product(summary.vectors - self._mean, self._weights) + self._priors
-        positive: Scores = np.maximum(found, 0.0, dtype=np.float32)
+        positive: Floats = np.maximum(found, 0.0, dtype=np.float32)
         return positive
 
     @property

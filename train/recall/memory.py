@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from .neighbours import Cells, Half, Neighbours, Places, directions_of, sorted_by_cell
-from .source import Scores, Summary
+from .source import Floats, Scores, Summary
 from .tag_rows import row_tensors, rows_of_tensors
 
 NEIGHBOURS = 30
@@ -66,11 +66,11 @@ class Memory:
 
     name: ClassVar[str] = "memory"
 
-    def __init__(self, centre: Scores, parts: Sequence[Remembered]):
+    def __init__(self, centre: Floats, parts: Sequence[Remembered]):
         self._centre, self._parts = centre, tuple(parts)
 
     @classmethod
-    def of_videos(cls, vectors: Scores, tags: csr_array, ids: NDArray[np.int64] | None = None) -> Memory:
+    def of_videos(cls, vectors: Floats, tags: csr_array, ids: NDArray[np.int64] | None = None) -> Memory:
         """Keeps (I, W) summaries, in half precision, (I, K) tags and whose they are."""
         centre = vectors.mean(0)
         kept = _kept_directions(vectors - centre)
@@ -99,7 +99,7 @@ class Memory:
                 return part.tags[[int(found[-1])], :].indices.tolist()
         return None
 
-    def with_examples(self, vectors: Scores, tags: csr_array, ids: NDArray[np.int64]) -> Memory:
+    def with_examples(self, vectors: Floats, tags: csr_array, ids: NDArray[np.int64]) -> Memory:
         """With further videos, which take the places of those of the same name.
 
         Args:
@@ -123,7 +123,7 @@ class Memory:
         weights = np.zeros_like(cosines)
         np.put_along_axis(weights, nearest, votes, axis=1)
         ends = np.cumsum([0, *(places.shape[1] for _, places in found)])
-        cast: list[Scores] = [
+        cast: list[Floats] = [
             _votes_for_tags(weights[:, start:end], places, part.tags)
             for part, (_, places), start, end in zip(self._parts, found, ends[:-1], ends[1:], strict=True)
         ]
@@ -175,7 +175,7 @@ def _cells_of(tensors: Mapping[str, Tensor], vectors: Half) -> Cells | None:
     return cells
 
 
-def _votes_for_tags(votes: Scores, places: Places, tags: csr_array) -> Scores:
+def _votes_for_tags(votes: Floats, places: Places, tags: csr_array) -> Floats:
     """(B, K) of (B, N) votes of the videos at these places."""
     ends = np.arange(len(places) + 1) * places.shape[1]
     weights = csr_array((votes.ravel(), places.ravel(), ends), shape=(len(places), tags.shape[0]))
@@ -188,6 +188,6 @@ def id_digests(names: Sequence[str]) -> NDArray[np.int64]:
     return np.frombuffer(b"".join(digests), np.dtype("<i8")).astype(np.int64)
 
 
-def _kept_directions(vectors: Scores) -> Half:
+def _kept_directions(vectors: Floats) -> Half:
     """As they are kept, so that a run predicts the same before and after it is opened again."""
     return directions_of(vectors).astype(np.float16)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .source import Scores, highest, product
+from .source import Floats, highest, product
 
 Half = NDArray[np.float16]
 Places = NDArray[np.int64]
@@ -48,7 +48,7 @@ class Cells:
         ends: (L,) behind each cell's last vector.
     """
 
-    centres: Scores
+    centres: Floats
     ends: Places
 
     def check(self, vectors: Half) -> None:
@@ -59,7 +59,7 @@ class Cells:
         if (np.diff(starts) < 0).any():
             raise ValueError("the memory's cells are not in order")
 
-    def nearest(self, direction: Scores) -> Iterator[slice]:
+    def nearest(self, direction: Floats) -> Iterator[slice]:
         """The vectors of the cells nearest to (W,) a query, in the vectors' order."""
         count = min(PROBED, len(self.ends))
         near = np.argpartition(-(self.centres @ direction), count - 1)[:count]
@@ -82,7 +82,7 @@ class Neighbours:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def search(self, directions: Scores, count: int, kept: NDArray[np.bool_] | None = None) -> tuple[Scores, Places]:
+    def search(self, directions: Floats, count: int, kept: NDArray[np.bool_] | None = None) -> tuple[Floats, Places]:
         """Of every query the nearest vectors, nearest first.
 
         Args:
@@ -98,7 +98,7 @@ class Neighbours:
         found = [self._in_cells(self.cells, direction, count, kept) for direction in directions]
         return np.stack([cosines for cosines, _ in found]), np.stack([places for _, places in found])
 
-    def _among_all(self, directions: Scores, count: int, kept: NDArray[np.bool_] | None) -> tuple[Scores, Places]:
+    def _among_all(self, directions: Floats, count: int, kept: NDArray[np.bool_] | None) -> tuple[Floats, Places]:
         best = np.empty((len(directions), 0), np.float32), np.empty((len(directions), 0), np.int64)
         for start in range(0, len(self), BLOCK):
             cosines = product(directions, _in_32_bits(self.vectors[start : start + BLOCK]).T)
@@ -112,8 +112,8 @@ class Neighbours:
         return best
 
     def _in_cells(
-        self, cells: Cells, direction: Scores, count: int, kept: NDArray[np.bool_] | None
-    ) -> tuple[Scores, Places]:
+        self, cells: Cells, direction: Floats, count: int, kept: NDArray[np.bool_] | None
+    ) -> tuple[Floats, Places]:
         parts = list(cells.nearest(direction))
         places = np.concatenate([np.arange(part.start, part.stop) for part in parts])
         cosines = np.concatenate([_in_32_bits(self.vectors[part]) @ direction for part in parts])
@@ -143,13 +143,13 @@ def sorted_by_cell(vectors: Half, *, seed: int = 0) -> tuple[Places, Cells] | No
     return np.argsort(cell, kind="stable"), Cells(centres=centres, ends=ends.astype(np.int64))
 
 
-def directions_of(vectors: Scores) -> Scores:
+def directions_of(vectors: Floats) -> Floats:
     """Vectors of length 1; zero stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    directions: Scores = vectors / np.maximum(lengths, 1e-12)
+    directions: Floats = vectors / np.maximum(lengths, 1e-12)
     return directions
 
 
-def _in_32_bits(vectors: Half) -> Scores:
-    converted: Scores = torch.from_numpy(vectors).float().numpy()  # several times as fast as NumPy's astype
+def _in_32_bits(vectors: Half) -> Floats:
+    converted: Floats = torch.from_numpy(vectors).float().numpy()  # several times as fast as NumPy's astype
     return converted

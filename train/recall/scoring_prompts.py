@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from .source import Scores, Summary
+from .source import Floats, Scores, Summary
 
 Reading = Literal["nearest", "chosen"]
 """``nearest``: a tag is right if some prompt is near to it, each tag for itself. ``chosen``: every prompt that is in use
@@ -96,7 +96,7 @@ class ScoringPrompts:
         priors: (K,) each tag's share of the training videos.
     """
 
-    def __init__(self, network: PromptNetwork, centre: Scores, scale: float, embeddings: Scores, priors: Scores):
+    def __init__(self, network: PromptNetwork, centre: Floats, scale: float, embeddings: Floats, priors: Floats):
         self._network, self._centre, self._scale = network.eval(), centre, scale
         self._tags = F.normalize(torch.from_numpy(embeddings), dim=-1)
         later = prior_bias(network.reading, torch.from_numpy(priors))[len(network.bias) :]
@@ -123,16 +123,16 @@ class ScoringPrompts:
         inputs = torch.from_numpy((summary.vectors - self._centre) * self._scale)
         few = max(1, CHUNK // (PROMPTS * max(1, len(self._tags))))
         parts = [-torch.expm1(self._network(part, self._tags, self._bias)) for part in inputs.split(few)]
-        found: Scores = torch.cat(parts).numpy()
+        found: Floats = torch.cat(parts).numpy()
         return found
 
-    def of_tags(self, embeddings: Scores, priors: Scores) -> ScoringPrompts:
+    def of_tags(self, embeddings: Floats, priors: Floats) -> ScoringPrompts:
         """The same for (K', E) tags of shares (K',), those that it scores now first."""
         return ScoringPrompts(self._network, self._centre, self._scale, embeddings, priors)
 
     @classmethod
     def fit(
-        cls, reading: Reading, vectors: Scores, tags: csr_array, embeddings: Scores, *, seed: int = 0
+        cls, reading: Reading, vectors: Floats, tags: csr_array, embeddings: Floats, *, seed: int = 0
     ) -> ScoringPrompts:
         """Trained for at most :data:`EPOCHS` epochs and :data:`MOST_STEPS` steps.
 
@@ -143,9 +143,9 @@ class ScoringPrompts:
             embeddings: (K, E) of the tags.
             seed: of weights, dropout and what is drawn.
         """
-        centre: Scores = vectors.mean(0)
+        centre: Floats = vectors.mean(0)
         scale = float(1 / max((vectors - centre).std(), 1e-9))
-        priors: Scores = np.asarray(tags.sum(0) / len(vectors), np.float32).ravel()
+        priors: Floats = np.asarray(tags.sum(0) / len(vectors), np.float32).ravel()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = PromptNetwork(reading, vectors.shape[1], embeddings.shape[1], torch.from_numpy(priors))
@@ -164,7 +164,7 @@ class ScoringPrompts:
 
     @classmethod
     def from_tensors(
-        cls, reading: Reading, tensors: Mapping[str, Tensor], embeddings: Scores, priors: Scores
+        cls, reading: Reading, tensors: Mapping[str, Tensor], embeddings: Floats, priors: Floats
     ) -> ScoringPrompts | None:
         """What :meth:`tensors` gave; ``None`` where there is nothing of it.
 

@@ -13,7 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Scores = NDArray[np.float32]
+Floats = NDArray[np.float32]
+"""Vectors, weights, votes and whatever else is computed on the way."""
+
+Scores = Floats
+"""(B, K) what a source says of every tag of every video, each at least 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,23 +32,23 @@ class Summary:
     """
 
     titles: Sequence[Sequence[int]]
-    sentences: Scores
-    vectors: Scores
+    sentences: Floats
+    vectors: Floats
 
     def __len__(self) -> int:
         return len(self.titles)
 
 
-def product(left: Scores, right: Scores) -> Scores:
+def product(left: Floats, right: Floats) -> Floats:
     """(B, W) @ (W, K), by the threads that compute the model.
 
     NumPy has threads of its own, which would wait for work beside those.
     """
-    found: Scores = (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
+    found: Floats = (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
     return found
 
 
-def highest(values: Scores, count: int) -> NDArray[np.int64]:
+def highest(values: Floats, count: int) -> NDArray[np.int64]:
     """(B, at most ``count``) columns of the highest of (B, K) values, highest first, the first of equal ones first.
 
     Of many equal ones too: a partition alone takes any of those that are as high as the last one.
@@ -57,7 +61,7 @@ def highest(values: Scores, count: int) -> NDArray[np.int64]:
     return np.argsort(-values, axis=1, kind="stable")[:, :count]
 
 
-def _down_to(least: Scores, values: Scores, count: int) -> NDArray[np.int64]:
+def _down_to(least: Floats, values: Floats, count: int) -> NDArray[np.int64]:
     """(B, ``count``) columns of the values above the least one (B,) that counts, highest first, and the first that equal it."""
     found = np.empty((len(values), count), np.int64)
     for row, own in enumerate(values):

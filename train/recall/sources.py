@@ -27,7 +27,7 @@ from .linear import LinearProbe
 from .memory import Memory, id_digests
 from .scoring_prompts import READINGS, ScoringPrompts
 from .sentence_model import SentenceModel
-from .source import Scores, Source, Summary
+from .source import Floats, Scores, Source, Summary
 from .summary import BATCH, Summarizer
 from .tag_rows import tag_rows
 from .text_similarity import TextSimilarity
@@ -97,7 +97,7 @@ class RecallSources:
             ]
         )
 
-        def videos() -> Iterator[tuple[Scores, Scores]]:
+        def videos() -> Iterator[tuple[Floats, Floats]]:
             for start in range(0, len(rows), BATCH):
                 yield vectors[start : start + BATCH], tags[start : start + BATCH].toarray()
 
@@ -230,7 +230,7 @@ class RecallSources:
         return cls._of(summarizer, linear, memory, prompts, embeddings, tag_table, tokenizer)
 
 
-def shares_of(tag_table: TagTable, videos: int) -> Scores:
+def shares_of(tag_table: TagTable, videos: int) -> Floats:
     """(K,) each tag's share of so many videos, at most 1."""
     return np.minimum(tag_table.counts / max(1, videos), 1.0).astype(np.float32)
 

@@ -18,7 +18,7 @@ from ..config import Modality
 from .ngrams import Ngrams, title_words
 from .pictures import MeanPictures, Pictures
 from .sentence_model import SentenceModel
-from .source import Scores, Summary
+from .source import Floats, Summary
 
 PICTURE_WEIGHT = 0.5
 """Of the picture beside the title's two vectors, each of length 1."""
@@ -93,11 +93,11 @@ class Summarizer:
         titles = _titles(batch, self._specials - {unknown}, self._modality)
         return ["\n".join(map(self._tokenizer.spell, _split(pieces, unknown))) for pieces in titles]
 
-    def _sentences(self, batch: Batch) -> Scores:
+    def _sentences(self, batch: Batch) -> Floats:
         if self.sentence_model is None:
             return np.empty((len(batch), 0), np.float32)
         tokens, mask = batch.title_tokens.cpu(), batch.title_mask.cpu()
-        found: Scores = self.sentence_model.embed(tokens, mask, self._specials).numpy()
+        found: Floats = self.sentence_model.embed(tokens, mask, self._specials).numpy()
         return found
 
     @property

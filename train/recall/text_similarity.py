@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .neighbours import directions_of
-from .source import Scores, Summary, product
+from .source import Floats, Scores, Summary, product
 
 
 class TextSimilarity:
@@ -25,5 +25,5 @@ class TextSimilarity:
 
     def score(self, summary: Summary) -> Scores:
         """(B, K) in [0, 1]."""
-        similarity: Scores = np.maximum(product(summary.sentences, self._embeddings.T), 0.0)
+        similarity: Floats = np.maximum(product(summary.sentences, self._embeddings.T), 0.0)
         return similarity

@@ -32,8 +32,8 @@ Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remembered:
-    """What an addition did.
+class AddedExamples:
+    """How many examples and tags an addition brought, and what was left out of it.
 
     Attributes:
         videos: examples that were added.
@@ -66,7 +66,7 @@ def check_remembers(run: Path) -> RunConfig:
     return config
 
 
-def add_examples(run: Path, store: FeatureStore, rows: NDArray[np.int64], *, progress: Progress) -> Remembered:
+def add_examples(run: Path, store: FeatureStore, rows: NDArray[np.int64], *, progress: Progress) -> AddedExamples:
     """Adds videos of a store, which fits the run.
 
     Args:
@@ -84,7 +84,7 @@ def add_examples(run: Path, store: FeatureStore, rows: NDArray[np.int64], *, pro
             ids = [store.id(int(row)) for row in new.rows]
             found = (new.tags, new.had, new.tag_rows, new.embeddings(store))
             additions.with_round(str(store.path), ids, vectors, *found).save(run)
-    return Remembered(
+    return AddedExamples(
         videos=len(new.rows),
         replaced=sum(tags is not None for tags in new.had),
         known=new.known,
