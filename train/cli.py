@@ -18,7 +18,7 @@ from ..data.command_line import (
     quiet_and_verbose,
     size_option,
 )
-from .system_names import DEFAULT_SYSTEM, SYSTEM_NAMES, check_system_name
+from .system_names import DEFAULT_SYSTEM, SYSTEM_NAMES, WITHOUT_TRAINING, check_system_name
 
 EXAMPLES = """\b
 Examples:
@@ -39,7 +39,7 @@ Examples:
     "--system",
     metavar="NAME",
     help=f"What to train: {', '.join(SYSTEM_NAMES)}; one of an installed package; or a class of your own, MODULE:CLASS.  "
-    f"[default: {DEFAULT_SYSTEM}]",
+    f"[default: {DEFAULT_SYSTEM}; {WITHOUT_TRAINING} for a handful of videos]",
 )
 @allow_system_option
 @click.option(
