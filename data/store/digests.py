@@ -56,7 +56,7 @@ def text_digest(store: FeatureStore, name: str) -> str:
 def label_digest(store: FeatureStore, rows: NDArray[np.int64]) -> str:
     """``sha256:…`` of what is learned of videos beside their features: where they stand, their sets, titles in word pieces, tags.
 
-    It is the same where other videos or tags are added behind or between them: numbers of tags do not count.
+    It is the same where other videos are added behind them, and whatever other tags there are: numbers of tags do not count.
     """
     tags = b"".join(hashlib.sha256(key.encode("utf-8", "backslashreplace")).digest()[:8] for key in store.tag_keys)
     of_tag = np.frombuffer(tags, np.int64)

@@ -123,12 +123,15 @@ def test_a_row_that_is_mended_gives_its_tags_and_its_failure_goes(
     with open_store(out) as store:
         assert labels(store)[-1] == ("b", "", (), "none")
         assert [failure.id for failure in store.failures] == ["metadata.jsonl, line 2"]
+    assert extract(videos, out, *tiny)[-1] == f"{out}: nothing new, left as it was"
+    again = Path(shutil.copy2(out, tmp_path / "again.h5"))
     write(videos, *ROWS)
-    lines = extract(videos, out, *tiny)
-    assert lines[1] == "changed          1  corrected in the metadata: titles 1, tags 1, splits 1, mended rows 1"
-    with open_store(out) as store:
-        assert labels(store)[-1] == ("b", "Blue dog", ("dog", "animal"), "train")
-        assert store.failures == []
+    for path, options in ((out, []), (again, ["--retry-failed"])):
+        lines = extract(videos, path, *tiny, *options)
+        assert lines[1] == "changed          1  corrected in the metadata: titles 1, tags 1, splits 1, mended rows 1"
+        with open_store(path) as store:
+            assert labels(store)[-1] == ("b", "Blue dog", ("dog", "animal"), "train")
+            assert store.failures == []
 
 
 def test_items_of_create_that_are_mended_are_read_and_their_failures_go(

@@ -1,9 +1,14 @@
-"""The warning where the tokenizer does not know many of the pieces of titles or tags."""
+"""The warning where the tokenizer does not know many of the pieces of titles or tags; what interrupted runs left."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from optsg.extract.encoders.character_text_encoder import CharacterTextEncoder
 from optsg.extract.growing_store import UnknownPieces
+from optsg.extract.parts import DoneInputs, PartFolder
+
+from tests.tiny_world import tiny_header, tiny_videos
 
 
 def counted(titles: list[str], tags: list[str]) -> UnknownPieces:
@@ -34,3 +39,31 @@ def test_nothing_at_all_is_no_share_and_no_warning() -> None:
     unknown = counted([], [])
     assert unknown.shares() == {"titles": 0.0, "tags": 0.0}
     assert unknown.warning() is None
+
+
+def test_a_run_that_goes_on_keeps_all_parts_and_the_date_of_the_first(tmp_path: Path) -> None:
+    """Also where somebody took a damaged part away; files that are newer than the date are looked at again."""
+    parts = PartFolder(tmp_path / "feats.h5")
+    header = parts.open(tiny_header(), DoneInputs())
+    videos = tiny_videos(4)
+    for video in videos[:3]:
+        with parts.new_part(header) as writer:
+            writer.append(video)
+    first, *others = parts.complete()
+    first.unlink()
+    unfinished = parts.path / "part-000003.h5.tmp"
+    unfinished.touch()
+    done = DoneInputs()
+    again = parts.open(tiny_header(created="2026-02-02T00:00:00+00:00"), done)
+    assert again.created == header.created
+    assert not unfinished.exists()
+    assert done.videos == {video.id for video in videos[1:3]}
+    with parts.new_part(again) as writer:
+        writer.append(videos[3])
+    assert [*others, parts.path / "part-000003.h5"] == parts.complete()
+
+
+def test_failures_of_inputs_that_have_features_by_now_are_not_counted() -> None:
+    done = DoneInputs(videos={"a", "b"}, failed={("a", "a.mp4"), ("c", "c.mp4")}, unread={"b", "d"})
+    done.settle(retry_failed=False)
+    assert len(done) == 4

@@ -17,10 +17,12 @@ from optsg.data.errors import StoreError, StoreWriteError
 from optsg.data.media import Failure
 from optsg.data.store import files as store_files
 from optsg.data.store import open_store, row_blocks
+from optsg.data.store.corpus import StoredTexts
 from optsg.data.store.files import publish_folder, recover_store
 from optsg.data.store.merging.merge import merge_parts
+from optsg.extract.encoders.character_text_encoder import CharacterTextEncoder
 
-from tests.data.inputs.odd_videos import as_version_1, assert_same, odd_failures, odd_videos, write_part
+from tests.data.inputs.odd_videos import all_arrays, as_version_1, assert_same, odd_failures, odd_videos, write_part
 from tests.tiny_world import tiny_header, tiny_text_tables, tiny_videos, write_tiny_store
 
 FORMS = ("out.h5", "out")
@@ -125,6 +127,19 @@ def test_only_new_texts_are_encoded_when_videos_are_added(tmp_path: Path) -> Non
     with open_store(tmp_path / "out.h5") as store:
         assert store.tag_keys == [*known, "newt", "axolotl"]
         assert store.tag_embeddings.tolist() == [*before, *text.tag_embeddings(asked).tolist()]
+
+
+def test_titles_of_a_store_that_is_added_to_have_the_pieces_of_the_vocabulary_that_both_make(tmp_path: Path) -> None:
+    encoder = CharacterTextEncoder(32)
+    titles = ("a ünicorn", "ä cat")
+    videos = [replace(video, title=title) for video, title in zip(tiny_videos(2), titles, strict=True)]
+    header = tiny_header(text_encoder=encoder.spec())
+    parts = [write_part(tmp_path / f"{video.id}.part", [video], text_encoder=encoder.spec()) for video in videos]
+    base = tmp_path / "base.h5"
+    merge_parts(parts[:1], base, header, encoder.tables(StoredTexts(parts[:1])))
+    merge_parts(parts[1:], base, header, encoder.tables(StoredTexts(parts[1:], base=base)), base=base)
+    merge_parts(parts, tmp_path / "at_once.h5", header, encoder.tables(StoredTexts(parts)))
+    assert all_arrays(base) == all_arrays(tmp_path / "at_once.h5")
 
 
 def test_a_base_of_version_1_becomes_version_2(tmp_path: Path) -> None:

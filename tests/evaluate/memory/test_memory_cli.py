@@ -18,6 +18,7 @@ from optsg.data.errors import RunError
 from optsg.data.predicted_tag import PredictedTag
 from optsg.data.store import open_store
 from optsg.data.store.schema import VideoFeatures
+from optsg.data.tags import tag_key
 from optsg.evaluate.cli import main as optsg_eval
 from optsg.evaluate.memory.cli import main as optsg_memory
 from optsg.evaluate.options import TaggingOptions
@@ -201,6 +202,16 @@ def test_the_same_examples_are_added_once(run: Path, more: Path) -> None:
     assert lines[0] == "left out: 7 videos remembered with the same tags already"
     assert lines[-1] == f"nothing was added to {run}"
     assert (run / ADDITIONS).read_bytes() == before
+
+
+def test_a_video_with_fewer_tags_takes_the_place_of_the_remembered_one(run: Path, tmp_path: Path) -> None:
+    [known] = tiny_videos(1)
+    fewer = write_tiny_store(tmp_path / "fewer.h5", [replace(known, tags=known.tags[1:])], text_tables=TABLES)
+    before = read_tags(run).count_of
+    assert "1 of them in place of what was remembered" in added(run, fewer).output
+    after = read_tags(run).count_of
+    gone = tag_key(known.tags[0])
+    assert after == {**before, gone: before[gone] - 1}
 
 
 def test_a_split_is_added_alone(run: Path, more: Path) -> None:

@@ -12,9 +12,13 @@ from filelock import FileLock
 from optsg.data.inputs.splits import split_by_hash
 from optsg.data.store import open_store, row_blocks
 from optsg.data.store.conversion import convert_store
+from optsg.data.store.relabeling import Labels, relabel_store
+from optsg.data.store.schema import VideoFeatures
 from optsg.data.store.verification import verify_store
+from optsg.extract.encoders.character_text_encoder import CharacterTextEncoder
 from optsg.extract.store.cli import main
 
+from tests.data.inputs.odd_videos import all_arrays
 from tests.tiny_world import tiny_videos, write_tiny_store
 
 
@@ -102,6 +106,51 @@ def test_however_many_videos_and_tags_are_written_at_once_the_store_is_the_same(
             found.append((labels(path), opened.tag_keys, titles, pieces, np.array(opened.tag_embeddings)))
     np.testing.assert_allclose(found[1][-1], found[0][-1], atol=1e-6)
     assert found[1][:-1] == found[0][:-1]
+
+
+def test_known_tags_in_another_order_keep_their_embeddings_and_of_a_new_one_the_usual_spelling_counts(
+    store: Path,
+) -> None:
+    with open_store(store) as opened:
+        before = dict(zip(opened.tag_keys, opened.tag_embeddings.tolist(), strict=True))
+    relabel(store, 'id,tags\na,"Lynx,pet,cat"\nb,"lynx,dog"\nc,"lynx,fox"\n')
+    with open_store(store) as opened:
+        assert opened.tag_keys == ["lynx", "pet", "cat", "dog", "fox"]
+        assert opened.tag_spellings[0] == "lynx"
+        after = dict(zip(opened.tag_keys, opened.tag_embeddings.tolist(), strict=True))
+        assert {key: after[key] for key in before} == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"video-1": Labels(title="a öwl", tags=("öwl",), split="train")},
+        {"video-1": Labels(title="ä owl", tags=(), split="none")},
+    ],
+    ids=["new characters", "characters that go"],
+)
+def test_a_vocabulary_of_characters_is_that_of_the_texts_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Labels]
+) -> None:
+    """Pieces have other numbers then, also those of titles and tags that nobody changed."""
+    encoder = CharacterTextEncoder(32)
+
+    def write(name: str, videos: list[VideoFeatures]) -> Path:
+        texts = [text for video in videos for text in (video.title, *video.tags)]
+        return write_tiny_store(tmp_path / name, videos, text_tables=encoder.tables(texts), text_encoder=encoder.spec())
+
+    texts = [("a bee", ("bée",)), ("ä owl", ("å",)), ("a ünicorn", ("bée",))]
+    videos = [
+        replace(video, title=title, tags=tags, split="train")
+        for video, (title, tags) in zip(tiny_videos(3), texts, strict=True)
+    ]
+    path = write("s.h5", videos)
+    monkeypatch.setattr(row_blocks, "BLOCK_ROWS", 1)
+    relabel_store(path, changes, make_text=lambda _, corpus: encoder.tables(corpus))
+    anew = write(
+        "anew.h5", [replace(video, **vars(changes[video.id])) if video.id in changes else video for video in videos]
+    )
+    assert all_arrays(path) == all_arrays(anew)
 
 
 def test_columns_that_are_not_there_change_nothing(store: Path) -> None:

@@ -152,8 +152,6 @@ def first_round() -> Additions:
     none = Additions.none(3, WIDTH, TEXT_WIDTH)
     rows = [TagRow("narwhal", "Narwhal", (7, 8))]
     # Numbers that half precision, in which they are kept, cannot hold.
-    vectors, embeddings = np.full((2, WIDTH), 0.1, np.float32), np.full((1, TEXT_WIDTH), 0.3, np.float32)
-
     vectors, embeddings = np.full((2, WIDTH), 0.1, np.float32), np.full((1, TEXT_WIDTH), 0.7, np.float32)
     return none.with_round("more.h5", ["x", "y"], vectors, [[0, 3], [3]], [None, [1, 2]], rows, embeddings)
 

@@ -13,6 +13,7 @@ from optsg.data.inputs.splits import split_by_hash
 from optsg.data.media import SPLITS
 from optsg.data.store import FeatureStore, open_store
 from optsg.evaluate.cli import main as optsg_eval
+from optsg.train.loop.trainer import Trainer, TrainingInterrupted
 from optsg.train.run.plan import RunRequest, new_run
 from optsg.train.run.run import load_run
 from optsg.train.run.validation_share import (
@@ -161,6 +162,21 @@ def test_forty_two_videos_train_and_are_evaluated_on_what_validated(tmp_path: Pa
     said = train("--feats", feats, "--run", "runs/said", *TINY, "--set", "epochs=1", "--set", "validation_videos=4")
     assert said.exit_code == 0, said.output
     assert read_config(Path("runs/said")).training.validation_videos == 4
+
+
+def test_a_small_folder_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sets are drawn, and are not those that the store has: it is the same store all the same."""
+    feats = by_hash(tmp_path / "s.h5", 20)
+
+    def stop(*_: object, **__: object) -> None:
+        raise TrainingInterrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train", stop)
+        train("--feats", feats, "--run", "runs/a", *TINY, "--set", "epochs=1", "--set", "ranking=false")
+    assert read_config(Path("runs/a")).training.validation_videos != AS_STORED
+    resumed = train("--run", "runs/a", "--resume")
+    assert "trained runs/a in" in resumed.output, resumed.output
 
 
 @pytest.mark.parametrize("system", ["op-tsg", "sources"])
