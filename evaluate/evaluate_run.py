@@ -13,6 +13,7 @@ import torch
 
 from ..data.media import SPLITS, Split
 from ..data.store import FeatureStore
+from ..data.store.digests import label_digest
 from ..train.device import device_name
 from ..train.run.model_card import write_model_card
 from ..train.run.run import Run, load_run
@@ -88,7 +89,7 @@ def evaluate_run(
         predictions = predict(
             run, store, split, options, batch_size=batch_size, device=device, progress=progress, warn=warn
         )
-        evaluation = score(predictions, split)
+        evaluation = score(predictions, split, label_digest(store, store.indices(split)))
         folder = path / "eval" / (f"{split}-{options.slug}" if options.slug else split)
         if evidence and (lacking := without_evidence(run.system)) is not None:
             warn(lacking)
@@ -153,8 +154,8 @@ def predict(
     return Predictions(tagger=tagger, items=items, candidates=candidates, seconds=seconds)
 
 
-def score(predictions: Predictions, split: Split) -> Evaluation:
-    """The metrics of predictions, as ``metrics.json`` has them."""
+def score(predictions: Predictions, split: Split, labels: str) -> Evaluation:
+    """The metrics of predictions, as ``metrics.json`` has them; ``labels`` as in :class:`Evaluation`."""
     tagger, items = predictions.tagger, predictions.items
     run = tagger.run
     return evaluate_items(
@@ -169,6 +170,7 @@ def score(predictions: Predictions, split: Split) -> Evaluation:
         confidence=measure_confidence(items, predictions.candidates, run.calibration),
         options=dict(tagger.facts),
         below=predictions.below,
+        labels=labels,
     )
 
 

@@ -63,6 +63,7 @@ class Evaluation:
         options: how tags were predicted otherwise than the run was tuned, as name and value.
         below: by video id, the annotated tags that are not predicted but would be if more tags were; ``None`` where nobody
             looked.
+        labels: digest of the videos' titles and tags (:func:`optsg.data.store.digests.label_digest`), where it was written.
     """
 
     run: str
@@ -78,6 +79,7 @@ class Evaluation:
     confidence: Confidence | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     below: Mapping[str, Sequence[str]] | None = None
+    labels: str | None = None
 
     @property
     def tags_per_item(self) -> float:
@@ -100,6 +102,7 @@ class Evaluation:
             "system": self.system,
             self.decision.scalar.name: self.decision.value,
             "optsg_version": __version__,
+            **({} if self.labels is None else {"labels": self.labels}),
             **({} if self.cost is None else {"cost": asdict(self.cost)}),
             **({"options": dict(self.options)} if self.options else {}),
             **({} if self.confidence is None else {"confidence": self.confidence.document()}),
@@ -119,6 +122,7 @@ def evaluate_items(
     confidence: Confidence | None = None,
     options: Mapping[str, str] | None = None,
     below: Mapping[str, Sequence[str]] | None = None,
+    labels: str | None = None,
 ) -> Evaluation:
     """Scores predictions against the annotated tags.
 
@@ -143,6 +147,7 @@ def evaluate_items(
         confidence=confidence,
         options=options or {},
         below=below,
+        labels=labels,
     )
 
 

@@ -102,6 +102,7 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
             confidence=_confidence(document, items, run),
             options=_options(document),
             below=read_ranked_below(folder / RANKED_BELOW),
+            labels=_labels(document),
         )
     except (*JSON_DAMAGE, StopIteration) as error:
         raise RunError(f"{path} cannot be read ({reason_of(error)}); run optsg-eval again") from error
@@ -120,6 +121,13 @@ def _decision(document: dict[str, Any]) -> Decision:
         name=name, label=name.replace("_", " "), untuned=value, candidates=(value,), during_training=(value,)
     )
     return Decision(scalar=scalar, value=value)
+
+
+def _labels(document: dict[str, Any]) -> str | None:
+    labels = document.get("labels")
+    if not isinstance(labels, str | None):
+        raise ValueError("its labels are no text")
+    return labels
 
 
 def _options(document: dict[str, Any]) -> dict[str, str] | None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...data.command_line import one_sentence_errors
+from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...train.cli import main as optsg_train
 from ...train.loop.saved_states import read_progress
 from ..cli import main as optsg_eval
@@ -37,12 +38,14 @@ class Job:
         folder: the run folder; its parent's parent is the working folder.
         train: options of ``optsg-train`` for a new run.
         splits: to evaluate on.
+        test_labels: digest of the test split's titles and tags (:func:`optsg.data.store.digests.label_digest`).
         allow: options that allow what is to be trained, where it is not optsg's own.
     """
 
     folder: str
     train: tuple[str, ...]
     splits: tuple[str, ...]
+    test_labels: str
     device: str
     allow: tuple[str, ...] = ()
 
@@ -63,8 +66,25 @@ def do(job: Job) -> None:
     elif not progress.finished:
         optsg_train([*where, "--resume", *job.allow], standalone_mode=False)
     for split in job.splits:
-        if not (folder / "eval" / split / "metrics.json").is_file():
+        if not is_evaluated(folder, split, job.test_labels):
             optsg_eval([*where, "--split", split, "-q", *job.allow], standalone_mode=False)
+
+
+def is_evaluated(run: Path, split: str, test_labels: str) -> bool:
+    """Whether a run has an evaluation of a split as the split is now: test videos may have been corrected or added since.
+
+    Those that validate are of the run's training (:func:`optsg.train.run.plan.learned_labels`). Evaluations of earlier versions
+    do not say what they are of, and one that is damaged has to be looked at by a person: both are taken for done.
+    """
+    path = run / "eval" / split / "metrics.json"
+    if not path.is_file():
+        return False
+    if split != "test":
+        return True
+    try:
+        return read_json(path, finite=False).get("labels") in (None, test_labels)
+    except (*JSON_DAMAGE, AttributeError):
+        return True
 
 
 def stop_with_parent() -> None:

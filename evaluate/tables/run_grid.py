@@ -10,6 +10,7 @@ from pathlib import Path
 from ...data.errors import ConfigError, StoreError
 from ...data.media import Split
 from ...data.store import FeatureStore, open_store
+from ...data.store.digests import label_digest
 from ...train.run_files import CONFIG, read_config
 from ...train.systems.registry import find_system
 from .documents import write_tables
@@ -36,10 +37,13 @@ def run_grid(asked: Invocation, *, announce: Announce, stop: threading.Event) ->
     with open_store(asked.feats) as store:
         pretrained = {_system_of(run): run for run in asked.pretrained}
         tables = choose_tables(asked.tables, quick=asked.quick, pretrained=pretrained, systems=asked.systems)
-        store.indices("test")  # its error is better now than after the trainings
+        # Without test videos this raises, which is better now than after the trainings.
+        test_labels = label_digest(store, store.indices("test"))
         plan = plan_grid(store, asked, tables)
         splits: tuple[Split, ...] = ("val", "test") if _has_validation(store) else ("test",)
-    work = Work(asked=plan.asked, splits=splits, places=choose_places(asked.device, asked.jobs))
+    work = Work(
+        asked=plan.asked, splits=splits, test_labels=test_labels, places=choose_places(asked.device, asked.jobs)
+    )
     states = _states(plan, work)
     _announce_plan(plan, states, work, announce)
     if asked.dry_run:
@@ -61,7 +65,7 @@ def run_grid(asked: Invocation, *, announce: Announce, stop: threading.Event) ->
 
 
 def _states(plan: Plan, work: Work) -> dict[str, State]:
-    return {run.name: run_state(run, work.asked.runs, work.splits) for run in plan.distinct}
+    return {run.name: run_state(run, work.asked.runs, work.splits, work.test_labels) for run in plan.distinct}
 
 
 def _has_validation(store: FeatureStore) -> bool:

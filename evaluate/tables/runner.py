@@ -27,7 +27,7 @@ from ...train.loop.saved_states import read_progress
 from ...train.run.plan import LABELS, differences
 from ...train.run_files import CONFIG, read_config
 from .invocation import Invocation
-from .one_run import BUSY, Job, RunBusy, lock_run
+from .one_run import BUSY, Job, RunBusy, is_evaluated, lock_run
 from .plan import PlannedRun
 
 POLL_SECONDS = 0.2
@@ -55,10 +55,12 @@ class Work:
     Attributes:
         asked: what was asked for, with the size that ``auto`` came to.
         splits: to evaluate on.
+        test_labels: as in :class:`optsg.evaluate.tables.one_run.Job`.
     """
 
     asked: Invocation
     splits: tuple[str, ...]
+    test_labels: str
     places: Places
 
     def job(self, run: PlannedRun, device: str) -> Job:
@@ -72,7 +74,14 @@ class Work:
             options += ["--init-from", str(run.choice.pretrained.resolve())]
         folder = asked.runs.resolve() / run.name
         allow = [word for system in asked.systems for word in ("--allow-system", system)]
-        return Job(folder=str(folder), train=tuple(options), splits=self.splits, device=device, allow=tuple(allow))
+        return Job(
+            folder=str(folder),
+            train=tuple(options),
+            splits=self.splits,
+            test_labels=self.test_labels,
+            device=device,
+            allow=tuple(allow),
+        )
 
 
 @dataclass
@@ -119,7 +128,7 @@ class Runner:
             self._stop_all()
 
     def _state(self, run: PlannedRun) -> str:
-        return run_state(run, self._work.asked.runs, self._work.splits)
+        return run_state(run, self._work.asked.runs, self._work.splits, self._work.test_labels)
 
     def _start_one(self, pending: deque[PlannedRun], device: str) -> bool:
         """Starts the first run that nobody else is training; false where there is none."""
@@ -225,12 +234,13 @@ State = Literal["missing", "begun", "interrupted", "trained", "finished"]
 """Not there; there without a saved state; training can go on; only evaluation is missing; all is done."""
 
 
-def run_state(run: PlannedRun, runs: Path, splits: Sequence[str]) -> State:
+def run_state(run: PlannedRun, runs: Path, splits: Sequence[str], test_labels: str) -> State:
     """How far the run is.
 
     Args:
         runs: the folder of all runs.
         splits: those that it is evaluated on.
+        test_labels: as in :class:`Work`.
 
     Raises:
         RunError: the folder holds a run of another configuration, or is damaged.
@@ -244,7 +254,7 @@ def run_state(run: PlannedRun, runs: Path, splits: Sequence[str]) -> State:
         return "begun"
     if not progress.finished:
         return "interrupted"
-    done = all((folder / "eval" / split / "metrics.json").is_file() for split in splits)
+    done = all(is_evaluated(folder, split, test_labels) for split in splits)
     return "finished" if done else "trained"
 
 

@@ -117,7 +117,9 @@ def test_a_run_of_the_tables_is_trained_and_evaluated(
     monkeypatch.chdir(tmp_path)
     run = tmp_path / "out" / "runs" / "own"
     options = ("--feats", str(store_path), "--system", SYSTEM, "--size", "small")
-    job = Job(folder=str(run), train=options, splits=("test",), device="cpu", allow=("--allow-system", SYSTEM))
+    job = Job(
+        folder=str(run), train=options, splits=("test",), test_labels="", device="cpu", allow=("--allow-system", SYSTEM)
+    )
     do(Job(**json.loads(job.to_json())))
     assert json.loads((run / "eval" / "test" / "metrics.json").read_text())["system"] == SYSTEM
 

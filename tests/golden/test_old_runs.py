@@ -57,7 +57,7 @@ def about(value: Any) -> Any:
     return close(value) if isinstance(value, float) else value
 
 
-LATER = ("cost", "by_chance")
+LATER = ("cost", "by_chance", "labels")
 """What depends on the machine, and what 0.1.0 did not say."""
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from optsg.data.store import open_store
+from optsg.data.store.digests import label_digest
 from optsg.evaluate.tables.grid import Choice, Row, Table
 from optsg.evaluate.tables.invocation import Invocation
 from optsg.evaluate.tables.plan import Plan, plan_grid
@@ -45,9 +46,17 @@ def plan(tiny_feats: Path) -> Callable[..., Plan]:
     return make
 
 
+def labels_of_test(feats: Path) -> str:
+    """Of the store as it is."""
+    with open_store(feats) as store:
+        return label_digest(store, store.indices("test"))
+
+
 def new_work(folder: Path, feats: Path) -> Work:
     places = Places(devices=("cpu", "cpu"), threads=1)
-    made = Work(asked=asked(folder / "out", feats), splits=("val", "test"), places=places)
+    made = Work(
+        asked=asked(folder / "out", feats), splits=("val", "test"), test_labels=labels_of_test(feats), places=places
+    )
     made.asked.runs.mkdir(parents=True)
     return made
 

@@ -27,7 +27,7 @@ def train(plan: Plan, work: Work, stop: threading.Event | None = None) -> tuple[
 
 
 def states(plan: Plan, work: Work) -> list[str]:
-    return [run_state(run, work.asked.runs, work.splits) for run in plan.distinct]
+    return [run_state(run, work.asked.runs, work.splits, work.test_labels) for run in plan.distinct]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
@@ -59,6 +59,27 @@ def test_a_lost_evaluation_is_made_again_without_training(plan: Callable[..., Pl
     assert [line.split()[3] for line in train(grid, finished)[1]] == ["asy-seed-0:"]
     assert states(grid, finished) == ["finished", "finished"]
     assert (finished.asked.runs / "asy-seed-0" / "log.jsonl").read_text() == log
+
+
+def test_a_test_split_that_was_corrected_is_evaluated_again_without_training(
+    plan: Callable[..., Plan], finished: Work
+) -> None:
+    grid, folder = plan("epochs=1"), finished.asked.runs / "bin-seed-0"
+    corrected = dataclasses.replace(finished, test_labels="sha256:other")
+    assert states(grid, corrected) == ["trained", "trained"]
+    path = folder / "eval" / "test" / "metrics.json"
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    assert metrics["labels"] == finished.test_labels
+    log = (folder / "log.jsonl").read_text()
+    # As if the evaluation were of before a correction: the store is what it is now.
+    path.write_text(json.dumps({**metrics, "labels": "sha256:before", "items": 0}), encoding="utf-8")
+    assert states(grid, finished) == ["trained", "finished"]
+    assert [line.split()[3] for line in train(grid, finished)[1]] == ["bin-seed-0:"]
+    assert json.loads(path.read_text(encoding="utf-8"))["items"] == metrics["items"]
+    assert (folder / "log.jsonl").read_text() == log
+    path.write_text(json.dumps({name: value for name, value in metrics.items() if name != "labels"}), encoding="utf-8")
+    assert states(grid, finished) == ["finished", "finished"], "earlier versions did not say"
+    path.write_text(json.dumps(metrics), encoding="utf-8")
 
 
 def test_a_run_on_a_store_that_was_corrected_is_none_of_the_table(plan: Callable[..., Plan], finished: Work) -> None:
@@ -134,7 +155,7 @@ def test_a_failed_run_is_told_with_the_end_of_its_log_and_the_others_go_on(
     assert failure.run is wrong
     assert failure.lines[-1].startswith("error: --set nonsense: unknown setting; ")
     assert any("bin-seed-0: failed with exit code 1; the end of " in line for line in lines)
-    assert run_state(others[0], work.asked.runs, work.splits) == "finished"
+    assert run_state(others[0], work.asked.runs, work.splits, work.test_labels) == "finished"
 
 
 @pytest.mark.slow
