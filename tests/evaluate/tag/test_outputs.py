@@ -201,6 +201,41 @@ def test_of_a_csv_that_has_only_begun_all_is_tagged(folder, tmp_path, kept):
     assert (len(tagger.seen), out.read_bytes()) == (30, whole)
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_last_line_whose_end_an_editor_took_away_is_kept(folder, tmp_path, suffix, end):
+    out, other = tmp_path / f"out.{suffix}", tmp_path / "other"
+    run_all(folder, out, FakeTagger())
+    before = list(contents(out))
+    out.write_bytes(out.read_bytes().replace(b"\n", end.encode()).removesuffix(end.encode()))
+    other.mkdir()
+    (other / "200.png").touch()
+    run_all(other, out, FakeTagger())
+    assert list(contents(out)) == [*before, "200.png"]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_an_output_whose_lines_end_as_on_old_macs_is_not_taken_for_half_a_line(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    run_all(folder, out, FakeTagger())
+    before = out.read_bytes().replace(b"\n", b"\r")
+    out.write_bytes(before)
+    with pytest.raises(RunError, match="is not what optsg-tag writes|is no table of optsg-tag"):
+        run_all(folder, out, FakeTagger())
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", [b"{", b'{"path": "in/\xc3', b'{"path": "in/' + bytes(600), bytes(600)])
+def test_what_a_kill_or_a_power_cut_leaves_of_a_line_is_cut_off(folder, tmp_path, lost):
+    out = tmp_path / "out.jsonl"
+    run_all(folder, out, FakeTagger())
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:10]) + lost)
+    run_all(folder, out, FakeTagger())
+    assert out.read_bytes() == whole
+
+
 def test_a_csv_that_nobody_says_who_made_is_refused(folder, tmp_path):
     out = tmp_path / "out.csv"
     cut_csv(folder, out, rows=10)
@@ -299,7 +334,7 @@ def test_all_failed_are_tried_again(tmp_path):
         ("notes.jsonl", "notes\n", r"line 1, is not what optsg-tag writes \(.*\); name another file with --out"),
         (
             "line.jsonl",
-            '{"path": "a"}',
+            '{"path": "a"',
             r"is not what optsg-tag writes \(no line is whole\); name another file with --out",
         ),
         ("notes.csv", "a,b\n", "is no table of optsg-tag; name another file with --out"),
