@@ -22,6 +22,7 @@ from ....data.errors import ConfigError, RunError, reason_of
 from ....data.foreign.csv_cells import TAG_COLUMNS, as_cell, from_cell
 from ....data.foreign.json_reader import check_is_file, parse_json
 from ....data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
+from ....data.inputs.metadata.metadata_table import MAX_FIELD_CHARACTERS
 from ....data.inputs.relative_paths import printable
 from ....data.whole_files import lock_out, whole_file
 from ...scores.predictions import json_line
@@ -159,6 +160,7 @@ class CsvOutput(TableOutput):
 
     def read(self, *, only_paths: bool = False) -> Iterator[Row]:  # noqa: ARG002
         """See :class:`TableOutput`."""
+        csv.field_size_limit(MAX_FIELD_CHARACTERS)  # details of many tags with evidence and segments are long
         try:
             with self.path.open("rb") as file:
                 self._mark = codecs.BOM_UTF8 if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else b""

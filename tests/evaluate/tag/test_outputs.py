@@ -111,6 +111,22 @@ def test_no_cell_of_csv_is_a_formula_or_a_line_more_and_a_file_so_named_is_done(
     assert row.count("\n") == 1
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_an_output_with_long_cells_is_gone_on_with(tmp_path, suffix):
+    """Details of many tags with evidence and segments are longer than what Python's reader of CSV takes."""
+    limit = csv.field_size_limit(131_072)
+    try:
+        for name in ("a.mp4", "b.mp4"):
+            with open_output(tmp_path / f"out.{suffix}", None, MADE_WITH) as output:
+                assert output.claim(name)
+                output.write([TaggedFile(path=name, title="long " * 30_000)])
+                output.finish()
+        csv.field_size_limit(1 << 20)
+        assert list(contents(tmp_path / f"out.{suffix}")) == ["a.mp4", "b.mp4"]
+    finally:
+        csv.field_size_limit(limit)
+
+
 def test_in_the_table_of_hugging_face_a_file_that_could_not_be_tagged_has_no_row(tmp_path):
     out = tmp_path / "metadata.jsonl"
     with open_output(out, "hf", MADE_WITH) as output:
