@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ....data.errors import InputError, RunError
+from ....data.foreign.json_reader import LARGE_FILE
 from ....data.sidecars.files import update_file
 from ....data.sidecars.json_file import FILE_NAME, merged_metadata
 from ..tagged_file import TaggedFile
@@ -67,7 +68,9 @@ class HuggingFaceOutput:
         self._journal.finish()
         rows = list(self._rows())
         try:
-            update_file(self.path, lambda old: merged_metadata(old, rows, replace=self._replace))
+            update_file(
+                self.path, lambda old: merged_metadata(old, rows, replace=self._replace), most_bytes=LARGE_FILE
+            )
         except InputError as error:
             raise RunError(str(error)) from error
         self._journal.remove()

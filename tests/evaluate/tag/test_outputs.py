@@ -15,9 +15,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import RunError
+from optsg.data.foreign.json_reader import SMALL_FILE
 from optsg.data.inputs import folder_input
 from optsg.data.inputs.folder_input import read_sidecar
 from optsg.data.media import MediaItem
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.tag.outputs.output import open_output
 from optsg.evaluate.tag.requests import TagRequests
 from optsg.evaluate.tag.tag_files import tag_files
@@ -135,6 +137,24 @@ def test_in_the_table_of_hugging_face_a_file_that_could_not_be_tagged_has_no_row
         output.finish()
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert rows == [{"file_name": "b.png", "title": "é", "tags": [], "scores": []}]
+
+
+def tag_into_hugging_face(folder: Path, *names: str) -> list[dict[str, object]]:
+    """The rows of the folder's table once these files are tagged."""
+    out = folder / "metadata.jsonl"
+    with open_output(out, "hf", MADE_WITH) as output:
+        tags = [PredictedTag(text="cat", score=0.5, novel=False, prompt=1)]
+        output.write([TaggedFile(path=str(folder / name), tags=tags) for name in names if output.claim(name)])
+        output.finish()
+    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_table_of_hugging_face_may_be_as_large_as_that_of_a_large_set(tmp_path):
+    with (tmp_path / "metadata.jsonl").open("w") as file:
+        file.writelines(f'{{"file_name": "{n}.png", "text": "{"caption " * 10_000}"}}\n' for n in range(220))
+    assert (tmp_path / "metadata.jsonl").stat().st_size > SMALL_FILE
+    rows = tag_into_hugging_face(tmp_path, "0.png", "new.png")
+    assert (rows[0]["tags"], rows[-1]["file_name"], len(rows)) == (["cat"], "new.png", 221)
 
 
 @TABLES
