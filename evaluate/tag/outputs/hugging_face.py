@@ -82,9 +82,10 @@ class HuggingFaceOutput:
             name = Path(os.path.relpath(line["path"], self.path.parent)).as_posix()
             if name.startswith("../"):
                 raise RunError(f"{line['path']} lies outside of {self.path.parent}, the folder of {self.path.name}")
-            titled = {"title": line["title"]} if line["title"] else {}
-            tags = [tag["tag"] for tag in line["tags"]]
-            yield {FILE_NAME: name, **titled, "tags": tags, "scores": [tag["score"] for tag in line["tags"]]}
+            titled = {"title": line["title"]} if line.get("title") else {}
+            tags = line.get("tags", [])
+            names, scores = [tag["tag"] for tag in tags], [tag["score"] for tag in tags]
+            yield {FILE_NAME: name, **titled, "tags": names, "scores": scores}
 
     def __enter__(self) -> Self:
         return self

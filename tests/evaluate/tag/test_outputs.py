@@ -157,6 +157,25 @@ def test_a_table_of_hugging_face_may_be_as_large_as_that_of_a_large_set(tmp_path
     assert (rows[0]["tags"], rows[-1]["file_name"], len(rows)) == (["cat"], "new.png", 221)
 
 
+@pytest.mark.parametrize("change", [{"path": ""}, {"title": None}, {"tags": None}])
+@pytest.mark.parametrize("name", ["metadata.jsonl", "out.csv", "out.parquet"])
+def test_a_line_of_the_journal_that_lacks_something_is_no_traceback(tmp_path, name, change):
+    out, kind = tmp_path / name, "hf" if name == "metadata.jsonl" else None
+    journal = tmp_path / f"{name}.unfinished.jsonl"
+    with open_output(out, kind, MADE_WITH) as output:
+        output.write([TaggedFile(path=str(tmp_path / "a.png"))])
+    line = {**json.loads(journal.read_bytes()), **change}
+    journal.write_text(json.dumps({key: value for key, value in line.items() if value is not None}) + "\n")
+    if "path" in change:
+        with pytest.raises(RunError, match=r"line 1, is not what optsg-tag writes \(no path\)"):
+            open_output(out, kind, MADE_WITH).__enter__()
+        return
+    with open_output(out, kind, MADE_WITH) as output:
+        output.finish()
+    assert out.exists()
+    assert not journal.exists()
+
+
 @TABLES
 def test_a_table_is_there_only_once_it_is_whole(folder, tmp_path, suffix):
     out = tmp_path / f"out.{suffix}"
