@@ -119,7 +119,7 @@ def test_the_card_names_another_evaluation_that_cannot_be_read(run: Path, text: 
 
 
 @pytest.mark.parametrize(
-    "name", ["inputs.json", "evidence.json", "predictions.jsonl", "ranked_below.jsonl", "metrics.json", "report.html"]
+    "name", ["inputs.json", "evidence.jsonl", "predictions.jsonl", "ranked_below.jsonl", "metrics.json", "report.html"]
 )
 def test_a_folder_in_the_place_of_what_an_evaluation_writes_is_named(run: Path, name: str) -> None:
     path = run / "eval" / "test" / name
