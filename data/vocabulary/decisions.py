@@ -91,7 +91,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 f"{path}, line 1: there is no column {missing[0]!r}; expected the headings {', '.join(NEEDED)}"
             )
         if twice := [name for name in NEEDED if names.count(name) > 1]:
-            raise InputError(f"{path}, line 1: {names.count(twice[0])} columns are called {twice[0]!r}; keep one of them")
+            raise InputError(
+                f"{path}, line 1: {names.count(twice[0])} columns are called {twice[0]!r}; keep one of them"
+            )
         for number, cells in _cells(path, csv.reader(file, strict=True, delimiter=separator)):
             if any(cell.strip() for cell in cells[len(names) :]):
                 what = f"{len(cells)} cells under {len(names)} headings; a text with {separator!r} needs double quotes around it"

@@ -68,9 +68,7 @@ class HuggingFaceOutput:
         self._journal.finish()
         rows = list(self._rows())
         try:
-            update_file(
-                self.path, lambda old: merged_metadata(old, rows, replace=self._replace), most_bytes=LARGE_FILE
-            )
+            update_file(self.path, lambda old: merged_metadata(old, rows, replace=self._replace), most_bytes=LARGE_FILE)
         except InputError as error:
             raise RunError(str(error)) from error
         self._journal.remove()

@@ -51,7 +51,10 @@ def test_a_tag_that_is_merged_into_its_parent_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "error"),
     [
-        ('alias,a,b,yes\nalias,"c,d,yes\nalias,e,f,yes\n', "row that begins on line 3: not CSV (unexpected end of data)"),
+        (
+            'alias,a,b,yes\nalias,"c,d,yes\nalias,e,f,yes\n',
+            "row that begins on line 3: not CSV (unexpected end of data)",
+        ),
         ("alias,a,b,yes,c\n", "line 2: 5 cells under 4 headings; a text with ',' needs double quotes around it"),
         ("alias,cat,dog,maybe\n", "line 2: accept is 'maybe'; expected yes, no or nothing"),
         ("synonym,cat,dog,yes\n", "line 2: the kind is 'synonym'; expected spelling, alias, parent, one-off"),

@@ -275,7 +275,7 @@ def test_an_output_whose_lines_end_as_on_old_macs_is_not_taken_for_half_a_line(f
     run_all(folder, out, FakeTagger())
     before = out.read_bytes().replace(b"\n", b"\r")
     out.write_bytes(before)
-    with pytest.raises(RunError, match="is not what optsg-tag writes|is no table of optsg-tag"):
+    with pytest.raises(RunError, match=r"is not what optsg-tag writes|is no table of optsg-tag"):
         run_all(folder, out, FakeTagger())
     assert out.read_bytes() == before
 
