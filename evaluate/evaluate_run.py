@@ -17,7 +17,7 @@ from ..data.store.digests import label_digest
 from ..train.device import device_name
 from ..train.run.model_card import write_model_card
 from ..train.run.run import Run, load_run
-from ..train.run_files import CALIBRATION, LOG
+from ..train.run_files import CALIBRATION, LOG, write_errors
 from .options import TaggingOptions
 from .report.evidence import EVIDENCE, EvidenceOf, Stills, explain_items, no_stills, write_evidence
 from .report.report import render_report, write_report
@@ -197,7 +197,8 @@ def write(
         rests_on = explain_items(run, store, samples)
         write_evidence(folder / EVIDENCE, rests_on)
     else:
-        (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
+        with write_errors(folder / EVIDENCE):
+            (folder / EVIDENCE).unlink(missing_ok=True)  # it would be of other predictions
     remember_inputs(folder, inputs)
     write_model_card(run.path)
     history = read_training_history(run.path / LOG)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import InputError, RunError
-from ..foreign.json_reader import read_bounded
+from ..foreign.json_reader import SMALL_FILE, read_bounded
 from ..whole_files import keep_owner_and_mode, whole_file
 from .file_names import as_spelt
 from .json_file import is_title_in_json, read_json_tags
@@ -67,7 +67,7 @@ def _reader(kind: str) -> Callable[[bytes], Values]:
     return {".xmp": xmp.read_xmp, ".nfo": nfo.read_nfo}[kind]
 
 
-def update_file(path: Path, change: Callable[[bytes | None], bytes]) -> bool:
+def update_file(path: Path, change: Callable[[bytes | None], bytes], *, most_bytes: int = SMALL_FILE) -> bool:
     """Changes a file as a whole or not at all; whether anything changed.
 
     What was there before the first change is kept beside it, under its name and :data:`BACKUP`. Owner and mode stay, a link
@@ -76,13 +76,14 @@ def update_file(path: Path, change: Callable[[bytes | None], bytes]) -> bool:
     Args:
         path: of the file, which need not be there.
         change: of its bytes, ``None`` where it is not there.
+        most_bytes: of a file that is there.
 
     Raises:
-        InputError: it cannot be read, changed or written; it is left as it is.
+        InputError: it is larger, or cannot be read, changed or written; it is left as it is.
     """
     real = path.resolve()
     try:
-        old = read_bounded(real) if real.exists() else None
+        old = read_bounded(real, most_bytes) if real.exists() else None
         new = change(old)
     except InputError as error:
         raise InputError(f"{path}: {error}; it was left as it is") from error

@@ -83,6 +83,8 @@ FILE_NAME = "file_name"
 def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, replace: bool = False) -> bytes:
     """``metadata.jsonl`` with the tags of these rows; other rows, columns and their order stay as they are.
 
+    Of a file that has several rows each gets its tags.
+
     Args:
         old: what is there; ``None`` where nothing is.
         rows: ``file_name``, ``tags`` and of a file that has no row yet also what else it is to have.
@@ -92,18 +94,20 @@ def merged_metadata(old: bytes | None, rows: Iterable[Mapping[str, Any]], *, rep
         InputError: a line is no JSON object, or the tags of a row are no list of texts.
     """
     new = {_normal(row[FILE_NAME]): row for row in rows}
+    there = set[str]()
     # Not splitlines(): texts in JSON may hold what that takes for the end of a line, such as U+2028.
     lines = text_of(old, "utf-8").removesuffix("\n").split("\n") if old else []
     made = []
     for number, line in enumerate((line.removesuffix("\r") for line in lines), start=1):
         row = _row(line, number) if line.strip() else None
-        given = None if row is None else new.pop(_normal(row.get(FILE_NAME)), None)
+        given = None if row is None else new.get(_normal(row.get(FILE_NAME)))
         if row is None or given is None:
             made.append(line)
             continue
+        there.add(_normal(row[FILE_NAME]))
         tags = merged_list(row.get("tags"), given["tags"], replace=replace)
         made.append(line if tags == row.get("tags") else _text({**row, "tags": tags}, ensure_ascii=False))
-    made += [_text(dict(row), ensure_ascii=False) for row in new.values()]
+    made += [_text(dict(row), ensure_ascii=False) for name, row in new.items() if name not in there]
     return "".join(f"{line}\n" for line in made).encode("utf-8")
 
 

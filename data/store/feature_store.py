@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +18,17 @@ from ..tags import current_keys
 from . import schema
 from .arrays import StoreArrays, StoreRole
 from .hdf5.columns import all_texts, checked_dataset, group_names, hdf5_damage, row_bytes, row_text
-from .row_blocks import RaggedBlock
+from .row_blocks import RaggedBlock, RowBlock
 from .schema import VideoFeatures
 
 Name = TypeVar("Name")
+
+NAMES_OF: Mapping[str, Sequence[str]] = {
+    "videos/split": SPLITS,
+    "videos/kind": schema.KINDS,
+    "videos/status": FEATURE_STATUSES,
+}
+"""What the numbers of fixed columns stand for."""
 
 ROWS_AT_ONCE = 1 << 16
 """Videos whose tags or titles are counted together: fast, and a few megabytes."""
@@ -128,11 +135,22 @@ class FeatureStore(StoreArrays):
         Raises:
             StoreError: a number stands for nothing.
         """
-        names = {"videos/split": SPLITS, "videos/kind": schema.KINDS, "videos/status": FEATURE_STATUSES}[column]
-        values = self._fixed[column]
+        names, values = NAMES_OF[column], self._fixed[column]
         if len(values) and int(values.max()) >= len(names):
             raise self.damage(f"{column} holds the number {int(values.max())}, expected less than {len(names)}")
         return values
+
+    def block(self, start: int, stop: int) -> RowBlock:
+        """As of :class:`StoreArrays`, to be written into another store.
+
+        Raises:
+            StoreError: a number stands for nothing.
+        """
+        block = super().block(start, stop)
+        for column, names in NAMES_OF.items():
+            self._check_numbers(column, [block.fixed[column]], len(names))
+        self._check_numbers("videos/tags", [block.ragged["videos/tags"].values], len(self._others["tags/key"]))
+        return block
 
     def _check_numbers(self, column: str, numbers: Iterable[NDArray[np.int32]], below: int) -> None:
         """Raises StoreError where an array has a number outside ``range(below)``."""

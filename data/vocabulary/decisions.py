@@ -10,6 +10,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError, reason_of
 from ..foreign.csv_cells import from_cell
@@ -89,10 +90,27 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise InputError(
                 f"{path}, line 1: there is no column {missing[0]!r}; expected the headings {', '.join(NEEDED)}"
             )
-        lines = csv.reader(file, delimiter=separator)
-        for cells in lines:
+        if twice := [name for name in NEEDED if names.count(name) > 1]:
+            raise InputError(
+                f"{path}, line 1: {names.count(twice[0])} columns are called {twice[0]!r}; keep one of them"
+            )
+        for number, cells in _cells(path, csv.reader(file, strict=True, delimiter=separator)):
+            if any(cell.strip() for cell in cells[len(names) :]):
+                what = f"{len(cells)} cells under {len(names)} headings; a text with {separator!r} needs double quotes around it"
+                raise InputError(f"{path}, line {number}: {what}")
             if any(cell.strip() for cell in cells):
-                yield lines.line_num + 1, dict(zip(names, cells, strict=False))
+                yield number, dict(zip(names, cells, strict=False))
+
+
+def _cells(path: Path, lines: Any) -> Iterator[tuple[int, list[str]]]:
+    """Rows below the headings with their last lines' numbers; a quote that is never closed would take in all rows that follow."""
+    begun = 2
+    try:
+        for cells in lines:
+            yield lines.line_num + 1, cells
+            begun = lines.line_num + 2
+    except csv.Error as error:
+        raise InputError(f"{path}, row that begins on line {begun}: not CSV ({reason_of(error)})") from error
 
 
 class _Lines:

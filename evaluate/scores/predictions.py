@@ -160,14 +160,20 @@ def read_predictions(path: Path) -> list[ItemPrediction]:
     """Reads what :func:`write_predictions` wrote.
 
     Raises:
-        RunError: the file is missing, or a line is not a prediction.
+        RunError: the file is missing, a line is not a prediction, or a video has two.
     """
-    items = []
+    items: list[ItemPrediction] = []
+    line_of: dict[str, int] = {}
     try:
         check_is_file(path)
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                items.append(_parse_line(line, f"{path}, line {number}"))
+                item = _parse_line(line, f"{path}, line {number}")
+                if (before := line_of.setdefault(item.id, number)) != number:
+                    raise RunError(
+                        f"{path}, line {number}: {item.id!r} is in line {before} already; run optsg-eval again"
+                    )
+                items.append(item)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}; make it with optsg-eval") from error
     return items

@@ -19,7 +19,7 @@ from ...train.confidence.calibration import read_calibration
 from ...train.config import RunConfig
 from ...train.ranking.ranked_system import BAR
 from ...train.recall.additions import read_tags
-from ...train.run_files import CALIBRATION, LOG, RANKED_CALIBRATION, read_config
+from ...train.run_files import CALIBRATION, LOG, RANKED_CALIBRATION, read_config, write_errors
 from ...train.systems.tuned_scalar import Decision, TunedScalar
 from ..options import find_evaluation
 from .confidence import Confidence, read_confidence
@@ -243,7 +243,8 @@ INPUTS = "inputs.json"
 def remember_inputs(folder: Path, inputs: Path | None) -> None:
     """Keeps the folder that was extracted in an evaluation's folder, or that there is none; errors as :func:`write_text`."""
     if inputs is None:
-        (folder / INPUTS).unlink(missing_ok=True)
+        with write_errors(folder / INPUTS):
+            (folder / INPUTS).unlink(missing_ok=True)
     else:
         write_text(folder / INPUTS, [json_line({"inputs": str(inputs.resolve())}), "\n"])
 

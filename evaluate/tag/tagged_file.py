@@ -60,7 +60,7 @@ def check_row(row: Any) -> dict[str, Any]:
         ValueError: it is something else.
         KeyError: it lacks something.
     """
-    if not isinstance(row, dict) or not isinstance(row["path"], str):
+    if not isinstance(row, dict) or not isinstance(row["path"], str) or not row["path"]:
         raise ValueError("no path")
     if not all(isinstance(row.get(name, ""), str) for name in ("title", "error")):
         raise ValueError("a title or an error that is no text")

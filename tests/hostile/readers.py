@@ -289,6 +289,13 @@ def read_answers(path: Path) -> None:
 MADE_WITH = MadeWith(run="run", run_digest="sha256:00", pin=("cat",), threshold=0.5)
 
 
+HUGGING_FACE = "metadata.jsonl"
+
+
+def kind_of(name: str) -> str | None:
+    return "hf" if name == HUGGING_FACE else None
+
+
 def make_tagged(name: str) -> Callable[[Path], None]:
     """An output of ``optsg-tag`` that was finished once; where it is a table, it was gone on with and interrupted."""
 
@@ -297,20 +304,25 @@ def make_tagged(name: str) -> Callable[[Path], None]:
         tag = PredictedTag(text="cat", score=0.5, novel=False, prompt=3, written="kitten", distance=0.25)
         files = [TaggedFile(path=f"v{n}.mp4", title="A cat", tags=[tag, tag]) for n in range(3)]
         files.append(TaggedFile(path="broken.mp4", error="broken.mp4: it is damaged"))
-        with open_output(path / name, None, MADE_WITH) as output:
-            output.write(files)
-            output.finish()
-        with open_output(path / name, None, MADE_WITH) as output:
-            output.write([TaggedFile(path="w.mp4", title="A dog", tags=[tag])])
+        with contextlib.chdir(path):
+            with open_output(Path(name), kind_of(name), MADE_WITH) as output:
+                output.write(files)
+                output.finish()
+            with open_output(Path(name), kind_of(name), MADE_WITH) as output:
+                output.write([TaggedFile(path="w.mp4", title="A dog", tags=[tag])])
 
     return make
 
 
 def read_tagged(path: Path) -> None:
     """Goes on with it, tries failed files again, and finishes."""
-    out = next(file for file in path.iterdir() if file.name in ("tags.jsonl", "tags.csv", "tags.parquet"))
+    names = ("tags.jsonl", "tags.csv", "tags.parquet", HUGGING_FACE)
+    out = Path(next(file.name for file in path.iterdir() if file.name in names))
     for retry_failed in (False, True):
-        with open_output(out, None, MADE_WITH, retry_failed=retry_failed) as output:
+        with (
+            contextlib.chdir(path),
+            open_output(out, kind_of(out.name), MADE_WITH, retry_failed=retry_failed) as output,
+        ):
             if output.claim("broken.mp4"):
                 output.write([TaggedFile(path="broken.mp4", error="broken.mp4: it is damaged")])
             output.finish()
@@ -318,7 +330,7 @@ def read_tagged(path: Path) -> None:
 
 def tagged_targets(name: str) -> tuple[str, ...]:
     journal = f"{name}.unfinished.jsonl"
-    record = () if name.endswith(".parquet") else (f"{name}.optsg.json",)
+    record = () if name.endswith(".parquet") or name == HUGGING_FACE else (f"{name}.optsg.json",)
     return (name, journal, f"{journal}.optsg.json", *record)
 
 
@@ -365,4 +377,5 @@ READERS = {
     ),
     "tagged, CSV": Reader(make_tagged("tags.csv"), read_tagged, "tagged", tagged_targets("tags.csv")),
     "tagged, Parquet": Reader(make_tagged("tags.parquet"), read_tagged, "tagged", tagged_targets("tags.parquet")),
+    "tagged, Hugging Face": Reader(make_tagged(HUGGING_FACE), read_tagged, "tagged", tagged_targets(HUGGING_FACE)),
 }

@@ -31,6 +31,7 @@ from optsg.data.inputs.source_files import SourceFinder
 from optsg.data.media import Failure, MediaItem
 from optsg.data.sidecars.xml_text import read_document
 from optsg.data.store import open_store
+from optsg.data.store.conversion import convert_store
 from optsg.evaluate.judge.answers import AnswerFile
 from optsg.extract.store.info import info_lines
 from optsg.train.config import ModelConfig
@@ -179,6 +180,25 @@ def test_a_number_that_stands_for_nothing_is_named_where_it_is_used(
         file[name][0] = value
     with open_store(store) as opened, pytest.raises(StoreError, match=re.escape(message)):
         use(opened)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("videos/split", 99),
+        ("videos/kind", 99),
+        ("videos/status", 99),
+        ("videos/tags/values", 99),
+        ("videos/tags/values", -1),
+    ],
+)
+def test_a_number_that_stands_for_nothing_is_not_converted(store: Path, name: str, value: int) -> None:
+    """It was a traceback, and of a tag −1 the last of the table."""
+    with h5py.File(store, "r+") as file:
+        file[name][0] = value
+    with pytest.raises(StoreError, match=rf"{name.removesuffix('/values')} holds numbers outside 0 to"):
+        convert_store(store, store.with_name("folder"))
+    assert not store.with_name("folder").exists()
 
 
 # --- tar ---

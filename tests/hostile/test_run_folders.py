@@ -118,6 +118,17 @@ def test_the_card_names_another_evaluation_that_cannot_be_read(run: Path, text: 
     assert evaluate(run, "val")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "name", ["inputs.json", "evidence.jsonl", "predictions.jsonl", "ranked_below.jsonl", "metrics.json", "report.html"]
+)
+def test_a_folder_in_the_place_of_what_an_evaluation_writes_is_named(run: Path, name: str) -> None:
+    path = run / "eval" / "test" / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    code, error = evaluate(run)
+    assert (code, f"{path} cannot be written: Is a directory" in error) == (1, True), error
+
+
 @pytest.mark.parametrize("path", ["x" * 5_000, "feats/" + "x" * 300])
 def test_a_store_at_a_path_that_no_system_takes_is_not_there(run: Path, path: str) -> None:
     values = json.loads((run / "config.json").read_text())

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from ...data.foreign.json_reader import JSON_DAMAGE, parse_json
+from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json
 from ...data.whole_files import write_text
 from ..run_files import LOG, write_errors
 
@@ -26,13 +26,12 @@ class TrainingLog:
         self._path = None if run is None else run / LOG
         if run is None or self._path is None:
             return
+        with write_errors(self._path):
+            if self._path.exists():
+                check_is_file(self._path)
+            lines = _lines(self._path) if keep_epochs is not None else []
         if keep_epochs is not None and self._path.exists():
-            kept = [
-                line
-                for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-                if _is_kept(line, keep_epochs)
-            ]
-            write_text(self._path, (line + "\n" for line in kept))
+            write_text(self._path, (line + "\n" for line in lines if _is_kept(line, keep_epochs)))
         purge = None if keep_epochs is None else keep_steps + 1
         with write_errors(run / "tensorboard"):
             self._board: Any = SummaryWriter(run / "tensorboard", purge_step=purge)
@@ -55,6 +54,10 @@ class TrainingLog:
         """Flushes both."""
         if self._path is not None:
             self._board.close()
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _is_kept(line: str, epochs: int) -> bool:

@@ -25,7 +25,7 @@ from torch import Tensor
 from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, check_is_file, parse_json, read_bounded
 from ...data.store.digests import file_digest
-from ..run_files import START, STATE_FOLDER, save_tensors, write_json
+from ..run_files import START, STATE_FOLDER, save_tensors, write_errors, write_json
 from .optimiser import AveragedWeights, MasterWeights
 
 PROGRESS = "progress.json"
@@ -55,10 +55,11 @@ def write_state(run: Path, step: int, progress: str, tensors: Mapping[str, Tenso
     """
     path = run / STATE_FOLDER / f"step-{step:09d}.safetensors"
     save_tensors(path, tensors, metadata={_KEY: progress}, digest=_digest_file(path))
-    for later in [state for state in state_files(run) if state.name > path.name]:
-        _remove(later)
-    remove_states(run, keep=keep)
-    (run / STATE_FOLDER / PROGRESS).unlink(missing_ok=True)
+    with write_errors(run / STATE_FOLDER):
+        for later in [state for state in state_files(run) if state.name > path.name]:
+            _remove(later)
+        remove_states(run, keep=keep)
+        (run / STATE_FOLDER / PROGRESS).unlink(missing_ok=True)
 
 
 def remove_states(run: Path, *, keep: int = 0) -> None:
@@ -96,14 +97,15 @@ def check_digest(state: Path) -> None:
         StateDamaged: they differ, or the file cannot be read.
     """
     try:
-        recorded = _digest_file(state).read_text(encoding="utf-8").split()[:1]
+        check_is_file(state)
+        recorded = read_bounded(_digest_file(state)).decode().split()[:1]
         if recorded != [file_digest(state)]:
             raise StateDamaged("its SHA-256 is not the recorded one")
     except FileNotFoundError as error:
         if not _is_earlier(state):
             raise StateDamaged("its digest is missing") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise StateDamaged(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise StateDamaged(reason_of(error)) from error
 
 
 def _digest_file(state: Path) -> Path:
@@ -126,7 +128,7 @@ def _is_earlier(state: Path) -> bool:
 def _earlier_progress(state: Path) -> str:
     """What earlier versions wrote into a file of its own, for the one state that there was."""
     try:
-        text = (state.parent / PROGRESS).read_text(encoding="utf-8")
+        text = read_bounded(state.parent / PROGRESS).decode()
         if parse_json(text)["tensors"] == state.name:
             return text
     except JSON_DAMAGE:
@@ -205,7 +207,8 @@ class StateSaver:
             RunError: it cannot be written; earlier ones are kept.
         """
         begun = time.monotonic()
-        (self._run / STATE_FOLDER).mkdir(exist_ok=True)
+        with write_errors(self._run / STATE_FOLDER):
+            (self._run / STATE_FOLDER).mkdir(exist_ok=True)
         tensors: dict[str, Tensor] = {}
         for number, (name, master) in enumerate(zip(self._weights.names, self._weights.masters, strict=True)):
             tensors[f"weight/{name}"] = master.detach()
@@ -229,26 +232,39 @@ class StateSaver:
             progress = _parse(state_progress(state))
             tensors = load_file(state)
             for number, (name, master) in enumerate(zip(weights.names, weights.masters, strict=True)):
-                master.copy_(tensors[f"weight/{name}"])
-                moments = {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS if f"{moment}/{name}" in tensors}
-                if moments:
+                master.copy_(_fitting(tensors, f"weight/{name}", master))
+                if any(f"{moment}/{name}" in tensors for moment in MOMENTS):
+                    like = {moment: master if moment != "step" else torch.zeros(()) for moment in MOMENTS}
+                    moments = {moment: _fitting(tensors, f"{moment}/{name}", like[moment]) for moment in MOMENTS}
                     self._optimiser.state[master] = {key: value.to(master.device) for key, value in moments.items()}
                 if self._average is not None:
-                    self._average.values[number].copy_(tensors[f"average/{name}"])
+                    self._average.values[number].copy_(_fitting(tensors, f"average/{name}", master))
         except (StateDamaged, SafetensorError, OSError, KeyError, RuntimeError) as error:
             raise RunError(_unusable(state.parents[1], error)) from error
         weights.publish()
         return progress
 
 
+def _fitting(tensors: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """A tensor of a state: what is copied, or updated, in place would be taken in another shape too, and give other weights."""
+    if name not in tensors:
+        raise StateDamaged(f"{name} is missing")
+    found = tensors[name]
+    if (found.shape, found.dtype) != (like.shape, like.dtype):
+        there, due = (f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in (found, like))
+        raise StateDamaged(f"{name} is {there}, expected {due}")
+    return found
+
+
 def finish_state(run: Path, progress: TrainingProgress) -> None:
     """Marks the run as finished and removes the states, which are of no more use."""
     folder = run / STATE_FOLDER
-    folder.mkdir(exist_ok=True)
     progress.finished = True
-    write_json(folder / PROGRESS, asdict(progress))
-    remove_states(run)
-    (folder / START).unlink(missing_ok=True)
+    with write_errors(folder):
+        folder.mkdir(exist_ok=True)
+        write_json(folder / PROGRESS, asdict(progress))
+        remove_states(run)
+        (folder / START).unlink(missing_ok=True)
 
 
 def is_finished(run: Path) -> bool:
@@ -294,11 +310,29 @@ def _parse(text: str) -> TrainingProgress:
             values["epoch_sums"] = dict(zip(names, sums, strict=True))
         progress = TrainingProgress(**values)
         for name, kind in get_type_hints(TrainingProgress).items():
-            if kind in (int, float, bool) and not isinstance(getattr(progress, name), int | float):
-                raise ValueError(f"{name} is no number")
+            _check_value(name, getattr(progress, name), kind)
+        sums = values["epoch_sums"]
+        if not isinstance(sums, dict) or _OF_THE_LOG.intersection(sums):
+            raise ValueError("epoch_sums are no sums")
+        for name, value in sums.items():
+            _check_value(name, value, float)
         return progress
     except JSON_DAMAGE as error:
         raise StateDamaged(str(error)) from error
+
+
+_OF_THE_LOG = frozenset({"event", "step", "epoch", "train_loss", "seconds"})
+"""What the log has beside the means of an epoch."""
+
+
+def _check_value(name: str, value: object, kind: object) -> None:
+    """Raises ValueError where a value is not of its kind, or counts below 0."""
+    if kind is bool and not isinstance(value, bool):
+        raise ValueError(f"{name} is neither true nor false")
+    if kind in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ValueError(f"{name} is no number")
+    if kind is int and (not isinstance(value, int) or value < 0):
+        raise ValueError(f"{name} is no number of steps or epochs")
 
 
 def _unusable(run: Path, reason: object) -> str:

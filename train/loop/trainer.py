@@ -22,7 +22,7 @@ import numpy as np
 
 from ...data.batching import bucketed_batches, reading_ahead, video_lengths, writing_lengths
 from ...data.command_line import INTERRUPTED
-from ...data.errors import StoreError
+from ...data.errors import RunError, StoreError
 from ...data.stop_signals import StopRequest, stop_on_signals
 from ...data.store import FeatureStore
 from ...data.tag_table import TagTable
@@ -180,7 +180,16 @@ class Trainer:
         progress, state = self.processes.by_main(self._find_state)
         if state is None:
             return progress
-        return self._states.load(state)
+        progress = self._states.load(state)
+        begun = progress.epochs_done * self.steps_per_epoch
+        if not begun <= progress.step <= min(begun + self.steps_per_epoch, self.total_steps) or (
+            progress.epoch_sums and not progress.epoch_steps
+        ):
+            raise RunError(
+                f"{state} says that {progress.step:,} steps and {progress.epochs_done:,} epochs are done, which is no state of "
+                f"this training of {self.epochs} epochs of {self.steps_per_epoch} steps; start a new run"
+            )
+        return progress
 
     def _find_state(self) -> tuple[TrainingProgress | None, Path | None]:
         progress = read_progress(self.run_folder)

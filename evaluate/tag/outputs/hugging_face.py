@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ....data.errors import InputError, RunError
+from ....data.foreign.json_reader import LARGE_FILE
 from ....data.sidecars.files import update_file
 from ....data.sidecars.json_file import FILE_NAME, merged_metadata
 from ..tagged_file import TaggedFile
@@ -67,7 +68,7 @@ class HuggingFaceOutput:
         self._journal.finish()
         rows = list(self._rows())
         try:
-            update_file(self.path, lambda old: merged_metadata(old, rows, replace=self._replace))
+            update_file(self.path, lambda old: merged_metadata(old, rows, replace=self._replace), most_bytes=LARGE_FILE)
         except InputError as error:
             raise RunError(str(error)) from error
         self._journal.remove()
@@ -79,9 +80,10 @@ class HuggingFaceOutput:
             name = Path(os.path.relpath(line["path"], self.path.parent)).as_posix()
             if name.startswith("../"):
                 raise RunError(f"{line['path']} lies outside of {self.path.parent}, the folder of {self.path.name}")
-            titled = {"title": line["title"]} if line["title"] else {}
-            tags = [tag["tag"] for tag in line["tags"]]
-            yield {FILE_NAME: name, **titled, "tags": tags, "scores": [tag["score"] for tag in line["tags"]]}
+            titled = {"title": line["title"]} if line.get("title") else {}
+            tags = line.get("tags", [])
+            names, scores = [tag["tag"] for tag in tags], [tag["score"] for tag in tags]
+            yield {FILE_NAME: name, **titled, "tags": names, "scores": scores}
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """The journal of a command: JSON lines that grow group by group and that the same command goes on with, whatever ended it.
 
 A group is added with one write and forced to the disk; what a kill leaves of a half-written line is cut off when the file
-is opened again. Which run and options made the file is written beside it, before the first line
+is opened again. A last line that is whole but for its end, as an editor may leave it, is kept. Which run and options made the file is written beside it, before the first line
 (:mod:`optsg.evaluate.tag.outputs.made_with`). Which paths have been seen is kept in a few bytes each.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -65,11 +66,12 @@ class Journal:
 
     def _go_on(self, retry_failed: bool) -> None:
         """Reads what is done, cuts off a half-written line and goes to the end."""
-        whole, again = 0, False
+        whole, again, end = 0, False, b""
         for number, line in enumerate(self._file, start=1):
-            if not line.endswith(b"\n"):
+            if _is_torn(line):
                 break
             path, failed = self._read(line, number)
+            end = b"" if line.endswith(b"\n") else b"\n"
             if failed and retry_failed:
                 again = True
             else:
@@ -80,6 +82,7 @@ class Journal:
             check_record(self.path, self._made_with)
             self._file.seek(whole)
             self._file.truncate()
+            self._file.write(end)
         elif self._file.tell() > whole and not record_path(self.path).exists():
             raise RunError(f"{self.path} is not what optsg-tag writes (no line is whole); name another file with --out")
         if again:
@@ -157,6 +160,25 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # of a write that failed, and said so
             self._file.close()
+
+
+_BEGINNING = b'{"path": '
+"""Of every line."""
+
+_CONTROL = re.compile(rb"[\x00-\x1f]")
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a line is what a kill leaves of one of ours, or a disk that lost its power, which fills it up with zeros."""
+    if line.endswith(b"\n"):
+        return False
+    try:
+        parse_json(line)
+    except ValueError:
+        begun = line.rstrip(b"\0")
+        # JSON has no control characters: with them it is, say, a file whose lines end in another way.
+        return _BEGINNING.startswith(begun[: len(_BEGINNING)]) and not _CONTROL.search(begun)
+    return False
 
 
 DIGEST_BYTES = 16

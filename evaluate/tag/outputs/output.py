@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from ....data.errors import ConfigError, RunError, reason_of
 from ....data.foreign.csv_cells import TAG_COLUMNS, as_cell, from_cell
-from ....data.foreign.json_reader import check_is_file
+from ....data.foreign.json_reader import check_is_file, parse_json
 from ....data.foreign.parquet_damage import PARQUET_DAMAGE, rows_in_batches
+from ....data.inputs.metadata.metadata_table import MAX_FIELD_CHARACTERS
 from ....data.inputs.relative_paths import printable
 from ....data.whole_files import lock_out, whole_file
 from ...scores.predictions import json_line
@@ -149,8 +150,8 @@ class CsvOutput(TableOutput):
 
     With another separator the file is as spreadsheets want it, UTF-8 with a byte order mark. A file that is there keeps its form.
 
-    Which run and options made it is kept beside it. A last line without its end is that of an interrupted command of a
-    version that wrote the table line by line: the file is gone on with, without that line.
+    Which run and options made it is kept beside it. Half of a last line is that of an interrupted command of a version that
+    wrote the table line by line: the file is gone on with, without that line.
     """
 
     def __init__(self, path: Path, made_with: MadeWith, *, separator: str | None = None, **how: bool):
@@ -159,26 +160,35 @@ class CsvOutput(TableOutput):
 
     def read(self, *, only_paths: bool = False) -> Iterator[Row]:  # noqa: ARG002
         """See :class:`TableOutput`."""
+        csv.field_size_limit(MAX_FIELD_CHARACTERS)  # details of many tags with evidence and segments are long
         try:
             with self.path.open("rb") as file:
                 self._mark = codecs.BOM_UTF8 if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else b""
                 file.seek(len(self._mark))
-                lines = (line for line in file if line.endswith(b"\n"))
-                self._check_head(next(lines, None))
-                for number, line in enumerate(lines, start=2):
-                    yield self._row(line, number)
+                self._check_head(file.readline())
+                for number, line in enumerate(file, start=2):
+                    if line.endswith(b"\n") or self._is_whole(line):
+                        yield self._row(line, number)
         except OSError as error:
             raise RunError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
-    def _check_head(self, line: bytes | None) -> None:
+    def _check_head(self, line: bytes) -> None:
         heads = {separator.join(COLUMNS): separator for separator in SEPARATORS.values()}
-        head = "" if line is None else line.rstrip(b"\r\n").decode("utf-8", "replace")
-        is_begun = line is None and (self.path.stat().st_size == 0 or record_path(self.path).exists())
+        head = line.rstrip(b"\r\n").decode("utf-8", "replace")
+        is_half = not line.endswith(b"\n") and any(one.startswith(head) for one in heads)
+        is_begun = is_half and (self.path.stat().st_size == 0 or record_path(self.path).exists())
         if not is_begun and head not in heads:
             raise RunError(f"{self.path} is no table of optsg-tag; name another file with --out")
         if not is_begun:
             self._separator = heads[head]
             check_record(self.path, self._made_with)
+
+    def _is_whole(self, line: bytes) -> bool:
+        """Whether a last line lacks nothing but its end, as an editor may leave it; the list in its last cell says so."""
+        try:
+            return isinstance(parse_json(self._row(line, 0).content[-1]), list)
+        except (RunError, ValueError):
+            return False
 
     def _row(self, line: bytes, number: int) -> Row:
         try:

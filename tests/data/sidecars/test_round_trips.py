@@ -374,6 +374,13 @@ def test_metadata_of_hugging_face_knows_a_file_by_any_name_and_keeps_odd_texts()
     assert lines[1:] == ["", '{"tags": []}', ""]
 
 
+def test_every_row_of_a_file_gets_its_tags():
+    old = b'{"file_name": "a.png", "text": "one"}\n{"file_name": "./a.png", "text": "two"}\n'
+    made = merged_metadata(old, [{"file_name": "a.png", "tags": ["cat"]}])
+    assert [json.loads(line)["tags"] for line in made.splitlines()] == [["cat"], ["cat"]]
+    assert merged_metadata(made, [{"file_name": "a.png", "tags": ["cat"]}]) == made
+
+
 def test_only_line_feeds_end_a_row_of_metadata():
     rows: list[dict[str, Any]] = [
         {"file_name": "a.png", "title": "two\u2028lines\x85"},

@@ -51,6 +51,11 @@ def test_a_tag_that_is_merged_into_its_parent_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "error"),
     [
+        (
+            'alias,a,b,yes\nalias,"c,d,yes\nalias,e,f,yes\n',
+            "row that begins on line 3: not CSV (unexpected end of data)",
+        ),
+        ("alias,a,b,yes,c\n", "line 2: 5 cells under 4 headings; a text with ',' needs double quotes around it"),
         ("alias,cat,dog,maybe\n", "line 2: accept is 'maybe'; expected yes, no or nothing"),
         ("synonym,cat,dog,yes\n", "line 2: the kind is 'synonym'; expected spelling, alias, parent, one-off"),
         ("alias,,dog,yes\n", "line 2: there is no tag in it"),
@@ -86,6 +91,8 @@ def test_files_that_are_no_such_table(tmp_path: Path) -> None:
         InputError, match=r"line 1: there is no column 'accept'; expected the headings kind, tag, into, accept$"
     ):
         read(tmp_path, "kind,tag,into\n")
+    with pytest.raises(InputError, match=r"line 1: 2 columns are called 'accept'; keep one of them$"):
+        read(tmp_path, "kind,tag,into,accept,Accept\nalias,a,b,yes,no\n")
     path.write_bytes(b"kind,tag,into,accept\nalias,\xff,b,yes\n")
     with pytest.raises(InputError, match=r"accepted.csv cannot be read: it is not UTF-8 text$"):
         read_decisions(path)

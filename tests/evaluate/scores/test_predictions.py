@@ -137,6 +137,15 @@ def test_values_of_another_kind_are_named(tmp_path, changed, found):
         read_predictions(tmp_path / "predictions.jsonl")
 
 
+def test_a_video_with_two_predictions_is_named(tmp_path):
+    """As two files put together would have it: means over videos would be others, without a word."""
+    path = tmp_path / "predictions.jsonl"
+    items = [ItemPrediction(id=name, title="", true=("Red",), tags=(RED,)) for name in ("a", "b", "a")]
+    write_predictions(path, items)
+    with pytest.raises(RunError, match=r"predictions\.jsonl, line 3: 'a' is in line 1 already; run optsg-eval again$"):
+        read_predictions(path)
+
+
 def test_a_split_is_predicted_in_batches_and_in_order(store, fake_predictor):
     predictor = fake_predictor(RED, REDDISH)
     told: list[int] = []

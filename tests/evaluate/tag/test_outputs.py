@@ -15,9 +15,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from optsg.data.errors import RunError
+from optsg.data.foreign.json_reader import SMALL_FILE
 from optsg.data.inputs import folder_input
 from optsg.data.inputs.folder_input import read_sidecar
 from optsg.data.media import MediaItem
+from optsg.data.predicted_tag import PredictedTag
 from optsg.evaluate.tag.outputs.output import open_output
 from optsg.evaluate.tag.requests import TagRequests
 from optsg.evaluate.tag.tag_files import tag_files
@@ -111,6 +113,22 @@ def test_no_cell_of_csv_is_a_formula_or_a_line_more_and_a_file_so_named_is_done(
     assert row.count("\n") == 1
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_an_output_with_long_cells_is_gone_on_with(tmp_path, suffix):
+    """Details of many tags with evidence and segments are longer than what Python's reader of CSV takes."""
+    limit = csv.field_size_limit(131_072)
+    try:
+        for name in ("a.mp4", "b.mp4"):
+            with open_output(tmp_path / f"out.{suffix}", None, MADE_WITH) as output:
+                assert output.claim(name)
+                output.write([TaggedFile(path=name, title="long " * 30_000)])
+                output.finish()
+        csv.field_size_limit(1 << 20)
+        assert list(contents(tmp_path / f"out.{suffix}")) == ["a.mp4", "b.mp4"]
+    finally:
+        csv.field_size_limit(limit)
+
+
 def test_in_the_table_of_hugging_face_a_file_that_could_not_be_tagged_has_no_row(tmp_path):
     out = tmp_path / "metadata.jsonl"
     with open_output(out, "hf", MADE_WITH) as output:
@@ -119,6 +137,43 @@ def test_in_the_table_of_hugging_face_a_file_that_could_not_be_tagged_has_no_row
         output.finish()
     rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert rows == [{"file_name": "b.png", "title": "é", "tags": [], "scores": []}]
+
+
+def tag_into_hugging_face(folder: Path, *names: str) -> list[dict[str, object]]:
+    """The rows of the folder's table once these files are tagged."""
+    out = folder / "metadata.jsonl"
+    with open_output(out, "hf", MADE_WITH) as output:
+        tags = [PredictedTag(text="cat", score=0.5, novel=False, prompt=1)]
+        output.write([TaggedFile(path=str(folder / name), tags=tags) for name in names if output.claim(name)])
+        output.finish()
+    return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_table_of_hugging_face_may_be_as_large_as_that_of_a_large_set(tmp_path):
+    with (tmp_path / "metadata.jsonl").open("w") as file:
+        file.writelines(f'{{"file_name": "{n}.png", "text": "{"caption " * 10_000}"}}\n' for n in range(220))
+    assert (tmp_path / "metadata.jsonl").stat().st_size > SMALL_FILE
+    rows = tag_into_hugging_face(tmp_path, "0.png", "new.png")
+    assert (rows[0]["tags"], rows[-1]["file_name"], len(rows)) == (["cat"], "new.png", 221)
+
+
+@pytest.mark.parametrize("change", [{"path": ""}, {"title": None}, {"tags": None}])
+@pytest.mark.parametrize("name", ["metadata.jsonl", "out.csv", "out.parquet"])
+def test_a_line_of_the_journal_that_lacks_something_is_no_traceback(tmp_path, name, change):
+    out, kind = tmp_path / name, "hf" if name == "metadata.jsonl" else None
+    journal = tmp_path / f"{name}.unfinished.jsonl"
+    with open_output(out, kind, MADE_WITH) as output:
+        output.write([TaggedFile(path=str(tmp_path / "a.png"))])
+    line = {**json.loads(journal.read_bytes()), **change}
+    journal.write_text(json.dumps({key: value for key, value in line.items() if value is not None}) + "\n")
+    if "path" in change:
+        with pytest.raises(RunError, match=r"line 1, is not what optsg-tag writes \(no path\)"):
+            open_output(out, kind, MADE_WITH).__enter__()
+        return
+    with open_output(out, kind, MADE_WITH) as output:
+        output.finish()
+    assert out.exists()
+    assert not journal.exists()
 
 
 @TABLES
@@ -199,6 +254,41 @@ def test_of_a_csv_that_has_only_begun_all_is_tagged(folder, tmp_path, kept):
     tagger = FakeTagger()
     run_all(folder, out, tagger)
     assert (len(tagger.seen), out.read_bytes()) == (30, whole)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_last_line_whose_end_an_editor_took_away_is_kept(folder, tmp_path, suffix, end):
+    out, other = tmp_path / f"out.{suffix}", tmp_path / "other"
+    run_all(folder, out, FakeTagger())
+    before = list(contents(out))
+    out.write_bytes(out.read_bytes().replace(b"\n", end.encode()).removesuffix(end.encode()))
+    other.mkdir()
+    (other / "200.png").touch()
+    run_all(other, out, FakeTagger())
+    assert list(contents(out)) == [*before, "200.png"]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_an_output_whose_lines_end_as_on_old_macs_is_not_taken_for_half_a_line(folder, tmp_path, suffix):
+    out = tmp_path / f"out.{suffix}"
+    run_all(folder, out, FakeTagger())
+    before = out.read_bytes().replace(b"\n", b"\r")
+    out.write_bytes(before)
+    with pytest.raises(RunError, match=r"is not what optsg-tag writes|is no table of optsg-tag"):
+        run_all(folder, out, FakeTagger())
+    assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize("lost", [b"{", b'{"path": "in/\xc3', b'{"path": "in/' + bytes(600), bytes(600)])
+def test_what_a_kill_or_a_power_cut_leaves_of_a_line_is_cut_off(folder, tmp_path, lost):
+    out = tmp_path / "out.jsonl"
+    run_all(folder, out, FakeTagger())
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:10]) + lost)
+    run_all(folder, out, FakeTagger())
+    assert out.read_bytes() == whole
 
 
 def test_a_csv_that_nobody_says_who_made_is_refused(folder, tmp_path):
@@ -299,7 +389,7 @@ def test_all_failed_are_tried_again(tmp_path):
         ("notes.jsonl", "notes\n", r"line 1, is not what optsg-tag writes \(.*\); name another file with --out"),
         (
             "line.jsonl",
-            '{"path": "a"}',
+            '{"path": "a"',
             r"is not what optsg-tag writes \(no line is whole\); name another file with --out",
         ),
         ("notes.csv", "a,b\n", "is no table of optsg-tag; name another file with --out"),

@@ -94,7 +94,7 @@ def test_everything_of_a_state_comes_back(tmp_path: Path) -> None:
     progress = TrainingProgress(
         step=7,
         epochs_done=3,
-        epoch_sums={"train_loss": 1.5},
+        epoch_sums={"train_generation": 1.5},
         epoch_steps=2,
         validations_without_gain=4,
         best_score=0.25,
