@@ -101,7 +101,7 @@ def test_resuming_takes_no_system_and_no_size(option: tuple[str, str]) -> None:
 def test_help_lists_the_systems() -> None:
     text = "".join(CliRunner().invoke(main, ["--help"]).output.split())  # lines may break at hyphens
     own = "oneofaninstalledpackage;oraclassofyourown,MODULE:CLASS"
-    assert f"Whattotrain:{','.join(SYSTEM_NAMES)};{own}.[default:op-tsg]" in text
+    assert f"Whattotrain:{','.join(SYSTEM_NAMES)};{own}.[default:op-tsg;memoryforahandfulofvideos]" in text
 
 
 @pytest.mark.parametrize("width", ["width=32", pytest.param("width=48", marks=pytest.mark.slow)])
