@@ -20,7 +20,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..media import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Failure, MediaKind
-from ..sidecars.file_names import file_spellings, unicode_forms
+from ..sidecars.file_names import unicode_forms
 from ..sidecars.files import BACKUP, SUFFIXES, names_beside
 from .create_annotations import is_create_file
 from .files_by_stem import PathList
@@ -92,8 +92,7 @@ class MediaFolder:
 
     def beside_of(self, path: str) -> list[str]:
         """Other files that speak of a video or picture (:mod:`optsg.data.sidecars`), in the order in which they count."""
-        names = (spelt for name in names_beside(path) for spelt in file_spellings(name))
-        return [name for name in names if _position(self.beside, name) is not None]
+        return [name for name in names_beside(path) if _position(self.beside, name) is not None]
 
     def why_not(self, path: str) -> str:
         """Why a path that metadata names is not in ``media``."""
@@ -200,9 +199,8 @@ def _add_entry(folder: MediaFolder, path: str, entry: os.DirEntry[str], pending:
 
 def _may_speak(name: str) -> bool:
     suffix = PurePosixPath(name).suffix
-    return (
-        suffix in SUFFIXES or (suffix.lower() in SUFFIXES and suffix.isupper())
-    ) and name.lower() not in _TABLE_NAMES
+    is_found = suffix.islower() or suffix.isupper()  # as names_beside spells it
+    return is_found and suffix.lower() in SUFFIXES and name.lower() not in _TABLE_NAMES
 
 
 def _skip(folder: MediaFolder, path: str) -> None:

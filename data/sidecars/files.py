@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import InputError, RunError
 from ..foreign.json_reader import SMALL_FILE, read_bounded
 from ..whole_files import keep_owner_and_mode, whole_file
-from .file_names import as_spelt
+from .file_names import as_spelt, file_spellings
 from .json_file import is_title_in_json, read_json_tags
 from .text import read_text_tags
 
@@ -22,9 +22,10 @@ BACKUP = ".before-optsg"
 
 
 def names_beside(path: str) -> list[str]:
-    """What files may be called that speak of a video or picture, in the order in which they count."""
+    """What files may be called that speak of a video or picture, however they are spelt, in the order in which they count."""
     stem = str(PurePosixPath(path).with_suffix(""))
-    return [f"{path}.xmp" if suffix == ".xmp" else stem + suffix for suffix in SUFFIXES] + [f"{stem}.xmp"]
+    names = [f"{path}.xmp" if suffix == ".xmp" else stem + suffix for suffix in SUFFIXES] + [f"{stem}.xmp"]
+    return [spelt for name in names for spelt in file_spellings(name)]
 
 
 def read_beside(paths: Sequence[Path]) -> Values:

@@ -6,7 +6,7 @@ Beyond that it opens, counts, ids, ranges and finite values are checked. Each ch
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StoreError
-from ..media import FAILURE_STATUSES, FEATURE_STATUSES, SPLITS
+from ..media import FAILURE_STATUSES
 from . import schema
 from .digests import chunks, digest_problems, file_digest
-from .feature_store import FeatureStore, open_store
+from .feature_store import NAMES_OF, FeatureStore, open_store
 from .hdf5.columns import Column, RaggedColumn
 from .row_blocks import RaggedBlock, cut_rows
 from .shard_verification import shard_problems
@@ -217,12 +217,7 @@ def id_problems(store: FeatureStore) -> Iterator[str]:
 
 def range_problems(store: FeatureStore) -> Iterator[str]:
     """Numbers that stand for nothing, digests of another length, bytes that are no text."""
-    columns: tuple[tuple[str, Sequence[str]], ...] = (
-        ("videos/split", SPLITS),
-        ("videos/kind", schema.KINDS),
-        ("videos/status", FEATURE_STATUSES),
-    )
-    for name, names in columns:
+    for name, names in NAMES_OF.items():
         values = store.fixed(name)
         for row in np.flatnonzero(values >= len(names)).tolist():
             yield f"{store.id(row)!r} has the number {values[row]} in {name}, expected less than {len(names)}"

@@ -17,7 +17,7 @@ from ...data.inputs.metadata.metadata_table import TABLE_SUFFIXES, Row, open_met
 from ...data.inputs.metadata.records import Record, parse_record
 from ...data.inputs.relative_paths import inside, printable
 from ...data.media import Failure, MediaItem
-from ...data.sidecars.file_names import file_spellings, unicode_forms
+from ...data.sidecars.file_names import unicode_forms
 from ...data.sidecars.files import names_beside, read_beside
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _info_files(path: Path) -> list[Path]:
 
 
 def _of_other_tools(path: Path) -> list[Path]:
-    return [path.with_name(spelt) for name in names_beside(path.name) for spelt in file_spellings(name)]
+    return [path.with_name(name) for name in names_beside(path.name)]
 
 
 def _request(path: Path, record: Record) -> TagRequest:

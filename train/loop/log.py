@@ -27,10 +27,8 @@ class TrainingLog:
         if run is None or self._path is None:
             return
         with write_errors(self._path):
-            if self._path.exists():
-                check_is_file(self._path)
-            lines = _lines(self._path) if keep_epochs is not None else []
-        if keep_epochs is not None and self._path.exists():
+            lines = _lines(self._path)
+        if keep_epochs is not None and lines:
             write_text(self._path, (line + "\n" for line in lines if _is_kept(line, keep_epochs)))
         purge = None if keep_epochs is None else keep_steps + 1
         with write_errors(run / "tensorboard"):
@@ -57,7 +55,10 @@ class TrainingLog:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    if not path.exists():
+        return []
+    check_is_file(path)
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _is_kept(line: str, epochs: int) -> bool:
