@@ -24,7 +24,7 @@ from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress
-from ...train.run.plan import LABELS, differences
+from ...train.run.plan import LABELS, differences, has_other_labels
 from ...train.run_files import CONFIG, read_config
 from .invocation import Invocation
 from .one_run import BUSY, Job, RunBusy, is_evaluated, lock_run
@@ -271,8 +271,7 @@ def _check_configuration(run: PlannedRun, folder: Path) -> None:
             f"{folder} was trained with {name}={have}, the grid wants {name}={want}{more}; "
             "remove the folder, or choose another --out"
         )
-    began = found.store.get(LABELS)  # runs of earlier versions do not say
-    if began is not None and began != run.config.store[LABELS]:
+    if has_other_labels(found, run.config.store[LABELS]):
         raise RunError(
             f"{folder} was trained on other videos, titles, tags or sets than {run.config.store['path']} has now; "
             "remove the folder, or choose another --out"

@@ -17,7 +17,7 @@ from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..objective.step_losses import StepLosses
-from ..run.plan import LABELS, begun_config, learned_labels
+from ..run.plan import LABELS, begun_config, has_other_labels, learned_labels, of_old_labels
 from ..run.validation_share import FEWEST_TRAINED, held_out, learned_from, too_few_to_trust, with_validation
 from ..run_files import DECISION, LATEST, RUNS, TAG_TABLE, find_store, is_own_store, point_latest
 from ..system_names import WITHOUT_TRAINING, allowing
@@ -237,16 +237,12 @@ def _check_same_labels(store: FeatureStore, config: RunConfig, run: Path) -> Non
     Even where no step is done: the run's tag table is of the old tags. Of a run of an earlier version only their counts are
     known.
     """
-    began = config.store.get(LABELS)
-    if began is None:
-        is_same = TagTable.load(run / TAG_TABLE).count_of == TagTable.from_store(store).count_of
+    if LABELS in config.store:
+        is_same = not has_other_labels(config, learned_labels(store))
     else:
-        is_same = began == learned_labels(store)
+        is_same = TagTable.load(run / TAG_TABLE).count_of == TagTable.from_store(store).count_of
     if not is_same:
-        raise RunError(
-            f"{store.path} is not what it was when {run} began: videos for training or validation were added, or their "
-            "titles, tags or sets corrected, and the run is of the old ones; start a new run"
-        )
+        raise RunError(of_old_labels(store, run))
 
 
 def _introduction(trainer: Trainer, run: Path) -> str:

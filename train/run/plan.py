@@ -120,7 +120,7 @@ def begun_run(request: RunRequest) -> Path:
     """The run folder as it was begun, or a new one where there is none; errors as :func:`new_run`.
 
     Raises:
-        RunError: the folder holds a run of other settings.
+        RunError: the folder holds a run of other settings, or, finished or not, of what the store's videos were called before.
     """
     run = request.run
     if run is None or not (run / CONFIG).is_file():
@@ -143,6 +143,8 @@ def begun_run(request: RunRequest) -> Path:
         raise RunError(
             f"{run} was begun with {name}={have}, this command wants {name}={want}{more}; choose another --run"
         )
+    if has_other_labels(found, plan.config.store[LABELS]):
+        raise RunError(of_old_labels(store, run))
     return run
 
 
@@ -237,6 +239,20 @@ LABELS = "labels"
 def learned_labels(store: FeatureStore) -> str:
     """Digest of what people say of the videos that train and validate: a store that is corrected keeps its header."""
     return label_digest(store, np.flatnonzero(np.isin(store.splits, (TRAIN, VAL))))
+
+
+def has_other_labels(found: RunConfig, labels: str) -> bool:
+    """Whether a run was begun with others than these; of a run of an earlier version nobody knows."""
+    began = found.store.get(LABELS)
+    return began is not None and began != labels
+
+
+def of_old_labels(store: FeatureStore, run: Path) -> str:
+    """Why a run is not gone on with, nor taken for the one that is wanted."""
+    return (
+        f"{store.path} is not what it was when {run} began: videos for training or validation were added, or their "
+        "titles, tags or sets corrected, and the run is of the old ones; start a new run"
+    )
 
 
 def _learns_soon(system: str, model: ModelConfig, store: FeatureStore) -> bool:

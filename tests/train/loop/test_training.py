@@ -440,6 +440,12 @@ def test_resuming_on_a_store_that_grew_or_was_corrected_is_refused(
     write_tiny_store(feats, _as_corrected("tested on"))
     resumed = train("--run", "runs/a", "--resume")
     assert "trained runs/a in" in resumed.output
+    again = ("--run", "runs/a", "--resume", "auto", *begin)
+    assert "runs/a is finished: there is nothing to resume" in train(*again).output
+    write_tiny_store(feats, _as_corrected("tags"))
+    finished = train(*again)
+    assert finished.exit_code == 1
+    assert f"{feats} is not what it was when runs/a began" in finished.output, "the run that is wanted is not this one"
 
 
 def test_of_a_run_of_an_earlier_version_the_numbers_of_tags_are_compared(
