@@ -68,7 +68,7 @@ def _reader(kind: str) -> Callable[[bytes], Values]:
     return {".xmp": xmp.read_xmp, ".nfo": nfo.read_nfo}[kind]
 
 
-def update_file(path: Path, change: Callable[[bytes | None], bytes], *, most_bytes: int = SMALL_FILE) -> bool:
+def update_file(path: Path, change: Callable[[bytes | None], bytes | None], *, most_bytes: int = SMALL_FILE) -> bool:
     """Changes a file as a whole or not at all; whether anything changed.
 
     What was there before the first change is kept beside it, under its name and :data:`BACKUP`. Owner and mode stay, a link
@@ -76,7 +76,7 @@ def update_file(path: Path, change: Callable[[bytes | None], bytes], *, most_byt
 
     Args:
         path: of the file, which need not be there.
-        change: of its bytes, ``None`` where it is not there.
+        change: of its bytes, ``None`` where it is not there, to what it is to be, ``None`` where it is left as it is.
         most_bytes: of a file that is there.
 
     Raises:
@@ -90,7 +90,7 @@ def update_file(path: Path, change: Callable[[bytes | None], bytes], *, most_byt
         raise InputError(f"{path}: {error}; it was left as it is") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); it was left as it is") from error
-    if new == old:
+    if new is None or new == old:
         return False
     try:
         backup = real.with_name(real.name + BACKUP)

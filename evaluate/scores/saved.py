@@ -90,6 +90,8 @@ def read_saved(run: Path, split: str) -> SavedEvaluation:
     path = folder / "metrics.json"
     try:
         document: dict[str, Any] = read_json(path, finite=False)
+        if len(items) != (counted := document.get("items", len(items))):
+            raise ValueError(f"it counts {counted} videos, predictions.jsonl has {len(items):,}")
         evaluation = evaluate_items(
             items,
             table.count_of,

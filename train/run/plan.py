@@ -136,7 +136,7 @@ def begun_run(request: RunRequest) -> Path:
         begun_with = found.training.batch_size // plan.config.training.batch_size
         if begun_with > 1:
             plan = _plan(request, store, source, system, size, gpus=begun_with)
-    different = differences(found, plan.config)
+    different = differences(found, plan.config, passed_over=OF_STATES)
     if different:
         name, have, want = different[0]
         more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
@@ -400,21 +400,29 @@ def begun_config(run: Path) -> RunConfig:
     return config
 
 
-BESIDE = frozenset({"state_seconds", "keep_states", "ranking"})
-"""Settings that change nothing about the model: how states are kept, and what decides beside it."""
+OF_STATES = frozenset({"state_seconds", "keep_states"})
+"""Settings that change nothing about a run: how states are kept."""
 
+BESIDE = OF_STATES | {"ranking"}
+"""Settings that change nothing about the model: of states, and whether a ranker decides beside it."""
 
 OF_THE_BOOK = frozenset({"neighbours", "book_entry"})
 """Settings that ``open-book`` alone reads."""
 
 
-def differences(found: RunConfig, wanted: RunConfig) -> list[tuple[str, str, str]]:
-    """(setting, its value in ``found``, in ``wanted``) wherever the two would train different models."""
+def differences(
+    found: RunConfig, wanted: RunConfig, passed_over: frozenset[str] = BESIDE
+) -> list[tuple[str, str, str]]:
+    """(setting, its value in ``found``, in ``wanted``) wherever the two would train different models.
+
+    Args:
+        passed_over: settings that may differ.
+    """
     rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
     for part in ("model", "training"):
         have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
-        idle = BESIDE if wanted.system == "open-book" else BESIDE | OF_THE_BOOK
-        rows += [(name, have[name], want[name]) for name in want if name not in idle]
+        idle = frozenset() if wanted.system == "open-book" else OF_THE_BOOK
+        rows += [(name, have[name], want[name]) for name in want if name not in passed_over | idle]
     had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
     rows.append(("the pre-trained weights", had, wants))
     have, want = found.store["header"], wanted.store["header"]

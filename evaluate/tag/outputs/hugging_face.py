@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +30,7 @@ class HuggingFaceOutput:
         replace: the tags of a row are replaced, in place of being added to.
 
     Raises:
-        RunError: the journal cannot be used.
+        RunError: the journal cannot be used, or nothing can be merged into the table.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class HuggingFaceOutput:
     ):
         self.path = path
         self._replace = replace
+        self._change(self._check)  # before anything is tagged
         unfinished = path.with_name(f"{path.name}.unfinished.jsonl")
         self._journal = Journal(unfinished, made_with, overwrite=overwrite, retry_failed=retry_failed)
 
@@ -52,7 +53,12 @@ class HuggingFaceOutput:
         return self._journal.is_done(path)
 
     def claim(self, path: str) -> bool:
-        """See :class:`Journal`."""
+        """See :class:`Journal`.
+
+        Raises:
+            RunError: the file lies outside of the table's folder.
+        """
+        self._name(path)
         return self._journal.claim(path)
 
     def write(self, group: Sequence[TaggedFile]) -> None:
@@ -63,27 +69,38 @@ class HuggingFaceOutput:
         """Changes the table.
 
         Raises:
-            RunError: it cannot be changed, or a file lies outside of its folder; the journal is kept.
+            RunError: it cannot be changed; the journal is kept.
         """
         self._journal.finish()
         rows = list(self._rows())
+        self._change(lambda old: merged_metadata(old, rows, replace=self._replace))
+        self._journal.remove()
+
+    def _change(self, change: Callable[[bytes | None], bytes | None]) -> None:
         try:
-            update_file(self.path, lambda old: merged_metadata(old, rows, replace=self._replace), most_bytes=LARGE_FILE)
+            update_file(self.path, change, most_bytes=LARGE_FILE)
         except InputError as error:
             raise RunError(str(error)) from error
-        self._journal.remove()
+
+    @staticmethod
+    def _check(old: bytes | None) -> None:
+        """That rows can be merged into what is there."""
+        merged_metadata(old, ())
+
+    def _name(self, path: str) -> str:
+        name = Path(os.path.relpath(path, self.path.parent)).as_posix()
+        if name.startswith("../"):
+            raise RunError(f"{path} lies outside of {self.path.parent}, the folder of {self.path.name}")
+        return name
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         for line in self._journal.rows():
             if "error" in line:
                 continue
-            name = Path(os.path.relpath(line["path"], self.path.parent)).as_posix()
-            if name.startswith("../"):
-                raise RunError(f"{line['path']} lies outside of {self.path.parent}, the folder of {self.path.name}")
             titled = {"title": line["title"]} if line.get("title") else {}
             tags = line.get("tags", [])
             names, scores = [tag["tag"] for tag in tags], [tag["score"] for tag in tags]
-            yield {FILE_NAME: name, **titled, "tags": names, "scores": scores}
+            yield {FILE_NAME: self._name(line["path"]), **titled, "tags": names, "scores": scores}
 
     def __enter__(self) -> Self:
         return self

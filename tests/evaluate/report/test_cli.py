@@ -40,7 +40,10 @@ def runs(evaluated_run, tmp_path, monkeypatch) -> tuple[Path, Path]:
 
 def change(run: Path, how) -> None:
     path = run / "eval/test/predictions.jsonl"
-    write_predictions(path, how(read_predictions(path)))
+    items = how(read_predictions(path))
+    write_predictions(path, items)
+    metrics = run / "eval/test/metrics.json"
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "items": len(items)}), encoding="utf-8")
 
 
 def optsg_report(*arguments: object) -> Result:
@@ -148,6 +151,13 @@ def test_what_cannot_be_compared_or_read_is_one_sentence(runs):
     assert optsg_report(*copies).output == "error: 5 runs are given, and at most 4 can be compared at once\n"
     (two / "eval/test/metrics.json").write_text("{}", encoding="utf-8")
     assert optsg_report(two).output.startswith("error: two/eval/test/metrics.json cannot be read (")
+    predictions = one / "eval/test/predictions.jsonl"
+    predictions.write_text(
+        "".join(predictions.read_text(encoding="utf-8").splitlines(keepends=True)[:-1]), encoding="utf-8"
+    )
+    assert optsg_report(one).output == (
+        "error: one/eval/test/metrics.json cannot be read (it counts 9 videos, predictions.jsonl has 8); run optsg-eval again\n"
+    )
     assert optsg_report("three").output == (
         "error: there is no run folder at three; runs are made by optsg-train and lie in runs/\n"
     )

@@ -144,7 +144,8 @@ def tag_into_hugging_face(folder: Path, *names: str) -> list[dict[str, object]]:
     out = folder / "metadata.jsonl"
     with open_output(out, "hf", MADE_WITH) as output:
         tags = [PredictedTag(text="cat", score=0.5, novel=False, prompt=1)]
-        output.write([TaggedFile(path=str(folder / name), tags=tags) for name in names if output.claim(name)])
+        paths = [str(folder / name) for name in names]
+        output.write([TaggedFile(path=path, tags=tags) for path in paths if output.claim(path)])
         output.finish()
     return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 

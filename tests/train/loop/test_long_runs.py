@@ -293,6 +293,11 @@ def test_resume_auto_begins_goes_on_and_stays_finished(
         "error: runs/a was begun with batch_size=16, this command wants batch_size=8 (and 2 more); choose another --run\n"
     )
     assert train(*again, "--set", "state_seconds=60").exit_code == 0
+    ranked = train(*again, "--set", "ranking=true")
+    assert ranked.exit_code == 1
+    assert ranked.output == (
+        "error: runs/a was begun with ranking=false, this command wants ranking=true; choose another --run\n"
+    )
 
 
 def test_resume_auto_begins_again_where_no_state_was_saved(

@@ -219,11 +219,28 @@ def test_metadata_of_hugging_face_is_merged_and_read_again(media):
     assert tags_read(media) == {"a.mp4": ("other",), "sub/b.jpg": ("other",)}
 
 
-def test_a_table_that_lies_elsewhere_is_refused_and_the_work_kept(media, tmp_path):
+def test_a_table_that_lies_elsewhere_is_refused_before_anything_is_tagged(media, tmp_path):
     (tmp_path / "other").mkdir()
+
+    class Unasked(OneList):
+        def tag_many(self, requests, **_):
+            for request in requests:
+                raise AssertionError(f"{request.path} was about to be tagged")
+            yield []
+
     with pytest.raises(RunError, match="lies outside of"):
-        tag(media, tmp_path / "other/metadata.jsonl", kind="hf")
-    assert (tmp_path / "other/metadata.jsonl.unfinished.jsonl").is_file()
+        tag(media, tmp_path / "other/metadata.jsonl", kind="hf", tagger=Unasked())
+
+
+def test_a_table_that_nobody_can_read_is_refused_before_anything_is_tagged(media):
+    out = media / "metadata.jsonl"
+    out.write_text('{"file_name": "a.mp4"}\n{"file_name": \n', encoding="utf-8")
+    before = contents(media)
+    with pytest.raises(RunError) as refused:
+        tag(media, out, kind="hf")
+    assert str(refused.value).startswith(f"{out}: line 2 is not JSON (")
+    assert str(refused.value).endswith("; it was left as it is")
+    assert contents(media) == before
 
 
 # --- CSV for spreadsheets
