@@ -83,7 +83,7 @@ def greatest_differences(
     }
     differences = {name: _difference(found[name], values.numpy()) for name, values in expected.items()}
     sources = system.sources
-    said = system.plain.evidence(batch, sources.directions).scores
+    said = system.plain.recall(batch, sources.directions).scores
     said = {**sources.score(sources.summarizer.summarize(batch)), **said}
     for place, name in enumerate(encoder.source_names):
         differences[f"{SOURCE}{name}"] = _difference(found["sources"][:, place], said[name])

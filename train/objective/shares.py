@@ -19,6 +19,9 @@ T = TypeVar("T")
 class Exchange(Protocol):
     """How the shares of a joint batch tell each other.
 
+    What one share asks is matched with what the others ask by the order of the calls: losses make the same calls in the same
+    order, whatever the share holds, and however often it is computed.
+
     Attributes:
         shares: how many there are.
     """

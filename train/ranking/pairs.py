@@ -1,6 +1,6 @@
 """Pairs of a video and a training tag that some source proposes, and what the sources say of them.
 
-Legend: B videos, K training tags, T pairs, F features.
+Legend: B videos, K tags (of training, behind them those added since), T pairs, F features.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A system whose tags are decided by the ranker: several sources propose, one learned model says how sure it is.
 
 It predicts as any system does. Its scalar is the bar, and a tag's score is the probability that it is right. Legend: B
-videos, K training tags, T pairs of a video and a proposed tag.
+videos, K tags, those of training first and those that were added since behind, T pairs of a video and a proposed tag.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..recall.source import Scores
 from ..recall.sources import RecallSources
 from ..run_files import RANKER
 from ..system_names import DEFAULT_FAVOUR, Favour
-from ..systems.system import Evidence, System
+from ..systems.system import Recalled, System
 from ..systems.tuned_scalar import TunedScalar
 from ..writing.tag_control import BatchControl
 from .novel import NovelCandidate, NovelTags, features_of
@@ -79,13 +79,13 @@ class Proposer:
     def propose(self, batch: Batch, control: BatchControl | None = None) -> Proposals:
         """All that any of them proposes; a tag that the vocabulary does not allow has no score."""
         summary = self._sources.summarizer.summarize(batch)
-        evidence = self._system.evidence(batch, self._directions, control)
+        own = self._system.recall(batch, self._directions, control)
         recalled = self._sources.score(summary)
-        of_any_tag = {*recalled, *evidence.of_any_tag}
-        tags = [[self._named(tag) for tag in video] for video in evidence.tags]
-        scores = {**recalled, **self._widened(evidence, tags)}
+        of_any_tag = {*recalled, *own.of_any_tag}
+        tags = [[self._named(tag) for tag in video] for video in own.tags]
+        scores = {**recalled, **self._widened(own, tags)}
         if control is not None:
-            scores = {name: control.mask_columns(torch.from_numpy(own), 0.0).numpy() for name, own in scores.items()}
+            scores = {name: control.mask_columns(torch.from_numpy(each), 0.0).numpy() for name, each in scores.items()}
         any_words = control is not None and control.is_closed
         return Proposals(
             sources=tuple(scores),
@@ -100,16 +100,16 @@ class Proposer:
         spelling = self._table.spelling_of.get(tag_key(tag.text)) if tag.novel else None
         return tag if spelling is None else replace(tag, text=spelling, novel=False)
 
-    def _widened(self, evidence: Evidence, tags: Sequence[Sequence[PredictedTag]]) -> dict[str, Scores]:
+    def _widened(self, recalled: Recalled, tags: Sequence[Sequence[PredictedTag]]) -> dict[str, Scores]:
         """The system's scores, of added tags too: what it wrote of them counts as its first."""
         trained, more = len(self._system.tag_table), len(self._table) - len(self._system.tag_table)
         if not more:
-            return dict(evidence.scores)
+            return dict(recalled.scores)
         scores = {
-            name: own if name in evidence.of_any_tag else np.pad(own, ((0, 0), (0, more)))
-            for name, own in evidence.scores.items()
+            name: own if name in recalled.of_any_tag else np.pad(own, ((0, 0), (0, more)))
+            for name, own in recalled.scores.items()
         }
-        own = next((values for name, values in scores.items() if name not in evidence.of_any_tag), None)
+        own = next((values for name, values in scores.items() if name not in recalled.of_any_tag), None)
         for row, video in enumerate(tags if own is not None else ()):
             for tag in video:
                 column = self._table.column_of.get(tag_key(tag.text), -1)

@@ -1,6 +1,6 @@
 """What a source of tags is, and what it reads of a video.
 
-Legend: B videos, K training tags, E width of the text model, W width of a summary.
+Legend: B videos, K tags (of training, behind them those added since), E width of the text model, W width of a summary.
 """
 
 from __future__ import annotations

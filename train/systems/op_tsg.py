@@ -35,7 +35,7 @@ from ..writing.greedy import WrittenTokens
 from ..writing.reading import TagReader
 from ..writing.tag_control import BatchControl
 from ..writing.write_op_tsg import write, write_from
-from .system import Evidence, System, pad_scores
+from .system import Recalled, System, pad_scores
 from .tuned_scalar import FUSED_THRESHOLD, TunedScalar
 
 NIL_BIAS = TunedScalar(
@@ -192,7 +192,7 @@ class OpTsg(System):
         return fuse_each(self._read(tokens, control), head.score(features, mask), self.tag_table, values, control)
 
     @torch.no_grad()
-    def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:
+    def recall(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Recalled:
         """What the decoder writes, what the tag head recognises, and how near the order prompts are to each tag."""
         features, mask = self.model.encode(batch)
         bias = self.permissive if self.model.tag_head is None else self.writing_bias
@@ -204,7 +204,7 @@ class OpTsg(System):
         scores["prompts"] = nearness.cpu().numpy()
         if self.model.tag_head is not None:
             scores["recognised"] = self.model.tag_head.score(features, mask).sigmoid().cpu().numpy()
-        return Evidence(scores=scores, tags=tags, of_any_tag=frozenset({"prompts"}))
+        return Recalled(scores=scores, tags=tags, of_any_tag=frozenset({"prompts"}))
 
     def _read(self, written: WrittenTokens, control: BatchControl | None) -> list[list[PredictedTag]]:
         return self._reader.read(written, control.names if control else None)

@@ -29,7 +29,7 @@ from ..recall.memory import NEIGHBOURS
 from ..recall.source import Scores, Source
 from ..recall.sources import RecallSources
 from ..writing.tag_control import BatchControl
-from .system import Evidence, System
+from .system import Recalled, System
 from .tuned_scalar import TunedScalar
 
 LEAST_SCORE = TunedScalar(
@@ -194,7 +194,7 @@ class AllSources(SourceSystem):
         """Those that know the training tags' use."""
         return (sources.linear, sources.memory, sources.title_match)
 
-    def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:
+    def recall(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Recalled:
         """None of its own: a ranker asks the sources themselves."""
         del directions, control
-        return Evidence(scores={}, tags=[[] for _ in range(len(batch))])
+        return Recalled(scores={}, tags=[[] for _ in range(len(batch))])

@@ -36,7 +36,7 @@ from .tuned_scalar import TunedScalar
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class Recalled:
     """What a system makes of a batch, for a ranker to weigh.
 
     Attributes:
@@ -154,7 +154,7 @@ class System(ABC):
         With a control, decoding is steered by it; :meth:`BatchControl.finish` makes its last word of what comes out.
         """
 
-    def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:
+    def recall(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Recalled:
         """What is known of a batch before any decision.
 
         Args:
@@ -162,7 +162,7 @@ class System(ABC):
         """
         del directions
         tags = self.predict(batch, self.permissive, control)
-        return Evidence(scores={"predicted": self.scores_of(tags)}, tags=tags)
+        return Recalled(scores={"predicted": self.scores_of(tags)}, tags=tags)
 
     def scores_of(self, tags: Sequence[Sequence[PredictedTag]]) -> NDArray[np.float32]:
         """(B, K) the scores of training tags among some predicted ones, 0 for the others."""

@@ -59,7 +59,7 @@ def expected_of(run: Run, batch: Batch) -> dict[str, np.ndarray[Any, Any]]:
             "prompts": model.order_prompts(features, mask).numpy(),
             "logits": model.tag_head.score(features, mask).numpy(),
         }
-    said = run.ranked.plain.evidence(batch, sources.directions).scores
+    said = run.ranked.plain.recall(batch, sources.directions).scores
     said = {**sources.score(sources.summarizer.summarize(batch)), **said}
     return {**found, "sources": np.stack([said[name] for name in said if name != "written"], axis=1)}
 

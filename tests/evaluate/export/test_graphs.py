@@ -86,7 +86,7 @@ def test_sources_are_the_runs(run_folder: Path, feats: Path) -> None:
     with open_store(feats) as store, torch.no_grad():
         batch = collate(store, store.indices("test"))
         *_, found = graph(**graph_inputs(batch, TitleTexts(sources, tokenizer), patches=True))
-        said = run.ranked.plain.evidence(batch, sources.directions).scores
+        said = run.ranked.plain.recall(batch, sources.directions).scores
         said = {**sources.score(sources.summarizer.summarize(batch)), **said}
     assert {*said} - {*graph.source_names} == {"written"}
     for place, name in enumerate(graph.source_names):

@@ -31,7 +31,7 @@ from ...objective.step_losses import StepLosses
 from ...writing.fusion import fuse_each, fused_log_scores
 from ...writing.greedy import WrittenTokens
 from ...writing.tag_control import BatchControl
-from ..system import Evidence, pad_scores
+from ..system import Recalled, pad_scores
 from ..tuned_scalar import FUSED_THRESHOLD
 from .ordered_writer import FrequencyFirst, at_places
 from .tag_writer import TagWriter, TokenLoss, copying_loss
@@ -136,13 +136,13 @@ class FrequencyFirstFull(FrequencyFirst):
         return fuse_each(tags, self.model.tag_head.score(features, mask), self.tag_table, values, control)
 
     @torch.no_grad()
-    def evidence(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Evidence:
+    def recall(self, batch: Batch, directions: Tensor, control: BatchControl | None = None) -> Recalled:
         """What the decoder writes and what the tag head recognises."""
         del directions
         features, mask = self.model.encode(batch)
         tags = self._written(features, mask, batch, control)
         recognised = self.model.tag_head.score(features, mask).sigmoid().cpu().numpy()
-        return Evidence(scores={"written": self.scores_of(tags), "recognised": recognised}, tags=tags)
+        return Recalled(scores={"written": self.scores_of(tags), "recognised": recognised}, tags=tags)
 
     @torch.no_grad()
     def write(

@@ -184,7 +184,7 @@ def test_columns_outside_a_closed_list_are_not_recognised(feats: Path, store: Fe
 
 def test_evidence_has_both_scores(feats: Path, store: FeatureStore, batch: Batch) -> None:
     system = varied(full(feats, store))
-    evidence = system.evidence(batch, torch.empty(len(system.tag_table), 0))
+    evidence = system.recall(batch, torch.empty(len(system.tag_table), 0))
     written, chances = told(system, batch)
     assert list(evidence.scores) == ["written", "recognised"]
     assert np.array_equal(evidence.scores["written"], system.scores_of(written))
