@@ -97,5 +97,5 @@ def choose_split(*, tags: Sequence[str], video_id: str, named: Iterable[Split | 
 
 
 def named_split(named: Iterable[Split | None]) -> Split | None:
-    """The first set that is one."""
+    """The first of them that is not ``None``, if any."""
     return next((split for split in named if split is not None), None)

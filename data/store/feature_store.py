@@ -159,7 +159,7 @@ class FeatureStore(StoreArrays):
                 raise self.damage(f"{column} holds numbers outside 0 to {below - 1:,}")
 
     def damage(self, what: str) -> StoreError:
-        """The error that says so."""
+        """The error for something in the file that no writer of stores leaves behind."""
         return StoreError(f"{self.path} is damaged: {what}; optsg-store verify says which videos")
 
     @cached_property

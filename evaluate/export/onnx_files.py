@@ -78,7 +78,7 @@ class OnnxGraph:
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-        """Outputs by name."""
+        """The graph's outputs by their names."""
         given = {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in inputs.items()}
         return dict(zip(self.outputs, self._session.run(None, given), strict=True))
 

@@ -79,7 +79,7 @@ Said = Mapping[str, Counter[Verdict]]
 
 
 def _said(answers: Iterable[Answer]) -> dict[str, Said]:
-    """By video."""
+    """What was said of the tags of each video, by its id."""
     given: dict[str, dict[str, Counter[Verdict]]] = {}
     for answer in answers:
         given.setdefault(answer.video, {}).setdefault(answer.tag, Counter())[answer.verdict] += 1

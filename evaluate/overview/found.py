@@ -63,7 +63,7 @@ class Found:
     evaluations: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What there is, a line each."""
+        """What was found, for people, a line for each kind."""
         found = []
         if self.media:
             many = f"{self.media:,} or more" if self.media >= MOST else f"{self.media:,}"

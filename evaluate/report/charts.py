@@ -128,7 +128,7 @@ class Bar:
 
     @property
     def middle(self) -> float:
-        """Where its texts stand."""
+        """x of the middle of the bar, where its texts stand."""
         return self.x + self.width / 2
 
 

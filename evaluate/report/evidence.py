@@ -101,7 +101,7 @@ class Shares:
 
 
 def shares(evidence: Evidence) -> Shares:
-    """Shares of a tag's evidence."""
+    """A tag's evidence as the page's script reads it: percent of every frame and word."""
     return Shares(
         frame_shares=" ".join(f"{100 * share:.0f}" for _, share in evidence.frames),
         word_shares=" ".join(f"{100 * share:.0f}" for _, share in evidence.words),

@@ -28,7 +28,7 @@ class Cell:
 
     @property
     def kinds(self) -> str:
-        """Its classes."""
+        """The cell's classes in HTML."""
         return " ".join(part for part in ("name" if self.is_name else "", self.kind or "") if part)
 
 

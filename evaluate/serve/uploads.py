@@ -148,7 +148,7 @@ class _FormReader:
         self._parts = self._field_bytes = 0
 
     def callbacks(self) -> python_multipart.multipart.MultipartCallbacks:
-        """For the parser."""
+        """What the multipart parser calls, by the names that it knows."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._header.extend(data[start:end]),

@@ -67,7 +67,7 @@ def write_tables(plan: Plan, states: Mapping[str, State], *, device: str) -> lis
 
 
 def pictures(results: Results) -> Mapping[str, str]:
-    """Name of a file -> its content."""
+    """SVG documents by the names of their files."""
     plots = {plot_name(section): section.plot for section in results.sections if section.plot is not None}
     return plots if results.orders is None else {**plots, FIGURE_3: heat_map(results.orders)}
 

@@ -117,7 +117,7 @@ class RowMeasures:
         return _spread([_look_up(run.test, path) for run in self.runs])
 
     def minutes(self) -> Spread | None:
-        """Training time."""
+        """Training time of every run in minutes, as mean and spread."""
         return _spread([run.minutes for run in self.runs if run.minutes is not None])
 
     def cost(self, name: str) -> Spread | None:

@@ -50,12 +50,12 @@ class Job:
     allow: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """For the command line."""
+        """The job as the argument of a process's command line."""
         return json.dumps(asdict(self))
 
 
 def do(job: Job) -> None:
-    """Trains and evaluates."""
+    """Trains the run, or goes on with it, and evaluates it on the splits on which it is not evaluated yet."""
     folder = Path(job.folder)
     where = ["--run", job.folder, "--device", job.device]
     progress = read_progress(folder)

@@ -36,7 +36,7 @@ class Readable(Protocol):
     """A file that is open for reading bytes."""
 
     def read(self) -> bytes:
-        """All that is left of it."""
+        """All bytes that have not been read yet."""
         ...
 
 

@@ -122,7 +122,7 @@ class OneVideo(io.RawIOBase):
 
     @property
     def is_transport_stream(self) -> bool:
-        """Whether the file begins as one."""
+        """Whether the file begins as a transport stream."""
         return self._stride is not None
 
     def survey(self) -> TransportSurvey:
@@ -137,7 +137,7 @@ class OneVideo(io.RawIOBase):
         )
 
     def readable(self) -> bool:
-        """It is."""
+        """Always true: :class:`io.RawIOBase` asks whether it may be read from."""
         return True
 
     def read(self, size: int = -1) -> bytes:

@@ -30,7 +30,7 @@ class CheckedTower:
     patch_dim: int
 
     def to_json(self) -> dict[str, Any]:
-        """In JSON types."""
+        """Its fields as JSON types, for :meth:`from_json`."""
         return asdict(self)
 
     @classmethod

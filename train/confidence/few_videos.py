@@ -32,7 +32,7 @@ class F1Pair:
 
     @classmethod
     def of(cls, scores: Scores) -> F1Pair:
-        """Those of a split's metrics."""
+        """Both from the metrics of one split."""
         return cls(tags=scores["label_based"]["full"]["f1"], videos=scores["example_based"]["f1"])
 
     def mean(self, weight: float) -> float:

@@ -49,7 +49,7 @@ class TrainingLog:
                 self._board.add_scalar(f"{event}/{name}", value, step)
 
     def close(self) -> None:
-        """Flushes both."""
+        """Closes TensorBoard's events; ``log.jsonl`` is closed after every line."""
         if self._path is not None:
             self._board.close()
 

@@ -23,7 +23,7 @@ class LossSums:
         self._unread: list[StepLosses] = []
 
     def add(self, losses: StepLosses) -> None:
-        """Takes in those of a step."""
+        """Adds the losses of a step."""
         self._progress.epoch_steps += 1
         self._unread.append(losses)
         if len(self._unread) >= MOST_UNREAD:

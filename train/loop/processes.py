@@ -69,7 +69,7 @@ class Processes:
         return self.index == 0
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Waits until all processes have come here."""
         if self.count > 1:
             from accelerate.state import PartialState
 

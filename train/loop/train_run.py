@@ -62,7 +62,7 @@ class TrainingDisplay:
             self._progress.stop()
 
     def follow(self, trainer: Trainer) -> None:
-        """Whose steps these are."""
+        """Shows the steps of this trainer from now on."""
         self._trainer = trainer
 
     def step(self, done: int, losses: StepLosses) -> None:
@@ -83,7 +83,7 @@ class TrainingDisplay:
         )
 
     def announce(self, line: str) -> None:
-        """A line for people."""
+        """Prints a line for people, above the progress bar where there is one."""
         if self._progress is not None:
             self._console.print(line)
         elif not self._quiet:

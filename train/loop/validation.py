@@ -71,7 +71,7 @@ class Validation:
 
     @property
     def full_f1(self) -> float:
-        """The mean F1 over tags."""
+        """Label-based full F1, 0 to 1: the mean over tags."""
         return self.scores["label_based"]["full"]["f1"]
 
     def logged(self) -> dict[str, float]:
@@ -173,7 +173,7 @@ class Validator:
 
     @property
     def videos(self) -> int:
-        """How many there are."""
+        """Number of videos that validate."""
         return len(self._rows)
 
     def labelled_batches(self) -> Iterator[tuple[Batch, list[frozenset[str]]]]:

@@ -98,7 +98,7 @@ class Bert(nn.Module):
         self.apply(self._draw)  # a second time, as transformers does: what is drawn behind it is then the same too
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """Those of the word pieces."""
+        """The embedding table of the word pieces, as transformers names it."""
         return self.embeddings.word_embeddings
 
     def forward(self, tokens: Tensor, mask: Tensor, *, plain: bool = True) -> Tensor:

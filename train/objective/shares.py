@@ -101,7 +101,7 @@ class Alone:
         return x
 
     def decide(self, make: Callable[[], T]) -> T:
-        """Decided here."""
+        """What ``make`` gives."""
         return make()
 
 

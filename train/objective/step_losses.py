@@ -45,7 +45,7 @@ class StepLosses:
         return {name: float(value) for name, value in self.measures.items()}
 
     def detached(self) -> StepLosses:
-        """The same without gradients."""
+        """The same losses, cut off from the graph of their gradients."""
         return StepLosses(parts={name: part.detach() for name, part in self.parts.items()}, measures=self.measures)
 
     @classmethod

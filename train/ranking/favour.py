@@ -51,7 +51,7 @@ class Bar:
         return self.lifted(probabilities, counts) >= self.least
 
     def to_json(self) -> dict[str, float]:
-        """For :meth:`from_json`."""
+        """Both numbers, for :meth:`from_json`."""
         return {"leaning": self.leaning, "least": self.least}
 
     @classmethod

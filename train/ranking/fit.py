@@ -127,7 +127,7 @@ class Examples:
         return Pairs(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
     def right(self, pairs: Pairs) -> NDArray[np.bool_]:
-        """(T,) of all pairs."""
+        """(T,) whether the tag of each of these pairs is annotated."""
         keys = self._table.keys
         return np.array(
             [keys[column] in self._truth[video] for video, column in zip(pairs.videos, pairs.columns, strict=True)],
@@ -135,7 +135,7 @@ class Examples:
         )
 
     def novel_right(self) -> NDArray[np.bool_]:
-        """(T,) of the novel candidates."""
+        """Per novel candidate, whether it is annotated."""
         return np.array([tag_key(each.tag.text) in self._truth[each.video] for each in self.novel], np.bool_)
 
     def ranked(self, pairs: Pairs, right: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> RankedPairs:

@@ -50,13 +50,13 @@ class LogisticModel:
         return cls(mean=mean, scale=scale, weights=found.coef_[0], bias=float(found.intercept_[0]))
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(T,) of examples (T, F)."""
+        """(T,) log-odds of examples with features (T, F)."""
         # Example by example: a product of matrices would round one differently with others beside it.
         found: NDArray[np.float64] = ((features - self.mean) / self.scale * self.weights).sum(1) + self.bias
         return found
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(T,) of examples (T, F)."""
+        """(T,) p of examples with features (T, F)."""
         return sigmoid(self.logits(features))
 
     def to_json(self) -> dict[str, Any]:

@@ -154,7 +154,7 @@ class NovelTags:
 
 
 def features_of(candidates: Sequence[NovelCandidate]) -> NDArray[np.float32]:
-    """(T, F)."""
+    """(T, F) of T candidates; the F features are :data:`FEATURES`."""
     return np.array([each.features for each in candidates], np.float32).reshape(len(candidates), len(FEATURES))
 
 

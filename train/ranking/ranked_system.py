@@ -152,16 +152,16 @@ class RankedSystem(System):
 
     @property
     def extent(self) -> str:
-        """The system's own."""
+        """What the system alone says of its size."""
         return self.plain.extent
 
     @property
     def tuned(self) -> float:
-        """The bar's place."""
+        """t of the bar of what is favoured."""
         return self.ranker.bars[self.favour].least
 
     def favouring(self, favour: Favour) -> RankedSystem:
-        """The same with another bar."""
+        """The same system with the bar of another favour."""
         return RankedSystem(self.plain, self.sources, self.ranker, favour)
 
     def with_nil_bias(self, value: float) -> RankedSystem:

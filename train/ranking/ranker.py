@@ -33,7 +33,7 @@ class OfAddedTags:
     model: LogisticModel
 
     def to_json(self) -> dict[str, Any]:
-        """For :meth:`from_json`."""
+        """JSON types, for :meth:`from_json`."""
         return {"sources": list(self.sources), "model": self.model.to_json()}
 
     @classmethod

@@ -90,14 +90,14 @@ class LinearProbe:
         return LinearProbe(self._mean, priors, learned.astype(np.float32), scatter.astype(np.float32))
 
     def score(self, summary: Summary) -> Scores:
-        """(B, K)."""
+        """(B, K) predicted shares of every tag, at least 0."""
         found = product(summary.vectors - self._mean, self._weights) + self._priors
         positive: Floats = np.maximum(found, 0.0, dtype=np.float32)
         return positive
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(W, K)."""
+        """(W, K): width of a summary and number of tags."""
         width, tags = self._weights.shape
         return width, tags
 

@@ -44,7 +44,7 @@ class Remembered:
 
     @property
     def places(self) -> NDArray[np.int64]:
-        """Those that are kept."""
+        """Numbers of the videos whose place no later one took."""
         return np.arange(len(self.neighbours)) if self.kept is None else np.flatnonzero(self.kept)
 
     def without(self, ids: NDArray[np.int64], tags: int) -> Remembered:
@@ -86,7 +86,7 @@ class Memory:
 
     @property
     def width(self) -> int:
-        """W."""
+        """W, the width of a summary."""
         return len(self._centre)
 
     def tags_of(self, name: str) -> list[int] | None:

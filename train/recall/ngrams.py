@@ -121,7 +121,7 @@ class Ngrams:
         return csr_array(entries, shape=(len(titles), len(self)))
 
     def vectors(self, titles: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-        """(B, A)."""
+        """(B, A) of the words of B titles: their weights along the A directions."""
         found: NDArray[np.float32] = self.weigh(titles) @ self.directions
         return found
 

@@ -32,7 +32,7 @@ class MeanPictures(NamedTuple):
 
     @classmethod
     def of(cls, batch: Batch) -> MeanPictures:
-        """On the CPU."""
+        """Of a batch, on the CPU."""
         parts = [
             part.cpu()
             for values, mask in ((batch.frames, batch.frame_mask), (batch.patches, batch.patch_mask))
@@ -42,7 +42,7 @@ class MeanPictures(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[MeanPictures]) -> MeanPictures:
-        """Those of many batches."""
+        """Of many batches, one after the other."""
         return cls(*(torch.cat(same) for same in zip(*parts, strict=True)))
 
 
@@ -69,7 +69,7 @@ class Pictures:
         return cls(mean=mean, scale=scale, directions=torch.from_numpy(directions))
 
     def vectors(self, pictures: MeanPictures) -> NDArray[np.float32]:
-        """(B, P)."""
+        """(B, P) the mean frames and patches of B videos along the P directions."""
         found: NDArray[np.float32] = (self._standardised(pictures) @ self.directions).numpy()
         return found
 

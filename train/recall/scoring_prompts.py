@@ -104,12 +104,12 @@ class ScoringPrompts:
 
     @property
     def reading(self) -> Reading:
-        """Of the prompts."""
+        """How the prompts are read, of :data:`READINGS`."""
         return self._network.reading
 
     @property
     def width(self) -> int:
-        """W."""
+        """W, the width of a summary."""
         return len(self._centre)
 
     @property
@@ -119,7 +119,7 @@ class ScoringPrompts:
 
     @torch.no_grad()
     def score(self, summary: Summary) -> Scores:
-        """(B, K) in [0, 1]."""
+        """(B, K) probability of every tag."""
         inputs = torch.from_numpy((summary.vectors - self._centre) * self._scale)
         few = max(1, CHUNK // (PROMPTS * max(1, len(self._tags))))
         parts = [-torch.expm1(self._network(part, self._tags, self._bias)) for part in inputs.split(few)]

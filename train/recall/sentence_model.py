@@ -63,7 +63,7 @@ class SentenceModel:
 
     @property
     def encoder(self) -> TitleEncoder:
-        """All layers of it, frozen."""
+        """The text model with all of its layers, frozen."""
         return self._model
 
     @property
@@ -73,7 +73,7 @@ class SentenceModel:
 
     @property
     def width(self) -> int:
-        """E."""
+        """E, the width of a sentence's vector."""
         return self._model.text_width
 
     @torch.no_grad()

@@ -24,6 +24,6 @@ class TextSimilarity:
         self._embeddings = directions_of(embeddings)
 
     def score(self, summary: Summary) -> Scores:
-        """(B, K) in [0, 1]."""
+        """(B, K) cosines, those below 0 as 0."""
         similarity: Floats = np.maximum(product(summary.sentences, self._embeddings.T), 0.0)
         return similarity

@@ -41,7 +41,7 @@ class TitleMatch:
                 self._starting_with[pieces[0]].append((tuple(pieces), column))
 
     def score(self, summary: Summary) -> Scores:
-        """(B, K), 0 or 1."""
+        """(B, K) 1 where the tag stands in the title, else 0."""
         scores = np.zeros((len(summary), self._tags), np.float32)
         for row, title in enumerate(summary.titles):
             scores[row, self._found(tuple(title))] = 1.0

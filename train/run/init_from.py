@@ -57,7 +57,7 @@ class Source:
 
     @property
     def config(self) -> RunConfig:
-        """Its configuration."""
+        """Configuration of the run to start from."""
         return self.system.config
 
     def record(self) -> dict[str, str]:

@@ -89,7 +89,7 @@ class OpTsg(System):
 
     @property
     def recognises(self) -> bool:
-        """With a tag head."""
+        """Where the model has a tag head."""
         return self.model.tag_head is not None
 
     def with_nil_bias(self, value: float) -> OpTsg:

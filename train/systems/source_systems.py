@@ -82,7 +82,7 @@ class SourceSystem(System):
         self._sources = RecallSources.fit(store, self.tag_table, self.tokenizer, self.config.model.modality)
 
     def prepare(self, store: FeatureStore, device: torch.device) -> None:
-        """Nothing: there are no targets."""
+        """Does nothing: there are no targets to make."""
 
     def save(self, run: Path) -> None:
         """Writes the sources; errors as theirs."""
@@ -140,11 +140,11 @@ class LinearSystem(SourceSystem):
 
     @property
     def extent(self) -> str:
-        """Number of tags."""
+        """What it is, with the number of tags that the probe knows."""
         return f"no network, a linear probe for {len(self.tag_table):,} tags"
 
     def chosen(self, sources: RecallSources) -> Sequence[Source]:
-        """The probe."""
+        """The linear probe."""
         return (sources.linear,)
 
 
@@ -155,11 +155,11 @@ class MemorySystem(SourceSystem):
 
     @property
     def extent(self) -> str:
-        """Number of neighbours."""
+        """What it is, with the number of neighbours that vote."""
         return f"no network, {NEIGHBOURS} neighbours"
 
     def chosen(self, sources: RecallSources) -> Sequence[Source]:
-        """The memory."""
+        """The memory of training videos."""
         return (sources.memory,)
 
 
@@ -170,11 +170,11 @@ class TitleMatchSystem(SourceSystem):
 
     @property
     def extent(self) -> str:
-        """Number of tags."""
+        """What it is, with the number of tags that are looked for."""
         return f"no network, {len(self.tag_table):,} tags to look for"
 
     def chosen(self, sources: RecallSources) -> Sequence[Source]:
-        """The words of the title."""
+        """The match with the title's words."""
         return (sources.title_match,)
 
 
@@ -187,7 +187,7 @@ class AllSources(SourceSystem):
 
     @property
     def extent(self) -> str:
-        """Number of sources."""
+        """What it is, with the number of sources."""
         return f"no network, {len(self.own_sources.sources)} sources"
 
     def chosen(self, sources: RecallSources) -> Sequence[Source]:

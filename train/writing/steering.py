@@ -147,7 +147,7 @@ Pieces = tuple[int, ...]
 
 
 class Allowance:
-    """One video's.
+    """What one video may still be given; where a video has several slots, they share it.
 
     Args:
         trie: the tags that may be written; ``None`` is any.

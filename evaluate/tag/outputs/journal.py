@@ -198,7 +198,7 @@ class PathSet:
         self._waiting: set[bytes] = set()
 
     def add(self, path: str) -> None:
-        """Adds a path."""
+        """Adds a path; one that is in the set changes nothing."""
         digest = _digest(path)
         if self._has(digest):
             return

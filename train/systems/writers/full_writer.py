@@ -79,7 +79,7 @@ class FrequencyFirstFull(FrequencyFirst):
 
     @property
     def recognises(self) -> bool:
-        """The tag head does."""
+        """Its tag head does."""
         return True
 
     @property
