@@ -128,7 +128,7 @@ class Bar:
 
     @property
     def middle(self) -> float:
-        """x of the middle of the bar, where its texts stand."""
+        """Where the middle of the bar is (x), at which its texts stand."""
         return self.x + self.width / 2
 
 

@@ -157,7 +157,7 @@ class RankedSystem(System):
 
     @property
     def tuned(self) -> float:
-        """t of the bar of what is favoured."""
+        """The bar of what is favoured: its t."""
         return self.ranker.bars[self.favour].least
 
     def favouring(self, favour: Favour) -> RankedSystem:
