@@ -1,7 +1,7 @@
 """``ranker.onnx``: what the sources say of every training tag to how likely it is right, and whether it is given.
 
-Features are those of :mod:`optsg.train.ranking.pairs`, but a score of 0 has the last rank: which of many equal ones stands
-before another is chance. Legend: B videos, K training tags, R sources, F features.
+Features are those of :mod:`optsg.train.ranking.pairs`, but a score of 0 has the last rank: the order of the tag table,
+in which the run's own ranker takes equal ones, says nothing. Legend: B videos, K training tags, R sources, F features.
 """
 
 from __future__ import annotations
