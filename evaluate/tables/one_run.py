@@ -73,7 +73,7 @@ def do(job: Job) -> None:
 def is_evaluated(run: Path, split: str, test_labels: str) -> bool:
     """Whether a run has an evaluation of a split as the split is now: test videos may have been corrected or added since.
 
-    Those that validate are of the run's training (:func:`optsg.train.run.plan.learned_labels`). Evaluations of earlier versions
+    Those that validate are of the run's training (:func:`optsg.train.run.differences.learned_labels`). Evaluations of earlier versions
     do not say what they are of, and one that is damaged has to be looked at by a person: both are taken for done.
     """
     path = run / "eval" / split / "metrics.json"

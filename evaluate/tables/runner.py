@@ -24,7 +24,7 @@ from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress
-from ...train.run.plan import LABELS, differences, has_other_labels
+from ...train.run.differences import LABELS, differences, has_other_labels
 from ...train.run_files import CONFIG, read_config
 from .invocation import Invocation
 from .one_run import BUSY, Job, RunBusy, is_evaluated, lock_run

@@ -17,7 +17,8 @@ from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer
 from ..config import RunConfig
 from ..objective.step_losses import StepLosses
-from ..run.plan import LABELS, begun_config, has_other_labels, learned_labels, of_old_labels
+from ..run.differences import LABELS, has_other_labels, learned_labels, of_old_labels
+from ..run.plan import begun_config
 from ..run.validation_share import FEWEST_TRAINED, held_out, learned_from, too_few_to_trust, with_validation
 from ..run_files import DECISION, LATEST, RUNS, TAG_TABLE, find_store, is_own_store, point_latest
 from ..system_names import WITHOUT_TRAINING, allowing

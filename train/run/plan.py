@@ -11,7 +11,6 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ... import __version__
@@ -19,7 +18,6 @@ from ...data.errors import ConfigError, RunError, StoreError
 from ...data.inputs.relative_paths import printable
 from ...data.media import SPLITS
 from ...data.store import FeatureStore, open_store
-from ...data.store.digests import label_digest
 from ...data.tag_table import TagTable
 from ...data.word_pieces import TitleTokenizer, build_vocabulary
 from ..config import SIZES, InputConfig, ModelConfig, RunConfig, Size, TrainingConfig, apply_settings
@@ -28,9 +26,10 @@ from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, RUNS, create_run, point_latest, read_config, write_errors
 from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING, name_in_paths
 from ..systems.registry import find_system
+from .differences import LABELS, OF_STATES, differences, has_other_labels, learned_labels, of_old_labels
 from .init_from import Source, open_source, write_start
 from .schedule import fit_schedule
-from .validation_share import FEWEST_TRAINED, TRAIN, VAL, choose_validation, learned_from, with_validation
+from .validation_share import FEWEST_TRAINED, choose_validation, learned_from, with_validation
 
 BASE_VIDEOS = 10_000
 """Training videos from which ``--size auto`` takes the paper's model, given a GPU."""
@@ -232,29 +231,6 @@ def plan_run(
     return RunPlan(config=config, tag_table=tag_table, tokenizer=tokenizer)
 
 
-LABELS = "labels"
-"""Of ``store`` in ``config.json``: :func:`learned_labels`; runs of earlier versions have none."""
-
-
-def learned_labels(store: FeatureStore) -> str:
-    """Digest of what people say of the videos that train and validate: a store that is corrected keeps its header."""
-    return label_digest(store, np.flatnonzero(np.isin(store.splits, (TRAIN, VAL))))
-
-
-def has_other_labels(found: RunConfig, labels: str) -> bool:
-    """Whether a run was begun with others than these; of a run of an earlier version nobody knows."""
-    began = found.store.get(LABELS)
-    return began is not None and began != labels
-
-
-def of_old_labels(store: FeatureStore, run: Path) -> str:
-    """Why a run is not gone on with, nor taken for the one that is wanted."""
-    return (
-        f"{store.path} is not what it was when {run} began: videos for training or validation were added, or their "
-        "titles, tags or sets corrected, and the run is of the old ones; start a new run"
-    )
-
-
 def _learns_soon(system: str, model: ModelConfig, store: FeatureStore) -> bool:
     """Whether few steps are enough: prompts write all tags at once beside a tag head, in a language that is known."""
     writes_at_once = system == DEFAULT_SYSTEM and model.decoding == "parallel" and model.tag_head
@@ -398,37 +374,3 @@ def begun_config(run: Path) -> RunConfig:
     if not isinstance(config.store.get("path"), str) or not isinstance(config.store.get("header"), dict):
         raise RunError(f"{run / CONFIG} does not say which feature store the run is trained on; start a new run")
     return config
-
-
-OF_STATES = frozenset({"state_seconds", "keep_states"})
-"""Settings that change nothing about a run: how states are kept."""
-
-BESIDE = OF_STATES | {"ranking"}
-"""Settings that change nothing about the model: of states, and whether a ranker decides beside it."""
-
-OF_THE_BOOK = frozenset({"neighbours", "book_entry"})
-"""Settings that ``open-book`` alone reads."""
-
-
-def differences(
-    found: RunConfig, wanted: RunConfig, passed_over: frozenset[str] = BESIDE
-) -> list[tuple[str, str, str]]:
-    """(setting, its value in ``found``, in ``wanted``) wherever the two would train different models.
-
-    Args:
-        passed_over: settings that may differ.
-    """
-    rows = [(name, getattr(found, name), getattr(wanted, name)) for name in ("system", "size")]
-    for part in ("model", "training"):
-        have, want = vars(getattr(found, part)), vars(getattr(wanted, part))
-        idle = frozenset() if wanted.system == "open-book" else OF_THE_BOOK
-        rows += [(name, have[name], want[name]) for name in want if name not in passed_over | idle]
-    had, wants = ((run.init_from or {}).get("weights") for run in (found, wanted))
-    rows.append(("the pre-trained weights", had, wants))
-    have, want = found.store["header"], wanted.store["header"]
-    rows += [(f"the store's {name}", have.get(name), want.get(name)) for name in {**have, **want}]
-    return [(name, _written(one), _written(other)) for name, one, other in rows if one != other]
-
-
-def _written(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -10,7 +10,7 @@ import pytest
 from optsg.data.errors import ConfigError
 from optsg.evaluate.tables.grid import INSTEAD, PAPER, SYSTEMS, TABLES, Choice, Row, Table
 from optsg.evaluate.tables.plan import Plan, choose_tables, grid_epochs
-from optsg.train.run.plan import differences
+from optsg.train.run.differences import differences
 
 
 def table(*choices: Choice) -> Table:
