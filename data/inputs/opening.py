@@ -314,10 +314,11 @@ def _mixed(folder: MediaFolder) -> str:
 
 def _empty(folder: MediaFolder) -> str:
     others = folder.others + len(folder.sidecars)
-    found = f"only other files ({others:,})" if others else "nothing"
     problems = f" ({folder.failures[0].error})" if folder.failures else ""
+    if not others:
+        return f"{folder.root}: there is nothing in this folder, no video, image or .tar shard{problems}"
     return (
-        f"{folder.root}: no video, image or .tar shard in this folder, {found}{problems}; "
+        f"{folder.root}: no video, image or .tar shard in this folder, only other files ({others:,}){problems}; "
         f"known are the suffixes {known_suffixes()}"
     )
 
