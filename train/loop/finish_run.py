@@ -7,6 +7,7 @@ from pathlib import Path
 from ...data.store import FeatureStore
 from ..confidence.calibration import Calibration
 from ..confidence.few_videos import F1Pair
+from ..config import RunConfig
 from ..ranking.fit import FEWEST_VIDEOS, fit_ranking
 from ..recall.sources import RecallSources
 from ..run.model_card import write_model_card
@@ -39,11 +40,16 @@ def finish_run(
         decision = scalar.tuned({value: F1Pair.of(scores) for value, scores in by_value.items()}, validator.videos)
         candidates = validator.candidates()
         processes.by_main(lambda: Calibration.fit(candidates).save(run / CALIBRATION))
-        if system.config.training.ranking and validator.videos >= FEWEST_VIDEOS:
+        if fits_ranker(system.config, validator.videos):
             processes.by_main(lambda: _rank(run, system, store, validator))
     processes.by_main(lambda: save_tag_embeddings(run, store, system.tag_table))
     processes.by_main(lambda: write_json(run / DECISION, decision))
     processes.by_main(lambda: write_model_card(run))
+
+
+def fits_ranker(config: RunConfig, videos: int) -> bool:
+    """Whether a run with so many validation videos gets a ranker, which takes a minute or more."""
+    return config.training.ranking and videos >= FEWEST_VIDEOS
 
 
 def _rank(run: Path, system: System, store: FeatureStore, validator: Validator) -> None:

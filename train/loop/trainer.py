@@ -35,7 +35,7 @@ from ..run_files import MODEL, load_weights, save_weights
 from ..systems.registry import start_system
 from .compiled_layers import compile_layers
 from .cuda_graphs import CudaGraphs, can_be_recorded
-from .finish_run import finish_run
+from .finish_run import finish_run, fits_ranker
 from .joint_step import JointStep, PreparedStep
 from .log import TrainingLog
 from .loss_sums import LossSums
@@ -291,6 +291,9 @@ class Trainer:
         """Makes what predictions need beside the weights, and closes the run."""
         if self._validator is not None:
             load_weights(self.model, self.run_folder / MODEL, self.model.training_only)
+            videos = self._validator.videos
+            fitted = "decision, sources and ranker" if fits_ranker(self.config, videos) else "decision"
+            self._announce(f"epoch {progress.best_epoch} is kept; fitting its {fitted} ({videos:,} validation videos)")
         finish_run(self.run_folder, self.system, self._store, self._validator, self.processes)
         log.write("finished", progress.step, best_epoch=progress.best_epoch, seconds=round(progress.seconds, 1))
         self.processes.by_main(lambda: finish_state(self.run_folder, progress))

@@ -440,6 +440,7 @@ def test_resuming_on_a_store_that_grew_or_was_corrected_is_refused(
     write_tiny_store(feats, _as_corrected("tested on"))
     resumed = train("--run", "runs/a", "--resume")
     assert "trained runs/a in" in resumed.output
+    assert re.search(r"\nepoch [12] is kept; fitting its decision \(4 validation videos\)\n", resumed.output)
     again = ("--run", "runs/a", "--resume", "auto", *begin)
     assert "runs/a is finished: there is nothing to resume" in train(*again).output
     write_tiny_store(feats, _as_corrected("tags"))
