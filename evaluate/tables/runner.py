@@ -24,7 +24,7 @@ from ...data.errors import RunError, reason_of
 from ...data.foreign.json_reader import JSON_DAMAGE, read_json
 from ...train.device import choose_device
 from ...train.loop.saved_states import read_progress
-from ...train.run.differences import LABELS, differences, has_other_labels
+from ...train.run.differences import LABELS, contrast, differences, has_other_labels
 from ...train.run_files import CONFIG, read_config
 from .invocation import Invocation
 from .one_run import BUSY, Job, RunBusy, is_evaluated, lock_run
@@ -265,11 +265,9 @@ def _check_configuration(run: PlannedRun, folder: Path) -> None:
         raise RunError(f"{error}; remove the folder, or choose another --out") from error
     different = differences(found, run.config)
     if different:
-        name, have, want = different[0]
-        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+        have, want = contrast(different)
         raise RunError(
-            f"{folder} was trained with {name}={have}, the grid wants {name}={want}{more}; "
-            "remove the folder, or choose another --out"
+            f"{folder} was trained with {have}, the grid wants {want}; remove the folder, or choose another --out"
         )
     if has_other_labels(found, run.config.store[LABELS]):
         raise RunError(

@@ -238,10 +238,10 @@ def _check_same_labels(store: FeatureStore, config: RunConfig, run: Path) -> Non
     Even where no step is done: the run's tag table is of the old tags. Of a run of an earlier version only their counts are
     known.
     """
-    if LABELS in config.store:
-        is_same = not has_other_labels(config, learned_labels(store))
-    else:
+    if config.store.get(LABELS) is None:
         is_same = TagTable.load(run / TAG_TABLE).count_of == TagTable.from_store(store).count_of
+    else:
+        is_same = not has_other_labels(config, learned_labels(store))
     if not is_same:
         raise RunError(of_old_labels(store, run))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,13 @@ def differences(
     have, want = found.store["header"], wanted.store["header"]
     rows += [(f"the store's {name}", have.get(name), want.get(name)) for name in {**have, **want}]
     return [(name, _written(one), _written(other)) for name, one, other in rows if one != other]
+
+
+def contrast(different: Sequence[tuple[str, str, str]]) -> tuple[str, str]:
+    """The first of some :func:`differences` as a sentence has it, what was found and what is wanted, which also counts the others."""
+    (name, have, want), *others = different
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{name}={have}", f"{name}={want}{more}"
 
 
 def _written(value: object) -> str:

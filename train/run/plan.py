@@ -26,7 +26,7 @@ from ..model.title_encoder import check_text_config
 from ..run_files import CONFIG, RUNS, create_run, point_latest, read_config, write_errors
 from ..system_names import DEFAULT_SYSTEM, FITTED_SYSTEMS, WITHOUT_TRAINING, name_in_paths
 from ..systems.registry import find_system
-from .differences import LABELS, OF_STATES, differences, has_other_labels, learned_labels, of_old_labels
+from .differences import LABELS, OF_STATES, contrast, differences, has_other_labels, learned_labels, of_old_labels
 from .init_from import Source, open_source, write_start
 from .schedule import fit_schedule
 from .validation_share import FEWEST_TRAINED, choose_validation, learned_from, with_validation
@@ -137,11 +137,8 @@ def begun_run(request: RunRequest) -> Path:
             plan = _plan(request, store, source, system, size, gpus=begun_with)
     different = differences(found, plan.config, passed_over=OF_STATES)
     if different:
-        name, have, want = different[0]
-        more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
-        raise RunError(
-            f"{run} was begun with {name}={have}, this command wants {name}={want}{more}; choose another --run"
-        )
+        have, want = contrast(different)
+        raise RunError(f"{run} was begun with {have}, this command wants {want}; choose another --run")
     if has_other_labels(found, plan.config.store[LABELS]):
         raise RunError(of_old_labels(store, run))
     return run

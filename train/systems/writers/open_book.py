@@ -96,7 +96,7 @@ class OpenBook(FrequencyFirst):
         return open_pages(index, np.take_along_axis(items, drawn, 1), similarity.gather(1, places), self._pieces)
 
     def losses(self, batch: Batch, rng: np.random.Generator, exchange: Exchange = ALONE) -> StepLosses:
-        """The decoder's cross-entropy as ``generation``, the one part that there is."""
+        """One part, ``generation``: the decoder's cross-entropy and, where the book is copied from, the loss of the copy gate."""
         draws = self.model.training and self.config.model.book_entry == "copy"
         pages = self.pages(batch, exclude_own=True, rng=rng if draws else None)
         loss = self.model.open_loss(batch, self.sequences(batch, rng), pages, self.config.training, exchange)
